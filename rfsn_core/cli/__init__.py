@@ -1,0 +1,50 @@
+"""The `rfsn` program."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from rfsn_core.cli import config, plugins, protocol, serve, talk, world
+from rfsn_core.errors import RfsnError, UserError
+
+
+class Tour(click.Group):
+    """Lists commands in the order in which a newcomer meets them; mistakes end in one line and exit code 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of registration."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; our own errors become one line."""
+        try:
+            return super().invoke(ctx)
+        except RfsnError as error:
+            for line in str(error).splitlines():
+                click.echo(f"rfsn: {line}", err=True)
+            ctx.exit(2 if isinstance(error, UserError) or error.code in ("store_failed", "plugin_failed") else 1)
+        except OSError as error:
+            click.echo(f"rfsn: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Tour, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rfsn-core", prog_name="rfsn")
+def main() -> None:
+    """A mind and a voice for game NPCs.
+
+    \b
+    Try it:        rfsn say innkeeper "Good evening!"
+    Talk to them:  rfsn chat innkeeper
+    Run a game:    rfsn serve, then open the page it names
+    Your world:    rfsn init my_world, then rfsn serve --world my_world
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a Windows console may lack a character; never die of it
+
+
+for command in (serve.serve, talk.say, talk.chat, world.init, config.config, plugins.plugins, protocol.protocol):
+    main.add_command(command)

@@ -1,0 +1,64 @@
+"""`rfsn config`: check, show and describe the settings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rfsn_core.cli.options import runtimes, world_options
+from rfsn_core.config import Settings
+from rfsn_core.operations import logs
+from rfsn_core.plugins import Plugins, discover
+from rfsn_core.providers import STAGES
+
+
+@click.group()
+def config() -> None:
+    """Check, show or describe the settings."""
+
+
+@config.command()
+@world_options
+def check(world: Path | None, config_file: Path | None) -> None:
+    """Say whether the settings and the world's files are right, and if not, where."""
+    found = runtimes(world, config_file)
+    logs.configure("error")
+    checked = asyncio.run(found.check())
+    click.echo(f"{checked.path or 'defaults (no settings file)'}: fine")
+
+
+@config.command()
+@world_options
+def show(world: Path | None, config_file: Path | None) -> None:
+    """Print the settings that apply, defaults, file and environment together, as JSON. The key is hidden."""
+    found = runtimes(world, config_file)
+    values = found.load().model_dump()
+    if values["server"]["key"]:
+        values["server"]["key"] = "(set)"
+    click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+@config.command()
+def schema() -> None:
+    """Print the settings' JSON Schema, with those of all installed providers."""
+    click.echo(json.dumps(settings_schema(discover()), indent=2, ensure_ascii=False))
+
+
+def settings_schema(plugins: Plugins) -> dict[str, Any]:
+    """The JSON Schema of a settings file; editors complete and check with it."""
+    document: dict[str, Any] = Settings.model_json_schema()
+    definitions = document["$defs"]
+    for stage in STAGES:
+        base = definitions["GatingStage" if stage == "gating" else "Stage"]
+        table = {**base, "properties": dict(base["properties"]), "additionalProperties": False, "title": stage}
+        for name, (provider, _) in sorted(plugins.providers(stage).items()):
+            own = provider.settings.model_json_schema(ref_template="#/$defs/{model}")
+            definitions.update(own.pop("$defs", {}))
+            own.setdefault("description", provider.about)
+            table["properties"][name] = own
+        document["properties"][stage] = table
+    return document

@@ -1,0 +1,80 @@
+"""`rfsn serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from pathlib import Path
+
+import click
+import uvicorn
+
+from rfsn_core.cli.options import runtimes, world_options
+from rfsn_core.errors import UserError
+from rfsn_core.operations import logs
+from rfsn_core.runtime import Runtimes
+from rfsn_core.server.app import serving
+from rfsn_core.server.auth import check_bind
+
+
+@click.command()
+@world_options
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one.")
+def serve(world: Path | None, config_file: Path | None, host: str | None, port: int | None) -> None:
+    """Serve a world to games, and a page to try it on."""
+    server = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    found = runtimes(world, config_file, {"server": server} if server else None)
+    try:
+        asyncio.run(run(found))
+    except KeyboardInterrupt:
+        click.echo("rfsn: stopped", err=True)
+
+
+async def run(found: Runtimes, *, ready: asyncio.Event | None = None) -> None:
+    """Serve until a signal. Raises UserError when the port is taken."""
+    logs.configure()
+    async with serving(found) as app:
+        settings = found.current.settings
+        logs.configure(settings.operations.log_level, settings.operations.log_format)
+        check_bind(settings.server)
+        listener = listen(settings.server.host, settings.server.port)
+        port = listener.getsockname()[1]
+        for item in found.plugins.found:
+            if item.state == "failed":
+                click.echo(f"rfsn: plugin {item.name} ({item.label}) failed: {item.reason}", err=True)
+        for problem in found.plugins.problems:
+            click.echo(f"rfsn: {problem}", err=True)
+        shown = settings.server.host if settings.server.host not in ("0.0.0.0", "::") else "127.0.0.1"
+        click.echo(f"RFSN serves {found.world_dir.name} with {len(found.current.world.npcs)} NPCs.")
+        click.echo(f"Talk to them on http://{shown}:{port}/   games connect to ws://{shown}:{port}/v1/ws")
+        click.echo("Ctrl+C stops it.")
+        server = uvicorn.Server(uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", ws="websockets-sansio",
+            ws_max_size=settings.server.max_message * 2, ws_per_message_deflate=False, server_header=False,
+            timeout_graceful_shutdown=3,
+        ))  # fmt: skip
+        if ready is not None:
+            ready.set()
+        await server.serve(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises UserError that says what to do when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name != "nt":  # there it would let a second server steal the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(512)  # the address is announced before the server accepts
+    except OSError as error:
+        listener.close()
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise UserError(f"port {port} on {host} is taken", hint="Is RFSN running already? --port picks another") from error
+        raise UserError(f"cannot listen on {host}:{port}: {error}") from error
+    return listener
+
+

@@ -1,0 +1,143 @@
+"""`rfsn say` and `rfsn chat`: turns in this process, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import wave
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from rfsn_core import events
+from rfsn_core.cli.options import runtimes, world_options
+from rfsn_core.dialogue.outbox import Audio, Outbox
+from rfsn_core.errors import UserError
+from rfsn_core.kernel import Kernel, running
+from rfsn_core.operations import logs
+from rfsn_core.runtime import Runtimes
+
+
+@click.command()
+@click.argument("npc")
+@click.argument("text")
+@world_options
+@click.option("--player", default="player", show_default=True, help="Who is speaking.")
+@click.option("--json", "as_json", is_flag=True, help="Print the wire events, one a line.")
+@click.option("--wav", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the speech there.")
+@click.option("--state", "state_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="The game's state, a JSON object.")  # fmt: skip
+def say(
+    npc: str, text: str, world: Path | None, config_file: Path | None, player: str, as_json: bool, wav: Path | None,
+    state_file: Path | None,
+) -> None:  # fmt: skip
+    """Say TEXT to NPC, once, and show what comes back."""
+    state = read_state(state_file) if state_file else {}
+    turn = events.Turn(npc=npc, player=player, text=text, state=state)
+    found = runtimes(world, config_file)
+    logs.configure("warning")
+    failed = asyncio.run(_say(found, turn, as_json, wav))
+    if failed:
+        raise UserError(failed)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """A game state from a file. Raises UserError when it is not a JSON object."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        state = json.loads(path.read_text("utf-8-sig"), parse_constant=refuse)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a JSON object: {error}") from error
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: must be a JSON object, not {type(state).__name__}")
+    return state
+
+
+async def _say(found: Runtimes, turn: events.Turn, as_json: bool, wav: Path | None) -> str:
+    console = Console(highlight=False)
+    pcm: list[bytes] = []
+    rate = 0
+    async with running(found) as kernel:
+        async for item in conversation(kernel, turn, events.Hello(audio=wav is not None, visemes=as_json)):
+            if isinstance(item, Audio):
+                pcm.append(events.read_audio_frame(item.frame).pcm)
+                continue
+            if isinstance(item, events.SpeechStarted):
+                rate = item.sample_rate
+            if as_json:
+                click.echo(events.encode(item).decode())
+            else:
+                show(console, item)
+            if isinstance(item, events.TurnFailed):
+                return item.message
+    if wav is not None:
+        if not rate:
+            raise UserError("there was no speech to write", hint='Set `provider = "espeak"` in [speech]')
+        with wave.open(str(wav), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes(b"".join(pcm))
+    return ""
+
+
+async def conversation(kernel: Kernel, turn: events.Turn, wants: events.Hello) -> Any:
+    """Run one turn; yields its events and audio, the last one included."""
+    outbox = Outbox(patience=60)
+    kernel.begin(turn, outbox, wants)
+    while True:
+        item = await outbox.get()
+        yield item
+        if isinstance(item, events.TurnFinished | events.TurnCancelled | events.TurnFailed):
+            return
+
+
+def show(console: Console, item: events.Message) -> None:
+    """An event, for people."""
+    match item:
+        case events.Decision():
+            forced = f", forced by {item.forced_by}" if item.forced_by else ""
+            console.print(f"[dim]{item.action} · {item.style} (heard: {item.signal}{forced})[/dim]")
+        case events.Sentence():
+            console.print(item.text, markup=False)
+        case events.SentenceBlocked():
+            console.print(f"[yellow]({item.verdict}: {', '.join(item.reasons)})[/yellow]")
+        case events.SpeechOff():
+            console.print(f"[yellow](speech is off: {item.reason})[/yellow]")
+        case events.State():
+            console.print(f"[dim]{item.mood}, {item.relationship}, trust {item.trust:.2f}, fear {item.fear:.2f}[/dim]")
+        case events.TurnFinished() if item.reason != "complete" or not item.durable:
+            console.print(f"[yellow]({item.reason}{'' if item.durable else ', not yet stored'})[/yellow]")
+
+
+@click.command()
+@click.argument("npc")
+@world_options
+@click.option("--player", default="player", show_default=True, help="Who is speaking.")
+def chat(npc: str, world: Path | None, config_file: Path | None, player: str) -> None:
+    """Talk with NPC until an empty line."""
+    found = runtimes(world, config_file)
+    logs.configure("warning")
+    asyncio.run(_chat(found, npc, player))
+
+
+async def _chat(found: Runtimes, npc: str, player: str) -> None:
+    console = Console(highlight=False)
+    async with running(found) as kernel:
+        name = found.current.world.npc(npc).name
+        console.print(f"[dim]You talk with {name}. An empty line ends it.[/dim]")
+        while True:
+            try:
+                text = await asyncio.to_thread(console.input, "[bold]> [/bold]")
+            except EOFError:
+                return
+            if not text.strip():
+                return
+            turn = events.Turn(npc=npc, player=player, text=text[: events.MAX_TEXT])
+            async for item in conversation(kernel, turn, events.Hello(audio=False)):
+                show(console, item)

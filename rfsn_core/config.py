@@ -1,0 +1,359 @@
+"""Settings: defaults, then the file (TOML, JSON or YAML), then the environment (`RFSN_*`), validated as a whole.
+
+`RFSN_RENDERING__PROVIDER=scripted` overrides `provider` in `[rendering]`; two underscores stand for a dot.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from rfsn_core.dialogue.outbox import AudioPolicy
+from rfsn_core.errors import ConfigError
+
+NAMES = ("rfsn.toml", "rfsn.json", "rfsn.yaml", "rfsn.yml")
+"""What a world's settings file may be called."""
+
+
+class ServerSettings(BaseModel, extra="forbid"):
+    """`[server]`: who may connect, and how much one client may ask for."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Any but this machine's own demands `key`.")
+    port: int = Field(8765, ge=0, le=65535, description="0 picks a free one.")
+    key: str = Field("", description="Clients must send `Authorization: Bearer <key>`. Better set as RFSN_SERVER__KEY.")
+    origins: list[str] = Field([], description="Web pages besides our own that may connect, as `https://host`.")
+    max_message: int = Field(262_144, ge=1024, description="Longest message from a client, in bytes.")
+    messages_per_second: float = Field(50, gt=0, description="Sustained rate of one connection; bursts of 4 s pass.")
+    max_connections: int = Field(1000, ge=1, description="Websockets at once.")
+    max_turns: int = Field(64, ge=1, description="Turns at once on one connection.")
+    outbox_messages: int = Field(10_000, ge=100, description="Unread messages after which a client is cut off.")
+    outbox_audio: int = Field(512, ge=1, description="Audio frames that may wait for a client.")
+    audio_policy: AudioPolicy = Field("drop_oldest", description="Which frame goes when they are full.")
+    audio_patience: float = Field(1.0, ge=0, description="Seconds to wait for room before one is dropped.")
+    shutdown_seconds: float = Field(5.0, ge=0, description="How long running turns may take to end.")
+
+
+class ActionSettings(BaseModel, extra="forbid"):
+    """One action that the game adds."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    instruction: str = Field(min_length=1, description="What it means, as the renderer is told.")
+    affinity: float = Field(0.0, ge=-1, le=1)
+    trust: float = Field(0.0, ge=-1, le=1)
+    fear: float = Field(0.0, ge=-1, le=1)
+    answers: list[str] = Field([], description="Player signals that it is an answer to.")
+    hostile: bool = False
+    variant_of: str = ""
+
+
+StateNumber = Literal["affinity", "trust", "fear", "sentiment", "turns"]
+StateFlag = Literal["in_combat", "quest_active"]
+
+
+class RuleSettings(BaseModel, extra="forbid"):
+    """One safety rule that the game adds."""
+
+    name: str = Field(min_length=1)
+    forbid: list[str] = []
+    force: str = ""
+    favour: list[str] = []
+    above: dict[StateNumber, float] = {}
+    below: dict[StateNumber, float] = {}
+    when: dict[StateFlag, bool] = {}
+    signals: list[str] = []
+
+
+class WeightSettings(BaseModel, extra="forbid"):
+    """What the world model's score counts."""
+
+    affinity: float = 1.0
+    trust: float = 0.6
+    fear: float = 0.8
+    fit: float = 0.35
+    favour: float = 0.3
+    temper: float = 0.5
+
+
+class WorldSettings(BaseModel, extra="forbid"):
+    """`[world]`: how NPCs decide, and what the game adds to that."""
+
+    seed: int = Field(0, description="Seed of everything that varies.")
+    overlap: Literal["interrupt", "wait", "refuse"] = Field(
+        "interrupt", description="A second turn of a session while the first is running."
+    )
+    max_waiting: int = Field(8, ge=1, description="Turns that may wait for one session, with overlap = wait.")
+    max_sessions: int = Field(10_000, ge=1, description="Sessions kept in memory; the longest idle one goes first.")
+    weights: WeightSettings = WeightSettings()
+    actions: list[ActionSettings] = []
+    rules: list[RuleSettings] = []
+
+
+class LearningSettings(BaseModel, extra="forbid"):
+    """`[learning]`: what rewards are worth."""
+
+    signals: dict[str, float] = Field(
+        {
+            "contradiction_detected": -1.0, "user_correction": -0.5, "tts_overrun": -0.3,
+            "conversation_continued": 0.5, "follow_up_question": 0.3,
+        },
+        description="Named reward signal → value.",
+    )  # fmt: skip
+
+
+class MemorySettings(BaseModel, extra="forbid"):
+    """`[memory]`: how much of the past a turn sees."""
+
+    recent: int = Field(6, ge=0, le=50, description="Last turns that the renderer sees.")
+    related: int = Field(2, ge=0, le=20, description="Older turns found by the player's words.")
+
+
+class OperationsSettings(BaseModel, extra="forbid"):
+    """`[operations]`: logs, and how long to wait for what."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    gate_timeout: float = Field(5.0, gt=0, description="Seconds; a gate that takes longer blocks.")
+    first_token_timeout: float = Field(30.0, gt=0, description="Seconds until the renderer's first text.")
+    token_timeout: float = Field(15.0, gt=0, description="Seconds between two pieces of text.")
+    speech_timeout: float = Field(15.0, gt=0, description="Seconds until the next piece of audio.")
+    store_timeout: float = Field(5.0, gt=0, description="Seconds until a turn is spooled instead.")
+    max_reply: int = Field(4000, ge=100, description="Longest reply in characters; the renderer is stopped there.")
+    speech_queue: int = Field(16, ge=1, description="Sentences of a turn that may wait for the voice.")
+    reload: bool = Field(True, description="Watch the settings, NPC and prompt files.")
+
+
+class Stage(BaseModel, extra="allow"):
+    """A stage's table: which provider, and below it one table of settings for each provider."""
+
+    provider: str
+    fallback: list[str] = []
+
+    def chosen(self) -> list[str]:
+        """Providers to open, the first one first."""
+        return list(dict.fromkeys([self.provider, *self.fallback]))
+
+
+class GatingStage(BaseModel, extra="allow"):
+    """`[gating]`: all gates are asked, in this order; the most severe verdict wins."""
+
+    providers: list[str] = ["rules"]
+
+    def chosen(self) -> list[str]:
+        """Providers to open."""
+        return list(dict.fromkeys(self.providers))
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(env_prefix="RFSN_", env_nested_delimiter="__", extra="forbid")
+
+    data_dir: str = Field(".rfsn", description="Folder for what the server writes, relative to the world.")
+    server: ServerSettings = ServerSettings()
+    world: WorldSettings = WorldSettings()
+    learning: LearningSettings = LearningSettings()
+    memory: MemorySettings = MemorySettings()
+    operations: OperationsSettings = OperationsSettings()
+    abstraction: Stage = Stage(provider="buckets")
+    selection: Stage = Stage(provider="world_model")
+    rendering: Stage = Stage(provider="scripted", fallback=["scripted"])
+    gating: GatingStage = GatingStage()
+    speech: Stage = Stage(provider="silent", fallback=["silent"])
+    storage: Stage = Stage(provider="sqlite")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file."""
+        return env_settings, init_settings
+
+    def stage(self, name: str) -> Stage | GatingStage:
+        """A stage's table."""
+        table = getattr(self, name)
+        assert isinstance(table, Stage | GatingStage)
+        return table
+
+
+class Source:
+    """The settings file: its values, and the line of each key."""
+
+    def __init__(self, path: Path | None, values: dict[str, Any], lines: Mapping[tuple[str, ...], int]) -> None:
+        self.path, self.values, self._lines = path, values, lines
+
+    def where(self, key: Sequence[str | int]) -> str:
+        """`file, line 3: rendering.provider`, or the environment variable that set the key."""
+        names = [str(part) for part in key]
+        dotted = ".".join(names)
+        for length in range(len(names), 0, -1):
+            variable = "RFSN_" + "__".join(names[:length]).upper()
+            if variable in os.environ:
+                return f"{variable}: {dotted}"
+        if self.path is None:
+            return f"settings: {dotted}"
+        plain = [str(part) for part in key if not isinstance(part, int)]
+        for length in range(len(plain), 0, -1):
+            if line := self._lines.get(tuple(plain[:length])):
+                return f"{self.path}, line {line}: {dotted}"
+        return f"{self.path}: {dotted}"
+
+
+def find_file(world: Path) -> Path | None:
+    """The world's settings file, or None."""
+    found = [world / name for name in NAMES if (world / name).is_file()]
+    if len(found) > 1:
+        raise ConfigError([f"{world}: two settings files: {', '.join(path.name for path in found)}; keep one"])
+    return found[0] if found else None
+
+
+def read_file(path: Path) -> Source:
+    """Parse a settings file by its suffix. Raises ConfigError with file and line."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: {error}"]) from error
+    values: Any
+    try:
+        if path.suffix == ".toml":
+            values, lines = tomllib.loads(text), _toml_lines(text)
+        elif path.suffix in (".json", ".yaml", ".yml"):
+            # YAML contains JSON, and its parser knows the lines.
+            values, lines = yaml.safe_load(text) or {}, _yaml_lines(yaml.compose(text, yaml.SafeLoader))
+        else:
+            raise ConfigError([f"{path}: settings are .toml, .json or .yaml"])
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError([f"{path}: cannot be parsed: {' '.join(str(error).split())}"]) from error
+    if not isinstance(values, dict):
+        raise ConfigError([f"{path}: must be a table of settings, not {type(values).__name__}"])
+    return Source(path, values, lines)
+
+
+_TOML_KEY = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_TOML_TABLE = re.compile(r"^\s*\[\[?\s*([^\[\]]+?)\s*\]\]?")
+
+
+def _toml_lines(text: str) -> dict[tuple[str, ...], int]:
+    """Key → line, as TOML files are usually written; tomllib itself gives no lines."""
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := _TOML_TABLE.match(line):
+            table = _split_key(match.group(1))
+            lines.setdefault(table, number)
+        elif match := _TOML_KEY.match(line):
+            lines.setdefault((*table, *_split_key(match.group(1))), number)
+    return lines
+
+
+def _split_key(key: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in key.split("."))
+
+
+def _yaml_lines(node: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
+    lines: dict[tuple[str, ...], int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = (*prefix, str(key.value))
+            lines[path] = key.start_mark.line + 1
+            lines.update(_yaml_lines(value, path))
+    return lines
+
+
+def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> tuple[Settings, Source]:
+    """Settings from a file (None: defaults only) and the environment.
+
+    :param overrides: what the command line says, as nested tables; it wins over the file, and where it
+        names a key, over the environment.
+    Raises ConfigError with one line for each problem: file, line, key, and the nearest valid key.
+    """
+    source = read_file(path) if path else Source(None, {}, {})
+    problems = list(_environment_problems())
+    settings: Settings | None = None
+    try:
+        settings = Settings(**source.values)
+        if overrides:
+            merged = _merge(settings.model_dump(exclude_unset=True), overrides)
+            settings = _without_environment(merged)
+    except ValidationError as error:
+        problems += explain(error, source, Settings)
+    if problems or settings is None:
+        raise ConfigError(problems)
+    return settings, source
+
+
+def _without_environment(values: Mapping[str, Any]) -> Settings:
+    class Plain(Settings):
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:  # type: ignore[override]
+            return (init_settings,)
+
+    return Plain(**values)
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _environment_problems() -> list[str]:
+    problems = []
+    for variable in sorted(os.environ):
+        if variable.startswith("RFSN_") and "__" in variable:
+            table = variable[5:].split("__")[0].lower()
+            if table not in Settings.model_fields:
+                problems.append(f"{variable}: no settings table '{table}'{_nearest(table, Settings.model_fields)}")
+    return problems
+
+
+def explain(error: ValidationError, source: Source, model: type[BaseModel], prefix: Sequence[str] = ()) -> list[str]:
+    """A ValidationError as lines with file, line, key, what is wrong, and the nearest valid key."""
+    lines = []
+    for problem in error.errors():
+        key = [*prefix, *(part for part in problem["loc"] if part != "[key]")]
+        where = source.where(key)
+        if problem["type"] == "extra_forbidden":
+            names = _fields(model, problem["loc"][:-1])
+            lines.append(f"{where}: no such setting{_nearest(str(key[-1]), names)}")
+        else:
+            given = problem.get("input")
+            shown = f" (is {given!r:.60})" if isinstance(given, str | int | float | bool) else ""
+            lines.append(f"{where}: {problem['msg']}{shown}")
+    return lines
+
+
+def _fields(model: Any, path: Sequence[Any]) -> Sequence[str]:
+    for part in path:
+        if isinstance(part, int):
+            continue
+        info = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        model = info.annotation if info else None
+        arguments = getattr(model, "__args__", None)
+        if arguments:
+            model = arguments[0]
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _nearest(name: str, names: Any) -> str:
+    close = difflib.get_close_matches(name, list(names), 1, 0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there are: {', '.join(sorted(names))}" if names else ""
+
+
+def unknown_provider(stage: str, name: str, names: Sequence[str], source: Source, key: Sequence[str]) -> str:
+    """The line for a provider that no loaded plugin offers."""
+    return f"{source.where(key)}: no {stage} provider '{name}'{_nearest(name, names)}"

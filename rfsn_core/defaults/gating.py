@@ -1,0 +1,126 @@
+"""`rules`: six flags by patterns, intent and sentiment by words. In-character violence passes; real harm does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from pydantic import BaseModel, Field, field_validator
+
+from rfsn_core.hookspecs import hookimpl
+from rfsn_core.providers import Gate, Host, Provider, Utterance, Verdict
+from rfsn_core.world.signals import classify
+
+FLAGS: dict[str, tuple[tuple[float, str], ...]] = {
+    "self_harm": (
+        (0.95, r"(?:kill|hurt|harm|cut|hang|end) (?:myself|my life)|suicid(?:e|al)|self.?harm|want to die (?:in real|irl)"),
+        (0.95, r"(?:go|should|just) (?:kill|hang|cut) (?:yourself|urself)|kys"),
+    ),
+    "harmful_content": (
+        (0.95, r"(?:build|make|making|cook|synthesi[sz]e) (?:a |an |some )?(?:pipe ?bomb|bomb|explosives?|nerve gas|sarin|meth|ricin)"),
+        (0.9, r"sexual(?:ly)? .{0,20}(?:child|minor|kid)|(?:child|minor|kid)s? .{0,20}(?:porn|sexual|nude)"),
+        (0.9, r"n[i1]gg(?:er|a)|f[a4]gg[o0]t|k[i1]ke"),
+        (0.8, r"school shooting|mass shooting|terror(?:ist)? attack"),
+    ),
+    "personal_info_request": (
+        (0.9, r"your (?:real |home |actual )?(?:phone number|e-?mail(?: address)?|home address|credit card|social security|password)"),
+        (0.8, r"where do you (?:really )?live in real life|what(?:'s| is) your real (?:name|age)|send (?:me )?(?:a )?(?:nudes?|photo of yourself)"),
+        (0.9, r"\b\d{3}-\d{2}-\d{4}\b|\b(?:\d[ -]?){13,16}\b"),
+    ),
+    "manipulation": (
+        (0.9, r"(?:ignore|disregard|forget) (?:all |any )?(?:of )?(?:your |the |my )?(?:previous|prior|above|earlier)? ?(?:instructions?|rules|prompts?|orders from the system)"),
+        (0.85, r"(?:system|developer) prompt|jailbreak|you are (?:now )?(?:dan|chatgpt|an ai|a language model)|as an ai(?: language model)?"),
+        (0.8, r"pretend (?:that )?you (?:have no|are not bound by)|print your (?:instructions|prompt)"),
+    ),
+    "illegal_action": (
+        (0.85, r"(?:buy|sell|get) (?:real )?(?:cocaine|heroin|fentanyl|stolen (?:cards?|accounts?))|launder money|hack (?:into )?(?:an? |the )?(?:bank|account|server|e-?mail)"),
+        (0.8, r"how (?:do i|to) (?:shoplift|steal a car|pick(?:pocket)? in real life)"),
+    ),
+    "aggression": (
+        (0.9, r"(?:find|come to) (?:you|your house) (?:in real life|irl)|i know where you live irl|dox+"),
+        (0.5, r"i(?:'ll| will) (?:kill|murder|hurt|stab) you"),
+    ),
+}  # fmt: skip
+"""Flag → (risk, pattern). Fantasy violence (`I will kill you`) stays below the threshold on purpose."""
+
+_COMPILED = {
+    flag: tuple((risk, re.compile(f"(?<!\\w)(?:{pattern})(?!\\w)", re.IGNORECASE)) for risk, pattern in patterns)
+    for flag, patterns in FLAGS.items()
+}
+_POSITIVE = frozenset(
+    "good great kind love like thanks thank wonderful beautiful nice friend happy glad please welcome well brave excellent"
+    " fine best dear honour honor trust peace".split()
+)
+_NEGATIVE = frozenset(
+    "bad hate ugly stupid fool idiot liar die kill hurt pathetic worthless coward scum awful terrible wrong angry damn filth"
+    " enemy betray never".split()
+)
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def sentiment(text: str) -> float:
+    """-1…1: (positive - negative words) / (both + 1)."""
+    words = [word.lower() for word in _WORD.findall(text)]
+    good = sum(word in _POSITIVE for word in words)
+    bad = sum(word in _NEGATIVE for word in words)
+    return round((good - bad) / (good + bad + 1), 3)
+
+
+class Settings(BaseModel, extra="forbid"):
+    """`[gating.rules]`."""
+
+    threshold: float = Field(0.7, gt=0, le=1, description="Risk from which a text is blocked.")
+    approve: list[str] = Field([], description="Flags that ask for approval instead of blocking.")
+    off: list[str] = Field([], description="Flags that are not looked for.")
+    words: list[str] = Field([], description="Words or phrases of your own to block, whole words, any case.")
+
+    @field_validator("approve", "off")
+    @classmethod
+    def _known(cls, flags: list[str]) -> list[str]:
+        for flag in flags:
+            if flag not in FLAGS:
+                raise ValueError(f"no flag '{flag}'; there are {', '.join(FLAGS)}")
+        return flags
+
+
+class Rules:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._threshold = settings.threshold
+        self._approve = frozenset(settings.approve)
+        self._patterns = {flag: patterns for flag, patterns in _COMPILED.items() if flag not in settings.off}
+        words = "|".join(re.escape(word) for word in settings.words)
+        self._words = re.compile(f"(?<!\\w)(?:{words})(?!\\w)", re.IGNORECASE) if words else None
+
+    async def check(self, utterance: Utterance) -> Verdict:
+        """Block, or ask for approval, when any flag's risk reaches the threshold."""
+        text = utterance.text.replace("’", "'")
+        risks: dict[str, float] = {}
+        for flag, patterns in self._patterns.items():
+            risk = max((risk for risk, pattern in patterns if pattern.search(text)), default=0.0)
+            if risk:
+                risks[flag] = risk
+        flagged = tuple(flag for flag, risk in risks.items() if risk >= self._threshold)
+        if self._words is not None and self._words.search(text):
+            flagged += ("blocked_word",)
+        kind = "allow"
+        if flagged:
+            kind = "needs_approval" if self._approve.issuperset(flagged) else "block"
+        confidence = max((risks.get(flag, 1.0) for flag in flagged), default=1 - max(risks.values(), default=0.0))
+        return Verdict(
+            kind, flagged, confidence=confidence, sentiment=sentiment(text),
+            intent=classify(text) if utterance.side == "player" else utterance.action,
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def _open(settings: Settings, host: Host) -> AsyncIterator[Gate]:
+    yield Rules(settings)
+
+
+@hookimpl
+def rfsn_gating() -> Iterable[Provider[Gate]]:
+    """The embedded default."""
+    yield Provider("rules", Settings, _open, "patterns for real-world harm, intent and sentiment by words")

@@ -1,0 +1,99 @@
+"""`scripted`: lines written by hand, per action, style and persona. Needs no model, and cannot fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+from jinja2 import Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel, Field
+
+from rfsn_core.defaults.lines import LINES
+from rfsn_core.hookspecs import hookimpl
+from rfsn_core.providers import Host, Prompt, Provider, Renderer, RenderOptions
+
+
+class Settings(BaseModel, extra="forbid"):
+    """`[rendering.scripted]`."""
+
+    words_per_second: float = Field(0, ge=0, description="Pace of the stream; 0: as fast as it goes.")
+
+
+class Scripted:
+    """The opened provider.
+
+    Lines are looked for in the NPC's own, then the world's, then the built-in ones; in each, under the
+    action and style, the action, and then the same for the plain action behind a variant. The turn's seed
+    picks one, and never what the NPC said last as long as there is another.
+    """
+
+    def __init__(self, words_per_second: float) -> None:
+        self._pause = 1 / words_per_second if words_per_second else 0.0
+        self._environment = ImmutableSandboxedEnvironment(autoescape=False)
+        self._compiled: dict[str, Template] = {}
+
+    async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
+        """The chosen line, word by word."""
+        line = self._line(prompt)
+        start = 0
+        while start < len(line):
+            space = line.find(" ", start + 1)
+            end = len(line) if space < 0 else space
+            yield line[start:end]
+            start = end
+            if self._pause:
+                await asyncio.sleep(self._pause)
+
+    def _line(self, prompt: Prompt) -> str:
+        said = {text.strip() for text in prompt.avoid}
+        fresh: list[str] = []
+        stale: list[str] = []
+        for texts in self._sources(prompt):
+            rendered = [line for text in texts if (line := self._fill(text, prompt))]
+            fresh = [line for line in rendered if line not in said]
+            if fresh:
+                break
+            stale = stale or rendered
+        choice = fresh or stale or ["Hm."]
+        return choice[Random(prompt.seed).randrange(len(choice))]
+
+    def _sources(self, prompt: Prompt) -> Iterable[list[str]]:
+        own: Mapping[str, Any] = prompt.persona.get("lines", {})
+        shared: Mapping[str, Any] = prompt.persona.get("shared_lines", {})
+        plain = str(prompt.persona.get("plain_action", prompt.action))
+        for action in dict.fromkeys((prompt.action, plain)):
+            for table in (own, shared, LINES):
+                entry = table.get(action, [])
+                if isinstance(entry, Mapping):
+                    yield list(entry.get(prompt.style, []))
+                    yield [text for texts in entry.values() for text in texts]
+                else:
+                    yield list(entry)
+
+    def _fill(self, text: str, prompt: Prompt) -> str:
+        template = self._compiled.get(text)
+        try:
+            if template is None:
+                template = self._environment.from_string(text)
+                if len(self._compiled) < 10_000:
+                    self._compiled[text] = template
+            return template.render(
+                name=prompt.name, player=prompt.player, state=prompt.state, style=prompt.style
+            ).strip()
+        except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError):
+            return ""  # a line that fails for this state is passed over; broken syntax was refused at load
+
+
+@asynccontextmanager
+async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
+    yield Scripted(settings.words_per_second)
+
+
+@hookimpl
+def rfsn_rendering() -> Iterable[Provider[Renderer]]:
+    """The embedded default."""
+    yield Provider("scripted", Settings, _open, "hand-written lines: no model needed")

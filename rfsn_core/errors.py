@@ -1,0 +1,120 @@
+"""Every error RFSN raises, as one small tree.
+
+::
+
+    RfsnError
+      UserError              the user's mistake: exit code 2, HTTP 4xx, an `error` event
+        ConfigError          a setting, with file, line and key
+        WorldError           an NPC, prompt or lines file
+        UnknownNpc
+        BadMessage           what a client sent, with the field
+        SessionBusy          the session's turn policy refused a second turn
+        UnknownTurn
+        UnknownDecision
+      PluginError            a plugin cannot be used, with its name and version
+      EngineError            a provider failed while working; `retryable` says if again may help
+      StoreError             the store cannot be opened, read or written
+      SlowClient             the client does not read what it is sent
+
+Each carries a stable `code` (also the wire's `error.code`), a message, and a hint that says what to do.
+"""
+
+from __future__ import annotations
+
+
+class RfsnError(Exception):
+    """The root. `code` is stable across releases; `hint` says what to do about it."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class UserError(RfsnError):
+    """A mistake that the person at the keyboard, or the client, can correct."""
+
+    code = "bad_request"
+
+
+class ConfigError(UserError):
+    """A setting is wrong. `problems` holds one line for each, with file, line and key."""
+
+    code = "config_invalid"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class WorldError(UserError):
+    """A file of the world (NPC, prompt, lines, lore) cannot be used."""
+
+    code = "world_invalid"
+
+
+class UnknownNpc(UserError):
+    """No NPC of that name in this world."""
+
+    code = "unknown_npc"
+
+
+class BadMessage(UserError):
+    """A client's message is malformed; `field` names the part."""
+
+    code = "bad_message"
+
+    def __init__(self, message: str, *, field: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
+
+class SessionBusy(UserError):
+    """The NPC is still answering this player and the settings refuse a second turn."""
+
+    code = "session_busy"
+
+
+class UnknownTurn(UserError):
+    """No turn of that id is running."""
+
+    code = "unknown_turn"
+
+
+class UnknownDecision(UserError):
+    """No decision of that id was ever stored."""
+
+    code = "unknown_decision"
+
+
+class PluginError(RfsnError):
+    """A plugin cannot be loaded or used; the message names it and its version."""
+
+    code = "plugin_failed"
+
+
+class EngineError(RfsnError):
+    """A provider failed at its work. `retryable` says whether the same call may succeed later."""
+
+    code = "engine_failed"
+
+    def __init__(self, message: str, *, retryable: bool = False, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retryable = retryable
+
+
+class StoreError(RfsnError):
+    """The store cannot be opened, read or written."""
+
+    code = "store_failed"
+
+
+class SlowClient(RfsnError):
+    """The client reads slower than the NPCs talk, for longer than the outbox can hold."""
+
+    code = "slow_client"

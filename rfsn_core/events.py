@@ -1,0 +1,391 @@
+"""The words of the wire protocol `rfsn.v1`: what a client sends, and what a turn emits.
+
+Every message is a JSON text frame with a `type`; the structs below *are* the protocol: `rfsn protocol`
+generates the JSON Schema and the AsyncAPI document from them. Speech travels as binary frames, see
+`audio_frame`. Unknown fields and types are refused, so a misspelling is never silent.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+PROTOCOL = "rfsn.v1"
+MAX_TEXT = 4000
+"""Longest player text a turn takes, in characters."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Message(msgspec.Struct, tag_field="type", kw_only=True, forbid_unknown_fields=True):
+    """What every message has: the `type` tag, from the class."""
+
+
+# ── what a client sends ──────────────────────────────────────────────────────────────────────────
+
+
+class Hello(Message, tag="hello", kw_only=True):
+    """Optional first message: who is calling and what it wants to receive."""
+
+    client: str = ""
+    """Name of the game or tool, for the log."""
+    audio: bool = True
+    """Send speech as binary frames."""
+    text: bool = False
+    """Send every text delta as it is generated (`text` events)."""
+    visemes: bool = False
+    """Send mouth shapes with the speech."""
+
+
+class Turn(Message, tag="turn", kw_only=True):
+    """The player says something to an NPC."""
+
+    npc: Name
+    player: Name = "player"
+    text: Annotated[str, Meta(max_length=MAX_TEXT)]
+    world: Name = "default"
+    """The save or campaign; memories of one world are unknown in another."""
+    state: dict[str, Any] = {}
+    """The game's state as the abstraction sees it, any JSON object."""
+    signal: str = ""
+    """The player's signal when the game knows it (`attack`, `offer`, …); else it is read from the text."""
+    turn_id: Annotated[str, Meta(max_length=100)] = ""
+    """The client's own id for the turn; made by the server when empty."""
+
+
+class GameEvent(Message, tag="event", kw_only=True):
+    """Something happened in the game that the NPC knows of; it changes state and memory, not speech."""
+
+    npc: Name
+    kind: Name
+    player: Name = "player"
+    world: Name = "default"
+    data: dict[str, Any] = {}
+
+
+class Cancel(Message, tag="cancel", kw_only=True):
+    """Barge-in: stop the turn, its generation, and its speech."""
+
+    turn_id: str
+
+
+class Reward(Message, tag="reward", kw_only=True):
+    """How good a decision was: a number in -1…1, or a named signal whose weight is in the settings."""
+
+    decision_id: str
+    value: float | None = None
+    signal: str = ""
+    reward_id: str = ""
+    """The same id twice counts once."""
+
+
+class Played(Message, tag="played", kw_only=True):
+    """How far the player has heard the NPC."""
+
+    turn_id: str
+    sentence: Annotated[int, Meta(ge=0)]
+    ms: Annotated[int, Meta(ge=0)] = 0
+
+
+class Ping(Message, tag="ping", kw_only=True):
+    """Answered with `pong`."""
+
+    id: str = ""
+
+
+ClientMessage = Hello | Turn | GameEvent | Cancel | Reward | Played | Ping
+
+
+# ── what the server sends ────────────────────────────────────────────────────────────────────────
+
+
+class NpcInfo(msgspec.Struct, kw_only=True):
+    """An NPC as `welcome` lists it."""
+
+    id: str
+    name: str
+    title: str = ""
+
+
+class Welcome(Message, tag="welcome", kw_only=True):
+    """First message on a connection."""
+
+    protocol: str = PROTOCOL
+    server: str
+    npcs: list[NpcInfo]
+
+
+class TurnStarted(Message, tag="turn.started", kw_only=True):
+    """The turn was accepted; `turn_no` is what audio frames carry."""
+
+    turn_id: str
+    turn_no: int
+    npc: str
+    player: str
+
+
+class Candidate(msgspec.Struct, kw_only=True):
+    """One action the NPC could have chosen."""
+
+    action: str
+    score: float
+    propensity: float
+    why: str
+
+
+class Veto(msgspec.Struct, kw_only=True):
+    """An action that a safety rule forbade."""
+
+    action: str
+    rule: str
+
+
+class Decision(Message, tag="decision", kw_only=True):
+    """What the NPC does, before a word of it is generated."""
+
+    turn_id: str
+    decision_id: str
+    npc: str
+    action: str
+    style: str
+    signal: str
+    key: str
+    """The abstract state, such as `LOCATION:tavern|QUEST_STATE:active`."""
+    key_version: str
+    policy: str
+    candidates: list[Candidate]
+    vetoes: list[Veto]
+    forced_by: str = ""
+    """The safety rule that left only this action, when one did."""
+    latency_ms: float
+
+
+class Text(Message, tag="text", kw_only=True):
+    """Newly released text. The deltas of a turn, joined, are all that the NPC said."""
+
+    turn_id: str
+    delta: str
+
+
+class Sentence(Message, tag="sentence", kw_only=True):
+    """A sentence that passed the gate; its audio follows under the same index."""
+
+    turn_id: str
+    index: int
+    text: str
+
+
+class SentenceBlocked(Message, tag="sentence.blocked", kw_only=True):
+    """The gate replaced (`rewrite`) or stopped (`block`, `needs_approval`) a sentence."""
+
+    turn_id: str
+    index: int
+    verdict: str
+    reasons: list[str]
+
+
+class SpeechStarted(Message, tag="speech.started", kw_only=True):
+    """Audio of a sentence begins: PCM16 mono at `sample_rate` Hz, in binary frames."""
+
+    turn_id: str
+    turn_no: int
+    sentence: int
+    sample_rate: int
+
+
+class Viseme(msgspec.Struct, array_like=True, frozen=True):
+    """A mouth shape: `[shape, start_ms, end_ms]`, relative to the sentence's audio."""
+
+    shape: str
+    start_ms: int
+    end_ms: int
+
+
+class Visemes(Message, tag="visemes", kw_only=True):
+    """Mouth shapes of a stretch of a sentence, in the 15-viseme set."""
+
+    turn_id: str
+    sentence: int
+    visemes: list[Viseme]
+
+
+class SpeechFinished(Message, tag="speech.finished", kw_only=True):
+    """All audio of a sentence was sent; `dropped` frames of it were not, by the audio policy."""
+
+    turn_id: str
+    sentence: int
+    duration_ms: int
+    dropped: int = 0
+
+
+class SpeechOff(Message, tag="speech.off", kw_only=True):
+    """The voice failed; the turn goes on as text."""
+
+    turn_id: str
+    reason: str
+
+
+class State(Message, tag="state", kw_only=True):
+    """The NPC's state after the turn or game event."""
+
+    npc: str
+    player: str
+    world: str
+    mood: str
+    affinity: float
+    trust: float
+    fear: float
+    relationship: str
+    turn_id: str | UnsetType = UNSET
+
+
+class Latency(msgspec.Struct, kw_only=True):
+    """Milliseconds from the arrival of the turn; null for what did not happen."""
+
+    decision: float | None = None
+    first_token: float | None = None
+    first_sentence: float | None = None
+    first_audio: float | None = None
+    total: float | None = None
+
+
+class TurnFinished(Message, tag="turn.finished", kw_only=True):
+    """The turn is over and stored."""
+
+    turn_id: str
+    decision_id: str
+    text: str
+    reason: str = "complete"
+    """`complete`; or `renderer_failed`, `renderer_timeout` or `too_long` when what was said stands but
+    is not all that was meant."""
+    renderer: str = ""
+    """The provider that worded it; a fallback's name when the first one failed."""
+    durable: bool = True
+    """False: the store is away; the turn is spooled on disk and will be stored when it is back."""
+    latency: Latency
+
+
+class TurnCancelled(Message, tag="turn.cancelled", kw_only=True):
+    """The turn was stopped. `text` is what was delivered, and what the NPC remembers having said."""
+
+    turn_id: str
+    text: str
+    reason: str
+    """`barge_in`, `cancelled`, `disconnected` or `shutdown`."""
+
+
+class TurnFailed(Message, tag="turn.failed", kw_only=True):
+    """The turn could not be carried out; nothing of it was stored."""
+
+    turn_id: str
+    code: str
+    message: str
+
+
+class RewardAccepted(Message, tag="reward.accepted", kw_only=True):
+    """The reward is stored; `duplicate` when it was already."""
+
+    decision_id: str
+    value: float
+    duplicate: bool = False
+
+
+class ConfigChanged(Message, tag="config.changed", kw_only=True):
+    """New settings, prompts or NPC files apply from the next turn."""
+
+    files: list[str]
+    reopened: list[str]
+    """Providers that were opened anew, as `stage:name`; all others were kept."""
+
+
+class ConfigRejected(Message, tag="config.rejected", kw_only=True):
+    """A change on disk was refused; the old settings stay."""
+
+    problems: list[str]
+
+
+class Error(Message, tag="error", kw_only=True):
+    """Something the client did is wrong; the connection lives on."""
+
+    code: str
+    message: str
+    field: str | UnsetType = UNSET
+    turn_id: str | UnsetType = UNSET
+
+
+class Pong(Message, tag="pong", kw_only=True):
+    """Answer to `ping`."""
+
+    id: str = ""
+
+
+ServerMessage = (
+    Welcome
+    | TurnStarted
+    | Decision
+    | Text
+    | Sentence
+    | SentenceBlocked
+    | SpeechStarted
+    | Visemes
+    | SpeechFinished
+    | SpeechOff
+    | State
+    | TurnFinished
+    | TurnCancelled
+    | TurnFailed
+    | RewardAccepted
+    | ConfigChanged
+    | ConfigRejected
+    | Error
+    | Pong
+)
+
+_encoder = msgspec.json.Encoder()
+encode = _encoder.encode
+"""A message, as the bytes of its JSON."""
+decode_client: Any = msgspec.json.Decoder(ClientMessage).decode
+"""JSON text or bytes → a client message. Raises msgspec.DecodeError or msgspec.ValidationError."""
+decode_server: Any = msgspec.json.Decoder(ServerMessage).decode
+"""The same for what the server sends: for clients written in Python, and for tests."""
+
+# ── audio frames ─────────────────────────────────────────────────────────────────────────────────
+
+AUDIO_VERSION = 1
+AUDIO_LAST = 1
+"""Flag: this is the sentence's last frame (it may hold no samples)."""
+_header = struct.Struct("<BBHII")
+HEADER_SIZE = _header.size
+
+
+class AudioFrame(NamedTuple):
+    """A decoded binary frame."""
+
+    flags: int
+    sentence: int
+    turn_no: int
+    sequence: int
+    pcm: bytes
+
+
+def audio_frame(sentence: int, turn_no: int, sequence: int, pcm: bytes, *, last: bool = False) -> bytes:
+    """A binary frame: 12 little-endian header bytes (u8 version, u8 flags, u16 sentence, u32 turn, u32
+    sequence), then PCM16 mono. `sequence` counts a sentence's frames from 0."""
+    flags = AUDIO_LAST if last else 0
+    return _header.pack(AUDIO_VERSION, flags, sentence & 0xFFFF, turn_no & 0xFFFFFFFF, sequence) + pcm
+
+
+def read_audio_frame(frame: bytes) -> AudioFrame:
+    """The parts of a binary frame. Raises ValueError when it is too short or of another version."""
+    if len(frame) < HEADER_SIZE or frame[0] != AUDIO_VERSION:
+        raise ValueError("not an rfsn.v1 audio frame")
+    _, flags, sentence, turn_no, sequence = _header.unpack_from(frame)
+    return AudioFrame(flags, sentence, turn_no, sequence, frame[HEADER_SIZE:])
+
+
+VisemeShape = Literal[
+    "sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou"
+]

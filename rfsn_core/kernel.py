@@ -1,0 +1,271 @@
+"""The kernel: sessions and their turns, game events, rewards; what the server and the commands talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rfsn_core import events
+from rfsn_core.dialogue.outbox import Outbox
+from rfsn_core.errors import BadMessage, SessionBusy, SlowClient, StoreError
+from rfsn_core.memory.spool import Spool
+from rfsn_core.operations.logs import logger
+from rfsn_core.operations.metrics import METRICS
+from rfsn_core.providers import Backup, RenderOptions, Scope, TurnRecord
+from rfsn_core.runtime import Runtimes
+from rfsn_core.turn import Request, Session, Turn, state_event
+from rfsn_core.world.signals import SIGNALS
+from rfsn_core.world.transitions import happened
+
+log = logger("kernel")
+
+SPOOL_RETRY = 2.0
+"""Seconds between attempts to store what was spooled."""
+
+
+class Kernel:
+    """Runs turns. One for a process."""
+
+    def __init__(self, runtimes: Runtimes) -> None:
+        self.runtimes = runtimes
+        self.options = RenderOptions()
+        """Tuned while running, over the settings."""
+        self._sessions: dict[Scope, Session] = {}
+        self._numbers = itertools.count(1)
+        self._running: dict[asyncio.Task[None], RunningTurn] = {}
+        self._spool = Spool(Path())
+        self._replaying: asyncio.Task[None] | None = None
+        self.last_latency = events.Latency()
+        """Of the turn that ended last."""
+
+    async def start(self) -> None:
+        """Take over what an earlier run left in the spool."""
+        runtime = self.runtimes.current
+        self._spool = Spool(self.runtimes.world_dir / runtime.settings.data_dir / "spool.jsonl")
+        if self._spool:
+            await self._replay()
+        await runtime.observers.started.run(info=self._info())
+
+    async def stop(self) -> None:
+        """End all turns, wait for them a while, cancel the rest."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=self.runtimes.current.settings.server.shutdown_seconds)
+            for task in late:
+                self._running[task].cancel("shutdown")
+            if late:
+                await asyncio.wait(late)
+        if self._replaying:
+            self._replaying.cancel()
+        try:
+            async with asyncio.timeout(5):
+                await self.runtimes.current.observers.stopping.run(info=self._info())
+        except TimeoutError:
+            log.warning("plugins took too long to stop")
+
+    def _info(self) -> dict[str, Any]:
+        return {"world": str(self.runtimes.world_dir), "version": version()}
+
+    # ── turns ────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, message: events.Turn, outbox: Outbox, wants: events.Hello) -> RunningTurn:
+        """Start a turn; its events go to the outbox. Raises UnknownNpc, BadMessage or SessionBusy."""
+        arrived = time.perf_counter()
+        runtime = self.runtimes.current
+        npc = runtime.world.npc(message.npc)
+        if message.signal and message.signal not in SIGNALS:
+            raise BadMessage(f"no signal '{message.signal[:40]}'", field="signal", hint=f"There are: {', '.join(SIGNALS)}")
+        if not message.text.strip() and not message.signal:
+            raise BadMessage("the player says nothing", field="text", hint="Send text, or a signal such as 'greet'")
+        session = self._session(Scope(message.world, npc.id, message.player))
+        previous = session.last if session.last and not session.last.done() else None
+        settings = runtime.settings.world
+        if previous and settings.overlap == "refuse":
+            raise SessionBusy(f"{npc.name} is still answering {message.player}")
+        if previous and settings.overlap == "wait" and session.waiting >= settings.max_waiting:
+            raise SessionBusy(f"{session.waiting} turns already wait for {npc.name}")
+        request = Request(
+            message.turn_id or uuid.uuid4().hex, next(self._numbers), session.scope, npc, _clean(message.text),
+            message.state, message.signal, outbox, wants, arrived,
+        )  # fmt: skip
+        runtime.lease()
+        turn = Turn(request, runtime, session, self._spool, self.options)
+        running = RunningTurn(turn)
+        if previous and settings.overlap == "interrupt":
+            self._running[previous].cancel("barge_in")
+        running.task = asyncio.create_task(self._run(turn, session, previous), name=f"turn {request.turn_no}")
+        running.task.add_done_callback(self._ended)
+        self._running[running.task] = running
+        session.last = running.task
+        return running
+
+    async def _run(self, turn: Turn, session: Session, previous: asyncio.Task[None] | None) -> None:
+        try:
+            if previous is not None:
+                session.waiting += 1
+                try:
+                    await asyncio.wait([previous])
+                finally:
+                    session.waiting -= 1
+            await turn.run()
+        finally:
+            if self._spool and self._replaying is None:
+                self._replaying = asyncio.create_task(self._replay_later())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # Here and not in `_run`: a task that is cancelled before its first step never runs at all.
+        turn = self._running.pop(task).turn
+        turn.close()
+        self.last_latency = turn.latency
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, SlowClient):
+            log.error("turn ended with an error", exc_info=error)
+
+    def _session(self, scope: Scope) -> Session:
+        session = self._sessions.pop(scope, None) or Session(scope)
+        self._sessions[scope] = session  # last in, so the first is the longest idle
+        most = self.runtimes.current.settings.world.max_sessions
+        if len(self._sessions) > most:
+            for old in list(itertools.islice(self._sessions, len(self._sessions) - most)):
+                if (last := self._sessions[old].last) is None or last.done():
+                    del self._sessions[old]
+        METRICS.sessions.set(len(self._sessions))
+        return session
+
+    async def reset(self, name: str) -> Backup:
+        """Forget an NPC, in the store after a backup, and here. Its running turns are cancelled first."""
+        npc = self.runtimes.current.world.npc(name)
+        busy = [task for task, running in self._running.items() if running.turn.request.npc.id == npc.id]
+        for task in busy:
+            self._running[task].cancel("cancelled")
+        if busy:
+            await asyncio.wait(busy)
+        saved = await self.runtimes.current.store.reset(npc.id)
+        for scope in [scope for scope in self._sessions if scope.npc == npc.id]:
+            del self._sessions[scope]
+        return saved
+
+    @property
+    def active_turns(self) -> int:
+        """Turns in progress."""
+        return len(self._running)
+
+    # ── what else a client sends ─────────────────────────────────────────────────────────────────
+
+    async def event(self, message: events.GameEvent) -> events.State:
+        """Something happened in the game: changes the NPC's state and is remembered as a turn without words."""
+        runtime = self.runtimes.current
+        npc = runtime.world.npc(message.npc)
+        session = self._session(Scope(message.world, npc.id, message.player))
+        if session.last and not session.last.done():
+            await asyncio.wait([session.last])
+        runtime.lease()
+        try:
+            request = Request("", 0, session.scope, npc, "", {}, "", Outbox(), events.Hello(), time.perf_counter())
+            turn = Turn(request, runtime, session, self._spool, self.options)
+            await turn.load()
+            assert session.state is not None
+            state = happened(session.state, message.kind)
+            text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
+            record = TurnRecord(
+                uuid.uuid4().hex, session.scope, time.time(), text[:2000], "", "event", "", {}, state.plain()
+            )
+            await turn.keep(record)
+            session.state = state
+            return state_event(session.scope, state)
+        finally:
+            runtime.release()
+
+    async def reward(self, message: events.Reward) -> events.RewardAccepted:
+        """Store a reward. Raises BadMessage, UnknownDecision or StoreError."""
+        runtime = self.runtimes.current
+        value = message.value
+        if message.signal:
+            if message.signal not in runtime.settings.learning.signals:
+                raise BadMessage(
+                    f"no reward signal '{message.signal[:40]}'", field="signal",
+                    hint=f"There are: {', '.join(runtime.settings.learning.signals)}",
+                )  # fmt: skip
+            value = runtime.settings.learning.signals[message.signal]
+        if value is None or not -1 <= value <= 1:
+            raise BadMessage("a reward is a number from -1 to 1, or a signal", field="value")
+        reward_id = message.reward_id or f"{message.decision_id}/{message.signal or uuid.uuid4().hex}"
+        new = await runtime.store.reward(message.decision_id, reward_id, value, message.signal)
+        return events.RewardAccepted(decision_id=message.decision_id, value=value, duplicate=not new)
+
+    # ── the spool ────────────────────────────────────────────────────────────────────────────────
+
+    async def _replay_later(self) -> None:
+        try:
+            while self._spool:
+                await asyncio.sleep(SPOOL_RETRY)
+                await self._replay()
+        finally:
+            self._replaying = None
+
+    async def _replay(self) -> None:
+        store = self.runtimes.current.store
+        turns: Iterable[TurnRecord] = await asyncio.to_thread(lambda: list(self._spool.turns()))
+        try:
+            for turn in turns:
+                async with asyncio.timeout(self.runtimes.current.settings.operations.store_timeout):
+                    await store.append(turn)
+        except (StoreError, TimeoutError) as error:
+            log.warning("the store is still away", error=repr(error))
+            return
+        self._spool.clear()
+        log.info("spooled turns are stored")
+
+
+class RunningTurn:
+    """A turn in progress, for whoever may cancel it."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.task: asyncio.Task[None]
+
+    @property
+    def turn_id(self) -> str:
+        """The client's id for it."""
+        return self.turn.request.turn_id
+
+    def cancel(self, reason: str) -> None:
+        """Stop it: generation, speech and queued audio."""
+        self.turn.cancel_reason = reason
+        self.task.cancel(reason)
+
+    def played(self, sentence: int, ms: int) -> None:
+        """The player has heard so far."""
+        self.turn.heard = max(self.turn.heard or (0, 0), (sentence, ms))
+
+
+@asynccontextmanager
+async def running(runtimes: Runtimes) -> AsyncIterator[Kernel]:
+    """A kernel from start to stop, with its runtime."""
+    await runtimes.start()
+    kernel = Kernel(runtimes)
+    try:
+        await kernel.start()
+        yield kernel
+    finally:
+        await kernel.stop()
+        await runtimes.close()
+
+
+def version() -> str:
+    """The kernel's version."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("rfsn-core")
+    except metadata.PackageNotFoundError:
+        return "0.1.0"
+
+
+def _clean(text: str) -> str:
+    """Without control characters, which neither a model nor a voice can use."""
+    return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and ord(c) != 127))

@@ -1,0 +1,371 @@
+"""The contract of the six stages: what a provider is, what it gets, and what it must do.
+
+A plugin offers `Provider` descriptors from its stage hook (see `hookspecs`); the runtime validates the
+provider's settings, opens it once, and calls the opened object on every turn. The six protocols below are
+structural: nothing has to be inherited.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel
+
+from rfsn_core.events import Viseme
+
+T = TypeVar("T")
+
+STAGES = ("abstraction", "selection", "rendering", "gating", "speech", "storage")
+"""The six places a plugin can fill; also the tables of the settings file."""
+
+
+class Clock(Protocol):
+    """Where providers get the time, so that a run can be repeated."""
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the kernel lends a provider while it is open."""
+
+    data_dir: Path
+    """A folder for the provider's own files. It exists when storage providers open; others create it."""
+    world_dir: Path
+    """The world's folder: paths in a provider's settings are relative to it."""
+    log: logging.Logger
+    clock: Clock
+    random: Random
+    """Seeded by the settings: use it for everything that may vary between runs."""
+
+
+@dataclass(frozen=True)
+class Provider(Generic[T]):
+    """A named implementation of a stage, as a plugin offers it.
+
+    `open(settings, host)` returns an async context manager that yields the working object. It is entered
+    and left in one task, so anything may be acquired inside; import the heavy engine there, not at the
+    top of the module.
+    """
+
+    name: str
+    """What the settings file says: `provider = "name"`."""
+    settings: type[BaseModel]
+    """Validated before anything opens. Describe each field: the documentation is made from it."""
+    open: Callable[[Any, Host], AbstractAsyncContextManager[T]]
+    about: str = ""
+    """One line for `rfsn plugins`."""
+
+
+class NoSettings(BaseModel, extra="forbid"):
+    """For a provider that has nothing to set."""
+
+
+# ── abstraction ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Abstraction:
+    """The game and the NPC, made small enough to decide on."""
+
+    key: str
+    """Hierarchical and readable: `LOCATION:tavern|QUEST_STATE:active`."""
+    version: str
+    """Changes when the rules do, so that old statistics are never mistaken for new ones."""
+    features: tuple[float, ...]
+    """The policy's context vector, each entry in -1…1."""
+    names: tuple[str, ...]
+    """One name for each feature."""
+
+
+class Abstractor(Protocol):
+    """Game state → a state the policy can learn on."""
+
+    def abstract(self, game: Mapping[str, Any], npc: Mapping[str, Any]) -> Abstraction:
+        """Pure and synchronous: the same input gives the same output on every machine.
+
+        :param game: the state the client sent, any JSON object; unknown or malformed fields fall into
+            an `unknown` bucket and never raise.
+        :param npc: the NPC's own state as plain values (mood, affinity, trust, fear, relationship,
+            signal, in_combat, quest_active).
+        """
+
+
+# ── selection ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Something the policy may choose."""
+
+    name: str
+    prior: float
+    """The world model's score for it, about -1…1."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the policy knows when it chooses."""
+
+    decision_id: str
+    slot: str
+    """`action` or `style`: the two parts of one decision."""
+    npc: str
+    session: str
+    abstraction: Abstraction
+    chosen: str = ""
+    """The action already chosen, when the slot is `style`."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The choice, with what is needed to learn from it later."""
+
+    arm: str
+    propensities: tuple[float, ...]
+    """The probability with which each arm would have been chosen, in the order of the arms; sums to 1."""
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an update did. `size` is the largest change of any weight; 0 for a policy that does not learn."""
+
+    size: float = 0.0
+
+
+class Policy(Protocol):
+    """Chooses among what the safety rules left. Synchronous, and fast: microseconds."""
+
+    version: str
+
+    def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
+        """Choose one of `arms`, of which there is at least one."""
+
+    def update(self, context: Context, arm: str, reward: float, propensity: float) -> Step:
+        """Learn from the reward (-1…1) of an earlier choice."""
+
+    def snapshot(self) -> bytes:
+        """All that was learned; `b""` when there is nothing."""
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over what an earlier instance learned. Raises ValueError when it is not one of ours."""
+
+
+# ── rendering ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class ChatMessage:
+    """One message of a prompt; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """All a renderer needs to word a decision: the messages for a model, and the facts behind them."""
+
+    npc: str
+    name: str
+    """The NPC's display name."""
+    player: str
+    action: str
+    style: str
+    instruction: str
+    """What the action means, for the model."""
+    player_text: str
+    messages: tuple[ChatMessage, ...]
+    persona: Mapping[str, Any] = field(default_factory=dict)
+    """The NPC's persona and its own lines, from its file."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """The NPC's state, as for the abstractor."""
+    memories: tuple[str, ...] = ()
+    seed: int = 0
+    """Different for every turn and the same when the turn is replayed."""
+    avoid: tuple[str, ...] = ()
+    """What the NPC said last; not to be repeated."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """Settings that a person may tune while the server runs. None: the provider's own setting."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+class Renderer(Protocol):
+    """Words a decision. It never decides."""
+
+    def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
+        """Stream the text, token by token or in larger pieces.
+
+        Closing the iterator stops the engine at once. Raise `EngineError` when the engine fails.
+        """
+
+
+# ── gating ───────────────────────────────────────────────────────────────────────────────────────
+
+SEVERITY = {"allow": 0, "rewrite": 1, "block": 2, "needs_approval": 3}
+"""Verdicts, mildest first: of several gates the most severe wins."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A text to be checked before it goes further."""
+
+    text: str
+    side: str
+    """`player` for what the player typed, `npc` for a sentence about to be sent."""
+    npc: str
+    action: str = ""
+    in_combat: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate says of a text."""
+
+    kind: str
+    """`allow`, `rewrite` (say `text` instead), `block`, or `needs_approval`."""
+    reasons: tuple[str, ...] = ()
+    """Stable codes, such as `self_harm`."""
+    text: str = ""
+    confidence: float = 1.0
+    intent: str = ""
+    sentiment: float = 0.0
+    """-1…1."""
+
+
+class Gate(Protocol):
+    """Checks what the player says and every sentence before it is sent or spoken."""
+
+    async def check(self, utterance: Utterance) -> Verdict:
+        """Raise, or take too long, and the kernel blocks the text: gates fail closed."""
+
+
+# ── speech ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class VoiceStyle:
+    """How one NPC sounds. Engines use what they can."""
+
+    voice: str = ""
+    """The engine's voice name; empty for its default."""
+    rate: float = 1.0
+    """1 is the engine's normal speed."""
+    pitch: float = 1.0
+    volume: float = 1.0
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A piece of speech: PCM16 mono, and the mouth shapes that begin in it."""
+
+    pcm: bytes
+    visemes: tuple[Viseme, ...] = ()
+
+
+@runtime_checkable
+class Voice(Protocol):
+    """Speaks sentences."""
+
+    sample_rate: int
+    """Hz; 0 for a voice that is silent."""
+
+    def speak(self, text: str, voice: VoiceStyle) -> AsyncIterator[Speech]:
+        """Stream the audio of one sentence as it is made.
+
+        Must not hold up the event loop, and must stop when the iterator is closed. Text without anything
+        to say yields nothing. Raise `EngineError` when the engine fails.
+        """
+
+
+# ── storage ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose memory: one NPC with one player in one world. Always compared exactly."""
+
+    world: str
+    npc: str
+    player: str
+
+
+@dataclass(frozen=True)
+class TurnRecord:
+    """A turn as it is remembered."""
+
+    turn_id: str
+    scope: Scope
+    time: float
+    player_text: str
+    npc_text: str
+    """What was delivered, which after a barge-in is less than what was meant."""
+    outcome: str
+    """`complete`, `cancelled`, `event`, or the reason why the text is cut short."""
+    decision_id: str
+    decision: Mapping[str, Any]
+    """The decision event, whole."""
+    state: Mapping[str, Any]
+    """The NPC's state after the turn."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A copy of the store on disk."""
+
+    name: str
+    time: float
+    size: int
+
+
+class Store(Protocol):
+    """Remembers. Nothing is acknowledged before it is safe on disk."""
+
+    async def load(self, scope: Scope) -> Mapping[str, Any] | None:
+        """The NPC's last state with this player, or None before the first turn."""
+
+    async def append(self, turn: TurnRecord) -> None:
+        """Store turn, decision and state, all or nothing. The same turn_id again changes nothing."""
+
+    async def recent(self, scope: Scope, limit: int) -> Sequence[TurnRecord]:
+        """The last turns, oldest first."""
+
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[TurnRecord]:
+        """Turns that contain the query's words, best first. Any text is a valid query."""
+
+    async def decision(self, decision_id: str) -> TurnRecord | None:
+        """The turn in which a decision was made."""
+
+    async def reward(self, decision_id: str, reward_id: str, value: float, signal: str) -> bool:
+        """Store a reward; False when this reward_id is known. Raises `UnknownDecision`."""
+
+    async def stats(self, npc: str) -> Mapping[str, Any]:
+        """Counts and times of an NPC's memory."""
+
+    async def backup(self) -> Backup:
+        """Copy the whole store while it is in use."""
+
+    async def backups(self) -> Sequence[Backup]:
+        """What `restore` can take, newest first."""
+
+    async def restore(self, name: str) -> None:
+        """Replace the store's content by a backup, after backing up what is there."""
+
+    async def reset(self, npc: str) -> Backup:
+        """Forget an NPC, after backing up."""

@@ -1,0 +1,329 @@
+"""The runtime: settings, world and opened providers as one immutable snapshot, and its swap under load.
+
+A turn leases the runtime and keeps it to its end, so a reload never changes a turn in flight. Each opened
+provider lives in a task of its own that enters and leaves its context manager; runtimes share what did not
+change, by reference count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rfsn_core import config
+from rfsn_core.config import Settings, Source
+from rfsn_core.dialogue.prompt import Prompts
+from rfsn_core.errors import ConfigError, PluginError, RfsnError
+from rfsn_core.observers import Observers
+from rfsn_core.operations.logs import logger
+from rfsn_core.plugins import Found, Plugins
+from rfsn_core.providers import STAGES, Abstractor, Clock, Gate, Host, Policy, Provider, Renderer, Store, Voice
+from rfsn_core.world import candidates
+from rfsn_core.world.actions import Action, Actions
+from rfsn_core.world.candidates import SafetyRule
+from rfsn_core.world.folder import World, read_world
+from rfsn_core.world.scoring import Weights
+
+log = logger("runtime")
+
+Key = tuple[str, str, str, str]
+"""(stage, provider, distribution version, settings as JSON): equal keys are the same opened provider."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards."""
+        return time.monotonic()
+
+
+class Opened:
+    """A provider while it is open, in its owner task."""
+
+    def __init__(self, key: Key, provider: Provider[Any], plugin: Found, settings: BaseModel, host: Host) -> None:
+        self.key = key
+        self.users = 0
+        self.value: Any = None
+        self._provider, self._plugin, self._settings, self._host = provider, plugin, settings, host
+        self._closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """As `stage:provider`."""
+        return f"{self.key[0]}:{self.key[1]}"
+
+    async def open(self) -> None:
+        """Enter the provider's context. Raises PluginError that names provider, plugin and settings table."""
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._own(ready), name=f"rfsn {self.name}")
+        try:
+            await ready
+        except RfsnError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self.name} (plugin {self._plugin.name}, {self._plugin.label}) did not open:"
+                f" {type(error).__name__}: {error}",
+                hint=f"Its settings are in [{self.key[0]}.{self.key[1]}]",
+            ) from error
+
+    async def _own(self, ready: asyncio.Future[None]) -> None:
+        try:
+            async with self._provider.open(self._settings, self._host) as value:
+                self.value = value
+                if not ready.done():
+                    ready.set_result(None)
+                await self._closing.wait()
+        except Exception as error:  # noqa: BLE001  the provider's code: handed to the opener, or logged
+            if not ready.done():
+                ready.set_exception(error)
+            else:
+                log.exception("provider did not close cleanly", provider=self.name, plugin=self._plugin.label)
+
+    async def close(self) -> None:
+        """Leave the provider's context."""
+        self._closing.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a turn holds from start to end."""
+
+    settings: Settings
+    source: Source
+    world: World
+    actions: Actions
+    rules: tuple[SafetyRule, ...]
+    weights: Weights
+    prompts: Prompts
+    observers: Observers
+    abstractor: Abstractor
+    policy: Policy
+    policy_name: str
+    renderers: tuple[tuple[str, Renderer], ...]
+    gates: tuple[Gate, ...]
+    voices: tuple[tuple[str, Voice], ...]
+    store: Store
+    opened: tuple[Opened, ...] = field(repr=False)
+    leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
+
+    def lease(self) -> None:
+        """One more turn holds this runtime."""
+        self.leases.count += 1
+
+    def release(self) -> None:
+        """That turn has ended."""
+        self.leases.count -= 1
+        if self.leases.count == 0 and self.leases.retired:
+            self.leases.free.set()
+
+
+class _Leases:
+    def __init__(self) -> None:
+        self.count = 0
+        self.retired = False
+        self.free = asyncio.Event()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a reload did."""
+
+    files: tuple[str, ...]
+    reopened: tuple[str, ...]
+
+
+class Runtimes:
+    """Owns the current runtime: builds the first, swaps in the next, drains and closes the old."""
+
+    def __init__(
+        self, world: Path, plugins: Plugins, *, config_file: Path | None = None,
+        overrides: Mapping[str, Any] | None = None, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        self.world_dir = world
+        self.config_file = config_file
+        self.plugins = plugins
+        self._overrides = overrides or {}
+        self._clock = clock or SystemClock()
+        self._current: Runtime | None = None
+        self._lock = asyncio.Lock()
+        self._draining: set[asyncio.Task[None]] = set()
+
+    @property
+    def current(self) -> Runtime:
+        """The runtime that the next turn gets."""
+        assert self._current is not None, "start() first"
+        return self._current
+
+    async def start(self) -> Runtime:
+        """Build the first runtime. Raises ConfigError, WorldError, PluginError or StoreError."""
+        self._current = await self._build()
+        return self._current
+
+    def load(self) -> Settings:
+        """The settings as they are on disk now, not yet applied."""
+        return config.load(self.config_file or config.find_file(self.world_dir), self._overrides)[0]
+
+    async def check(self) -> Source:
+        """Validate settings and world without opening anything. Raises as `start` does."""
+        plan = await self._plan()
+        return plan.source
+
+    async def reload(self, files: Sequence[str] = ()) -> Change:
+        """Build from what is on disk now and swap. On any error the old runtime is untouched."""
+        async with self._lock:
+            old = self.current
+            new = await self._build()
+            kept = {opened.key for opened in old.opened}
+            reopened = tuple(opened.name for opened in new.opened if opened.key not in kept)
+            if new.policy is not old.policy and new.policy_name == old.policy_name:
+                try:
+                    new.policy.restore(old.policy.snapshot())
+                except Exception:  # noqa: BLE001  the policy's code
+                    log.exception("the new policy starts without what the old one learned", policy=new.policy_name)
+            self._current = new
+            task = asyncio.create_task(self._retire(old))
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
+            new.observers.config_changed(files=tuple(files), reopened=reopened)
+            return Change(tuple(files), reopened)
+
+    async def close(self) -> None:
+        """Close everything, after the last turn."""
+        if self._current is not None:
+            await self._retire(self._current)
+        if self._draining:
+            await asyncio.wait(self._draining)
+
+    async def _retire(self, runtime: Runtime) -> None:
+        runtime.leases.retired = True
+        if runtime.leases.count:
+            await runtime.leases.free.wait()
+        await _release(runtime.opened)
+
+    async def _plan(self) -> _Plan:
+        """All that can be known to be right before anything is opened."""
+        path = self.config_file or config.find_file(self.world_dir)
+        settings, source = await asyncio.to_thread(config.load, path, self._overrides)
+        chosen, problems = self._validate(settings, source)
+        added = [Action(**{**a.model_dump(), "answers": tuple(a.answers)}) for a in settings.world.actions]
+        actions = Actions([*(offer for offer, _ in self.plugins.offers("rfsn_actions")), *added])
+        rules = (
+            *candidates.BUILT_IN,
+            *(offer for offer, _ in self.plugins.offers("rfsn_safety_rules")),
+            *(SafetyRule(**{**r.model_dump(), "forbid": tuple(r.forbid), "favour": tuple(r.favour),
+                            "signals": tuple(r.signals)}) for r in settings.world.rules),
+        )  # fmt: skip
+        for index, rule in enumerate(settings.world.rules):
+            for name in (*rule.forbid, *rule.favour, *([rule.force] if rule.force else [])):
+                if name not in actions:
+                    problems.append(f"{source.where(['world', 'rules', index])}: no action '{name}'")
+        if problems:
+            raise ConfigError(problems)
+        world = await asyncio.to_thread(read_world, self.world_dir, actions)
+        return _Plan(settings, source, world, actions, rules, chosen)
+
+    async def _build(self) -> Runtime:
+        plan = await self._plan()
+        settings, world = plan.settings, plan.world
+        data_dir = (self.world_dir / settings.data_dir).resolve()
+        opened: dict[str, list[Opened]] = {stage: [] for stage in STAGES}
+        acquired: list[Opened] = []
+        old = {item.key: item for item in self._current.opened} if self._current else {}
+        try:
+            for stage, name, provider, plugin, values in plan.chosen:
+                key = (stage, name, plugin.version, values.model_dump_json())
+                item = old.get(key)
+                if item is None:
+                    host = Host(
+                        data_dir, self.world_dir, logging.getLogger(f"rfsn.{stage}.{name}"), self._clock,
+                        random.Random(f"{settings.world.seed}:{stage}:{name}"),
+                    )  # fmt: skip
+                    item = Opened(key, provider, plugin, values, host)
+                    await item.open()
+                item.users += 1
+                acquired.append(item)
+                opened[stage].append(item)
+        except BaseException:
+            await _release(acquired)
+            raise
+        return Runtime(
+            settings=settings, source=plan.source, world=world, actions=plan.actions, rules=plan.rules,
+            weights=Weights(**settings.world.weights.model_dump()), prompts=Prompts(world),
+            observers=Observers(self.plugins), abstractor=opened["abstraction"][0].value,
+            policy=opened["selection"][0].value, policy_name=opened["selection"][0].key[1],
+            renderers=tuple((item.key[1], item.value) for item in opened["rendering"]),
+            gates=tuple(item.value for item in opened["gating"]),
+            voices=tuple((item.key[1], item.value) for item in opened["speech"]),
+            store=opened["storage"][0].value, opened=tuple(acquired),
+        )  # fmt: skip
+
+    def _validate(self, settings: Settings, source: Source) -> tuple[list[_Chosen], list[str]]:
+        chosen: list[_Chosen] = []
+        problems: list[str] = []
+        for stage in STAGES:
+            table = settings.stage(stage)
+            offered = self.plugins.providers(stage)
+            for name in table.model_extra or {}:
+                if name not in offered:
+                    problems.append(config.unknown_provider(stage, name, list(offered), source, [stage, name]))
+            for position, name in enumerate(table.chosen()):
+                if name not in offered:
+                    key = "providers" if stage == "gating" else "provider" if position == 0 else "fallback"
+                    line = config.unknown_provider(stage, name, list(offered), source, [stage, key])
+                    problems.append(line + self._failed_hint(name))
+                    continue
+                provider, plugin = offered[name]
+                given = (table.model_extra or {}).get(name, {})
+                try:
+                    values = provider.settings.model_validate(given)
+                except ValidationError as error:
+                    problems += config.explain(error, source, provider.settings, [stage, name])
+                    continue
+                chosen.append((stage, name, provider, plugin, values))
+                if stage in ("abstraction", "selection", "storage"):
+                    break
+        return chosen, problems
+
+    def _failed_hint(self, name: str) -> str:
+        for item in self.plugins.found:
+            if item.state != "loaded" and name in item.name:
+                return f" (plugin {item.name}, {item.label}, is {item.state}: {item.reason})"
+        return ""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    settings: Settings
+    source: Source
+    world: World
+    actions: Actions
+    rules: tuple[SafetyRule, ...]
+    chosen: list[_Chosen]
+
+
+_Chosen = tuple[str, str, Provider[Any], Found, BaseModel]
+
+
+async def _release(items: Sequence[Opened]) -> None:
+    """Give back in reverse order; close what nobody uses any more."""
+    for item in reversed(items):
+        item.users -= 1
+        if item.users == 0:
+            await item.close()

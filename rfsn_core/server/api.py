@@ -1,0 +1,173 @@
+"""The HTTP routes: health, metrics, tuning, memory, rewards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from rfsn_core import events
+from rfsn_core.errors import RfsnError, StoreError, UnknownDecision, UnknownNpc
+from rfsn_core.kernel import Kernel, version
+from rfsn_core.operations.metrics import METRICS
+from rfsn_core.providers import RenderOptions
+from rfsn_core.server import sse
+from rfsn_core.server.auth import refusal
+from rfsn_core.server.websocket import Connections
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Tune(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of `POST /api/tune-performance`: what is left out stays."""
+
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=4096)] | None = None
+    max_queue_size: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+
+
+class Api:
+    """The routes of one server."""
+
+    def __init__(self, kernel: Kernel, connections: Connections) -> None:
+        self._kernel, self._connections = kernel, connections
+        self._started = time.time()
+        self._live: dict[str, float | None] = {}
+
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        get, post = ["GET"], ["POST"]
+        stream = sse.endpoint(self._kernel)
+        routes: list[BaseRoute] = [
+            Route("/", self._page, methods=get),
+            Route("/health", self._alive, methods=get),
+            Route("/api/health", self._health, methods=get),
+            Route("/metrics", self._metrics, methods=get),
+            Route("/chat", stream, methods=post),
+            Route("/api/dialogue/stream", stream, methods=post),
+            Route("/api/tune-performance", self._guarded(self._tune), methods=post),
+            Route("/api/rewards", self._guarded(self._reward), methods=post),
+            Route("/api/protocol", self._protocol, methods=get),
+            Route("/api/memory/{npc}/stats", self._guarded(self._stats), methods=get),
+            Route("/api/memory/{npc}/backups", self._guarded(self._backups), methods=get),
+            Route("/api/memory/{npc}/safe_reset", self._guarded(self._reset), methods=post),
+        ]
+        for offer, plugin in self._kernel.runtimes.plugins.offers("rfsn_routes"):
+            routes.append(Mount(f"/plugins/{plugin.name}", routes=[offer]))
+        return routes
+
+    def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                return sse.problem(400, "bad_message", str(error))
+            except RfsnError as error:
+                status = 404 if isinstance(error, UnknownNpc | UnknownDecision) else 400
+                return sse.problem(503 if isinstance(error, StoreError) else status, error.code, str(error))
+
+        return guarded
+
+    async def _page(self, request: Request) -> Response:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def _alive(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": version()})
+
+    async def _health(self, request: Request) -> Response:
+        """Every component, and the store by asking it; 503 when something is down."""
+        runtime = self._kernel.runtimes.current
+        components: dict[str, dict[str, Any]] = {}
+        for opened in runtime.opened:
+            stage, name = opened.key[:2]
+            components.setdefault(stage, {"status": "ok", "providers": []})["providers"].append(name)
+        try:
+            async with asyncio.timeout(2):
+                await runtime.store.stats("")
+        except (RfsnError, TimeoutError) as error:
+            components["storage"] |= {"status": "down", "reason": str(error) or "no answer in 2 s"}
+        plugins = self._kernel.runtimes.plugins
+        failed = {item.name: f"{item.label}: {item.reason}" for item in plugins.found if item.state == "failed"}
+        healthy = all(component["status"] == "ok" for component in components.values())
+        return JSONResponse(
+            {
+                "status": "ok" if healthy else "degraded", "version": version(), "uptime_s": time.time() - self._started,
+                "components": components, "failed_plugins": failed, "npcs": sorted(runtime.world.npcs),
+            },
+            200 if healthy else 503,
+        )  # fmt: skip
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(METRICS.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _protocol(self, request: Request) -> Response:
+        from rfsn_core.server.protocol import asyncapi
+
+        return JSONResponse(asyncapi())
+
+    async def live(self, socket: WebSocket) -> None:
+        """`/ws/metrics`: once a second, the newest turn's latencies and the queues."""
+        if (refused := refusal(socket, self._kernel.runtimes.current.settings.server)) is not None:
+            await socket.send_denial_response(sse.problem(refused[0], "refused", refused[1]))
+            return
+        await socket.accept()
+        try:
+            while True:
+                await socket.send_json(self._now())
+                try:
+                    async with asyncio.timeout(1):
+                        await socket.receive_text()
+                except TimeoutError:
+                    continue
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            return
+
+    def _now(self) -> dict[str, Any]:
+        latency = self._kernel.last_latency
+        return {
+            "first_token_ms": latency.first_token, "first_sentence_ms": latency.first_sentence,
+            "first_audio_ms": latency.first_audio, "total_generation_ms": latency.total,
+            "tts_queue_size": self._connections.audio_waiting(), "dropped_sentences": self._connections.audio_dropped(),
+            "active_turns": self._kernel.active_turns,
+        }  # fmt: skip
+
+    async def _tune(self, request: Request) -> Response:
+        limit = self._kernel.runtimes.current.settings.server.max_message
+        tune = msgspec.json.decode(await sse.read_body(request, limit), type=Tune)
+        old = self._kernel.options
+        self._kernel.options = RenderOptions(
+            old.temperature if tune.temperature is None else tune.temperature,
+            old.max_tokens if tune.max_tokens is None else tune.max_tokens,
+        )
+        if tune.max_queue_size is not None:
+            self._connections.resize(tune.max_queue_size)
+        return JSONResponse({**asdict(self._kernel.options), "max_queue_size": self._connections.audio_bound()})
+
+    async def _reward(self, request: Request) -> Response:
+        limit = self._kernel.runtimes.current.settings.server.max_message
+        body = msgspec.json.decode(await sse.read_body(request, limit))
+        if not isinstance(body, dict):
+            return sse.problem(400, "bad_message", "the body is a JSON object")
+        accepted = await self._kernel.reward(msgspec.convert({**body, "type": "reward"}, events.Reward))
+        return Response(events.encode(accepted), media_type="application/json")
+
+    async def _stats(self, request: Request) -> Response:
+        npc = self._kernel.runtimes.current.world.npc(request.path_params["npc"])
+        return JSONResponse(dict(await self._kernel.runtimes.current.store.stats(npc.id)))
+
+    async def _backups(self, request: Request) -> Response:
+        self._kernel.runtimes.current.world.npc(request.path_params["npc"])
+        return JSONResponse({"backups": [asdict(b) for b in await self._kernel.runtimes.current.store.backups()]})
+
+    async def _reset(self, request: Request) -> Response:
+        return JSONResponse({"backup": asdict(await self._kernel.reset(request.path_params["npc"]))})

@@ -1,0 +1,84 @@
+"""The server: routes, the checks in front of them, and the reload behind them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rfsn_core import events
+from rfsn_core.kernel import Kernel, running
+from rfsn_core.operations.metrics import METRICS
+from rfsn_core.reload import watching
+from rfsn_core.runtime import Change, Runtimes
+from rfsn_core.server.api import STATIC, Api
+from rfsn_core.server.auth import refusal
+from rfsn_core.server.sse import problem
+from rfsn_core.server.websocket import Connections
+
+
+@asynccontextmanager
+async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
+    """The application while its kernel runs: opened before the first request, closed after the last."""
+    async with running(runtimes) as kernel:
+        connections = Connections(kernel)
+
+        def changed(change: Change) -> None:
+            connections.broadcast(events.ConfigChanged(files=list(change.files), reopened=list(change.reopened)))
+
+        def rejected(problems: list[str]) -> None:
+            connections.broadcast(events.ConfigRejected(problems=problems))
+
+        api = Api(kernel, connections)
+        app = Starlette(
+            routes=[
+                *api.routes(),
+                WebSocketRoute("/v1/ws", connections.serve),
+                WebSocketRoute("/ws/metrics", api.live),
+                Mount("/static", StaticFiles(directory=STATIC)),
+            ],
+        )
+        app.add_middleware(Guard, kernel=kernel)
+        async with watching(runtimes, changed, rejected):
+            try:
+                yield app
+            finally:
+                await connections.close()
+
+
+class Guard:
+    """Refuses who may not come in, and times the rest."""
+
+    def __init__(self, app: ASGIApp, kernel: Kernel) -> None:
+        self._app, self._kernel = app, kernel
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        settings = self._kernel.runtimes.current.settings.server
+        refused = refusal(HTTPConnection(scope), settings)
+        # The page and the bare health check hold nothing, and a browser cannot send a key with its first request.
+        if refused and not (refused[0] == 401 and scope["path"] in ("/", "/health") or scope["path"].startswith("/static/")):
+            await problem(refused[0], "refused", refused[1])(scope, receive, sending)
+        else:
+            await self._app(scope, receive, sending)
+        route = scope.get("route")
+        path = getattr(route, "path", None) or "other"
+        METRICS.requests.labels(path, str(status)).observe(time.perf_counter() - started)

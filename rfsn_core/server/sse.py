@@ -1,0 +1,106 @@
+"""`POST /api/dialogue/stream` and `POST /chat`: one turn as server-sent events, for clients without websockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from rfsn_core import events
+from rfsn_core.dialogue.outbox import Outbox
+from rfsn_core.errors import RfsnError, UnknownNpc
+from rfsn_core.kernel import Kernel, RunningTurn
+
+
+class Dialogue(msgspec.Struct, forbid_unknown_fields=True):
+    """What is posted."""
+
+    npc_name: str
+    user_input: str
+    player: str = "player"
+    world: str = "default"
+    state: dict[str, object] = {}
+
+
+class Line(msgspec.Struct):
+    """What is streamed: one for each sentence, and one with `is_final` at the end."""
+
+    sentence: str
+    is_final: bool
+    latency_ms: float
+
+
+def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
+    """The endpoint, for this kernel."""
+
+    async def stream(request: Request) -> Response:
+        try:
+            body = await read_body(request, kernel.runtimes.current.settings.server.max_message)
+            asked = msgspec.json.decode(body, type=Dialogue)
+            message = msgspec.convert(
+                {"npc": asked.npc_name, "text": asked.user_input, "player": asked.player, "world": asked.world,
+                 "state": asked.state}, events.Turn,
+            )  # fmt: skip
+            outbox = Outbox()
+            turn = kernel.begin(message, outbox, events.Hello(audio=False))
+        except (msgspec.MsgspecError, RecursionError) as error:
+            return problem(400, "bad_message", str(error))
+        except RfsnError as error:
+            return problem(404 if isinstance(error, UnknownNpc) else 400, error.code, str(error))
+        return StreamingResponse(_lines(turn, outbox), media_type="text/event-stream",
+                                 headers={"Cache-Control": "no-store"})  # fmt: skip
+
+    return stream
+
+
+async def _lines(turn: RunningTurn, outbox: Outbox) -> AsyncIterator[bytes]:
+    started = time.perf_counter()
+
+    def line(sentence: str, final: bool) -> bytes:
+        elapsed = round((time.perf_counter() - started) * 1000, 3)
+        return b"data: " + msgspec.json.encode(Line(sentence, final, elapsed)) + b"\n\n"
+
+    try:
+        while True:
+            event = await outbox.get()
+            match event:
+                case events.Sentence():
+                    yield line(event.text, False)
+                case events.TurnFinished() | events.TurnCancelled():
+                    yield line("", True)
+                    return
+                case events.TurnFailed():
+                    yield b"event: error\ndata: " + events.encode(event) + b"\n\n"
+                    return
+    finally:
+        if not turn.task.done():
+            turn.cancel("disconnected")
+            await asyncio.wait([turn.task])
+
+
+class TooLong(RfsnError):
+    """The body is over the limit."""
+
+    code = "too_long"
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """The request's body, or TooLong before all of it was read."""
+    body = b""
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise TooLong(f"more than {most} bytes")
+    except ClientDisconnect:
+        return b""
+    return body
+
+
+def problem(status: int, code: str, message: str) -> JSONResponse:
+    """An error, as every HTTP route answers it."""
+    return JSONResponse({"error": {"code": code, "message": message}}, status)

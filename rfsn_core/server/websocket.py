@@ -1,0 +1,242 @@
+"""`/v1/ws`: one connection of a game, with as many NPCs on it as it likes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from rfsn_core import events
+from rfsn_core.dialogue.outbox import Audio, Outbox
+from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, SlowClient, UnknownTurn
+from rfsn_core.kernel import Kernel, RunningTurn, version
+from rfsn_core.operations.logs import logger
+from rfsn_core.operations.metrics import METRICS
+from rfsn_core.server.auth import refusal
+
+log = logger("websocket")
+
+CLOSE_POLICY, CLOSE_TOO_BIG, CLOSE_PROTOCOL, CLOSE_BUSY, CLOSE_SLOW = 1008, 1009, 1002, 1013, 4008
+
+
+class Connections:
+    """All open connections of the server."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self._open: set[Connection] = set()
+        self._audio = 0  # tuned while running, over the settings
+
+    async def serve(self, socket: WebSocket) -> None:
+        """The endpoint: a connection, from handshake to close."""
+        settings = self.kernel.runtimes.current.settings.server
+        if (refused := refusal(socket, settings)) is not None:
+            await socket.send_denial_response(_denial(*refused))
+            return
+        if events.PROTOCOL not in socket.scope.get("subprotocols", []):
+            await socket.send_denial_response(_denial(400, f"the subprotocol is {events.PROTOCOL}"))
+            return
+        if len(self._open) >= settings.max_connections:
+            await socket.send_denial_response(_denial(503, "too many connections"))
+            return
+        connection = Connection(socket, self.kernel, self.audio_bound())
+        self._open.add(connection)
+        METRICS.connections.inc()
+        try:
+            await socket.accept(events.PROTOCOL)
+            await connection.run()
+        finally:
+            self._open.discard(connection)
+            METRICS.connections.dec()
+
+    def broadcast(self, message: events.Message) -> None:
+        """Tell every client."""
+        for connection in self._open:
+            connection.send(message)
+
+    def resize(self, audio: int) -> None:
+        """Change the audio bound of every connection, also of those to come."""
+        self._audio = audio
+        for connection in self._open:
+            connection.outbox.resize(audio)
+
+    async def close(self) -> None:
+        """Say goodbye to everyone: the server stops."""
+        await asyncio.gather(*(connection.shut(1001, "server stops") for connection in list(self._open)))
+
+    def audio_bound(self) -> int:
+        """Audio frames that may wait for a client that connects now."""
+        return self._audio or self.kernel.runtimes.current.settings.server.outbox_audio
+
+    def audio_waiting(self) -> int:
+        """Audio frames that wait to be sent."""
+        return sum(connection.outbox.audio_waiting for connection in self._open)
+
+    def audio_dropped(self) -> int:
+        """Audio frames dropped for the clients that are connected."""
+        return sum(connection.outbox.dropped for connection in self._open)
+
+
+def _denial(status: int, reason: str) -> Any:
+    from starlette.responses import PlainTextResponse
+
+    return PlainTextResponse(reason, status)
+
+
+class Connection:
+    """One client: a reader, a writer, and the turns between them."""
+
+    def __init__(self, socket: WebSocket, kernel: Kernel, audio: int) -> None:
+        self._socket, self._kernel = socket, kernel
+        settings = kernel.runtimes.current.settings.server
+        self._settings = settings
+        self.outbox = Outbox(
+            messages=settings.outbox_messages, audio=audio, policy=settings.audio_policy,
+            patience=settings.audio_patience,
+        )  # fmt: skip
+        self._wants = events.Hello()
+        self._turns: dict[str, RunningTurn] = {}
+        self._tokens = settings.messages_per_second * 4
+        self._refilled = time.monotonic()
+
+    def send(self, message: events.Message) -> None:
+        """Queue a message that belongs to no turn; a client too slow for it is cut off by the writer."""
+        try:
+            self.outbox.put(message)
+        except SlowClient:
+            self.outbox.close()
+
+    async def run(self) -> None:
+        """Serve until either side closes."""
+        world = self._kernel.runtimes.current.world
+        self.send(events.Welcome(
+            server=f"rfsn {version()}",
+            npcs=[events.NpcInfo(id=npc.id, name=npc.name, title=npc.file.title) for npc in world.npcs.values()],
+        ))  # fmt: skip
+        writer = asyncio.create_task(self._write())
+        reader = asyncio.create_task(self._read())
+        try:
+            await asyncio.wait([writer, reader], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.outbox.close()
+            for turn in list(self._turns.values()):
+                turn.cancel("disconnected")
+            for task in (reader, writer):
+                task.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+            await self.shut(1000, "")
+
+    async def shut(self, code: int, reason: str) -> None:
+        """Close the socket, if it still is open."""
+        self.outbox.close()
+        if self._socket.application_state is WebSocketState.CONNECTED:
+            try:
+                await self._socket.close(code, reason)
+            except (RuntimeError, OSError, WebSocketDisconnect):
+                log.debug("socket was gone before it was closed")
+
+    async def _write(self) -> None:
+        send = self._socket.send
+        try:
+            while True:
+                item = await self.outbox.get()
+                if isinstance(item, Audio):
+                    await send({"type": "websocket.send", "bytes": item.frame})
+                else:
+                    await send({"type": "websocket.send", "text": events.encode(item).decode()})
+        except (EOFError, WebSocketDisconnect, RuntimeError, OSError):
+            return
+
+    async def _read(self) -> None:
+        while True:
+            received = await self._socket.receive()
+            if received["type"] == "websocket.disconnect":
+                return
+            data: str | bytes = received.get("text") or received.get("bytes") or ""
+            if not self._within_rate():
+                self.send(events.Error(code="rate_limited", message="too many messages: slow down"))
+                await asyncio.sleep(0.2)
+            if len(data) > self._settings.max_message:
+                self.send(events.Error(
+                    code="too_long", message=f"a message of {len(data)} characters; {self._settings.max_message} at most",
+                ))  # fmt: skip
+                continue
+            try:
+                await self._handle(decode(data))
+            except RfsnError as error:
+                self.send(_error(error))
+
+    def _within_rate(self) -> bool:
+        rate, now = self._settings.messages_per_second, time.monotonic()
+        self._tokens = min(rate * 4, self._tokens + (now - self._refilled) * rate)
+        self._refilled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    async def _handle(self, message: events.Message) -> None:
+        match message:
+            case events.Turn():
+                self._begin(message)
+            case events.Cancel():
+                if (turn := self._turns.get(message.turn_id)) is None:
+                    raise UnknownTurn(f"no turn '{message.turn_id[:100]}' is running")
+                turn.cancel("cancelled")
+            case events.Played():
+                if (turn := self._turns.get(message.turn_id)) is not None:
+                    turn.played(message.sentence, message.ms)
+            case events.GameEvent():
+                self.send(await self._kernel.event(message))
+            case events.Reward():
+                self.send(await self._kernel.reward(message))
+            case events.Hello():
+                self._wants = message
+            case events.Ping():
+                self.send(events.Pong(id=message.id))
+
+    def _begin(self, message: events.Turn) -> None:
+        try:
+            if message.turn_id and message.turn_id in self._turns:
+                raise BadMessage(f"turn '{message.turn_id}' is still running", field="turn_id")
+            if len(self._turns) >= self._settings.max_turns:
+                raise SessionBusy(f"{self._settings.max_turns} turns run on this connection already")
+            turn = self._kernel.begin(message, self.outbox, self._wants)
+        except RfsnError as error:
+            event = _error(error)
+            if message.turn_id:
+                event.turn_id = message.turn_id
+            self.send(event)
+            return
+        self._turns[turn.turn_id] = turn
+        turn.task.add_done_callback(lambda task: self._over(turn.turn_id, task))
+
+    def _over(self, turn_id: str, task: asyncio.Task[None]) -> None:
+        self._turns.pop(turn_id, None)
+        if not task.cancelled() and isinstance(task.exception(), SlowClient):
+            log.warning("client too slow: cut off")
+            self.outbox.close()
+            closing = asyncio.create_task(self.shut(CLOSE_SLOW, "too slow"))
+            closing.add_done_callback(lambda done: done.exception())
+
+
+def decode(data: str | bytes) -> Any:
+    """A client's message. Raises BadMessage that names the field."""
+    try:
+        return events.decode_client(data)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        reason, _, path = text.partition(" - at `$")
+        raise BadMessage(reason, field=path.rstrip("`").lstrip(".")) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, UnicodeEncodeError) as error:
+        raise BadMessage(f"not JSON: {error}") from error
+
+
+def _error(error: RfsnError) -> events.Error:
+    event = events.Error(code=error.code, message=str(error))
+    if isinstance(error, BadMessage) and error.field:
+        event.field = error.field
+    return event

@@ -1,0 +1,73 @@
+"""The world model: how good is the state that each candidate leads to?
+
+The scores are the default policy's choice and the learned policies' prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rfsn_core.world.actions import STYLES, Actions
+from rfsn_core.world.candidates import Candidates, Situation
+from rfsn_core.world.transitions import predict
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each part counts."""
+
+    affinity: float = 1.0
+    trust: float = 0.6
+    fear: float = 0.8
+    fit: float = 0.35
+    """For an action that answers the player's signal."""
+    favour: float = 0.3
+    """For an action that a rule favours."""
+    temper: float = 0.5
+    """How much dislike makes hostile actions attractive, and kind ones not."""
+
+
+def score_actions(
+    situation: Situation, found: Candidates, actions: Actions, weights: Weights, leanings: Mapping[str, float]
+) -> dict[str, float]:
+    """Action → score, rounded to 1e-9 so that every machine agrees on ties.
+
+    score = w_a·Δaffinity + w_t·Δtrust - w_f·Δfear + fit + favour + temper·(-affinity if hostile else
+    affinity·Δaffinity sign) + the persona's own leaning.
+    """
+    state = situation.state
+    answers = actions.answering(situation.signal)
+    rank = {name: 1.0 - 0.08 * index for index, name in enumerate(answers)}
+    scores = {}
+    for name in found.reasons:
+        action = actions[name]
+        then = predict(state, action)
+        score = (
+            weights.affinity * (then.affinity - state.affinity)
+            + weights.trust * (then.trust - state.trust)
+            - weights.fear * (then.fear - state.fear)
+            + weights.fit * rank.get(name, 0.0)
+            + (weights.favour if name in found.favoured else 0.0)
+            + leanings.get(name, 0.0)
+        )
+        kind = 1 if action.affinity > 0 else -1 if action.hostile or action.affinity < 0 else 0
+        score += weights.temper * kind * (state.affinity + 0.5 * state.sentiment - state.fear * (kind > 0))
+        scores[name] = round(score, 9)
+    return scores
+
+
+def score_styles(situation: Situation, action_hostile: bool, leanings: Mapping[str, float]) -> dict[str, float]:
+    """Style → score, from the relationship, the mood, and the persona's own leaning."""
+    state = situation.state
+    tense = state.in_combat or state.fear > 0.5 or state.mood == "angry" or action_hostile
+    scores = dict.fromkeys(STYLES, 0.0)
+    scores["neutral_balanced"] = 0.1
+    scores["terse_direct"] = 0.5 if tense else 0.0
+    scores["warm_friendly"] = -0.5 if tense else 0.4 * state.affinity + 0.2 * state.sentiment
+    scores["playful_witty"] = -0.5 if tense else 0.3 * state.affinity
+    scores["lore_rich"] = 0.15 if situation.signal == "question" and not tense else -0.1
+    scores["formal_respectful"] = 0.12 if state.turns == 0 and not tense else -0.05
+    for name, leaning in leanings.items():
+        scores[name] = scores.get(name, 0.0) + leaning * (0.3 if tense else 1.0)
+    return {name: round(score, 9) for name, score in scores.items()}
