@@ -102,11 +102,14 @@ class LearningSettings(BaseModel, extra="forbid"):
 
     signals: dict[str, float] = Field(
         {
-            "contradiction_detected": -1.0, "user_correction": -0.5, "tts_overrun": -0.3,
-            "conversation_continued": 0.5, "follow_up_question": 0.3,
+            "contradiction_detected": -1.0,
+            "user_correction": -0.5,
+            "tts_overrun": -0.3,
+            "conversation_continued": 0.5,
+            "follow_up_question": 0.3,
         },
         description="Named reward signal → value.",
-    )  # fmt: skip
+    )
 
 
 class MemorySettings(BaseModel, extra="forbid"):
@@ -172,8 +175,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file."""

@@ -386,6 +386,4 @@ def read_audio_frame(frame: bytes) -> AudioFrame:
     return AudioFrame(flags, sentence, turn_no, sequence, frame[HEADER_SIZE:])
 
 
-VisemeShape = Literal[
-    "sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou"
-]
+VisemeShape = Literal["sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou"]

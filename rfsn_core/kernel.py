@@ -6,20 +6,21 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Outbox
-from rfsn_core.errors import BadMessage, SessionBusy, SlowClient, StoreError
+from rfsn_core.errors import BadMessage, SessionBusy, SlowClient
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Backup, RenderOptions, Scope, TurnRecord
 from rfsn_core.runtime import Runtimes
 from rfsn_core.turn import Request, Session, Turn, state_event
+from rfsn_core.world.folder import Npc
 from rfsn_core.world.signals import SIGNALS
 from rfsn_core.world.transitions import happened
 
@@ -27,6 +28,8 @@ log = logger("kernel")
 
 SPOOL_RETRY = 2.0
 """Seconds between attempts to store what was spooled."""
+EVENT_TEXT = 2000
+"""Characters of a game event that are remembered."""
 
 
 class Kernel:
@@ -49,7 +52,7 @@ class Kernel:
         runtime = self.runtimes.current
         self._spool = Spool(self.runtimes.world_dir / runtime.settings.data_dir / "spool.jsonl")
         if self._spool:
-            await self._replay()
+            self._replay_soon()
         await runtime.observers.started.run(info=self._info())
 
     async def stop(self) -> None:
@@ -79,24 +82,34 @@ class Kernel:
         runtime = self.runtimes.current
         npc = runtime.world.npc(message.npc)
         if message.signal and message.signal not in SIGNALS:
-            raise BadMessage(f"no signal '{message.signal[:40]}'", field="signal", hint=f"There are: {', '.join(SIGNALS)}")
+            raise BadMessage(
+                f"no signal '{message.signal[:40]}'", field="signal", hint=f"There are: {', '.join(SIGNALS)}"
+            )
         if not message.text.strip() and not message.signal:
             raise BadMessage("the player says nothing", field="text", hint="Send text, or a signal such as 'greet'")
         session = self._session(Scope(message.world, npc.id, message.player))
         previous = session.last if session.last and not session.last.done() else None
         settings = runtime.settings.world
-        if previous and settings.overlap == "refuse":
+        if previous in self._running and settings.overlap == "refuse":
             raise SessionBusy(f"{npc.name} is still answering {message.player}")
         if previous and settings.overlap == "wait" and session.waiting >= settings.max_waiting:
             raise SessionBusy(f"{session.waiting} turns already wait for {npc.name}")
         request = Request(
-            message.turn_id or uuid.uuid4().hex, next(self._numbers), session.scope, npc, _clean(message.text),
-            message.state, message.signal, outbox, wants, arrived,
-        )  # fmt: skip
+            message.turn_id or uuid.uuid4().hex,
+            next(self._numbers),
+            session.scope,
+            npc,
+            _clean(message.text),
+            message.state,
+            message.signal,
+            outbox,
+            wants,
+            arrived,
+        )
         runtime.lease()
         turn = Turn(request, runtime, session, self._spool, self.options)
         running = RunningTurn(turn)
-        if previous and settings.overlap == "interrupt":
+        if previous in self._running and settings.overlap == "interrupt":
             self._running[previous].cancel("barge_in")
         running.task = asyncio.create_task(self._run(turn, session, previous), name=f"turn {request.turn_no}")
         running.task.add_done_callback(self._ended)
@@ -104,18 +117,17 @@ class Kernel:
         session.last = running.task
         return running
 
-    async def _run(self, turn: Turn, session: Session, previous: asyncio.Task[None] | None) -> None:
+    async def _run(self, turn: Turn, session: Session, previous: asyncio.Task[Any] | None) -> None:
+        if previous is not None:
+            session.waiting += 1
+            try:
+                await asyncio.wait([previous])
+            finally:
+                session.waiting -= 1
         try:
-            if previous is not None:
-                session.waiting += 1
-                try:
-                    await asyncio.wait([previous])
-                finally:
-                    session.waiting -= 1
             await turn.run()
         finally:
-            if self._spool and self._replaying is None:
-                self._replaying = asyncio.create_task(self._replay_later())
+            self._replay_soon()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # Here and not in `_run`: a task that is cancelled before its first step never runs at all.
@@ -129,7 +141,7 @@ class Kernel:
         session = self._sessions.pop(scope, None) or Session(scope)
         self._sessions[scope] = session  # last in, so the first is the longest idle
         most = self.runtimes.current.settings.world.max_sessions
-        if len(self._sessions) > most:
+        if len(self._sessions) > most and not self._spool:  # what is spooled cannot be loaded again yet
             for old in list(itertools.islice(self._sessions, len(self._sessions) - most)):
                 if (last := self._sessions[old].last) is None or last.done():
                     del self._sessions[old]
@@ -156,29 +168,44 @@ class Kernel:
 
     # ── what else a client sends ─────────────────────────────────────────────────────────────────
 
-    async def event(self, message: events.GameEvent) -> events.State:
-        """Something happened in the game: changes the NPC's state and is remembered as a turn without words."""
-        runtime = self.runtimes.current
-        npc = runtime.world.npc(message.npc)
+    def event(self, message: events.GameEvent) -> asyncio.Task[events.State]:
+        """Something happened in the game: changes the NPC's state and is remembered as a turn without words.
+
+        It takes its place among the session's turns at once. Raises UnknownNpc; the task, StoreError.
+        """
+        npc = self.runtimes.current.world.npc(message.npc)
         session = self._session(Scope(message.world, npc.id, message.player))
-        if session.last and not session.last.done():
-            await asyncio.wait([session.last])
+        previous = session.last if session.last and not session.last.done() else None
+        task = asyncio.create_task(self._event(message, npc, session, previous), name=f"event {message.kind}")
+        session.last = task
+        return task
+
+    async def _event(
+        self, message: events.GameEvent, npc: Npc, session: Session, previous: asyncio.Task[Any] | None
+    ) -> events.State:
+        if previous is not None:
+            await asyncio.wait([previous])
+        runtime = self.runtimes.current
         runtime.lease()
         try:
-            request = Request("", 0, session.scope, npc, "", {}, "", Outbox(), events.Hello(), time.perf_counter())
-            turn = Turn(request, runtime, session, self._spool, self.options)
-            await turn.load()
-            assert session.state is not None
-            state = happened(session.state, message.kind)
+            state = happened(await session.load(runtime, npc.initial), message.kind)
             text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
             record = TurnRecord(
-                uuid.uuid4().hex, session.scope, time.time(), text[:2000], "", "event", "", {}, state.plain()
+                turn_id=uuid.uuid4().hex,
+                scope=session.scope,
+                time=time.time(),
+                player_text=text[:EVENT_TEXT],
+                npc_text="",
+                outcome="event",
+                decision_id="",
+                decision={},
+                state=state.plain(),
             )
-            await turn.keep(record)
-            session.state = state
+            await session.keep(record, state, runtime, self._spool)
             return state_event(session.scope, state)
         finally:
             runtime.release()
+            self._replay_soon()
 
     async def reward(self, message: events.Reward) -> events.RewardAccepted:
         """Store a reward. Raises BadMessage, UnknownDecision or StoreError."""
@@ -187,9 +214,10 @@ class Kernel:
         if message.signal:
             if message.signal not in runtime.settings.learning.signals:
                 raise BadMessage(
-                    f"no reward signal '{message.signal[:40]}'", field="signal",
+                    f"no reward signal '{message.signal[:40]}'",
+                    field="signal",
                     hint=f"There are: {', '.join(runtime.settings.learning.signals)}",
-                )  # fmt: skip
+                )
             value = runtime.settings.learning.signals[message.signal]
         if value is None or not -1 <= value <= 1:
             raise BadMessage("a reward is a number from -1 to 1, or a signal", field="value")
@@ -199,26 +227,27 @@ class Kernel:
 
     # ── the spool ────────────────────────────────────────────────────────────────────────────────
 
-    async def _replay_later(self) -> None:
+    def _replay_soon(self) -> None:
+        if self._spool and self._replaying is None:
+            self._replaying = asyncio.create_task(self._replay())
+
+    async def _replay(self) -> None:
+        """Store what was spooled, as soon as the store takes it again."""
         try:
             while self._spool:
-                await asyncio.sleep(SPOOL_RETRY)
-                await self._replay()
+                try:
+                    done = await self._spool.replay(self._append)
+                    log.info("spooled turns are stored", turns=done)
+                except Exception as error:  # noqa: BLE001  the store's code: what is spooled stays there
+                    log.warning("the store is still away", error=repr(error))
+                    await asyncio.sleep(SPOOL_RETRY)
         finally:
             self._replaying = None
 
-    async def _replay(self) -> None:
-        store = self.runtimes.current.store
-        turns: Iterable[TurnRecord] = await asyncio.to_thread(lambda: list(self._spool.turns()))
-        try:
-            for turn in turns:
-                async with asyncio.timeout(self.runtimes.current.settings.operations.store_timeout):
-                    await store.append(turn)
-        except (StoreError, TimeoutError) as error:
-            log.warning("the store is still away", error=repr(error))
-            return
-        self._spool.clear()
-        log.info("spooled turns are stored")
+    async def _append(self, turn: TurnRecord) -> None:
+        runtime = self.runtimes.current
+        async with asyncio.timeout(runtime.settings.operations.store_timeout):
+            await runtime.store.append(turn)
 
 
 class RunningTurn:

@@ -9,12 +9,14 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
+from rfsn_core.providers import Prompt
+from rfsn_core.world.candidates import Situation
 
 MUTE_AFTER = 20
 """Failures in a row after which a hook is no longer called."""
@@ -27,15 +29,15 @@ class Hook:
 
     def __init__(self, plugins: Plugins, name: str) -> None:
         self.name = name
-        self._calls: list[_Call] = [_Call(name, *found) for found in plugins.functions(name)]
+        self.calls: list[_Call] = [_Call(name, *found) for found in plugins.functions(name)]
 
     def __bool__(self) -> bool:
-        return bool(self._calls)
+        return bool(self.calls)
 
     def __call__(self, **arguments: Any) -> list[tuple[Found, Any]]:
         """(plugin, what it returned) of each that did not fail; None is left out."""
         results = []
-        for call in self._calls:
+        for call in self.calls:
             result = call(arguments)
             if result is not None:
                 results.append((call.plugin, result))
@@ -47,7 +49,7 @@ class Hook:
             if inspect.isawaitable(result):
                 try:
                     await result
-                except Exception:  # noqa: BLE001  a plugin's code
+                except Exception:
                     log.exception("plugin hook failed", hook=self.name)
 
 
@@ -69,8 +71,12 @@ class _Call:
             error.add_note(f"in plugin {self.plugin.name} ({self.plugin.label})")
             METRICS.plugin_errors.labels(self.plugin.name, self.hook).inc()
             log.warning(
-                "plugin hook failed", plugin=self.plugin.name, version=self.plugin.version, hook=self.hook,
-                error=repr(error), muted=self.failures >= MUTE_AFTER,
+                "plugin hook failed",
+                plugin=self.plugin.name,
+                version=self.plugin.version,
+                hook=self.hook,
+                error=repr(error),
+                muted=self.failures >= MUTE_AFTER,
             )
             result = None
         if self.trace:
@@ -89,3 +95,25 @@ class Observers:
         self.started = Hook(plugins, "rfsn_started")
         self.stopping = Hook(plugins, "rfsn_stopping")
         self.config_changed = Hook(plugins, "rfsn_config_changed")
+
+    def changes(self, situation: Situation, actions: Iterable[str]) -> list[Mapping[str, str | None]]:
+        """What `rfsn_candidates` hooks add or veto."""
+        if not self.candidates:
+            return []
+        changes = []
+        for plugin, change in self.candidates(situation=situation, candidates=tuple(actions)):
+            if isinstance(change, Mapping):
+                changes.append(change)
+            else:
+                log.warning("rfsn_candidates must return a mapping", plugin=plugin.name, version=plugin.version)
+        return changes
+
+    def changed_prompt(self, prompt: Prompt) -> Prompt:
+        """The prompt after each `rfsn_prompt` hook, one on top of the other."""
+        for call in self.prompt.calls:
+            changed = call({"prompt": prompt})
+            if isinstance(changed, Prompt):
+                prompt = changed
+            elif changed is not None:
+                log.warning("rfsn_prompt must return a Prompt or None", plugin=call.plugin.name)
+        return prompt

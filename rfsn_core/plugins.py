@@ -207,7 +207,10 @@ def _load(manager: pluggy.PluginManager, item: Found, source: Any, blocked: set[
         if manager.has_plugin(item.name) and manager.get_plugin(item.name) is item.module:
             manager.unregister(name=item.name)
         text = str(error).strip().partition("\n")[0]
-        item.state, item.reason = "failed", text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
+        item.state, item.reason = (
+            "failed",
+            text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}",
+        )
     return item
 
 
@@ -244,5 +247,7 @@ def _check_hooks(module: Any) -> Iterator[str]:
             if parameter.default is not parameter.empty:
                 raise PluginError(f"parameter '{parameter.name}' of '{name}' has a default: it would never be passed")
             if parameter.name not in signature:
-                raise PluginError(f"'{name}' has no parameter '{parameter.name}', only: {', '.join(signature) or 'none'}")
+                raise PluginError(
+                    f"'{name}' has no parameter '{parameter.name}', only: {', '.join(signature) or 'none'}"
+                )
         yield name

@@ -25,10 +25,11 @@ from rfsn_core.errors import ConfigError, PluginError, RfsnError
 from rfsn_core.observers import Observers
 from rfsn_core.operations.logs import logger
 from rfsn_core.plugins import Found, Plugins
-from rfsn_core.providers import STAGES, Abstractor, Clock, Gate, Host, Policy, Provider, Renderer, Store, Voice
+from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Renderer, Store, Voice
 from rfsn_core.world import candidates
 from rfsn_core.world.actions import Action, Actions
 from rfsn_core.world.candidates import SafetyRule
+from rfsn_core.world.deciding import Decider
 from rfsn_core.world.folder import World, read_world
 from rfsn_core.world.scoring import Weights
 
@@ -88,7 +89,7 @@ class Opened:
                 if not ready.done():
                     ready.set_result(None)
                 await self._closing.wait()
-        except Exception as error:  # noqa: BLE001  the provider's code: handed to the opener, or logged
+        except Exception as error:
             if not ready.done():
                 ready.set_exception(error)
             else:
@@ -108,14 +109,9 @@ class Runtime:
     settings: Settings
     source: Source
     world: World
-    actions: Actions
-    rules: tuple[SafetyRule, ...]
-    weights: Weights
+    decider: Decider
     prompts: Prompts
     observers: Observers
-    abstractor: Abstractor
-    policy: Policy
-    policy_name: str
     renderers: tuple[tuple[str, Renderer], ...]
     gates: tuple[Gate, ...]
     voices: tuple[tuple[str, Voice], ...]
@@ -192,11 +188,7 @@ class Runtimes:
             new = await self._build()
             kept = {opened.key for opened in old.opened}
             reopened = tuple(opened.name for opened in new.opened if opened.key not in kept)
-            if new.policy is not old.policy and new.policy_name == old.policy_name:
-                try:
-                    new.policy.restore(old.policy.snapshot())
-                except Exception:  # noqa: BLE001  the policy's code
-                    log.exception("the new policy starts without what the old one learned", policy=new.policy_name)
+            _hand_over(old.decider, new.decider)
             self._current = new
             task = asyncio.create_task(self._retire(old))
             self._draining.add(task)
@@ -222,14 +214,13 @@ class Runtimes:
         path = self.config_file or config.find_file(self.world_dir)
         settings, source = await asyncio.to_thread(config.load, path, self._overrides)
         chosen, problems = self._validate(settings, source)
-        added = [Action(**{**a.model_dump(), "answers": tuple(a.answers)}) for a in settings.world.actions]
+        added = [Action(**_tuples(action.model_dump())) for action in settings.world.actions]
         actions = Actions([*(offer for offer, _ in self.plugins.offers("rfsn_actions")), *added])
         rules = (
             *candidates.BUILT_IN,
             *(offer for offer, _ in self.plugins.offers("rfsn_safety_rules")),
-            *(SafetyRule(**{**r.model_dump(), "forbid": tuple(r.forbid), "favour": tuple(r.favour),
-                            "signals": tuple(r.signals)}) for r in settings.world.rules),
-        )  # fmt: skip
+            *(SafetyRule(**_tuples(rule.model_dump())) for rule in settings.world.rules),
+        )
         for index, rule in enumerate(settings.world.rules):
             for name in (*rule.forbid, *rule.favour, *([rule.force] if rule.force else [])):
                 if name not in actions:
@@ -252,9 +243,12 @@ class Runtimes:
                 item = old.get(key)
                 if item is None:
                     host = Host(
-                        data_dir, self.world_dir, logging.getLogger(f"rfsn.{stage}.{name}"), self._clock,
+                        data_dir,
+                        self.world_dir,
+                        logging.getLogger(f"rfsn.{stage}.{name}"),
+                        self._clock,
                         random.Random(f"{settings.world.seed}:{stage}:{name}"),
-                    )  # fmt: skip
+                    )
                     item = Opened(key, provider, plugin, values, host)
                     await item.open()
                 item.users += 1
@@ -264,15 +258,25 @@ class Runtimes:
             await _release(acquired)
             raise
         return Runtime(
-            settings=settings, source=plan.source, world=world, actions=plan.actions, rules=plan.rules,
-            weights=Weights(**settings.world.weights.model_dump()), prompts=Prompts(world),
-            observers=Observers(self.plugins), abstractor=opened["abstraction"][0].value,
-            policy=opened["selection"][0].value, policy_name=opened["selection"][0].key[1],
+            settings=settings,
+            source=plan.source,
+            world=world,
+            decider=Decider(
+                actions=plan.actions,
+                rules=plan.rules,
+                weights=Weights(**settings.world.weights.model_dump()),
+                abstractor=opened["abstraction"][0].value,
+                policy=opened["selection"][0].value,
+                policy_name=opened["selection"][0].key[1],
+            ),
+            prompts=Prompts(world),
+            observers=Observers(self.plugins),
             renderers=tuple((item.key[1], item.value) for item in opened["rendering"]),
             gates=tuple(item.value for item in opened["gating"]),
             voices=tuple((item.key[1], item.value) for item in opened["speech"]),
-            store=opened["storage"][0].value, opened=tuple(acquired),
-        )  # fmt: skip
+            store=opened["storage"][0].value,
+            opened=tuple(acquired),
+        )
 
     def _validate(self, settings: Settings, source: Source) -> tuple[list[_Chosen], list[str]]:
         chosen: list[_Chosen] = []
@@ -319,6 +323,20 @@ class _Plan:
 
 
 _Chosen = tuple[str, str, Provider[Any], Found, BaseModel]
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _hand_over(old: Decider, new: Decider) -> None:
+    """What a policy has learned outlives the provider."""
+    if new.policy is old.policy or new.policy_name != old.policy_name:
+        return
+    try:
+        new.policy.restore(old.policy.snapshot())
+    except Exception:
+        log.exception("the new policy starts without what the old one learned", policy=new.policy_name)
 
 
 async def _release(items: Sequence[Opened]) -> None:

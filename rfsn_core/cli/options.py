@@ -20,13 +20,19 @@ EXAMPLE = "lantern_ford"
 def world_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--world` and `--config`."""
     command = click.option(
-        "--config", "config_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+        "--config",
+        "config_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
         help="Settings file, instead of the world's own.",
-    )(command)  # fmt: skip
+    )(command)
     return click.option(
-        "--world", "world", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+        "--world",
+        "world",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
         help="The world's folder. Without it: $RFSN_WORLD, this folder, or the example world.",
-    )(command)  # fmt: skip
+    )(command)
 
 
 def find_world(given: Path | None) -> Path:

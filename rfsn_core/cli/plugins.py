@@ -44,12 +44,14 @@ def _list(console: Console, found: Plugins) -> None:
 
 
 def _explain(console: Console, found: Plugins, item: Found) -> None:
-    console.print(f"[bold]{item.name}[/bold] from {item.label}: {item.state}{f', {item.reason}' if item.reason else ''}")
+    console.print(
+        f"[bold]{item.name}[/bold] from {item.label}: {item.state}{f', {item.reason}' if item.reason else ''}"
+    )
     if item.hooks:
         console.print(f"hooks: {', '.join(item.hooks)}")
     for stage, name in _offers(found, item):
         provider = found.providers(stage)[name][0]
-        console.print(f"\n\\[{stage}] provider = \"{name}\"   {provider.about}")
+        console.print(f'\n\\[{stage}] provider = "{name}"   {provider.about}')
         for key, field in provider.settings.model_fields.items():
             default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
             console.print(f"  {key} = {default:.60}   {field.description or ''}", markup=False)

@@ -51,11 +51,19 @@ async def run(found: Runtimes, *, ready: asyncio.Event | None = None) -> None:
         click.echo(f"RFSN serves {found.world_dir.name} with {len(found.current.world.npcs)} NPCs.")
         click.echo(f"Talk to them on http://{shown}:{port}/   games connect to ws://{shown}:{port}/v1/ws")
         click.echo("Ctrl+C stops it.")
-        server = uvicorn.Server(uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="websockets-sansio",
-            ws_max_size=settings.server.max_message * 2, ws_per_message_deflate=False, server_header=False,
-            timeout_graceful_shutdown=3,
-        ))  # fmt: skip
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="websockets-sansio",
+                ws_max_size=settings.server.max_message * 2,
+                ws_per_message_deflate=False,
+                server_header=False,
+                timeout_graceful_shutdown=3,
+            )
+        )
         if ready is not None:
             ready.set()
         await server.serve(sockets=[listener])
@@ -73,8 +81,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise UserError(f"port {port} on {host} is taken", hint="Is RFSN running already? --port picks another") from error
+            raise UserError(
+                f"port {port} on {host} is taken", hint="Is RFSN running already? --port picks another"
+            ) from error
         raise UserError(f"cannot listen on {host}:{port}: {error}") from error
     return listener
-
-

@@ -27,8 +27,13 @@ from rfsn_core.runtime import Runtimes
 @click.option("--player", default="player", show_default=True, help="Who is speaking.")
 @click.option("--json", "as_json", is_flag=True, help="Print the wire events, one a line.")
 @click.option("--wav", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the speech there.")
-@click.option("--state", "state_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-              help="The game's state, a JSON object.")  # fmt: skip
+@click.option(
+    "--state",
+    "state_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The game's state, a JSON object.",
+)
 def say(
     npc: str, text: str, world: Path | None, config_file: Path | None, player: str, as_json: bool, wav: Path | None,
     state_file: Path | None,

@@ -67,9 +67,8 @@ class Buckets:
         self._rules = tuple(rules)
         canonical = json.dumps([rule.model_dump() for rule in self._rules], sort_keys=True)
         self.version = hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()
-        self._names = ("bias",) + tuple(
-            f"{rule.field}={label}" for rule in self._rules for label in (*rule.labels, UNKNOWN)
-        )
+        labels = (f"{rule.field}={label}" for rule in self._rules for label in (*rule.labels, UNKNOWN))
+        self._names = ("bias", *labels)
         # A dozen or so features are on: divided by this, the vector's length is at most 1.
         self._on = 1 / math.sqrt(1 + len(self._rules))
 

@@ -12,36 +12,73 @@ from rfsn_core.hookspecs import hookimpl
 from rfsn_core.providers import Gate, Host, Provider, Utterance, Verdict
 from rfsn_core.world.signals import classify
 
+
+def _risk(risk: float, *alternatives: str) -> tuple[float, str]:
+    return risk, "|".join(alternatives)
+
+
 FLAGS: dict[str, tuple[tuple[float, str], ...]] = {
     "self_harm": (
-        (0.95, r"(?:kill|hurt|harm|cut|hang|end) (?:myself|my life)|suicid(?:e|al)|self.?harm|want to die (?:in real|irl)"),
-        (0.95, r"(?:go|should|just) (?:kill|hang|cut) (?:yourself|urself)|kys"),
+        _risk(
+            0.95,
+            r"(?:kill|hurt|harm|cut|hang|end) (?:myself|my life)",
+            r"suicid(?:e|al)|self.?harm|want to die (?:in real|irl)",
+            r"(?:go|should|just) (?:kill|hang|cut) (?:yourself|urself)|kys",
+        ),
     ),
     "harmful_content": (
-        (0.95, r"(?:build|make|making|cook|synthesi[sz]e) (?:a |an |some )?(?:pipe ?bomb|bomb|explosives?|nerve gas|sarin|meth|ricin)"),
-        (0.9, r"sexual(?:ly)? .{0,20}(?:child|minor|kid)|(?:child|minor|kid)s? .{0,20}(?:porn|sexual|nude)"),
-        (0.9, r"n[i1]gg(?:er|a)|f[a4]gg[o0]t|k[i1]ke"),
-        (0.8, r"school shooting|mass shooting|terror(?:ist)? attack"),
+        _risk(
+            0.95,
+            r"(?:build|make|making|cook|synthesi[sz]e) (?:a |an |some )?"
+            r"(?:pipe ?bomb|bomb|explosives?|nerve gas|sarin|meth|ricin)",
+        ),
+        _risk(
+            0.9,
+            r"sexual(?:ly)? .{0,20}(?:child|minor|kid)",
+            r"(?:child|minor|kid)s? .{0,20}(?:porn|sexual|nude)",
+            r"n[i1]gg(?:er|a)|f[a4]gg[o0]t|k[i1]ke",
+        ),
+        _risk(0.8, r"school shooting|mass shooting|terror(?:ist)? attack"),
     ),
     "personal_info_request": (
-        (0.9, r"your (?:real |home |actual )?(?:phone number|e-?mail(?: address)?|home address|credit card|social security|password)"),
-        (0.8, r"where do you (?:really )?live in real life|what(?:'s| is) your real (?:name|age)|send (?:me )?(?:a )?(?:nudes?|photo of yourself)"),
-        (0.9, r"\b\d{3}-\d{2}-\d{4}\b|\b(?:\d[ -]?){13,16}\b"),
+        _risk(
+            0.9,
+            r"your (?:real |home |actual )?(?:phone number|e-?mail(?: address)?|home address|credit card)",
+            r"your (?:real |home |actual )?(?:social security|password)",
+            r"\b\d{3}-\d{2}-\d{4}\b|\b(?:\d[ -]?){13,16}\b",
+        ),
+        _risk(
+            0.8,
+            r"where do you (?:really )?live in real life|what(?:'s| is) your real (?:name|age)",
+            r"send (?:me )?(?:a )?(?:nudes?|photo of yourself)",
+        ),
     ),
     "manipulation": (
-        (0.9, r"(?:ignore|disregard|forget) (?:all |any )?(?:of )?(?:your |the |my )?(?:previous|prior|above|earlier)? ?(?:instructions?|rules|prompts?|orders from the system)"),
-        (0.85, r"(?:system|developer) prompt|jailbreak|you are (?:now )?(?:dan|chatgpt|an ai|a language model)|as an ai(?: language model)?"),
-        (0.8, r"pretend (?:that )?you (?:have no|are not bound by)|print your (?:instructions|prompt)"),
+        _risk(
+            0.9,
+            r"(?:ignore|disregard|forget) (?:all |any )?(?:of )?(?:your |the |my )?(?:previous|prior|above|earlier)? ?"
+            r"(?:instructions?|rules|prompts?|orders from the system)",
+        ),
+        _risk(
+            0.85,
+            r"(?:system|developer) prompt|jailbreak",
+            r"you are (?:now )?(?:dan|chatgpt|an ai|a language model)|as an ai(?: language model)?",
+        ),
+        _risk(0.8, r"pretend (?:that )?you (?:have no|are not bound by)|print your (?:instructions|prompt)"),
     ),
     "illegal_action": (
-        (0.85, r"(?:buy|sell|get) (?:real )?(?:cocaine|heroin|fentanyl|stolen (?:cards?|accounts?))|launder money|hack (?:into )?(?:an? |the )?(?:bank|account|server|e-?mail)"),
-        (0.8, r"how (?:do i|to) (?:shoplift|steal a car|pick(?:pocket)? in real life)"),
+        _risk(
+            0.85,
+            r"(?:buy|sell|get) (?:real )?(?:cocaine|heroin|fentanyl|stolen (?:cards?|accounts?))|launder money",
+            r"hack (?:into )?(?:an? |the )?(?:bank|account|server|e-?mail)",
+        ),
+        _risk(0.8, r"how (?:do i|to) (?:shoplift|steal a car|pick(?:pocket)? in real life)"),
     ),
     "aggression": (
-        (0.9, r"(?:find|come to) (?:you|your house) (?:in real life|irl)|i know where you live irl|dox+"),
-        (0.5, r"i(?:'ll| will) (?:kill|murder|hurt|stab) you"),
+        _risk(0.9, r"(?:find|come to) (?:you|your house) (?:in real life|irl)|i know where you live irl|dox+"),
+        _risk(0.5, r"i(?:'ll| will) (?:kill|murder|hurt|stab) you"),
     ),
-}  # fmt: skip
+}
 """Flag → (risk, pattern). Fantasy violence (`I will kill you`) stays below the threshold on purpose."""
 
 _COMPILED = {
@@ -49,12 +86,12 @@ _COMPILED = {
     for flag, patterns in FLAGS.items()
 }
 _POSITIVE = frozenset(
-    "good great kind love like thanks thank wonderful beautiful nice friend happy glad please welcome well brave excellent"
-    " fine best dear honour honor trust peace".split()
+    "good great kind love like thanks thank wonderful beautiful nice friend happy glad please welcome well brave"
+    " excellent fine best dear honour honor trust peace".split()
 )
 _NEGATIVE = frozenset(
-    "bad hate ugly stupid fool idiot liar die kill hurt pathetic worthless coward scum awful terrible wrong angry damn filth"
-    " enemy betray never".split()
+    "bad hate ugly stupid fool idiot liar die kill hurt pathetic worthless coward scum awful terrible wrong angry"
+    " damn filth enemy betray never".split()
 )
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -110,9 +147,12 @@ class Rules:
             kind = "needs_approval" if self._approve.issuperset(flagged) else "block"
         confidence = max((risks.get(flag, 1.0) for flag in flagged), default=1 - max(risks.values(), default=0.0))
         return Verdict(
-            kind, flagged, confidence=confidence, sentiment=sentiment(text),
+            kind,
+            flagged,
+            confidence=confidence,
+            sentiment=sentiment(text),
             intent=classify(text) if utterance.side == "player" else utterance.action,
-        )  # fmt: skip
+        )
 
 
 @asynccontextmanager

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 LINES: dict[str, dict[str, list[str]]] = {
     "greet": {
-        "neutral_balanced": ["Good day.", "Hello there.", "Ah, {{ 'you again' if state.turns else 'a new face' }}. Hello."],
+        "neutral_balanced": [
+            "Good day.",
+            "Hello there.",
+            "Ah, {{ 'you again' if state.turns else 'a new face' }}. Hello.",
+        ],
         "terse_direct": ["Yes?", "Speak.", "You. What is it?"],
-        "warm_friendly": ["Welcome, welcome! Come closer.", "There you are! I was hoping you would come by.",
-                          "What a pleasure. Sit with me a while."],
-        "lore_rich": ["Well met. Few travel this road since the bridge was raised.",
-                      "Greetings. The old stones remember every guest, and now they will remember you."],
+        "warm_friendly": [
+            "Welcome, welcome! Come closer.",
+            "There you are! I was hoping you would come by.",
+            "What a pleasure. Sit with me a while.",
+        ],
+        "lore_rich": [
+            "Well met. Few travel this road since the bridge was raised.",
+            "Greetings. The old stones remember every guest, and now they will remember you.",
+        ],
         "playful_witty": ["Look what the wind blew in! And in one piece, too.", "Ha! I had money on you not coming."],
         "formal_respectful": ["I bid you welcome.", "Good day to you. It is an honour."],
     },
@@ -24,28 +33,58 @@ LINES: dict[str, dict[str, list[str]]] = {
         "terse_direct": ["Aye.", "True.", "Agreed."],
         "warm_friendly": ["My thoughts exactly!", "Yes! I am glad you say so."],
     },
-    "agree_reluctant": {"neutral_balanced": ["Well... if it must be.", "I do not like it, but yes.", "Fine. This once."]},
+    "agree_reluctant": {
+        "neutral_balanced": ["Well... if it must be.", "I do not like it, but yes.", "Fine. This once."]
+    },
     "agree_enthusiastic": {"neutral_balanced": ["Yes! A thousand times yes.", "Nothing would please me more!"]},
     "disagree": {
         "neutral_balanced": ["I do not see it that way.", "No, I think you are mistaken.", "I heard it differently."],
         "terse_direct": ["No.", "Wrong.", "I doubt it."],
         "playful_witty": ["And pigs keep bees. No.", "A fine tale. Not a true one."],
     },
-    "apologize": {"neutral_balanced": ["I am sorry. That was badly done.", "Forgive me.", "You are right to be cross. I am sorry."]},
-    "insult": {"neutral_balanced": ["You have the wit of a wet boot.", "I have met smarter fence posts.", "Even my goat talks more sense."]},
+    "apologize": {
+        "neutral_balanced": [
+            "I am sorry. That was badly done.",
+            "Forgive me.",
+            "You are right to be cross. I am sorry.",
+        ]
+    },
+    "insult": {
+        "neutral_balanced": [
+            "You have the wit of a wet boot.",
+            "I have met smarter fence posts.",
+            "Even my goat talks more sense.",
+        ]
+    },
     "compliment": {
         "neutral_balanced": ["You have a good heart.", "That was well said.", "Not many would do what you do."],
         "warm_friendly": ["You are the best thing to walk in all week!", "I am lucky to know you."],
     },
-    "threaten": {"neutral_balanced": ["Take one more step and you will regret it.", "Leave, while you still have legs for it."]},
-    "stern_warning": {"neutral_balanced": ["Careful. I will not say it twice.", "Mind your tongue here.", "That is far enough."]},
-    "request": {"neutral_balanced": ["Would you do something for me?", "I could use a pair of hands, if you are willing."]},
+    "threaten": {
+        "neutral_balanced": ["Take one more step and you will regret it.", "Leave, while you still have legs for it."]
+    },
+    "stern_warning": {
+        "neutral_balanced": ["Careful. I will not say it twice.", "Mind your tongue here.", "That is far enough."]
+    },
+    "request": {
+        "neutral_balanced": ["Would you do something for me?", "I could use a pair of hands, if you are willing."]
+    },
     "offer": {
-        "neutral_balanced": ["I can make you an offer, if you like.", "Perhaps we can trade.", "I have something that may be of use to you."],
+        "neutral_balanced": [
+            "I can make you an offer, if you like.",
+            "Perhaps we can trade.",
+            "I have something that may be of use to you.",
+        ],
         "playful_witty": ["For you, a price so good I will cry myself to sleep."],
     },
     "refuse": {"neutral_balanced": ["No. I will not.", "That I cannot do.", "You ask too much."]},
-    "refuse_polite": {"neutral_balanced": ["I would rather not, if it is all the same to you.", "Kind of you to ask, but no.", "Not today, I am afraid."]},
+    "refuse_polite": {
+        "neutral_balanced": [
+            "I would rather not, if it is all the same to you.",
+            "Kind of you to ask, but no.",
+            "Not today, I am afraid.",
+        ]
+    },
     "refuse_firm": {"neutral_balanced": ["No, and that is the end of it.", "Never. Do not ask again."]},
     "accept": {
         "neutral_balanced": ["Very well. It is a deal.", "I accept.", "Good. Let us shake on it."],
@@ -56,7 +95,11 @@ LINES: dict[str, dict[str, list[str]]] = {
     "defend": {"neutral_balanced": ["I will stand my ground.", "Come no closer. I can defend myself."]},
     "flee": {"neutral_balanced": ["Run! Out of my way!", "Not today. I am gone!", "Keep back! Keep back!"]},
     "help": {
-        "neutral_balanced": ["Let me see what I can do.", "I will help you. Tell me what you need.", "You came to the right place."],
+        "neutral_balanced": [
+            "Let me see what I can do.",
+            "I will help you. Tell me what you need.",
+            "You came to the right place.",
+        ],
         "warm_friendly": ["Of course I will help! What do you need?"],
     },
     "help_grudging": {"neutral_balanced": ["All right, all right. What is it this time?", "I should charge for this."]},
@@ -71,12 +114,34 @@ LINES: dict[str, dict[str, list[str]]] = {
     },
     "probe": {"neutral_balanced": ["That depends. Who sent you?", "An odd thing to ask. Why would you want to know?"]},
     "explain": {
-        "neutral_balanced": ["It is simple enough, once you know it.", "Let me tell you how it is here.", "Ask around, and you will hear the same: keep to the road after dark."],
-        "lore_rich": ["It goes back to the old days, before the watch post had a roof. People still speak of it.",
-                      "My grandmother told it like this: the river gives, and the river counts."],
+        "neutral_balanced": [
+            "It is simple enough, once you know it.",
+            "Let me tell you how it is here.",
+            "Ask around, and you will hear the same: keep to the road after dark.",
+        ],
+        "lore_rich": [
+            "It goes back to the old days, before the watch post had a roof. People still speak of it.",
+            "My grandmother told it like this: the river gives, and the river counts.",
+        ],
         "terse_direct": ["Short answer? Keep to the road."],
     },
-    "deflect": {"neutral_balanced": ["Let us talk of something else.", "The weather, now. That is a subject.", "Another time, perhaps."]},
-    "confide": {"neutral_balanced": ["Between us? I have not slept well since the lights on the water.", "I would not tell this to just anyone, so listen closely."]},
-    "hint": {"neutral_balanced": ["If I were you, I would look where the lanterns are not lit.", "I say nothing. But the ferryman might."]},
-}  # fmt: skip
+    "deflect": {
+        "neutral_balanced": [
+            "Let us talk of something else.",
+            "The weather, now. That is a subject.",
+            "Another time, perhaps.",
+        ]
+    },
+    "confide": {
+        "neutral_balanced": [
+            "Between us? I have not slept well since the lights on the water.",
+            "I would not tell this to just anyone, so listen closely.",
+        ]
+    },
+    "hint": {
+        "neutral_balanced": [
+            "If I were you, I would look where the lanterns are not lit.",
+            "I say nothing. But the ferryman might.",
+        ]
+    },
+}

@@ -67,7 +67,7 @@ class Scripted:
         plain = str(prompt.persona.get("plain_action", prompt.action))
         for action in dict.fromkeys((prompt.action, plain)):
             for table in (own, shared, LINES):
-                entry = table.get(action, [])
+                entry: Any = table.get(action, [])
                 if isinstance(entry, Mapping):
                     yield list(entry.get(prompt.style, []))
                     yield [text for texts in entry.values() for text in texts]

@@ -105,7 +105,9 @@ class Sqlite:
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.execute("COMMIT")
             if version > SCHEMA_VERSION:
-                raise StoreError(f"{self.path} was written by a newer RFSN (schema {version})", hint="Upgrade rfsn-core")
+                raise StoreError(
+                    f"{self.path} was written by a newer RFSN (schema {version})", hint="Upgrade rfsn-core"
+                )
             result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if result != "ok":
                 raise sqlite3.DatabaseError(result)
@@ -118,7 +120,8 @@ class Sqlite:
                 ) from error
             if "readonly" in text or "unable to open" in text:
                 raise StoreError(
-                    f"cannot write {self.path}: {text}", hint="Is the folder writable? `data_dir` in the settings moves it"
+                    f"cannot write {self.path}: {text}",
+                    hint="Is the folder writable? `data_dir` in the settings moves it",
                 ) from error
             raise StoreError(
                 f"{self.path} is damaged: {text}",
@@ -216,10 +219,18 @@ class Sqlite:
     async def append(self, turn: TurnRecord) -> None:
         scope = turn.scope
         values = (
-            turn.turn_id, scope.world, scope.npc, scope.player, turn.time, turn.player_text, turn.npc_text,
-            turn.outcome, turn.decision_id, msgspec.json.encode(turn.decision).decode(),
+            turn.turn_id,
+            scope.world,
+            scope.npc,
+            scope.player,
+            turn.time,
+            turn.player_text,
+            turn.npc_text,
+            turn.outcome,
+            turn.decision_id,
+            msgspec.json.encode(turn.decision).decode(),
             msgspec.json.encode(turn.state).decode(),
-        )  # fmt: skip
+        )
 
         def job(db: sqlite3.Connection) -> None:
             added = db.execute(
@@ -236,8 +247,9 @@ class Sqlite:
     async def recent(self, scope: Scope, limit: int) -> Sequence[TurnRecord]:
         return await self._select(
             f"SELECT {_COLUMNS} FROM turns WHERE npc=? AND player=? AND world=? ORDER BY id DESC LIMIT ?",
-            (*_key(scope), limit), reverse=True,
-        )  # fmt: skip
+            (*_key(scope), limit),
+            reverse=True,
+        )
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[TurnRecord]:
         words = _QUERY_WORD.findall(query)[:32]
@@ -271,11 +283,18 @@ class Sqlite:
     async def stats(self, npc: str) -> Mapping[str, Any]:
         def job(db: sqlite3.Connection) -> Mapping[str, Any]:
             turns, players, first, last = db.execute(
-                "SELECT count(*), count(DISTINCT player || char(0) || world), min(time), max(time) FROM turns WHERE npc=?",
+                "SELECT count(*), count(DISTINCT player || char(0) || world), min(time), max(time)"
+                " FROM turns WHERE npc=?",
                 (npc,),
             ).fetchone()
-            return {"npc": npc, "turns": turns, "sessions": players, "first": first, "last": last,
-                    "bytes": self.path.stat().st_size}  # fmt: skip
+            return {
+                "npc": npc,
+                "turns": turns,
+                "sessions": players,
+                "first": first,
+                "last": last,
+                "bytes": self.path.stat().st_size,
+            }
 
         return await self._do(job)
 
@@ -344,7 +363,9 @@ class Sqlite:
         return turns[::-1] if reverse else turns
 
 
-def _answer(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+def _answer(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any, error: BaseException | None
+) -> None:
     def deliver() -> None:
         if future.done():
             return

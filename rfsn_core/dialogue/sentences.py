@@ -38,7 +38,8 @@ _CLAUSE = re.compile(r".*[,;:—–](?=\s)", re.DOTALL)
 class Piece(NamedTuple):
     """A part of a sentence. The first piece of an index is the sentence; later ones are what trails it."""
 
-    index: int
+    sentence: int
+    """Index of the sentence in the turn, from 0."""
     text: str
     first: bool
 

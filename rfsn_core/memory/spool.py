@@ -1,16 +1,24 @@
-"""Turns that wait on disk while the store is away: a JSON line each, synced before the turn is finished."""
+"""Turns that wait on disk while the store is away: a JSON line each, synced before the turn is finished.
+
+While anything waits here, every new turn goes here too, so that the store gets them in the order in which
+they happened.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from rfsn_core.errors import StoreError
+from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import TurnRecord
+
+log = logger("spool")
 
 
 class Spool:
@@ -18,33 +26,67 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = asyncio.Lock()
 
     def __bool__(self) -> bool:
         return self.path.exists()
 
-    def append(self, turn: TurnRecord) -> None:
+    async def append(self, turn: TurnRecord) -> None:
         """Write and sync. Raises StoreError when the disk refuses."""
+        async with self._lock:
+            await asyncio.to_thread(self._append, msgspec.json.encode(turn))
+        METRICS.spooled.inc()
+
+    def _append(self, line: bytes) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                file.write(msgspec.json.encode(turn) + b"\n")
+            with self.path.open("ab+") as file:
+                if file.tell() and self._ends_torn(file.fileno()):
+                    line = b"\n" + line
+                file.write(line + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise StoreError(f"{self.path}: {error}") from error
-        METRICS.spooled.inc()
 
-    def turns(self) -> Iterator[TurnRecord]:
-        """What waits, oldest first; a line cut short by a crash was never acknowledged and is skipped."""
+    def _ends_torn(self, descriptor: int) -> bool:
+        # A crash, or a full disk, may have left half a line, which must not swallow the next one.
+        os.lseek(descriptor, -1, os.SEEK_END)
+        return os.read(descriptor, 1) != b"\n"
+
+    async def replay(self, store: Callable[[TurnRecord], Awaitable[None]]) -> int:
+        """Store what waits, oldest first, and empty the spool; returns how many turns that was.
+
+        What `store` raises comes out of here, and the spool keeps everything. Turns that are appended
+        meanwhile are stored too.
+        """
+        done = 0
+        position = 0
+        while True:
+            lines = await asyncio.to_thread(self._lines, position)
+            for line in lines:
+                position += len(line)
+                turn = self._decode(line)
+                if turn is not None:
+                    await store(turn)
+                    done += 1
+            async with self._lock:
+                if not self.path.exists() or self.path.stat().st_size <= position:
+                    self.path.unlink(missing_ok=True)
+                    METRICS.spooled.set(0)
+                    return done
+
+    def _lines(self, position: int) -> list[bytes]:
         if not self.path.exists():
-            return
-        for line in self.path.read_bytes().splitlines():
-            try:
-                yield msgspec.json.decode(line, type=TurnRecord)
-            except msgspec.MsgspecError:
-                continue
+            return []
+        with self.path.open("rb") as file:
+            file.seek(position)
+            return file.readlines()
 
-    def clear(self) -> None:
-        """Everything was stored."""
-        self.path.unlink(missing_ok=True)
-        METRICS.spooled.set(0)
+    def _decode(self, line: bytes) -> TurnRecord | None:
+        try:
+            return msgspec.json.decode(line, type=TurnRecord)
+        except msgspec.MsgspecError:
+            # Cut short by a crash: its turn was never finished for any client.
+            log.warning("half a line in the spool is left out", spool=str(self.path), bytes=len(line))
+            return None

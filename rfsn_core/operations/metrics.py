@@ -16,8 +16,11 @@ class Metrics:
         self.turns = Counter("rfsn_turns", "Turns by outcome.", ["outcome"], registry=r)
         self.actions = Counter("rfsn_actions", "Chosen actions.", ["action"], registry=r)
         self.latency = Histogram(
-            "rfsn_turn_latency_seconds", "From the arrival of the turn to each milestone.", ["milestone"],
-            registry=r, buckets=_SECONDS,
+            "rfsn_turn_latency_seconds",
+            "From the arrival of the turn to each milestone.",
+            ["milestone"],
+            registry=r,
+            buckets=_SECONDS,
         )
         self.tokens = Counter("rfsn_tokens", "Pieces of text received from renderers.", ["provider"], registry=r)
         self.sentences = Counter("rfsn_sentences", "Sentences by the gate's verdict.", ["verdict"], registry=r)

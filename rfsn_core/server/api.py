@@ -101,11 +101,15 @@ class Api:
         healthy = all(component["status"] == "ok" for component in components.values())
         return JSONResponse(
             {
-                "status": "ok" if healthy else "degraded", "version": version(), "uptime_s": time.time() - self._started,
-                "components": components, "failed_plugins": failed, "npcs": sorted(runtime.world.npcs),
+                "status": "ok" if healthy else "degraded",
+                "version": version(),
+                "uptime_s": time.time() - self._started,
+                "components": components,
+                "failed_plugins": failed,
+                "npcs": sorted(runtime.world.npcs),
             },
             200 if healthy else 503,
-        )  # fmt: skip
+        )
 
     async def _metrics(self, request: Request) -> Response:
         return Response(METRICS.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -135,11 +139,14 @@ class Api:
     def _now(self) -> dict[str, Any]:
         latency = self._kernel.last_latency
         return {
-            "first_token_ms": latency.first_token, "first_sentence_ms": latency.first_sentence,
-            "first_audio_ms": latency.first_audio, "total_generation_ms": latency.total,
-            "tts_queue_size": self._connections.audio_waiting(), "dropped_sentences": self._connections.audio_dropped(),
+            "first_token_ms": latency.first_token,
+            "first_sentence_ms": latency.first_sentence,
+            "first_audio_ms": latency.first_audio,
+            "total_generation_ms": latency.total,
+            "tts_queue_size": self._connections.audio_waiting(),
+            "dropped_sentences": self._connections.audio_dropped(),
             "active_turns": self._kernel.active_turns,
-        }  # fmt: skip
+        }
 
     async def _tune(self, request: Request) -> Response:
         limit = self._kernel.runtimes.current.settings.server.max_message

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,7 +44,7 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
         )
-        app.add_middleware(Guard, kernel=kernel)
+        app.add_middleware(Guard, kernel=kernel, routes=app.routes)
         async with watching(runtimes, changed, rejected):
             try:
                 yield app
@@ -55,10 +55,11 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
 class Guard:
     """Refuses who may not come in, and times the rest."""
 
-    def __init__(self, app: ASGIApp, kernel: Kernel) -> None:
-        self._app, self._kernel = app, kernel
+    def __init__(self, app: ASGIApp, kernel: Kernel, routes: Sequence[BaseRoute]) -> None:
+        self._app, self._kernel, self._routes = app, kernel, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Sockets check for themselves, to answer in their own words."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -75,10 +76,17 @@ class Guard:
         settings = self._kernel.runtimes.current.settings.server
         refused = refusal(HTTPConnection(scope), settings)
         # The page and the bare health check hold nothing, and a browser cannot send a key with its first request.
-        if refused and not (refused[0] == 401 and scope["path"] in ("/", "/health") or scope["path"].startswith("/static/")):
+        if refused and not (
+            (refused[0] == 401 and scope["path"] in ("/", "/health")) or scope["path"].startswith("/static/")
+        ):
             await problem(refused[0], "refused", refused[1])(scope, receive, sending)
         else:
             await self._app(scope, receive, sending)
-        route = scope.get("route")
-        path = getattr(route, "path", None) or "other"
-        METRICS.requests.labels(path, str(status)).observe(time.perf_counter() - started)
+        METRICS.requests.labels(self._label(scope), str(status)).observe(time.perf_counter() - started)
+
+    def _label(self, scope: Scope) -> str:
+        """The route's path with its parameters unfilled, so that no client can invent labels."""
+        for route in self._routes:
+            if isinstance(route, Route | Mount) and route.matches(scope)[0] is Match.FULL:
+                return route.path or "/"
+        return "other"

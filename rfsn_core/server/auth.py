@@ -29,10 +29,12 @@ def is_local(host: str) -> bool:
 def check_bind(settings: ServerSettings) -> None:
     """Raises ConfigError for an address that others can reach, without a key."""
     if not is_local(settings.host) and not settings.key:
-        raise ConfigError([
-            f"server.host is {settings.host}: others can reach it, so it needs a key. Set RFSN_SERVER__KEY to a long"
-            " random text, or listen on 127.0.0.1"
-        ])  # fmt: skip
+        raise ConfigError(
+            [
+                f"server.host is {settings.host}: others can reach it, so it needs a key. Set RFSN_SERVER__KEY to a"
+                " long random text, or listen on 127.0.0.1"
+            ]
+        )
 
 
 def refusal(connection: HTTPConnection, settings: ServerSettings) -> tuple[int, str] | None:

@@ -23,9 +23,10 @@ def json_schema() -> dict[str, Any]:
         return {"oneOf": [{"$ref": f"#/$defs/{struct.__name__}"} for struct in messages(union).values()]}
 
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": events.PROTOCOL,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": events.PROTOCOL,
         "$defs": {**components, "client": one_of(events.ClientMessage), "server": one_of(events.ServerMessage)},
-    }  # fmt: skip
+    }
 
 
 def asyncapi() -> dict[str, Any]:
@@ -57,18 +58,25 @@ def asyncapi() -> dict[str, Any]:
         },
         "operations": {
             "receive": {
-                "action": "receive", "channel": {"$ref": "#/channels/game"}, "messages": listed(events.ClientMessage)
+                "action": "receive",
+                "channel": {"$ref": "#/channels/game"},
+                "messages": listed(events.ClientMessage),
             },
-            "send": {"action": "send", "channel": {"$ref": "#/channels/game"}, "messages": listed(events.ServerMessage)},
+            "send": {
+                "action": "send",
+                "channel": {"$ref": "#/channels/game"},
+                "messages": listed(events.ServerMessage),
+            },
         },
         "components": {
             "messages": {
                 tag: {
-                    "name": tag, "summary": (struct.__doc__ or "").strip(),
+                    "name": tag,
+                    "summary": (struct.__doc__ or "").strip(),
                     "payload": {"$ref": f"#/components/schemas/{struct.__name__}"},
                 }
                 for tag, struct in structs.items()
             },
             "schemas": {name: rewrite(value) for name, value in schema.items() if name not in ("client", "server")},
         },
-    }  # fmt: skip
+    }

@@ -42,17 +42,24 @@ def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
             body = await read_body(request, kernel.runtimes.current.settings.server.max_message)
             asked = msgspec.json.decode(body, type=Dialogue)
             message = msgspec.convert(
-                {"npc": asked.npc_name, "text": asked.user_input, "player": asked.player, "world": asked.world,
-                 "state": asked.state}, events.Turn,
-            )  # fmt: skip
+                {
+                    "npc": asked.npc_name,
+                    "text": asked.user_input,
+                    "player": asked.player,
+                    "world": asked.world,
+                    "state": asked.state,
+                },
+                events.Turn,
+            )
             outbox = Outbox()
             turn = kernel.begin(message, outbox, events.Hello(audio=False))
         except (msgspec.MsgspecError, RecursionError) as error:
             return problem(400, "bad_message", str(error))
         except RfsnError as error:
             return problem(404 if isinstance(error, UnknownNpc) else 400, error.code, str(error))
-        return StreamingResponse(_lines(turn, outbox), media_type="text/event-stream",
-                                 headers={"Cache-Control": "no-store"})  # fmt: skip
+        return StreamingResponse(
+            _lines(turn, outbox), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
 
     return stream
 

@@ -94,11 +94,14 @@ class Connection:
         settings = kernel.runtimes.current.settings.server
         self._settings = settings
         self.outbox = Outbox(
-            messages=settings.outbox_messages, audio=audio, policy=settings.audio_policy,
+            messages=settings.outbox_messages,
+            audio=audio,
+            policy=settings.audio_policy,
             patience=settings.audio_patience,
-        )  # fmt: skip
+        )
         self._wants = events.Hello()
         self._turns: dict[str, RunningTurn] = {}
+        self._answers: set[asyncio.Task[Any]] = set()
         self._tokens = settings.messages_per_second * 4
         self._refilled = time.monotonic()
 
@@ -112,10 +115,12 @@ class Connection:
     async def run(self) -> None:
         """Serve until either side closes."""
         world = self._kernel.runtimes.current.world
-        self.send(events.Welcome(
-            server=f"rfsn {version()}",
-            npcs=[events.NpcInfo(id=npc.id, name=npc.name, title=npc.file.title) for npc in world.npcs.values()],
-        ))  # fmt: skip
+        self.send(
+            events.Welcome(
+                server=f"rfsn {version()}",
+                npcs=[events.NpcInfo(id=npc.id, name=npc.name, title=npc.file.title) for npc in world.npcs.values()],
+            )
+        )
         writer = asyncio.create_task(self._write())
         reader = asyncio.create_task(self._read())
         try:
@@ -160,12 +165,15 @@ class Connection:
                 self.send(events.Error(code="rate_limited", message="too many messages: slow down"))
                 await asyncio.sleep(0.2)
             if len(data) > self._settings.max_message:
-                self.send(events.Error(
-                    code="too_long", message=f"a message of {len(data)} characters; {self._settings.max_message} at most",
-                ))  # fmt: skip
+                self.send(
+                    events.Error(
+                        code="too_long",
+                        message=f"a message of {len(data)} characters; {self._settings.max_message} at most",
+                    )
+                )
                 continue
             try:
-                await self._handle(decode(data))
+                self._handle(decode(data))
             except RfsnError as error:
                 self.send(_error(error))
 
@@ -178,7 +186,7 @@ class Connection:
         self._tokens -= 1
         return True
 
-    async def _handle(self, message: events.Message) -> None:
+    def _handle(self, message: events.Message) -> None:
         match message:
             case events.Turn():
                 self._begin(message)
@@ -190,13 +198,32 @@ class Connection:
                 if (turn := self._turns.get(message.turn_id)) is not None:
                     turn.played(message.sentence, message.ms)
             case events.GameEvent():
-                self.send(await self._kernel.event(message))
+                self._answer_later(self._kernel.event(message))
             case events.Reward():
-                self.send(await self._kernel.reward(message))
+                self._answer_later(asyncio.create_task(self._kernel.reward(message)))
             case events.Hello():
                 self._wants = message
             case events.Ping():
                 self.send(events.Pong(id=message.id))
+
+    def _answer_later(self, task: asyncio.Task[Any]) -> None:
+        """Send what the task returns, without holding up the messages behind it."""
+
+        def done(task: asyncio.Task[Any]) -> None:
+            self._answers.discard(task)
+            if task.cancelled():
+                return
+            error = task.exception()
+            if error is None:
+                self.send(task.result())
+            elif isinstance(error, RfsnError):
+                self.send(_error(error))
+            else:
+                log.error("message could not be handled", exc_info=error)
+                self.send(events.Error(code="internal", message=f"{type(error).__name__}: see the server's log"))
+
+        self._answers.add(task)
+        task.add_done_callback(done)
 
     def _begin(self, message: events.Turn) -> None:
         try:

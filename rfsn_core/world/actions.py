@@ -27,8 +27,13 @@ class Action:
 
 
 def _a(
-    name: str, instruction: str, effect: tuple[float, float, float] = (0, 0, 0), answers: str = "",
-    *, hostile: bool = False, of: str = "",
+    name: str,
+    instruction: str,
+    effect: tuple[float, float, float] = (0, 0, 0),
+    answers: str = "",
+    *,
+    hostile: bool = False,
+    of: str = "",
 ) -> Action:
     return Action(name, instruction, *effect, answers=tuple(answers.split()), hostile=hostile, variant_of=of)
 
@@ -37,22 +42,38 @@ BUILT_IN: tuple[Action, ...] = (
     _a("greet", "Greet the player.", (0.03, 0.01, -0.01), "greet"),
     _a("farewell", "Say goodbye.", (0.01, 0.0, 0.0), "farewell"),
     _a("agree", "Agree with what the player said.", (0.04, 0.03, 0.0), "agree compliment request"),
-    _a("agree_reluctant", "Agree, but let it be heard that you would rather not.", (0.01, 0.02, 0.0),
-       "request command", of="agree"),
+    _a(
+        "agree_reluctant",
+        "Agree, but let it be heard that you would rather not.",
+        (0.01, 0.02, 0.0),
+        "request command",
+        of="agree",
+    ),
     _a("agree_enthusiastic", "Agree with all your heart.", (0.07, 0.03, 0.0), "offer compliment", of="agree"),
     _a("disagree", "Disagree, and say why in a few words.", (-0.03, 0.0, 0.0), "disagree command insult"),
     _a("apologize", "Apologize to the player.", (0.04, 0.02, 0.0), "insult disagree"),
-    _a("insult", "Insult the player; no slurs, nothing of the real world.", (-0.15, -0.05, 0.0), "insult",
-       hostile=True),
+    _a(
+        "insult", "Insult the player; no slurs, nothing of the real world.", (-0.15, -0.05, 0.0), "insult", hostile=True
+    ),
     _a("compliment", "Compliment the player on something that fits.", (0.06, 0.02, 0.0), "compliment help"),
     _a("threaten", "Threaten the player.", (-0.12, -0.08, 0.0), "threaten insult attack betray", hostile=True),
-    _a("stern_warning", "Warn the player sternly, without a threat yet.", (-0.04, 0.0, 0.0),
-       "threaten insult betray command", of="threaten"),
+    _a(
+        "stern_warning",
+        "Warn the player sternly, without a threat yet.",
+        (-0.04, 0.0, 0.0),
+        "threaten insult betray command",
+        of="threaten",
+    ),
     _a("request", "Ask the player to do something for you.", (0.0, 0.02, 0.0), "help offer agree"),
     _a("offer", "Offer the player something: goods, work, or a deal.", (0.05, 0.03, 0.0), "question request help"),
     _a("refuse", "Refuse what the player wants.", (-0.04, 0.0, 0.0), "request command offer"),
-    _a("refuse_polite", "Refuse politely, and leave the door open.", (-0.01, 0.01, 0.0), "request command offer",
-       of="refuse"),
+    _a(
+        "refuse_polite",
+        "Refuse politely, and leave the door open.",
+        (-0.01, 0.01, 0.0),
+        "request command offer",
+        of="refuse",
+    ),
     _a("refuse_firm", "Refuse so that no one would ask again.", (-0.06, 0.0, 0.0), "command threaten", of="refuse"),
     _a("accept", "Accept what the player offers or asks.", (0.06, 0.05, 0.0), "offer request accept apologize"),
     _a("comply_hesitant", "Do as you are told, with hesitation.", (0.0, 0.0, 0.05), "command threaten", of="accept"),
@@ -64,12 +85,15 @@ BUILT_IN: tuple[Action, ...] = (
     _a("help_eager", "Help at once and gladly.", (0.1, 0.06, 0.0), "help", of="help"),
     _a("betray", "Turn against the player's trust.", (-0.5, -0.6, 0.0), "", hostile=True),
     _a("ignore", "Pay the player no attention; at most a mutter.", (-0.03, -0.01, 0.0), "ignore insult"),
-    _a("inquire", "Ask the player a question about what was said.", (0.02, 0.02, 0.0),
-       "greet question ignore disagree agree refuse"),
+    _a(
+        "inquire",
+        "Ask the player a question about what was said.",
+        (0.02, 0.02, 0.0),
+        "greet question ignore disagree agree refuse",
+    ),
     _a("probe", "Sound the player out, without showing why.", (0.0, 0.0, 0.0), "question offer", of="inquire"),
     _a("explain", "Explain what the player asks about.", (0.03, 0.03, 0.0), "question"),
-    _a("deflect", "Turn the talk to something else.", (-0.01, 0.0, 0.0), "question insult compliment",
-       of="explain"),
+    _a("deflect", "Turn the talk to something else.", (-0.01, 0.0, 0.0), "question insult compliment", of="explain"),
     _a("confide", "Tell the player something that you tell few.", (0.08, 0.08, 0.0), "question agree", of="explain"),
     _a("hint", "Hint at what you know, without saying it.", (0.02, 0.02, 0.0), "question request", of="explain"),
 )

@@ -58,10 +58,15 @@ BUILT_IN: tuple[SafetyRule, ...] = (
     SafetyRule("afraid_in_combat", force="flee", above={"fear": 0.7}, when={"in_combat": True}),
     SafetyRule("no_trust", forbid=("accept", "offer", "help"), below={"trust": 0.1}),
     SafetyRule("active_quest", favour=("help", "accept", "agree"), when={"quest_active": True}),
-    SafetyRule("no_unprovoked_attack", forbid=("attack",), when={"in_combat": False}, below={"fear": 0.9},
-               above={"affinity": -0.6}),
+    SafetyRule(
+        "no_unprovoked_attack",
+        forbid=("attack",),
+        when={"in_combat": False},
+        below={"fear": 0.9},
+        above={"affinity": -0.6},
+    ),
     SafetyRule("no_betrayal_of_friends", forbid=("betray", "insult"), above={"affinity": 0.2}),
-)  # fmt: skip
+)
 
 
 @dataclass
@@ -83,7 +88,10 @@ _FOND = ("compliment", "help_eager", "confide", "agree_enthusiastic", "offer")
 
 
 def candidates(
-    situation: Situation, actions: Actions, rules: Sequence[SafetyRule], changes: Sequence[Mapping[str, str | None]] = ()
+    situation: Situation,
+    actions: Actions,
+    rules: Sequence[SafetyRule],
+    changes: Sequence[Mapping[str, str | None]] = (),
 ) -> Candidates:
     """Five to nine candidates: answers to the signal first, then what the mood suggests, then plain ones.
 
@@ -127,7 +135,7 @@ def candidates(
     if state.in_combat or state.fear > 0.5:
         add(_TENSE, "tense")
     elif state.affinity < -0.2:
-        add(_HOSTILE[: FEWEST], "hostile towards the player")
+        add(_HOSTILE[:FEWEST], "hostile towards the player")
     elif state.affinity > 0.4:
         add(_FOND[:2], "fond of the player")
     for name in (*_CALM, *_TENSE):

@@ -165,7 +165,9 @@ def _read_npc(file: Path, actions: Actions | None) -> Npc:
     if unknown:
         raise WorldError(f"{file}: actions.{unknown[0]}: no such action")
     return Npc(
-        file.stem, data, VoiceStyle(**data.voice.model_dump()),
+        file.stem,
+        data,
+        VoiceStyle(**data.voice.model_dump()),
         NpcState(affinity=data.state.affinity, trust=data.state.trust, fear=data.state.fear),
     )
 

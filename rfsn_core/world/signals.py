@@ -8,9 +8,26 @@ from __future__ import annotations
 import re
 
 SIGNALS = (
-    "attack", "flee", "betray", "threaten", "insult", "apologize", "farewell", "offer", "refuse", "accept",
-    "disagree", "help", "request", "command", "compliment", "greet", "question", "agree", "ignore",
-)  # fmt: skip
+    "attack",
+    "flee",
+    "betray",
+    "threaten",
+    "insult",
+    "apologize",
+    "farewell",
+    "offer",
+    "refuse",
+    "accept",
+    "disagree",
+    "help",
+    "request",
+    "command",
+    "compliment",
+    "greet",
+    "question",
+    "agree",
+    "ignore",
+)
 """Every signal, in the order in which the rules are tried. `ignore`: nothing was said."""
 
 _RULES: dict[str, str] = {
@@ -28,11 +45,14 @@ _RULES: dict[str, str] = {
     r"take care|good night|so long|safe travels",
     "offer": r"i(?:'ll| will|'d| would| can| could)? (?:give|pay|offer|trade|sell)(?: you)?|here(?:'s| is| are)|"
     r"(?:would|will) you take|for you|in exchange|i brought you|let me buy you",
-    "refuse": r"no(?:,| )?(?:thanks?| thank you)|i (?:refuse|decline|won'?t)|never|not interested|absolutely not|no way",
-    "accept": r"i accept|it'?s a deal|deal|i(?:'ll| will) (?:take|do) it|agreed|very well|count me in|you have my word",
-    "disagree": r"i disagree|you'?re (?:wrong|mistaken)|that'?s (?:not|wrong|false)|i don'?t (?:think|believe)|nonsense|"
-    r"no",
-    "help": r"help(?: me)?|save (?:me|us)|i need (?:aid|help|your help)|rescue|assist(?:ance)?|i(?:'m| am) (?:lost|hurt|wounded)",
+    "refuse": r"no(?:,| )?(?:thanks?| thank you)|i (?:refuse|decline|won'?t)|never|not interested|"
+    r"absolutely not|no way",
+    "accept": r"i accept|it'?s a deal|deal|i(?:'ll| will) (?:take|do) it|agreed|very well|count me in|"
+    r"you have my word",
+    "disagree": r"i disagree|you'?re (?:wrong|mistaken)|that'?s (?:not|wrong|false)|i don'?t (?:think|believe)|"
+    r"nonsense|no",
+    "help": r"help(?: me)?|save (?:me|us)|i need (?:aid|help|your help)|rescue|assist(?:ance)?|"
+    r"i(?:'m| am) (?:lost|hurt|wounded)",
     "request": r"(?:could|would|can|will|may) (?:you|i|we)|please|i(?:'d| would) like|i (?:want|need)|may i|lend me|"
     r"give me|show me|tell me|let me",
     "command": r"(?:come|go|move|stand|stop|follow|open|hand|bring|fetch|get|wait|listen|sit|leave|drop|answer|kneel)\b"

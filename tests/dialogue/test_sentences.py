@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def segment(tokens: list[str], longest: int = 400) -> list[Piece]:
 
 
 def grouped(pieces: list[Piece]) -> list[str]:
-    return ["".join(p.text for p in group) for _, group in groupby(pieces, key=lambda p: p.index)]
+    return ["".join(p.text for p in group) for _, group in groupby(pieces, key=lambda p: p.sentence)]
 
 
 CASES = {
@@ -68,17 +68,19 @@ def test_an_unclear_end_waits(text: str) -> None:
     assert [piece.text for piece in sentences.flush()] == [text]
 
 
-TEXT = st.text(alphabet=st.sampled_from(list("abI.Dr Mo3,!?…\"'“”()*\n。！é👋「」-")), max_size=120) | st.text(max_size=60)
+TEXT = st.text(alphabet=st.sampled_from(list("abI.Dr Mo3,!?…\"'“”()*\n。！é👋「」-")), max_size=120) | st.text(
+    max_size=60
+)
 
 
 @given(TEXT, st.lists(st.integers(0, 120), max_size=20), st.sampled_from([400, 20]))
 def test_nothing_is_lost_and_the_cut_does_not_matter(text: str, cuts: list[int], longest: int) -> None:
     edges = sorted({0, len(text), *(cut for cut in cuts if cut <= len(text))})
-    tokens = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    tokens = [text[a:b] for a, b in pairwise(edges)]
     pieces = segment(tokens, longest)
     assert "".join(piece.text for piece in pieces) == text
     assert grouped(pieces) == grouped(segment([text], longest)) == grouped(segment(list(text), longest))
-    assert [piece.index for piece in pieces if piece.first] == list(range(len(grouped(pieces))))
+    assert [piece.sentence for piece in pieces if piece.first] == list(range(len(grouped(pieces))))
 
 
 def test_a_text_without_an_end_is_cut_at_a_clause() -> None:

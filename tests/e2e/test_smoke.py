@@ -19,8 +19,10 @@ def test_a_turn_over_the_socket(tmp_path: Path, voice: str) -> None:
     environment = {**os.environ, "RFSN_DATA_DIR": str(tmp_path), "RFSN_SPEECH__PROVIDER": voice}
     server = subprocess.Popen(
         [sys.executable, "-m", "rfsn_core.cli", "serve", "--port", "0", "--world", str(WORLD)],
-        stdout=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
     assert server.stdout is not None
     try:
         address = ""

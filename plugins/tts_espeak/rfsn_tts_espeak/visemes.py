@@ -8,10 +8,21 @@ from rfsn_core.events import Viseme
 from rfsn_tts_espeak.library import Phoneme
 
 _TABLE = {
-    "PP": "p b m", "FF": "f v", "TH": "θ ð", "DD": "t d ɾ ʔ", "kk": "k ɡ g ŋ x h ɣ ç q", "CH": "ʃ ʒ", "SS": "s z",
-    "nn": "n l ɫ ɬ ɲ ʎ", "RR": "ɹ r ʁ ɚ ɝ ɜ ʀ", "aa": "a ɑ ɐ ʌ æ ə ɒ", "E": "e ɛ ᵻ ø œ", "ih": "i ɪ j y ɨ",
-    "oh": "o ɔ ɵ ɤ", "ou": "u ʊ w ʉ ʍ",
-}  # fmt: skip
+    "PP": "p b m",
+    "FF": "f v",
+    "TH": "θ ð",
+    "DD": "t d ɾ ʔ",
+    "kk": "k ɡ g ŋ x h ɣ ç q",
+    "CH": "ʃ ʒ",
+    "SS": "s z",
+    "nn": "n l ɫ ɬ ɲ ʎ",
+    "RR": "ɹ r ʁ ɚ ɝ ɜ ʀ",
+    "aa": "a ɑ ɐ ʌ æ ə ɒ",
+    "E": "e ɛ ᵻ ø œ",
+    "ih": "i ɪ j y ɨ",
+    "oh": "o ɔ ɵ ɤ",
+    "ou": "u ʊ w ʉ ʍ",
+}
 _SHAPES = {symbol: shape for shape, symbols in _TABLE.items() for symbol in symbols.split()}
 _AFFRICATES = {"tʃ": "CH", "dʒ": "CH", "ts": "SS", "dz": "SS"}
 _IGNORED = frozenset("ˈˌːˑʲ͡‿ʰ̩̃")

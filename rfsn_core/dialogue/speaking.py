@@ -1,0 +1,123 @@
+"""The voice of a turn: sentences in, audio frames and mouth shapes out, while the next sentence is being made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import cast
+
+from rfsn_core import events
+from rfsn_core.dialogue.outbox import Audio, Outbox
+from rfsn_core.errors import SlowClient
+from rfsn_core.operations.logs import logger
+from rfsn_core.operations.metrics import METRICS
+from rfsn_core.providers import Speech, Voice, VoiceStyle
+from rfsn_core.world.folder import Npc
+
+log = logger("speaking")
+
+AUDIO_FRAME = 8192
+"""Bytes of samples in the largest binary frame: about 0.2 s at 22 kHz."""
+
+
+class Speaker:
+    """Speaks one turn. When a voice fails the next one takes over; in the end the text goes on alone."""
+
+    def __init__(
+        self,
+        voices: Sequence[tuple[str, Voice]],
+        npc: Npc,
+        turn_id: str,
+        turn_no: int,
+        outbox: Outbox,
+        emit: Callable[[events.Message], None],
+        *,
+        visemes: bool,
+        patience: float,
+        queue: int,
+        first_audio: Callable[[], None],
+    ) -> None:
+        self._voices = list(voices)
+        self._npc, self._turn_id, self._turn_no = npc, turn_id, turn_no
+        self._outbox, self._emit, self._first_audio = outbox, emit, first_audio
+        self._visemes, self._patience = visemes, patience
+        self._queue: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue(queue)
+        self._begun = False  # whether any of the sentence at hand was voiced
+
+    async def say(self, sentence: int, text: str) -> None:
+        """Hand over a sentence; waits when too many are ahead of it."""
+        await self._queue.put((sentence, text))
+        METRICS.speech_queue.inc()
+
+    async def finish(self) -> None:
+        """No more sentences will come."""
+        await self._queue.put(None)
+
+    async def run(self) -> None:
+        """Speak the sentences in order, until `finish`."""
+        try:
+            while (item := await self._queue.get()) is not None:
+                METRICS.speech_queue.dec()
+                await self._sentence(*item)
+        finally:
+            while not self._queue.empty():
+                if self._queue.get_nowait() is not None:
+                    METRICS.speech_queue.dec()
+
+    async def _sentence(self, sentence: int, text: str) -> None:
+        self._begun = False
+        while self._voices and not self._begun:  # a sentence that broke off is not begun again
+            name, voice = self._voices[0]
+            style = self._npc.voice
+            if special := self._npc.file.voices.get(name):
+                style = VoiceStyle(special, style.rate, style.pitch, style.volume)
+            try:
+                await self._voice(voice, sentence, text, style)
+                return
+            except SlowClient:
+                raise
+            except Exception as error:  # noqa: BLE001  the voice's code: speech degrades, the text goes on
+                METRICS.errors.labels("speech").inc()
+                log.warning("voice failed", voice=name, npc=self._npc.id, error=repr(error))
+                self._voices.pop(0)
+                if self._voices:
+                    METRICS.fallbacks.labels("speech").inc()
+                else:
+                    reason = "timeout" if isinstance(error, TimeoutError) else str(error) or repr(error)
+                    self._emit(events.SpeechOff(turn_id=self._turn_id, reason=f"{name}: {reason}"))
+
+    async def _voice(self, voice: Voice, sentence: int, text: str, style: VoiceStyle) -> None:
+        outbox, rate, turn_id, turn_no = self._outbox, voice.sample_rate, self._turn_id, self._turn_no
+        sequence, size, dropped = 0, 0, 0
+        loop = asyncio.get_running_loop()
+        speaking = cast("AsyncGenerator[Speech, None]", voice.speak(text, style))
+        async with aclosing(speaking) as stream, asyncio.timeout(self._patience) as deadline:
+            async for speech in stream:
+                deadline.reschedule(None)
+                if not self._begun:
+                    self._begun = True
+                    self._first_audio()
+                    self._emit(
+                        events.SpeechStarted(turn_id=turn_id, turn_no=turn_no, sentence=sentence, sample_rate=rate)
+                    )
+                if speech.visemes and self._visemes:
+                    self._emit(events.Visemes(turn_id=turn_id, sentence=sentence, visemes=list(speech.visemes)))
+                for start in range(0, len(speech.pcm), AUDIO_FRAME):
+                    pcm = speech.pcm[start : start + AUDIO_FRAME]
+                    frame = events.audio_frame(sentence, turn_no, sequence, pcm)
+                    dropped += not await outbox.put_audio(Audio(turn_no, frame))
+                    sequence += 1
+                    size += len(pcm)
+                if dropped and outbox.policy == "reject":
+                    break
+                deadline.reschedule(loop.time() + self._patience)
+        if size:
+            last = events.audio_frame(sentence, turn_no, sequence, b"", last=True)
+            await outbox.put_audio(Audio(turn_no, last))
+            METRICS.audio_seconds.inc(size / 2 / rate)
+            self._emit(
+                events.SpeechFinished(
+                    turn_id=turn_id, sentence=sentence, duration_ms=size * 500 // rate, dropped=dropped
+                )
+            )

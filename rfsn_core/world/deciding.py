@@ -1,0 +1,101 @@
+"""What the NPC does: abstraction, candidates under the safety rules, and the policy's choice in both slots.
+
+The policy chooses among what is left after the rules; it can neither get around them nor break a turn.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from rfsn_core.events import Candidate, Decision, Veto
+from rfsn_core.operations.logs import logger
+from rfsn_core.operations.metrics import METRICS
+from rfsn_core.providers import Abstractor, Arm, Context, Policy, Scope, Selection
+from rfsn_core.world.actions import Actions
+from rfsn_core.world.candidates import Candidates, SafetyRule, Situation, candidates
+from rfsn_core.world.folder import Npc
+from rfsn_core.world.scoring import Weights, score_actions, score_styles
+
+log = logger("deciding")
+
+
+@dataclass(frozen=True)
+class Decider:
+    """All that decides in one runtime."""
+
+    actions: Actions
+    rules: tuple[SafetyRule, ...]
+    weights: Weights
+    abstractor: Abstractor
+    policy: Policy
+    policy_name: str
+
+    def decide(
+        self,
+        situation: Situation,
+        npc: Npc,
+        scope: Scope,
+        *,
+        stopped_by: str = "",
+        changes: Iterable[Mapping[str, str | None]] = (),
+    ) -> Decision:
+        """A decision, without the turn's id and time.
+
+        :param stopped_by: the gate's reason, when it stopped the player's text: the NPC then deflects.
+        :param changes: what `rfsn_candidates` hooks returned.
+        """
+        abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
+        if stopped_by:
+            found = Candidates({"deflect": "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
+        else:
+            found = candidates(situation, self.actions, self.rules, tuple(changes))
+        decision_id = uuid.uuid4().hex
+        session = "/".join((scope.world, scope.npc, scope.player))
+
+        scores = score_actions(situation, found, self.actions, self.weights, npc.file.actions)
+        arms = [Arm(name, score) for name, score in scores.items()]
+        choice = self._select(Context(decision_id, "action", npc.id, session, abstraction), arms)
+
+        hostile = self.actions[choice.arm].hostile
+        styles = [Arm(name, score) for name, score in score_styles(situation, hostile, npc.file.styles).items()]
+        style = self._select(Context(decision_id, "style", npc.id, session, abstraction, choice.arm), styles)
+        return Decision(
+            turn_id="",
+            decision_id=decision_id,
+            npc=npc.id,
+            action=choice.arm,
+            style=style.arm,
+            signal=situation.signal,
+            key=abstraction.key,
+            key_version=abstraction.version,
+            policy=f"{self.policy_name} {self.policy.version}",
+            candidates=[
+                Candidate(action=arm.name, score=score, propensity=propensity, why=found.reasons[arm.name])
+                for arm, score, propensity in zip(arms, choice.scores, choice.propensities, strict=True)
+            ],
+            vetoes=[Veto(action=action, rule=rule) for action, rule in found.vetoes.items()],
+            forced_by=found.forced_by,
+            latency_ms=0.0,
+        )
+
+    def _select(self, context: Context, arms: list[Arm]) -> Selection:
+        """The policy's choice; the best prior when the policy fails or answers nonsense."""
+        try:
+            choice = self.policy.select(context, arms)
+            total = sum(choice.propensities)
+            if (
+                choice.arm in {arm.name for arm in arms}
+                and len(choice.propensities) == len(choice.scores) == len(arms)
+                and abs(total - 1) < 1e-6
+            ):
+                return choice
+            problem = f"chose '{choice.arm}', propensities sum to {total}"
+        except Exception as error:  # noqa: BLE001  the policy's code
+            problem = repr(error)
+        METRICS.errors.labels("selection").inc()
+        log.error("policy failed; the best prior is taken", policy=self.policy_name, problem=problem)
+        best = max(range(len(arms)), key=lambda index: arms[index].prior)
+        sure = tuple(float(index == best) for index in range(len(arms)))
+        return Selection(arms[best].name, sure, tuple(arm.prior for arm in arms))
