@@ -6,13 +6,13 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from rfsn_core import events
-from rfsn_core.dialogue.outbox import Outbox
+from rfsn_core.dialogue.outbox import Item, Outbox
 from rfsn_core.errors import BadMessage, SessionBusy, SlowClient
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
@@ -283,6 +283,22 @@ async def running(runtimes: Runtimes) -> AsyncIterator[Kernel]:
     finally:
         await kernel.stop()
         await runtimes.close()
+
+
+async def conversation(kernel: Kernel, message: events.Turn, wants: events.Hello) -> AsyncGenerator[Item]:
+    """Run one turn in this process; yields all it sends, its end included. Leaving early cancels it."""
+    outbox = Outbox(patience=60)
+    turn = kernel.begin(message, outbox, wants)
+    try:
+        while True:
+            item = await outbox.get()
+            yield item
+            if isinstance(item, events.TurnFinished | events.TurnCancelled | events.TurnFailed):
+                return
+    finally:
+        if not turn.task.done():
+            turn.cancel("disconnected")
+            await asyncio.wait([turn.task])
 
 
 def version() -> str:

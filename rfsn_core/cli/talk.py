@@ -13,9 +13,9 @@ from rich.console import Console
 
 from rfsn_core import events
 from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.dialogue.outbox import Audio, Outbox
+from rfsn_core.dialogue.outbox import Audio, Item
 from rfsn_core.errors import UserError
-from rfsn_core.kernel import Kernel, running
+from rfsn_core.kernel import conversation, running
 from rfsn_core.operations import logs
 from rfsn_core.runtime import Runtimes
 
@@ -91,18 +91,7 @@ async def _say(found: Runtimes, turn: events.Turn, as_json: bool, wav: Path | No
     return ""
 
 
-async def conversation(kernel: Kernel, turn: events.Turn, wants: events.Hello) -> Any:
-    """Run one turn; yields its events and audio, the last one included."""
-    outbox = Outbox(patience=60)
-    kernel.begin(turn, outbox, wants)
-    while True:
-        item = await outbox.get()
-        yield item
-        if isinstance(item, events.TurnFinished | events.TurnCancelled | events.TurnFailed):
-            return
-
-
-def show(console: Console, item: events.Message) -> None:
+def show(console: Console, item: Item) -> None:
     """An event, for people."""
     match item:
         case events.Decision():

@@ -1,0 +1,23 @@
+"""For tests of plugins and of games: an isolated kernel, scripted providers, and the conformance suites.
+
+::
+
+    from rfsn_core.testing import kernel, plugin, turn
+    from rfsn_core.testing.scripted import Tokens
+
+    async with kernel(tmp_path, plugin(rendering={"tokens": Tokens(["Hel", "lo."])})) as it:
+        got = await turn(it, "Good evening!")
+
+A plugin's own tests subclass a suite of `rfsn_core.testing.suites`::
+
+    class TestMine(VoiceSuite):
+        provider = "mine"
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("rfsn_core.testing.suites")
+
+from rfsn_core.testing.isolated import NPC, kernel, kinds, make_world, plugin, turn  # noqa: E402
+
+__all__ = ["NPC", "kernel", "kinds", "make_world", "plugin", "turn"]

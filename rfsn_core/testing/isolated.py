@@ -1,0 +1,109 @@
+"""A kernel that sees only what it is given: no installed plugins, a world of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rfsn_core import events
+from rfsn_core.dialogue.outbox import Audio, Item
+from rfsn_core.hookspecs import hookimpl
+from rfsn_core.kernel import Kernel, conversation, running
+from rfsn_core.plugins import discover
+from rfsn_core.providers import Host, NoSettings, Provider
+from rfsn_core.runtime import Runtimes
+
+NPC = "smith"
+"""Id of the NPC of `make_world`."""
+SMITH = """\
+name = "Berit"
+title = "smith"
+persona = "Speaks little."
+fallback = "The forge is loud today."
+"""
+
+
+def make_world(folder: Path, settings: str = "", npcs: Mapping[str, str] | None = None) -> Path:
+    """A world on disk: `settings` is the text of its rfsn.toml, `npcs` maps ids to the text of their files."""
+    (folder / "npcs").mkdir(parents=True, exist_ok=True)
+    for name, text in (npcs or {NPC: SMITH}).items():
+        (folder / "npcs" / f"{name}.toml").write_text(text, "utf-8")
+    if settings:
+        (folder / "rfsn.toml").write_text(settings, "utf-8")
+    return folder
+
+
+class _Plugin:
+    """What pluggy registers: hooks as attributes."""
+
+
+def plugin(hooks: Mapping[str, Callable[..., Any]] | None = None, **stages: Mapping[str, Any]) -> tuple[str, _Plugin]:
+    """A plugin made of working objects: `plugin(rendering={"tokens": Tokens(["Hi."])})`.
+
+    :param hooks: further hook implementations by name, such as `rfsn_event`.
+    :param stages: stage → provider name → the object that the provider opens to, or a whole `Provider`.
+    """
+    made = _Plugin()
+    for stage, objects in stages.items():
+        offers = [value if isinstance(value, Provider) else _provider(name, value) for name, value in objects.items()]
+        setattr(made, f"rfsn_{stage}", hookimpl(_offering(offers)))
+    for name, function in (hooks or {}).items():
+        setattr(made, name, hookimpl(function))
+    return f"given_{id(made):x}", made
+
+
+def _provider(name: str, value: Any) -> Provider[Any]:
+    @asynccontextmanager
+    async def open_it(settings: NoSettings, host: Host) -> AsyncIterator[Any]:
+        yield value
+
+    return Provider(name, NoSettings, open_it, "given by a test")
+
+
+def _offering(offers: list[Provider[Any]]) -> Callable[[], Iterable[Provider[Any]]]:
+    def offer() -> Iterable[Provider[Any]]:
+        return offers
+
+    return offer
+
+
+@asynccontextmanager
+async def kernel(
+    folder: Path, *plugins: tuple[str, Any], settings: Mapping[str, Any] | None = None
+) -> AsyncIterator[Kernel]:
+    """A running kernel on the world in `folder`, which is made when there is none.
+
+    What the plugins offer is chosen by `settings`, or, where it names no provider for a stage, as soon as
+    a plugin offers one for it.
+    """
+    if not (folder / "npcs").is_dir():
+        make_world(folder)
+    found = discover(plugins, world=folder, installed=False)
+    assert not (failed := [item for item in found.found if item.state == "failed"]), failed
+    chosen: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value
+                              for key, value in (settings or {}).items()}  # fmt: skip
+    for _, given in plugins:
+        for stage in ("abstraction", "selection", "rendering", "speech", "storage", "gating"):
+            if not hasattr(given, f"rfsn_{stage}"):
+                continue
+            names = [offer.name for offer in getattr(given, f"rfsn_{stage}")()]
+            if stage == "gating":
+                chosen.setdefault(stage, {}).setdefault("providers", names)
+            else:
+                chosen.setdefault(stage, {}).setdefault("provider", names[0])
+    async with running(Runtimes(folder, found, overrides=chosen)) as it:
+        yield it
+
+
+async def turn(it: Kernel, text: str = "Good evening!", npc: str = NPC, **fields: Any) -> list[Item]:
+    """One turn, and all it sent. `wants` is a Hello; the rest are fields of the turn message."""
+    wants = fields.pop("wants", events.Hello(text=True, visemes=True))
+    message = events.Turn(npc=npc, text=text, **fields)
+    return [item async for item in conversation(it, message, wants)]
+
+
+def kinds(items: Iterable[Item]) -> list[str]:
+    """The types of what was sent, audio as `audio`."""
+    return ["audio" if isinstance(item, Audio) else str(item.__struct_config__.tag) for item in items]

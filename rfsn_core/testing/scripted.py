@@ -1,0 +1,263 @@
+"""Providers that do what a test says: give these tokens at this pace, fail here, stall there, count everything."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import struct
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from rfsn_core.errors import EngineError, StoreError, UnknownDecision
+from rfsn_core.events import Viseme
+from rfsn_core.providers import (
+    Arm,
+    Backup,
+    Context,
+    Prompt,
+    RenderOptions,
+    Scope,
+    Selection,
+    Speech,
+    Step,
+    TurnRecord,
+    Utterance,
+    Verdict,
+    VoiceStyle,
+)
+
+
+class Tokens:
+    """A renderer that emits given tokens.
+
+    :param tokens: what to emit, or a function of the prompt.
+    :param interval: seconds before each token.
+    :param fail_after: raise EngineError after that many tokens.
+    :param stall_after: wait for ever after that many tokens.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str] | Callable[[Prompt], Sequence[str]] = ("All ", "quiet ", "here."),
+        *,
+        interval: float = 0.0,
+        fail_after: int | None = None,
+        stall_after: int | None = None,
+    ) -> None:
+        self.tokens, self.interval = tokens, interval
+        self.fail_after, self.stall_after = fail_after, stall_after
+        self.prompts: list[Prompt] = []
+        self.running = 0
+        """Streams in progress: 0 when every engine was stopped."""
+        self.stopped = 0
+        """Streams closed before their end."""
+
+    async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
+        """The tokens, one by one."""
+        self.prompts.append(prompt)
+        self.running += 1
+        complete = False
+        try:
+            tokens = self.tokens(prompt) if callable(self.tokens) else self.tokens
+            for position, token in enumerate([*tokens, None]):
+                if position == self.fail_after:
+                    raise EngineError("the engine failed, as told to")
+                if position == self.stall_after:
+                    await asyncio.Event().wait()
+                if token is None:
+                    break
+                if self.interval:
+                    await asyncio.sleep(self.interval)
+                yield token
+            complete = True
+        finally:
+            self.running -= 1
+            self.stopped += not complete
+
+
+class Judge:
+    """A gate that gives a set verdict on texts that contain a word, and allows the rest.
+
+    :param verdicts: word → the verdict, or the exception to raise.
+    :param delay: seconds before each answer.
+    """
+
+    def __init__(self, verdicts: Mapping[str, Verdict | Exception] | None = None, *, delay: float = 0.0) -> None:
+        self.verdicts, self.delay = dict(verdicts or {}), delay
+        self.seen: list[Utterance] = []
+
+    async def check(self, utterance: Utterance) -> Verdict:
+        """The verdict of the first word that occurs."""
+        self.seen.append(utterance)
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        for word, verdict in self.verdicts.items():
+            if word in utterance.text:
+                if isinstance(verdict, Exception):
+                    raise verdict
+                return verdict
+        return Verdict("allow")
+
+
+class Tone:
+    """A voice that hums: a sine wave, as long as the text, in chunks.
+
+    :param interval: seconds before each chunk.
+    :param fail_after: raise EngineError after that many chunks.
+    """
+
+    def __init__(
+        self, *, sample_rate: int = 16000, ms_per_character: int = 20, chunk_ms: int = 40, interval: float = 0.0,
+        fail_after: int | None = None,
+    ) -> None:  # fmt: skip
+        self.sample_rate = sample_rate
+        self.fail_after = fail_after
+        self._length, self._chunk, self.interval = ms_per_character, chunk_ms, interval
+        self.spoken: list[str] = []
+        self.running = 0
+        self.stopped = 0
+
+    async def speak(self, text: str, voice: VoiceStyle) -> AsyncIterator[Speech]:
+        """The hum, with one `aa` viseme a chunk."""
+        if not any(map(str.isalnum, text)):
+            return
+        self.spoken.append(text)
+        self.running += 1
+        complete = False
+        try:
+            total = max(1, len(text) * self._length // self._chunk)
+            for chunk in range(total):
+                if chunk == self.fail_after:
+                    raise EngineError("the voice failed, as told to")
+                await asyncio.sleep(self.interval)
+                start = chunk * self._chunk
+                yield Speech(self._hum(start), (Viseme("aa", start, start + self._chunk),))
+            complete = True
+        finally:
+            self.running -= 1
+            self.stopped += not complete
+
+    def _hum(self, start_ms: int) -> bytes:
+        count = self.sample_rate * self._chunk // 1000
+        first = self.sample_rate * start_ms // 1000
+        wave = [round(8000 * math.sin(2 * math.pi * 220 * (first + n) / self.sample_rate)) for n in range(count)]
+        return struct.pack(f"<{count}h", *wave)
+
+
+class Chooser:
+    """A policy that takes the arm it is told to where it can, and the first one else; it adds up rewards."""
+
+    version = "test"
+
+    def __init__(self, *wanted: str) -> None:
+        self.wanted = wanted
+        self.learned = 0.0
+
+    def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
+        """The first wanted arm that is there."""
+        names = [arm.name for arm in arms]
+        chosen = next((name for name in self.wanted if name in names), names[0])
+        return Selection(chosen, tuple(float(name == chosen) for name in names), tuple(arm.prior for arm in arms))
+
+    def update(self, context: Context, arm: str, reward: float, propensity: float) -> Step:
+        """Add the reward up."""
+        self.learned += reward
+        return Step(abs(reward))
+
+    def snapshot(self) -> bytes:
+        """The sum of all rewards."""
+        return struct.pack("<4sd", b"test", self.learned)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take the sum over."""
+        if len(snapshot) != 12 or snapshot[:4] != b"test":
+            raise ValueError("not a snapshot of this policy")
+        self.learned = struct.unpack("<4sd", snapshot)[1]
+
+
+class Memory:
+    """A store in memory. `away = True` makes every call fail, `delay` makes it slow."""
+
+    def __init__(self) -> None:
+        self.turns: list[TurnRecord] = []
+        self.rewards: dict[str, float] = {}
+        self.away = False
+        self.delay = 0.0
+        self._backups: dict[str, list[TurnRecord]] = {}
+
+    async def _answer(self) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.away:
+            raise StoreError("the store is away, as told to")
+
+    async def load(self, scope: Scope) -> Mapping[str, Any] | None:
+        """The newest state."""
+        await self._answer()
+        return next((turn.state for turn in reversed(self.turns) if turn.scope == scope), None)
+
+    async def append(self, turn: TurnRecord) -> None:
+        """Once for each id."""
+        await self._answer()
+        if all(known.turn_id != turn.turn_id for known in self.turns):
+            self.turns.append(turn)
+
+    async def recent(self, scope: Scope, limit: int) -> Sequence[TurnRecord]:
+        """The last ones."""
+        await self._answer()
+        found = [turn for turn in self.turns if turn.scope == scope]
+        return found[-limit:] if limit else []
+
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[TurnRecord]:
+        """By the number of words in common."""
+        await self._answer()
+        words = set(query.lower().split())
+        scored = [
+            (len(words & set(f"{turn.player_text} {turn.npc_text}".lower().replace(".", " ").split())), turn)
+            for turn in self.turns
+            if turn.scope == scope
+        ]
+        best = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
+        return [turn for _, turn in best[:limit]]
+
+    async def decision(self, decision_id: str) -> TurnRecord | None:
+        """The turn of a decision."""
+        await self._answer()
+        return next((turn for turn in self.turns if decision_id and turn.decision_id == decision_id), None)
+
+    async def reward(self, decision_id: str, reward_id: str, value: float, signal: str) -> bool:
+        """Once for each id."""
+        if await self.decision(decision_id) is None:
+            raise UnknownDecision(f"no decision '{decision_id}'")
+        new = reward_id not in self.rewards
+        self.rewards.setdefault(reward_id, value)
+        return new
+
+    async def stats(self, npc: str) -> Mapping[str, Any]:
+        """How many turns."""
+        await self._answer()
+        return {"npc": npc, "turns": sum(turn.scope.npc == npc for turn in self.turns)}
+
+    async def backup(self) -> Backup:
+        """A copy, in memory."""
+        await self._answer()
+        name = str(len(self._backups))
+        self._backups[name] = list(self.turns)
+        return Backup(name, 0.0, len(self.turns))
+
+    async def backups(self) -> Sequence[Backup]:
+        """Newest first."""
+        return [Backup(name, 0.0, len(turns)) for name, turns in reversed(self._backups.items())]
+
+    async def restore(self, name: str) -> None:
+        """After a backup."""
+        if name not in self._backups:
+            raise StoreError(f"no backup '{name}'")
+        await self.backup()
+        self.turns = list(self._backups[name])
+
+    async def reset(self, npc: str) -> Backup:
+        """After a backup."""
+        saved = await self.backup()
+        self.turns = [turn for turn in self.turns if turn.scope.npc != npc]
+        return saved

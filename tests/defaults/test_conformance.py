@@ -1,0 +1,37 @@
+"""The embedded defaults pass the suites that every plugin must pass."""
+
+from __future__ import annotations
+
+from rfsn_core.testing.suites import (
+    AbstractorSuite,
+    GateSuite,
+    PolicySuite,
+    RendererSuite,
+    StoreSuite,
+    VoiceSuite,
+)
+
+
+class TestBuckets(AbstractorSuite):
+    provider = "buckets"
+
+
+class TestWorldModel(PolicySuite):
+    provider = "world_model"
+
+
+class TestScripted(RendererSuite):
+    provider = "scripted"
+
+
+class TestRules(GateSuite):
+    provider = "rules"
+
+
+class TestSilent(VoiceSuite):
+    provider = "silent"
+    audible = False
+
+
+class TestSqlite(StoreSuite):
+    provider = "sqlite"

