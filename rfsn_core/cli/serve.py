@@ -9,13 +9,12 @@ import socket
 from pathlib import Path
 
 import click
-import uvicorn
 
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.errors import UserError
 from rfsn_core.operations import logs
 from rfsn_core.runtime import Runtimes
-from rfsn_core.server.app import serving
+from rfsn_core.server.app import http_server, serving
 from rfsn_core.server.auth import check_bind
 
 
@@ -33,7 +32,7 @@ def serve(world: Path | None, config_file: Path | None, host: str | None, port: 
         click.echo("rfsn: stopped", err=True)
 
 
-async def run(found: Runtimes, *, ready: asyncio.Event | None = None) -> None:
+async def run(found: Runtimes) -> None:
     """Serve until a signal. Raises UserError when the port is taken."""
     logs.configure()
     async with serving(found) as app:
@@ -51,21 +50,7 @@ async def run(found: Runtimes, *, ready: asyncio.Event | None = None) -> None:
         click.echo(f"RFSN serves {found.world_dir.name} with {len(found.current.world.npcs)} NPCs.")
         click.echo(f"Talk to them on http://{shown}:{port}/   games connect to ws://{shown}:{port}/v1/ws")
         click.echo("Ctrl+C stops it.")
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                ws="websockets-sansio",
-                ws_max_size=settings.server.max_message * 2,
-                ws_per_message_deflate=False,
-                server_header=False,
-                timeout_graceful_shutdown=3,
-            )
-        )
-        if ready is not None:
-            ready.set()
+        server = http_server(app, settings.server)
         await server.serve(sockets=[listener])
 
 

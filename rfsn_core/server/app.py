@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
@@ -13,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rfsn_core import events
+from rfsn_core.config import ServerSettings
 from rfsn_core.kernel import Kernel, running
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.reload import watching
@@ -50,6 +52,24 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
                 yield app
             finally:
                 await connections.close()
+
+
+def http_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
+    """uvicorn, set up for this application; give its `serve` a bound socket."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="websockets-sansio",
+            # Twice: a message a little too long gets an error it can read, not a closed connection.
+            ws_max_size=settings.max_message * 2,
+            ws_per_message_deflate=False,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
+    )
 
 
 class Guard:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,9 @@ from rfsn_core.dialogue.outbox import Audio, Item
 from rfsn_core.hookspecs import hookimpl
 from rfsn_core.kernel import Kernel, conversation, running
 from rfsn_core.plugins import discover
-from rfsn_core.providers import Host, NoSettings, Provider
+from rfsn_core.providers import STAGES, Host, NoSettings, Provider
 from rfsn_core.runtime import Runtimes
+from rfsn_core.server.app import http_server, serving
 
 NPC = "smith"
 """Id of the NPC of `make_world`."""
@@ -78,14 +82,56 @@ async def kernel(
     What the plugins offer is chosen by `settings`, or, where it names no provider for a stage, as soon as
     a plugin offers one for it.
     """
+    async with running(_runtimes(folder, plugins, settings)) as it:
+        yield it
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server on loopback."""
+
+    runtimes: Runtimes
+    port: int
+
+    @property
+    def http(self) -> str:
+        """Its address for HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        """Its address for games."""
+        return f"ws://127.0.0.1:{self.port}/v1/ws"
+
+
+@asynccontextmanager
+async def served(
+    folder: Path, *plugins: tuple[str, Any], settings: Mapping[str, Any] | None = None
+) -> AsyncIterator[Served]:
+    """A server on a free port of this machine, as `kernel` otherwise."""
+    runtimes = _runtimes(folder, plugins, settings)
+    async with serving(runtimes) as app:
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = http_server(app, runtimes.current.settings.server)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            while not server.started and not task.done():  # noqa: ASYNC110  (uvicorn has no event for it)
+                await asyncio.sleep(0.005)
+            yield Served(runtimes, listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            await task
+
+
+def _runtimes(folder: Path, plugins: Sequence[tuple[str, Any]], settings: Mapping[str, Any] | None) -> Runtimes:
     if not (folder / "npcs").is_dir():
         make_world(folder)
     found = discover(plugins, world=folder, installed=False)
-    assert not (failed := [item for item in found.found if item.state == "failed"]), failed
-    chosen: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value
-                              for key, value in (settings or {}).items()}  # fmt: skip
+    chosen: dict[str, Any] = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in (settings or {}).items()
+    }
     for _, given in plugins:
-        for stage in ("abstraction", "selection", "rendering", "speech", "storage", "gating"):
+        for stage in STAGES:
             if not hasattr(given, f"rfsn_{stage}"):
                 continue
             names = [offer.name for offer in getattr(given, f"rfsn_{stage}")()]
@@ -93,8 +139,7 @@ async def kernel(
                 chosen.setdefault(stage, {}).setdefault("providers", names)
             else:
                 chosen.setdefault(stage, {}).setdefault("provider", names[0])
-    async with running(Runtimes(folder, found, overrides=chosen)) as it:
-        yield it
+    return Runtimes(folder, found, overrides=chosen)
 
 
 async def turn(it: Kernel, text: str = "Good evening!", npc: str = NPC, **fields: Any) -> list[Item]:

@@ -150,7 +150,8 @@ class AbstractorSuite(_Suite):
 
     def test_malformed_state_is_unknown_and_never_raises(self, tmp_path: Path) -> None:
         async def body(abstractor: Abstractor) -> None:
-            for value in (None, [], {}, "x" * 10_000, 10**400, float("nan"), float("inf"), True, {"a": {"b": 1}}):
+            odd: list[Any] = [None, [], {}, "x" * 10_000, 10**400, float("nan"), float("inf"), True, {"a": {"b": 1}}]
+            for value in odd:
                 game = {"location": value, "quest_state": value, "player": value, "time_of_day": value}
                 assert abstractor.abstract(game, {"mood": value, "trust": value}).version
 
