@@ -14,7 +14,6 @@
       PluginError            a plugin cannot be used, with its name and version
       EngineError            a provider failed while working; `retryable` says if again may help
       StoreError             the store cannot be opened, read or written
-      SlowClient             the client does not read what it is sent
 
 Each carries a stable `code` (also the wire's `error.code`), a message, and a hint that says what to do.
 """
@@ -112,9 +111,3 @@ class StoreError(RfsnError):
     """The store cannot be opened, read or written."""
 
     code = "store_failed"
-
-
-class SlowClient(RfsnError):
-    """The client reads slower than the NPCs talk, for longer than the outbox can hold."""
-
-    code = "slow_client"

@@ -13,7 +13,7 @@ from typing import Any
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Item, Outbox
-from rfsn_core.errors import BadMessage, SessionBusy, SlowClient
+from rfsn_core.errors import BadMessage, SessionBusy
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -85,7 +85,8 @@ class Kernel:
             raise BadMessage(
                 f"no signal '{message.signal[:40]}'", field="signal", hint=f"There are: {', '.join(SIGNALS)}"
             )
-        if not message.text.strip() and not message.signal:
+        text = _clean(message.text)
+        if not text.strip() and not message.signal:
             raise BadMessage("the player says nothing", field="text", hint="Send text, or a signal such as 'greet'")
         session = self._session(Scope(message.world, npc.id, message.player))
         previous = session.last if session.last and not session.last.done() else None
@@ -99,7 +100,7 @@ class Kernel:
             next(self._numbers),
             session.scope,
             npc,
-            _clean(message.text),
+            text,
             message.state,
             message.signal,
             outbox,
@@ -134,7 +135,7 @@ class Kernel:
         turn = self._running.pop(task).turn
         turn.close()
         self.last_latency = turn.latency
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, SlowClient):
+        if not task.cancelled() and (error := task.exception()):
             log.error("turn ended with an error", exc_info=error)
 
     def _session(self, scope: Scope) -> Session:

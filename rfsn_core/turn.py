@@ -20,7 +20,7 @@ from rfsn_core.dialogue import gates, wording
 from rfsn_core.dialogue.outbox import Outbox
 from rfsn_core.dialogue.sentences import Piece
 from rfsn_core.dialogue.speaking import Speaker
-from rfsn_core.errors import RfsnError, SlowClient, StoreError
+from rfsn_core.errors import RfsnError, StoreError
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -123,15 +123,11 @@ class Turn:
         self._over = False
 
     async def run(self) -> None:
-        """The turn. Only SlowClient and cancellation come out of here."""
+        """The turn. Only cancellation comes out of here."""
         METRICS.active_turns.inc()
         try:
             await self._run()
         except asyncio.CancelledError:
-            await self._cancelled()
-            raise
-        except SlowClient:
-            self.cancel_reason = "disconnected"
             await self._cancelled()
             raise
         except Exception as error:  # noqa: BLE001  whatever failed, the client is told and the server goes on
@@ -174,7 +170,7 @@ class Turn:
         """The turn's task has ended; called once, also when it was cancelled before its first step."""
         self.runtime.release()
         if not self._over:
-            self._emit_quietly(events.TurnCancelled(turn_id=self.request.turn_id, text="", reason=self.cancel_reason))
+            self._emit(events.TurnCancelled(turn_id=self.request.turn_id, text="", reason=self.cancel_reason))
 
     # ── before the words ─────────────────────────────────────────────────────────────────────────
 
@@ -356,7 +352,7 @@ class Turn:
             except StoreError as error:
                 log.error("a cancelled turn could not be stored", error=str(error))
         self._over = True
-        self._emit_quietly(events.TurnCancelled(turn_id=request.turn_id, text=text, reason=self.cancel_reason))
+        self._emit(events.TurnCancelled(turn_id=request.turn_id, text=text, reason=self.cancel_reason))
         METRICS.turns.labels("cancelled").inc()
 
     def _failed(self, error: Exception) -> None:
@@ -370,7 +366,7 @@ class Turn:
         METRICS.turns.labels("failed").inc()
         self.request.outbox.purge(self.request.turn_no)
         self._over = True
-        self._emit_quietly(events.TurnFailed(turn_id=turn_id, code=code, message=message))
+        self._emit(events.TurnFailed(turn_id=turn_id, code=code, message=message))
 
     # ── small things ─────────────────────────────────────────────────────────────────────────────
 
@@ -398,12 +394,6 @@ class Turn:
         self.request.outbox.put(event)
         if self.runtime.observers.event:
             self.runtime.observers.event(event=event, npc=self.request.npc.id, player=self.request.scope.player)
-
-    def _emit_quietly(self, event: events.Message) -> None:
-        try:
-            self._emit(event)
-        except SlowClient:
-            log.info("client too slow for the end of its turn", turn_id=self.request.turn_id)
 
 
 def state_event(scope: Scope, state: NpcState, turn_id: str = "") -> events.State:

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from typing import Literal, NamedTuple
 
-from rfsn_core.errors import SlowClient
 from rfsn_core.events import Message
 from rfsn_core.operations.metrics import METRICS
 
@@ -26,7 +25,8 @@ Item = Message | Audio
 class Outbox:
     """A queue with one reader.
 
-    Messages are always taken, until `messages` of them wait: then the client is too slow and `put` raises.
+    Messages are always taken, until `messages` of them wait: then the outbox has overflowed, is empty and closed, and
+    whoever waits in `overflow` cuts the client off.
     Audio waits up to `patience` seconds for room, then the policy says which frame goes: the new one
     (`drop_newest`), the oldest (`drop_oldest`), one from the middle so that a sentence keeps its beginning and
     its end (`keep_ends`), or the rest of the sentence (`reject`).
@@ -42,6 +42,7 @@ class Outbox:
         self._audio_waiting = 0
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
+        self._overflowed = asyncio.Event()
         self.dropped = 0
         """Audio frames dropped so far."""
         self.closed = False
@@ -67,11 +68,15 @@ class Outbox:
             self._room.set()
 
     def put(self, message: Message) -> None:
-        """Queue a message. Raises SlowClient when too many wait."""
+        """Queue a message."""
         if self.closed:
             return
         if len(self._items) - self._audio_waiting >= self._messages:
-            raise SlowClient(f"the client left {self._messages} messages unread")
+            self._items.clear()
+            self._audio_waiting = 0
+            self._overflowed.set()
+            self.close()
+            return
         self._items.append(message)
         self._ready.set()
 
@@ -117,6 +122,10 @@ class Outbox:
             self._audio_waiting -= 1
             self._room.set()
         return item
+
+    async def overflow(self) -> None:
+        """Wait until the reader has fallen too far behind."""
+        await self._overflowed.wait()
 
     def close(self) -> None:
         """Nothing more will come."""

@@ -9,7 +9,6 @@ from typing import cast
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Audio, Outbox
-from rfsn_core.errors import SlowClient
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Speech, Voice, VoiceStyle
@@ -75,8 +74,6 @@ class Speaker:
             try:
                 await self._voice(voice, sentence, text, style)
                 return
-            except SlowClient:
-                raise
             except Exception as error:  # noqa: BLE001  the voice's code: speech degrades, the text goes on
                 METRICS.errors.labels("speech").inc()
                 log.warning("voice failed", voice=name, npc=self._npc.id, error=repr(error))

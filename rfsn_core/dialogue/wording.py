@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from rfsn_core.dialogue.sentences import Piece, Sentences
-from rfsn_core.errors import SlowClient
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Prompt, Renderer, RenderOptions
@@ -60,8 +59,6 @@ async def word(
             if stream.said:
                 return Wording(name, reason, True)
             log.warning("renderer said nothing", renderer=name, npc=prompt.npc)
-        except SlowClient:
-            raise
         except TimeoutError:
             reason = "renderer_timeout"
             log.warning("renderer took too long", renderer=name, npc=prompt.npc)

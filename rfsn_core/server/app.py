@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from rfsn_core import events
 from rfsn_core.config import ServerSettings
@@ -22,7 +23,7 @@ from rfsn_core.runtime import Change, Runtimes
 from rfsn_core.server.api import STATIC, Api
 from rfsn_core.server.auth import refusal
 from rfsn_core.server.sse import problem
-from rfsn_core.server.websocket import Connections
+from rfsn_core.server.websocket import ABORT, Connections
 
 
 @asynccontextmanager
@@ -62,7 +63,7 @@ def http_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             lifespan="off",
-            ws="websockets-sansio",
+            ws=Abortable,
             # Twice: a message a little too long gets an error it can read, not a closed connection.
             ws_max_size=settings.max_message * 2,
             ws_per_message_deflate=False,
@@ -70,6 +71,15 @@ def http_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
             timeout_graceful_shutdown=3,
         )
     )
+
+
+class Abortable(WebSocketsSansIOProtocol):
+    """uvicorn's websocket protocol, with the extension that ASGI lacks: an end that waits for nobody."""
+
+    async def run_asgi(self) -> None:
+        """Run the application."""
+        self.scope.setdefault("extensions", {})[ABORT] = self.transport.abort  # type: ignore[assignment]
+        await super().run_asgi()
 
 
 class Guard:

@@ -73,7 +73,10 @@ async def _lines(turn: RunningTurn, outbox: Outbox) -> AsyncIterator[bytes]:
 
     try:
         while True:
-            event = await outbox.get()
+            try:
+                event = await outbox.get()
+            except EOFError:  # the client stopped reading
+                return
             match event:
                 case events.Sentence():
                     yield line(event.text, False)

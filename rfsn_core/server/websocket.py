@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Audio, Outbox
-from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, SlowClient, UnknownTurn
+from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, UnknownTurn
 from rfsn_core.kernel import Kernel, RunningTurn, version
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -19,7 +19,11 @@ from rfsn_core.server.auth import refusal
 
 log = logger("websocket")
 
-CLOSE_POLICY, CLOSE_TOO_BIG, CLOSE_PROTOCOL, CLOSE_BUSY, CLOSE_SLOW = 1008, 1009, 1002, 1013, 4008
+ABORT = "rfsn.abort"
+"""The ASGI extension by which a socket can be closed without asking its client."""
+CLOSE_SLOW = 4008
+CLOSE_PATIENCE = 1.0
+"""Seconds for a close frame to find room in the client's receive window."""
 
 
 class Connections:
@@ -106,11 +110,8 @@ class Connection:
         self._refilled = time.monotonic()
 
     def send(self, message: events.Message) -> None:
-        """Queue a message that belongs to no turn; a client too slow for it is cut off by the writer."""
-        try:
-            self.outbox.put(message)
-        except SlowClient:
-            self.outbox.close()
+        """Queue a message that belongs to no turn."""
+        self.outbox.put(message)
 
     async def run(self) -> None:
         """Serve until either side closes."""
@@ -123,25 +124,34 @@ class Connection:
         )
         writer = asyncio.create_task(self._write())
         reader = asyncio.create_task(self._read())
+        overflow = asyncio.create_task(self.outbox.overflow())
         try:
-            await asyncio.wait([writer, reader], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([writer, reader, overflow], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            slow = overflow.done()
             self.outbox.close()
             for turn in list(self._turns.values()):
                 turn.cancel("disconnected")
-            for task in (reader, writer):
+            for task in (reader, writer, overflow):
                 task.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
-            await self.shut(1000, "")
+            await asyncio.gather(reader, writer, overflow, return_exceptions=True)
+            if slow:
+                log.warning("client too slow: cut off", messages=self._settings.outbox_messages)
+                await self.shut(CLOSE_SLOW, "too slow")
+            else:
+                await self.shut(1000, "")
 
     async def shut(self, code: int, reason: str) -> None:
-        """Close the socket, if it still is open."""
+        """Close the socket, if it still is open; what a client does not read cannot hold it open."""
         self.outbox.close()
         if self._socket.application_state is WebSocketState.CONNECTED:
             try:
-                await self._socket.close(code, reason)
+                async with asyncio.timeout(CLOSE_PATIENCE):
+                    await self._socket.close(code, reason)
+            except TimeoutError:
+                self._socket.scope["extensions"][ABORT]()
             except (RuntimeError, OSError, WebSocketDisconnect):
-                log.debug("socket was gone before it was closed")
+                pass  # it was gone already
 
     async def _write(self) -> None:
         send = self._socket.send
@@ -239,15 +249,7 @@ class Connection:
             self.send(event)
             return
         self._turns[turn.turn_id] = turn
-        turn.task.add_done_callback(lambda task: self._over(turn.turn_id, task))
-
-    def _over(self, turn_id: str, task: asyncio.Task[None]) -> None:
-        self._turns.pop(turn_id, None)
-        if not task.cancelled() and isinstance(task.exception(), SlowClient):
-            log.warning("client too slow: cut off")
-            self.outbox.close()
-            closing = asyncio.create_task(self.shut(CLOSE_SLOW, "too slow"))
-            closing.add_done_callback(lambda done: done.exception())
+        turn.task.add_done_callback(lambda _: self._turns.pop(turn.turn_id, None))
 
 
 def decode(data: str | bytes) -> Any:

@@ -92,6 +92,8 @@ class Served:
 
     runtimes: Runtimes
     port: int
+    stop: Callable[[], None]
+    """Ask it to stop, as a signal would."""
 
     @property
     def http(self) -> str:
@@ -114,12 +116,16 @@ async def served(
         listener = socket.create_server(("127.0.0.1", 0))
         server = http_server(app, runtimes.current.settings.server)
         task = asyncio.create_task(server.serve(sockets=[listener]))
+
+        def stop() -> None:
+            server.should_exit = True
+
         try:
             while not server.started and not task.done():  # noqa: ASYNC110  (uvicorn has no event for it)
                 await asyncio.sleep(0.005)
-            yield Served(runtimes, listener.getsockname()[1])
+            yield Served(runtimes, listener.getsockname()[1], stop)
         finally:
-            server.should_exit = True
+            stop()
             await task
 
 
