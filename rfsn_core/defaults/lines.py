@@ -16,8 +16,8 @@ LINES: dict[str, dict[str, list[str]]] = {
             "What a pleasure. Sit with me a while.",
         ],
         "lore_rich": [
-            "Well met. Few travel this road since the bridge was raised.",
-            "Greetings. The old stones remember every guest, and now they will remember you.",
+            "Well met. Not many come this way any more.",
+            "Greetings. This place has seen many come and go, and now it sees you.",
         ],
         "playful_witty": ["Look what the wind blew in! And in one piece, too.", "Ha! I had money on you not coming."],
         "formal_respectful": ["I bid you welcome.", "Good day to you. It is an honour."],
@@ -117,13 +117,13 @@ LINES: dict[str, dict[str, list[str]]] = {
         "neutral_balanced": [
             "It is simple enough, once you know it.",
             "Let me tell you how it is here.",
-            "Ask around, and you will hear the same: keep to the road after dark.",
+            "I only know what everybody knows. Ask around.",
         ],
         "lore_rich": [
-            "It goes back to the old days, before the watch post had a roof. People still speak of it.",
-            "My grandmother told it like this: the river gives, and the river counts.",
+            "It goes back to the old days. People still speak of it, when the fire is low.",
+            "My grandmother told it so well that nobody asked whether it was true.",
         ],
-        "terse_direct": ["Short answer? Keep to the road."],
+        "terse_direct": ["Short answer? I would not know."],
     },
     "deflect": {
         "neutral_balanced": [
@@ -134,14 +134,14 @@ LINES: dict[str, dict[str, list[str]]] = {
     },
     "confide": {
         "neutral_balanced": [
-            "Between us? I have not slept well since the lights on the water.",
+            "Between us? I have not slept well of late.",
             "I would not tell this to just anyone, so listen closely.",
         ]
     },
     "hint": {
         "neutral_balanced": [
-            "If I were you, I would look where the lanterns are not lit.",
-            "I say nothing. But the ferryman might.",
+            "If I were you, I would look where nobody else does.",
+            "I say nothing. But others might.",
         ]
     },
 }

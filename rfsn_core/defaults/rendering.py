@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
@@ -27,8 +28,9 @@ class Scripted:
     """The opened provider.
 
     Lines are looked for in the NPC's own, then the world's, then the built-in ones; in each, under the
-    action and style, the action, and then the same for the plain action behind a variant. The turn's seed
-    picks one, and never what the NPC said last as long as there is another.
+    action and style, the action, and then the same for the plain action behind a variant. Before all of them,
+    an NPC that explains says the fact it knows about what was asked, if it knows one. The turn's seed picks one,
+    and never what the NPC said last as long as there is another.
     """
 
     def __init__(self, words_per_second: float) -> None:
@@ -65,6 +67,8 @@ class Scripted:
         own: Mapping[str, Any] = prompt.persona.get("lines", {})
         shared: Mapping[str, Any] = prompt.persona.get("shared_lines", {})
         plain = str(prompt.persona.get("plain_action", prompt.action))
+        if prompt.action == "explain" and (fact := _fact(prompt)):
+            yield [fact]
         for action in dict.fromkeys((prompt.action, plain)):
             for table in (own, shared, LINES):
                 entry: Any = table.get(action, [])
@@ -86,6 +90,24 @@ class Scripted:
             ).strip()
         except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError):
             return ""  # a line that fails for this state is passed over; broken syntax was refused at load
+
+
+def _fact(prompt: Prompt) -> str:
+    """Of what the NPC knows, the fact with the most of the player's words in it; empty when none has any."""
+    facts: list[str] = prompt.persona.get("knows", [])
+    asked = _stems(prompt.player_text)
+    best = max(facts, key=lambda fact: len(asked & _stems(fact)), default="")
+    # Braces would be read as a template.
+    return best.replace("{", "(").replace("}", ")") if asked & _stems(best) else ""
+
+
+def _stems(text: str) -> set[str]:
+    """The beginnings of its longer words: enough to see that "ferries" is about the ferry."""
+    return {word[:5] for word in re.findall(r"\w{4,}", text.casefold())} - _COMMON
+
+
+_COMMON = {"about", "have", "know", "that", "this", "what", "when", "where", "which", "will", "with", "would", "your",
+           "does", "from", "here", "there", "they", "tell", "some", "somet", "anyth", "could", "shoul", "been"}  # fmt: skip
 
 
 @asynccontextmanager

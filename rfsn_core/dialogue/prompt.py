@@ -89,6 +89,7 @@ class Prompts:
             persona={
                 "title": npc.file.title,
                 "tags": npc.file.tags,
+                "knows": npc.file.knows,
                 "lines": npc.file.lines,
                 "shared_lines": self._world.lines,
                 "plain_action": action.variant_of or action.name,

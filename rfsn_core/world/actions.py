@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rfsn_core.errors import WorldError
@@ -20,7 +20,7 @@ class Action:
     trust: float = 0.0
     fear: float = 0.0
     answers: tuple[str, ...] = ()
-    """Player signals that it is a natural answer to."""
+    """Player signals that it is a natural answer to, the most natural first."""
     hostile: bool = False
     variant_of: str = ""
     """The plain action that safety rules see: forbidding `accept` forbids its variants too."""
@@ -49,9 +49,9 @@ BUILT_IN: tuple[Action, ...] = (
         "request command",
         of="agree",
     ),
-    _a("agree_enthusiastic", "Agree with all your heart.", (0.07, 0.03, 0.0), "offer compliment", of="agree"),
+    _a("agree_enthusiastic", "Agree with all your heart.", (0.07, 0.03, 0.0), "offer agree", of="agree"),
     _a("disagree", "Disagree, and say why in a few words.", (-0.03, 0.0, 0.0), "disagree command insult"),
-    _a("apologize", "Apologize to the player.", (0.04, 0.02, 0.0), "insult disagree"),
+    _a("apologize", "Apologize to the player.", (0.04, 0.02, 0.0), "disagree insult"),
     _a(
         "insult", "Insult the player; no slurs, nothing of the real world.", (-0.15, -0.05, 0.0), "insult", hostile=True
     ),
@@ -64,8 +64,8 @@ BUILT_IN: tuple[Action, ...] = (
         "threaten insult betray command",
         of="threaten",
     ),
-    _a("request", "Ask the player to do something for you.", (0.0, 0.02, 0.0), "help offer agree"),
-    _a("offer", "Offer the player something: goods, work, or a deal.", (0.05, 0.03, 0.0), "question request help"),
+    _a("request", "Ask the player to do something for you.", (0.0, 0.02, 0.0), "offer agree"),
+    _a("offer", "Offer the player something: goods, work, or a deal.", (0.05, 0.03, 0.0), "request help"),
     _a("refuse", "Refuse what the player wants.", (-0.04, 0.0, 0.0), "request command offer"),
     _a(
         "refuse_polite",
@@ -75,7 +75,7 @@ BUILT_IN: tuple[Action, ...] = (
         of="refuse",
     ),
     _a("refuse_firm", "Refuse so that no one would ask again.", (-0.06, 0.0, 0.0), "command threaten", of="refuse"),
-    _a("accept", "Accept what the player offers or asks.", (0.06, 0.05, 0.0), "offer request accept apologize"),
+    _a("accept", "Accept what the player offers or asks.", (0.06, 0.05, 0.0), "offer apologize accept request"),
     _a("comply_hesitant", "Do as you are told, with hesitation.", (0.0, 0.0, 0.05), "command threaten", of="accept"),
     _a("attack", "Attack the player: a battle cry, a few words.", (-0.4, -0.3, 0.0), "attack", hostile=True),
     _a("defend", "Stand your ground and say so.", (-0.02, 0.0, -0.05), "attack threaten"),
@@ -89,13 +89,13 @@ BUILT_IN: tuple[Action, ...] = (
         "inquire",
         "Ask the player a question about what was said.",
         (0.02, 0.02, 0.0),
-        "greet question ignore disagree agree refuse",
+        "ignore refuse disagree greet agree question",
     ),
-    _a("probe", "Sound the player out, without showing why.", (0.0, 0.0, 0.0), "question offer", of="inquire"),
+    _a("probe", "Sound the player out, without showing why.", (0.0, 0.0, 0.0), "offer question", of="inquire"),
     _a("explain", "Explain what the player asks about.", (0.03, 0.03, 0.0), "question"),
-    _a("deflect", "Turn the talk to something else.", (-0.01, 0.0, 0.0), "question insult compliment", of="explain"),
-    _a("confide", "Tell the player something that you tell few.", (0.08, 0.08, 0.0), "question agree", of="explain"),
-    _a("hint", "Hint at what you know, without saying it.", (0.02, 0.02, 0.0), "question request", of="explain"),
+    _a("deflect", "Turn the talk to something else.", (-0.01, 0.0, 0.0), "insult compliment question", of="explain"),
+    _a("confide", "Tell the player something that you tell few.", (0.08, 0.08, 0.0), "agree question", of="explain"),
+    _a("hint", "Hint at what you know, without saying it.", (0.02, 0.02, 0.0), "request question", of="explain"),
 )
 
 STYLES: dict[str, str] = {
@@ -119,10 +119,13 @@ class Actions:
         for action in self._by_name.values():
             if action.variant_of and action.variant_of not in self._by_name:
                 raise WorldError(f"action '{action.name}' is a variant of '{action.variant_of}', which does not exist")
-        self._answers: dict[str, tuple[str, ...]] = {}
+        answers: dict[str, dict[str, float]] = {}
         for action in self._by_name.values():
-            for signal in action.answers:
-                self._answers[signal] = (*self._answers.get(signal, ()), action.name)
+            for rank, signal in enumerate(action.answers):
+                answers.setdefault(signal, {})[action.name] = max(0.0, 1.0 - 0.2 * rank)
+        self._answers = {
+            signal: dict(sorted(fits.items(), key=lambda fit: -fit[1])) for signal, fits in answers.items()
+        }
 
     def __getitem__(self, name: str) -> Action:
         return self._by_name[name]
@@ -133,9 +136,9 @@ class Actions:
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
 
-    def answering(self, signal: str) -> tuple[str, ...]:
-        """Names of the actions that are a natural answer to a signal."""
-        return self._answers.get(signal, ())
+    def answering(self, signal: str) -> Mapping[str, float]:
+        """The actions that are a natural answer to a signal → how well each fits, 0…1, the best first."""
+        return self._answers.get(signal, {})
 
     def plain(self, name: str) -> str:
         """The plain action behind a variant, or the action itself."""

@@ -65,6 +65,8 @@ BUILT_IN: tuple[SafetyRule, ...] = (
         below={"fear": 0.9},
         above={"affinity": -0.6},
     ),
+    SafetyRule("secrets_need_trust", forbid=("confide",), below={"trust": 0.7}),
+    SafetyRule("zeal_is_for_friends", forbid=("help_eager", "agree_enthusiastic"), below={"affinity": 0.2}),
     SafetyRule("no_betrayal_of_friends", forbid=("betray", "insult"), above={"affinity": 0.2}),
 )
 
@@ -130,7 +132,7 @@ def candidates(
         add([name for name, reason in change.items() if reason is None], "added by a plugin")
     for name, why in list(favoured.items())[:3]:
         add([name], why)
-    add(actions.answering(situation.signal)[:6], f"answers {situation.signal}")
+    add(list(actions.answering(situation.signal))[:6], f"answers {situation.signal}")
     state = situation.state
     if state.in_combat or state.fear > 0.5:
         add(_TENSE, "tense")

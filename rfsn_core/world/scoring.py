@@ -21,7 +21,7 @@ class Weights:
     trust: float = 0.6
     fear: float = 0.8
     fit: float = 0.35
-    """For an action that answers the player's signal."""
+    """For an action that answers the player's signal; less for one that has better uses."""
     favour: float = 0.3
     """For an action that a rule favours."""
     temper: float = 0.5
@@ -37,8 +37,7 @@ def score_actions(
     affinity·Δaffinity sign) + the persona's own leaning.
     """
     state = situation.state
-    answers = actions.answering(situation.signal)
-    rank = {name: 1.0 - 0.08 * index for index, name in enumerate(answers)}
+    fits = actions.answering(situation.signal)
     scores = {}
     for name in found.reasons:
         action = actions[name]
@@ -47,7 +46,7 @@ def score_actions(
             weights.affinity * (then.affinity - state.affinity)
             + weights.trust * (then.trust - state.trust)
             - weights.fear * (then.fear - state.fear)
-            + weights.fit * rank.get(name, 0.0)
+            + weights.fit * fits.get(name, 0.0)
             + (weights.favour if name in found.favoured else 0.0)
             + leanings.get(name, 0.0)
         )
