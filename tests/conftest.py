@@ -1,9 +1,32 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
+
+from rfsn_core.testing.process import Server
+
+Serve = Callable[..., Server]
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts servers, all on one data folder, and stops them at the end."""
+    servers: list[Server] = []
+
+    def start(*arguments: str, **options: Any) -> Server:
+        servers.append(Server(tmp_path, *arguments, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import uvicorn.server
 
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.errors import UserError
@@ -51,7 +55,20 @@ async def run(found: Runtimes) -> None:
         click.echo(f"Talk to them on http://{shown}:{port}/   games connect to ws://{shown}:{port}/v1/ws")
         click.echo("Ctrl+C stops it.")
         server = http_server(app, settings.server)
-        await server.serve(sockets=[listener])
+        with _signals_end_here():
+            await server.serve(sockets=[listener])
+    click.echo("rfsn: stopped", err=True)
+
+
+@contextmanager
+def _signals_end_here() -> Iterator[None]:
+    """uvicorn stops on a signal, and raises it again when it has: that would end us with the stores still open."""
+    handlers = {number: signal.signal(number, lambda *_: None) for number in uvicorn.server.HANDLED_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def listen(host: str, port: int) -> socket.socket:

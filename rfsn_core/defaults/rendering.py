@@ -106,8 +106,11 @@ def _stems(text: str) -> set[str]:
     return {word[:5] for word in re.findall(r"\w{4,}", text.casefold())} - _COMMON
 
 
-_COMMON = {"about", "have", "know", "that", "this", "what", "when", "where", "which", "will", "with", "would", "your",
-           "does", "from", "here", "there", "they", "tell", "some", "somet", "anyth", "could", "shoul", "been"}  # fmt: skip
+_COMMON = {
+    word[:5]
+    for word in "about anything been could does from have here know should some something tell that there they this"
+    " what when where which will with would your".split()
+}
 
 
 @asynccontextmanager

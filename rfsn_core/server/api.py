@@ -26,6 +26,10 @@ from rfsn_core.server.auth import refusal
 from rfsn_core.server.websocket import Connections
 
 STATIC = Path(__file__).parent / "static"
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'",
+}
 
 
 class Tune(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,7 +83,7 @@ class Api:
         return guarded
 
     async def _page(self, request: Request) -> Response:
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
     async def _alive(self, request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": version()})

@@ -1,55 +1,37 @@
+"""The main job, through the program: serve, connect, talk."""
+
 from __future__ import annotations
 
-import asyncio
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
-import msgspec
 import pytest
-from websockets.asyncio.client import connect
 
-WORLD = Path(__file__).parents[2] / "examples" / "lantern_ford"
+from rfsn_core import events
+from rfsn_core.testing.client import connected, kind
+from rfsn_core.testing.process import Server
 
 
 @pytest.mark.parametrize("voice", ["silent", "espeak"])
-def test_a_turn_over_the_socket(tmp_path: Path, voice: str) -> None:
-    environment = {**os.environ, "RFSN_DATA_DIR": str(tmp_path), "RFSN_SPEECH__PROVIDER": voice}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "rfsn_core.cli", "serve", "--port", "0", "--world", str(WORLD)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    assert server.stdout is not None
-    try:
-        address = ""
-        for line in server.stdout:
-            if match := re.search(r"ws://\S+", line):
-                address = match.group()
-                break
-        events = asyncio.run(_turn(address))
-    finally:
-        server.terminate()
-        server.wait(10)
-        server.stdout.close()
-    kinds = [event if isinstance(event, str) else "audio" for event in events]
-    assert kinds.index("decision") < kinds.index("sentence")
-    assert kinds[-1] == "turn.finished"
-    assert ("audio" in kinds) == (voice == "espeak")
+async def test_a_turn_over_the_socket(serve: Callable[..., Server], voice: str) -> None:
+    server = serve(RFSN_SPEECH__PROVIDER=voice)
+    async with connected(server.ws) as client:
+        got = await client.turn("innkeeper")
+    names = [kind(item) for item in got]
+    assert names.index("decision") < names.index("sentence")
+    assert names[-1] == "turn.finished"
+    assert ("audio" in names) == (voice == "espeak")
+    assert server.stop() == 0
 
 
-async def _turn(address: str) -> list[str | bytes]:
-    got: list[str | bytes] = []
-    async with connect(address, subprotocols=["rfsn.v1"]) as socket:  # type: ignore[list-item]
-        await socket.send('{"type":"turn","npc":"innkeeper","text":"Good evening!"}')
-        async for message in socket:
-            if isinstance(message, bytes):
-                got.append(message)
-                continue
-            got.append(msgspec.json.decode(message)["type"])
-            if got[-1] == "turn.finished":
-                break
-    return got
+async def test_a_finished_turn_survives_kill_9(serve: Callable[..., Server]) -> None:
+    server = serve()
+    async with connected(server.ws) as client:
+        (*_, finished) = await client.turn("innkeeper", "Remember the blue heron.")
+        assert isinstance(finished, events.TurnFinished)
+        assert finished.durable
+        server.kill()
+    server = serve()
+    async with connected(server.ws) as client:
+        (state,) = [item for item in await client.turn("innkeeper") if isinstance(item, events.State)]
+        assert state.relationship != "stranger"
+    server.stop()

@@ -1,0 +1,143 @@
+"""The page at `/`, in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rfsn_core.testing.process import Server
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+pytestmark = pytest.mark.browser
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync --disable-dev-shm-usage --autoplay-policy=no-user-gesture-required"
+)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chrome]:
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    driver = shutil.which("chromedriver")
+    assert driver, "chromedriver is missing: apt-get install chromium chromium-driver"
+    options = ChromeOptions()
+    for argument in (*ARGUMENTS.split(), f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with Chrome(options, ChromeService(driver)) as browser:
+        yield browser
+
+
+def wait(browser: Chrome, condition: Callable[[], Any]) -> Any:
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 15, 0.05, [StaleElementReferenceException]).until(lambda _: condition())
+
+
+class Page:
+    """What a person does with it."""
+
+    def __init__(self, browser: Chrome, address: str) -> None:
+        self.browser = browser
+        browser.get(address)
+        wait(browser, lambda: self.all("#npcs button"))
+
+    def all(self, selector: str) -> list[Any]:
+        return list(self.browser.find_elements("css selector", selector))
+
+    def text(self, selector: str) -> str:
+        return " ".join(element.text for element in self.all(selector)).strip()
+
+    def say(self, text: str) -> None:
+        self.browser.find_element("id", "text").send_keys(text + "\n")
+
+    def until(self, selector: str) -> str:
+        return str(wait(self.browser, lambda: self.text(selector)))
+
+    def complaints(self) -> list[str]:
+        log: list[dict[str, str]] = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+
+
+def test_a_person_talks_to_an_npc_and_sees_its_mind(serve: Callable[..., Server], browser: Chrome) -> None:
+    page = Page(browser, serve().http)
+    assert len(page.all("#npcs button")) == 5
+    page.all("[data-npc=innkeeper]")[0].click()
+    page.say("When does the ferry run?")
+    page.until(".words .speaking")  # it is heard, too
+    wait(browser, lambda: len(page.all(".timings tr")) >= 4)
+    page.all("details summary")[0].click()
+    assert "explain" in page.text("summary")
+    assert len(page.all(".candidates tr")) >= 6
+    assert len(page.all("tr.chosen")) == 1
+    assert "acquaintance" in page.text("#mood")
+    page.all("[data-npc=sergeant]")[0].click()
+    page.say("Hello!")
+    wait(browser, lambda: len(page.all("article.npc .said")) >= 3)
+    assert page.complaints() == []
+
+
+def test_what_is_said_is_text_and_never_markup(serve: Callable[..., Server], browser: Chrome) -> None:
+    page = Page(browser, serve().http)
+    page.say("<img src=x onerror=document.title='owned'> hello")
+    page.until(".words .said")
+    assert page.all("main img") == []
+    assert browser.title == "RFSN"
+
+
+def test_a_person_interrupts(serve: Callable[..., Server], browser: Chrome) -> None:
+    page = Page(browser, serve(RFSN_RENDERING__SCRIPTED__WORDS_PER_SECOND="2").http)
+    page.say("When does the ferry run?")
+    page.until("summary")
+    page.all("#stop")[0].click()
+    assert "Interrupted" in page.until(".note")
+    wait(browser, lambda: not page.all("#stop")[0].is_displayed())
+
+
+def test_it_fits_a_phone(serve: Callable[..., Server], browser: Chrome) -> None:
+    browser.set_window_size(390, 844)
+    page = Page(browser, serve().http)
+    page.say("x" * 300)
+    page.until(".words .said")
+    page.all("details summary")[0].click()
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    assert page.all("#send")[0].is_displayed()
+
+
+def test_it_comes_back_when_the_server_does(serve: Callable[..., Server], browser: Chrome) -> None:
+    server = serve()
+    page = Page(browser, server.http)
+    server.kill()
+    wait(browser, lambda: "trying again" in page.text("#status"))
+    serve("--port", str(server.port))
+    wait(browser, lambda: page.text("#status") == "connected")
+    page.say("Are you still there?")
+    page.until(".words .said")
+
+
+def test_it_asks_for_the_key(serve: Callable[..., Server], browser: Chrome) -> None:
+    from selenium.common.exceptions import NoAlertPresentException
+
+    server = serve(RFSN_SERVER__KEY="open sesame")
+    browser.get(server.http)
+
+    def prompt() -> Any:
+        try:
+            return browser.switch_to.alert
+        except NoAlertPresentException:
+            return None
+
+    question = wait(browser, prompt)
+    question.send_keys("open sesame")
+    question.accept()
+    page = Page.__new__(Page)
+    page.browser = browser
+    wait(browser, lambda: len(page.all("#npcs button")) == 5)
