@@ -15,19 +15,11 @@ class Server:
     def __init__(self, data: Path, *arguments: str, world: Path | None = None, **settings: str) -> None:
         self.log = data / "server.log"
         environment = {**os.environ, "RFSN_DATA_DIR": str(data / "data"), "PYTHONUNBUFFERED": "1", **settings}
+        named = ["--world", str(world)] if world else []
         port = [] if "--port" in arguments else ["--port", "0"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "rfsn_core.cli",
-                    "serve",
-                    "--world",
-                    world or example_world(),
-                    *port,
-                    *arguments,
-                ],
+                [sys.executable, "-m", "rfsn_core.cli", "serve", *named, *port, *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
