@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +12,9 @@ import click
 import uvicorn.server
 
 from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.errors import UserError
 from rfsn_core.operations import logs
 from rfsn_core.runtime import Runtimes
-from rfsn_core.server.app import http_server, serving
+from rfsn_core.server.app import http_server, listen, serving
 from rfsn_core.server.auth import check_bind
 
 
@@ -69,22 +65,3 @@ def _signals_end_here() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises UserError that says what to do when the port is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    if os.name != "nt":  # there it would let a second server steal the port
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(512)  # the address is announced before the server accepts
-    except OSError as error:
-        listener.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise UserError(
-                f"port {port} on {host} is taken", hint="Is RFSN running already? --port picks another"
-            ) from error
-        raise UserError(f"cannot listen on {host}:{port}: {error}") from error
-    return listener

@@ -88,6 +88,7 @@ class _Stream:
         limits, sentences = self._limits, Sentences()
         loop = asyncio.get_running_loop()
         tokens = characters = 0
+        renew = 0.0  # moving a timer costs more than the rest of a token: a tenth of the limit is near enough
         stream = renderer.render(prompt, options)
         try:
             async with asyncio.timeout(limits.first_token) as deadline:
@@ -98,11 +99,14 @@ class _Stream:
                     characters += len(token)
                     if pieces := sentences.feed(token):
                         deadline.reschedule(None)  # the gate and the voice have time limits of their own
+                        renew = 0.0
                         await self._pass_on(pieces)
                     if characters > limits.characters:
                         self.too_long = True
                         break
-                    deadline.reschedule(loop.time() + limits.token)
+                    if (now := loop.time()) >= renew:
+                        deadline.reschedule(now + limits.token)
+                        renew = now + limits.token / 10
         finally:
             METRICS.tokens.labels(self._name).inc(tokens)
             close = getattr(stream, "aclose", None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from rfsn_core import events
 from rfsn_core.config import ServerSettings
+from rfsn_core.errors import UserError
 from rfsn_core.kernel import Kernel, running
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.reload import watching
@@ -71,6 +75,26 @@ def http_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
             timeout_graceful_shutdown=3,
         )
     )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises UserError that says what to do when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Without the protocol's number asyncio leaves Nagle's algorithm on, and small frames wait 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if os.name != "nt":  # there it would let a second server steal the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(512)  # the address is announced before the server accepts
+    except OSError as error:
+        listener.close()
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise UserError(
+                f"port {port} on {host} is taken", hint="Is RFSN running already? --port picks another"
+            ) from error
+        raise UserError(f"cannot listen on {host}:{port}: {error}") from error
+    return listener
 
 
 class Abortable(WebSocketsSansIOProtocol):

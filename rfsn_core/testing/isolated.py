@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from rfsn_core.kernel import Kernel, conversation, running
 from rfsn_core.plugins import discover
 from rfsn_core.providers import STAGES, Host, NoSettings, Provider
 from rfsn_core.runtime import Runtimes
-from rfsn_core.server.app import http_server, serving
+from rfsn_core.server.app import http_server, listen, serving
 
 NPC = "smith"
 """Id of the NPC of `make_world`."""
@@ -113,7 +112,7 @@ async def served(
     """A server on a free port of this machine, as `kernel` otherwise."""
     runtimes = _runtimes(folder, plugins, settings)
     async with serving(runtimes) as app:
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = listen("127.0.0.1", 0)
         server = http_server(app, runtimes.current.settings.server)
         task = asyncio.create_task(server.serve(sockets=[listener]))
 

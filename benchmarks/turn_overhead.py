@@ -1,0 +1,245 @@
+"""What a turn costs beside tokens and speech: CPU of a turn, and the delay from a sentence's end to its voice.
+
+    uv run benchmarks/turn_overhead.py                       # a minute and a half
+    uv run --with pipecat-ai benchmarks/turn_overhead.py --peer pipecat
+
+A renderer gives out 22 tokens in 3 sentences, at 20 tokens a second; the voice is silent and notes when it is
+called. Everything else is the real thing: server, socket, decision, gate, SQLite. The client is a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from script import TOKENS, called, delays, ended, lateness, p95, spoke, spread, stagger, tokens
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import connect
+
+from rfsn_core import events
+from rfsn_core.kernel import conversation
+from rfsn_core.providers import Prompt, RenderOptions, Speech, VoiceStyle
+from rfsn_core.testing import NPC, Served, kernel, plugin, served
+from rfsn_core.testing.client import connected
+from rfsn_core.testing.scripted import Memory
+
+INTERVAL = 1 / 20
+PER_SOCKET = 50
+TARGETS_MS = {1: 2, 100: 5, 300: 20, 1000: 50}
+
+
+class Paced:
+    """A renderer that plays the script."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+
+    def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
+        return tokens(self.interval)
+
+
+class Forgetful(Memory):
+    """A store that keeps nothing."""
+
+    async def append(self, *args: object, **kwargs: object) -> None: ...
+
+
+class Mute:
+    """A voice that says nothing, and notes when it is asked to."""
+
+    sample_rate = 16000
+
+    async def speak(self, text: str, voice: VoiceStyle) -> AsyncIterator[Speech]:
+        called(text)
+        return
+        yield
+
+
+@asynccontextmanager
+async def serving(interval: float) -> AsyncIterator[Served]:
+    settings = {"server": {"max_turns": 10_000, "messages_per_second": 10_000}, "operations": {"log_level": "error"}}
+    with tempfile.TemporaryDirectory() as folder:
+        offered = plugin(rendering={"paced": Paced(interval)}, speech={"mute": Mute()})
+        async with served(Path(folder), offered, settings=settings) as server:
+            yield server
+
+
+# ── CPU of a turn ────────────────────────────────────────────────────────────────────────────────
+
+
+async def cpu_of_a_turn(turns: int) -> float:
+    """Seconds of CPU, client and server together."""
+    async with serving(0) as server, connected(server.ws) as client:
+        await client.send("hello", text=True)
+        for _ in range(20):
+            await client.turn(NPC)
+        before = time.process_time()
+        for _ in range(turns):
+            await client.turn(NPC)
+        return (time.process_time() - before) / turns
+
+
+async def cpu_of_a_pipeline(turns: int) -> float:
+    """Seconds of CPU of a turn alone: no socket, and a store that keeps nothing."""
+    offered = plugin(rendering={"paced": Paced(0)}, speech={"mute": Mute()}, storage={"none": Forgetful()})
+    settings = {"operations": {"log_level": "error"}}
+    with tempfile.TemporaryDirectory() as folder:
+        async with kernel(Path(folder), offered, settings=settings) as it:
+
+            async def turn() -> None:
+                message = events.Turn(npc=NPC, text="Hello")
+                async for _ in conversation(it, message, events.Hello(text=True)):
+                    pass
+
+            for _ in range(20):
+                await turn()
+            before = time.process_time()
+            for _ in range(turns):
+                await turn()
+            return (time.process_time() - before) / turns
+
+
+async def cpu_of_an_echo(turns: int) -> float:
+    """The floor: Starlette answers one message with 25, and does nothing else."""
+    reply = events.encode(events.Text(turn_id="turn", delta="a word of it")).decode()
+
+    async def endpoint(socket: WebSocket) -> None:
+        await socket.accept()
+        while True:
+            await socket.receive_text()
+            for _ in range(25):
+                await socket.send_text(reply)
+
+    config = uvicorn.Config(
+        Starlette(routes=[WebSocketRoute("/", endpoint)]), port=0, log_level="critical", ws="websockets-sansio",
+        lifespan="off", ws_per_message_deflate=False,
+    )  # fmt: skip
+    logging.getLogger("uvicorn.error").disabled = True
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with connect(f"ws://127.0.0.1:{port}/", compression=None) as socket:
+
+        async def turn() -> None:
+            await socket.send("go")
+            for _ in range(25):
+                events.decode_server(await socket.recv())
+
+        for _ in range(20):
+            await turn()
+        before = time.process_time()
+        for _ in range(turns):
+            await turn()
+        spent = (time.process_time() - before) / turns
+    server.should_exit = True
+    await task
+    return spent
+
+
+# ── from a sentence's end to its voice ───────────────────────────────────────────────────────────
+
+
+async def sessions(count: int, seconds: float) -> tuple[list[float], list[float], list[float]]:
+    """Delays to the speech engine, delays to the client's socket, and the lateness of timers, in seconds."""
+    ended.clear()
+    spoke.clear()
+    async with serving(INTERVAL) as server:
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, __file__, "--play", server.ws, str(count), str(seconds), stdout=asyncio.subprocess.PIPE
+        )
+        assert client.stdout is not None
+        (late, output) = await asyncio.gather(lateness(seconds, INTERVAL), client.stdout.read())
+        await client.wait()
+    return delays(spoke), delays(json.loads(output)), late
+
+
+async def play(address: str, count: int, seconds: float) -> None:
+    """The game: `count` sessions talk for a while; prints when each sentence arrived."""
+    arrived: dict[str, float] = {}
+    until = time.perf_counter() + seconds
+
+    async def socket(players: range) -> None:
+        async with connected(address, compression=None) as client:
+
+            async def begin(player: int, wait: float = 0.0) -> None:
+                await asyncio.sleep(wait)
+                await client.send("turn", npc=NPC, player=f"p{player}", text="Hello", turn_id=str(player))
+
+            starting = [asyncio.create_task(begin(player, stagger(player, INTERVAL))) for player in players]
+            talking = len(players)
+            while talking:
+                item = await client.receive()
+                if isinstance(item, events.Sentence):
+                    arrived[item.text.split(maxsplit=1)[0]] = time.perf_counter()
+                elif isinstance(item, events.TurnFinished):
+                    if time.perf_counter() < until:
+                        await begin(int(item.turn_id))
+                    else:
+                        talking -= 1
+                elif isinstance(item, events.Error | events.TurnFailed):
+                    raise RuntimeError(item.message)
+            await asyncio.gather(*starting)
+
+    await asyncio.gather(*(socket(range(i, min(i + PER_SOCKET, count))) for i in range(0, count, PER_SOCKET)))
+    print(json.dumps(arrived))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sessions", default="1,100,300,500,1000", help="how many NPCs talk at once")
+    parser.add_argument("--seconds", type=float, default=12, help="how long each measurement takes")
+    parser.add_argument("--turns", type=int, default=400, help="turns for the CPU measurement")
+    parser.add_argument("--peer", choices=["pipecat"], help="play the same script through a peer")
+    parser.add_argument("--play", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.play:
+        address, count, seconds = given.play
+        asyncio.run(play(address, int(count), float(seconds)))
+        return
+    peer = None
+    if given.peer:
+        import peer_pipecat as peer
+    counts = [int(count) for count in given.sessions.split(",")]
+
+    floor = asyncio.run(cpu_of_an_echo(given.turns))
+    ours = asyncio.run(cpu_of_a_turn(given.turns))
+    alone = asyncio.run(cpu_of_a_pipeline(given.turns))
+    print(f"CPU of a turn of {TOKENS} tokens in 3 sentences")
+    print(f"  floor: Starlette answers with 25 messages, both ends  {floor * 1000:6.2f} ms")
+    print(f"  rfsn, both ends of the socket, stored in SQLite       {ours * 1000:6.2f} ms  {ours / floor:5.1f} × floor")
+    print(
+        f"  rfsn, the turn alone                                  {alone * 1000:6.2f} ms  {alone / floor:5.1f} × floor"
+    )
+    if peer:
+        theirs = asyncio.run(peer.cpu_of_a_turn(given.turns // 4))
+        ratio = theirs / alone
+        print(f"  pipecat, the pipeline alone                           {theirs * 1000:6.2f} ms  {ratio:5.1f} × rfsn")
+
+    print("\nfrom the end of a sentence, in ms, at 20 tokens/s        p50     p95")
+    for count in counts:
+        speech, socket, late = asyncio.run(sessions(count, given.seconds))
+        target = f"   target {TARGETS_MS[count]} ms" if count in TARGETS_MS else ""
+        print(f"  {count:5} NPCs  rfsn, to the speech engine        {spread(speech)}{target}")
+        print(f"              rfsn, to the client's socket      {spread(socket)}")
+        print(f"              the loop's timers are late by     {spread(late)}")
+        if peer and count <= 300:
+            theirs_speech = asyncio.run(peer.sessions(count, given.seconds, INTERVAL))
+            ratio = p95(theirs_speech) / p95(speech)
+            print(f"              pipecat, to the speech engine     {spread(theirs_speech)}   p95 {ratio:.1f} × rfsn")
+
+
+if __name__ == "__main__":
+    main()
