@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 
 import click
 
 from rfsn_core.cli import config, plugins, protocol, serve, talk, world
+from rfsn_core.cli.options import find_world
 from rfsn_core.errors import RfsnError, UserError
+from rfsn_core.plugins import discover
 
 
 class Tour(click.Group):
     """Lists commands in the order in which a newcomer meets them; mistakes end in one line and exit code 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of registration."""
-        return list(self.commands)
+        """In the order of registration, plugins' commands last."""
+        return [*self.commands, *sorted(self._added)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Ours, or a plugin's; plugins are only looked for when the name is not ours."""
+        return self.commands.get(name) or self._added.get(name)
+
+    @cached_property
+    def _added(self) -> dict[str, click.Command]:
+        added: dict[str, click.Command] = {}
+        try:
+            world = find_world(None)
+        except RfsnError:
+            world = None
+        for command, plugin in discover(world=world).offers("rfsn_commands"):
+            name = command.name or ""
+            if name in self.commands or name in added:
+                click.echo(f"rfsn: plugin {plugin.label} offers a command '{name}', which there is already", err=True)
+            else:
+                added[name] = command
+        return added
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; our own errors become one line."""

@@ -74,7 +74,7 @@ class Api:
         async def guarded(request: Request) -> Response:
             try:
                 return await handler(request)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except msgspec.ValidationError as error:
                 return sse.problem(400, "bad_message", str(error))
             except RfsnError as error:
                 status = 404 if isinstance(error, UnknownNpc | UnknownDecision) else 400
@@ -154,7 +154,7 @@ class Api:
 
     async def _tune(self, request: Request) -> Response:
         limit = self._kernel.runtimes.current.settings.server.max_message
-        tune = msgspec.json.decode(await sse.read_body(request, limit), type=Tune)
+        tune = await sse.read_json(request, limit, Tune)
         old = self._kernel.options
         self._kernel.options = RenderOptions(
             old.temperature if tune.temperature is None else tune.temperature,
@@ -166,9 +166,7 @@ class Api:
 
     async def _reward(self, request: Request) -> Response:
         limit = self._kernel.runtimes.current.settings.server.max_message
-        body = msgspec.json.decode(await sse.read_body(request, limit))
-        if not isinstance(body, dict):
-            return sse.problem(400, "bad_message", "the body is a JSON object")
+        body = await sse.read_json(request, limit, dict[str, Any])
         accepted = await self._kernel.reward(msgspec.convert({**body, "type": "reward"}, events.Reward))
         return Response(events.encode(accepted), media_type="application/json")
 

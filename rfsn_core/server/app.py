@@ -130,9 +130,8 @@ class Guard:
         settings = self._kernel.runtimes.current.settings.server
         refused = refusal(HTTPConnection(scope), settings)
         # The page and the bare health check hold nothing, and a browser cannot send a key with its first request.
-        if refused and not (
-            (refused[0] == 401 and scope["path"] in ("/", "/health")) or scope["path"].startswith("/static/")
-        ):
+        bare = scope["path"] in ("/", "/health") or scope["path"].startswith("/static/")
+        if refused and not (refused[0] == 401 and bare):
             await problem(refused[0], "refused", refused[1])(scope, receive, sending)
         else:
             await self._app(scope, receive, sending)

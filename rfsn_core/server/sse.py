@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -12,8 +13,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Outbox
-from rfsn_core.errors import RfsnError, UnknownNpc
+from rfsn_core.errors import BadMessage, RfsnError, UnknownNpc
 from rfsn_core.kernel import Kernel, RunningTurn
+
+T = TypeVar("T")
 
 
 class Dialogue(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,8 +42,7 @@ def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
 
     async def stream(request: Request) -> Response:
         try:
-            body = await read_body(request, kernel.runtimes.current.settings.server.max_message)
-            asked = msgspec.json.decode(body, type=Dialogue)
+            asked = await read_json(request, kernel.runtimes.current.settings.server.max_message, Dialogue)
             message = msgspec.convert(
                 {
                     "npc": asked.npc_name,
@@ -53,7 +55,7 @@ def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
             )
             outbox = Outbox()
             turn = kernel.begin(message, outbox, events.Hello(audio=False))
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except msgspec.ValidationError as error:  # too long, or no name
             return problem(400, "bad_message", str(error))
         except RfsnError as error:
             return problem(404 if isinstance(error, UnknownNpc) else 400, error.code, str(error))
@@ -98,17 +100,17 @@ class TooLong(RfsnError):
     code = "too_long"
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """The request's body, or TooLong before all of it was read."""
+async def read_json(request: Request, most: int, kind: type[T]) -> T:
+    """The request's body. Raises TooLong before all of it was read, and BadMessage when it is not what is wanted."""
     body = b""
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > most:
                 raise TooLong(f"more than {most} bytes")
-    except ClientDisconnect:
-        return b""
-    return body
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ClientDisconnect) as error:
+        raise BadMessage(str(error) or "the client went away") from error
 
 
 def problem(status: int, code: str, message: str) -> JSONResponse:
