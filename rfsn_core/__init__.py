@@ -3,5 +3,18 @@
 from rfsn_core.errors import EngineError, PluginError, RfsnError, UserError
 from rfsn_core.hookspecs import hookimpl
 from rfsn_core.providers import Host, NoSettings, Provider
+from rfsn_core.world.actions import Action
+from rfsn_core.world.candidates import SafetyRule
 
-__all__ = ["EngineError", "Host", "NoSettings", "PluginError", "Provider", "RfsnError", "UserError", "hookimpl"]
+__all__ = [
+    "Action",
+    "EngineError",
+    "Host",
+    "NoSettings",
+    "PluginError",
+    "Provider",
+    "RfsnError",
+    "SafetyRule",
+    "UserError",
+    "hookimpl",
+]

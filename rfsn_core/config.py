@@ -45,14 +45,14 @@ class ServerSettings(BaseModel, extra="forbid"):
 class ActionSettings(BaseModel, extra="forbid"):
     """One action that the game adds."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="A built-in action's name replaces it.")
     instruction: str = Field(min_length=1, description="What it means, as the renderer is told.")
-    affinity: float = Field(0.0, ge=-1, le=1)
+    affinity: float = Field(0.0, ge=-1, le=1, description="What doing it changes, as the world model expects.")
     trust: float = Field(0.0, ge=-1, le=1)
     fear: float = Field(0.0, ge=-1, le=1)
-    answers: list[str] = Field([], description="Player signals that it is an answer to.")
-    hostile: bool = False
-    variant_of: str = ""
+    answers: list[str] = Field([], description="Player signals that it is an answer to, the most natural first.")
+    hostile: bool = Field(False, description="Attractive to an NPC that dislikes the player, and to no other.")
+    variant_of: str = Field("", description="The plain action: a rule that forbids that one forbids this one too.")
 
 
 StateNumber = Literal["affinity", "trust", "fear", "sentiment", "turns"]
@@ -62,25 +62,25 @@ StateFlag = Literal["in_combat", "quest_active"]
 class RuleSettings(BaseModel, extra="forbid"):
     """One safety rule that the game adds."""
 
-    name: str = Field(min_length=1)
-    forbid: list[str] = []
-    force: str = ""
-    favour: list[str] = []
-    above: dict[StateNumber, float] = {}
-    below: dict[StateNumber, float] = {}
-    when: dict[StateFlag, bool] = {}
-    signals: list[str] = []
+    name: str = Field(min_length=1, description="Shown with every decision that it changed.")
+    forbid: list[str] = Field([], description="Actions that must not be chosen.")
+    force: str = Field("", description="The only action that may be chosen.")
+    favour: list[str] = Field([], description="Actions to bring in and score higher.")
+    above: dict[StateNumber, float] = Field({}, description="It applies while affinity, trust, fear, … is above this,")
+    below: dict[StateNumber, float] = Field({}, description="below this,")
+    when: dict[StateFlag, bool] = Field({}, description="while `in_combat` or `quest_active` is this,")
+    signals: list[str] = Field([], description="and the player's signal is one of these; empty: any.")
 
 
 class WeightSettings(BaseModel, extra="forbid"):
     """What the world model's score counts."""
 
-    affinity: float = 1.0
-    trust: float = 0.6
-    fear: float = 0.8
-    fit: float = 0.35
-    favour: float = 0.3
-    temper: float = 0.5
+    affinity: float = Field(1.0, description="Being liked more.")
+    trust: float = Field(0.6, description="Being trusted more.")
+    fear: float = Field(0.8, description="Fearing less.")
+    fit: float = Field(0.35, description="Answering what the player meant.")
+    favour: float = Field(0.3, description="Being favoured by a rule.")
+    temper: float = Field(0.5, description="How far liking makes kind actions attractive, and dislike hostile ones.")
 
 
 class WorldSettings(BaseModel, extra="forbid"):
@@ -92,9 +92,9 @@ class WorldSettings(BaseModel, extra="forbid"):
     )
     max_waiting: int = Field(8, ge=1, description="Turns that may wait for one session, with overlap = wait.")
     max_sessions: int = Field(10_000, ge=1, description="Sessions kept in memory; the longest idle one goes first.")
-    weights: WeightSettings = WeightSettings()
-    actions: list[ActionSettings] = []
-    rules: list[RuleSettings] = []
+    weights: WeightSettings = Field(WeightSettings(), description="What a predicted change is worth; see below.")
+    actions: list[ActionSettings] = Field([], description="Actions that the game adds; see below.")
+    rules: list[RuleSettings] = Field([], description="Safety rules that the game adds; see below.")
 
 
 class LearningSettings(BaseModel, extra="forbid"):
@@ -122,8 +122,8 @@ class MemorySettings(BaseModel, extra="forbid"):
 class OperationsSettings(BaseModel, extra="forbid"):
     """`[operations]`: logs, and how long to wait for what."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="`json` for log collectors: one object a line.")
     gate_timeout: float = Field(5.0, gt=0, description="Seconds; a gate that takes longer blocks.")
     first_token_timeout: float = Field(30.0, gt=0, description="Seconds until the renderer's first text.")
     token_timeout: float = Field(15.0, gt=0, description="Seconds between two pieces of text.")

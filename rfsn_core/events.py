@@ -44,8 +44,11 @@ class Turn(Message, tag="turn", kw_only=True):
     """The player says something to an NPC."""
 
     npc: Name
+    """Id or name of the NPC; `welcome` lists them."""
     player: Name = "player"
+    """Who is speaking: each player has a relationship of their own with each NPC."""
     text: Annotated[str, Meta(max_length=MAX_TEXT)]
+    """What the player says. It may be empty when `signal` is given."""
     world: Name = "default"
     """The save or campaign; memories of one world are unknown in another."""
     state: dict[str, Any] = {}
@@ -61,9 +64,12 @@ class GameEvent(Message, tag="event", kw_only=True):
 
     npc: Name
     kind: Name
+    """`gift`, `promise_kept`, `promise_broken`, `betrayal`, `saved_life`, `attacked`, `witnessed_crime`,
+    `quest_started`, `quest_completed`, `combat_started`, `combat_ended`; any other is only remembered."""
     player: Name = "player"
     world: Name = "default"
     data: dict[str, Any] = {}
+    """Details, for the memory."""
 
 
 class Cancel(Message, tag="cancel", kw_only=True):
@@ -77,7 +83,9 @@ class Reward(Message, tag="reward", kw_only=True):
 
     decision_id: str
     value: float | None = None
+    """-1…1"""
     signal: str = ""
+    """One of `learning.signals` in the settings."""
     reward_id: str = ""
     """The same id twice counts once."""
 
@@ -87,7 +95,9 @@ class Played(Message, tag="played", kw_only=True):
 
     turn_id: str
     sentence: Annotated[int, Meta(ge=0)]
+    """The sentence that sounds now."""
     ms: Annotated[int, Meta(ge=0)] = 0
+    """How much of it was heard."""
 
 
 class Ping(Message, tag="ping", kw_only=True):

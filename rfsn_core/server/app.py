@@ -21,6 +21,7 @@ from rfsn_core import events
 from rfsn_core.config import ServerSettings
 from rfsn_core.errors import UserError
 from rfsn_core.kernel import Kernel, running
+from rfsn_core.operations import logs
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.reload import watching
 from rfsn_core.runtime import Change, Runtimes
@@ -37,6 +38,8 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
         connections = Connections(kernel)
 
         def changed(change: Change) -> None:
+            operations = runtimes.current.settings.operations
+            logs.configure(operations.log_level, operations.log_format)
             connections.broadcast(events.ConfigChanged(files=list(change.files), reopened=list(change.reopened)))
 
         def rejected(problems: list[str]) -> None:

@@ -1,0 +1,217 @@
+"""Writes the tables of protocol.md and configuration.md from the code.
+
+uv run docs/generate.py           # rewrite what lies between the markers
+uv run docs/generate.py --check   # exit code 1 when something is out of date
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+from pydantic import BaseModel
+
+from rfsn_core import errors, events
+from rfsn_core.config import GatingStage, Settings, Stage
+from rfsn_core.plugins import discover
+from rfsn_core.providers import STAGES
+from rfsn_core.server.protocol import messages
+
+DOCS = Path(__file__).parent
+
+
+# ── the protocol ─────────────────────────────────────────────────────────────────────────────────
+
+
+def field_docs(struct: type) -> dict[str, str]:
+    """Field → the docstring below it in the source, the base classes' included."""
+    found: dict[str, str] = {}
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
+    assert isinstance(definition, ast.ClassDef)
+    for field, after in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
+            assert isinstance(after.value, ast.Constant)
+            found[field.target.id] = " ".join(str(after.value.value).split())
+    return found
+
+
+def shown(kind: types.Type) -> str:
+    """A field's type, in words."""
+    match kind:
+        case types.StrType(min_length=low, max_length=high):
+            return "string" + (f", {low or 0}–{high} characters" if high else "")
+        case types.IntType(ge=low):
+            return "integer" + (f" ≥ {low}" if low is not None else "")
+        case types.FloatType():
+            return "number"
+        case types.BoolType():
+            return "boolean"
+        case types.DictType():
+            return "object"
+        case types.ListType(item_type=item):
+            return f"list of {shown(item)}"
+        case types.StructType(cls=struct):
+            return f"[{struct.__name__}](#{struct.__name__.lower()})"
+        case types.UnionType(types=members):
+            return " or ".join(shown(member) for member in members)
+        case types.NoneType():
+            return "null"
+    raise TypeError(kind)
+
+
+def table(struct: type[msgspec.Struct]) -> str:
+    """A struct's fields."""
+    docs = field_docs(struct)
+    rows = []
+    info = types.type_info(struct)
+    assert isinstance(info, types.StructType)
+    for field in info.fields:
+        default = ""
+        if not field.required:
+            value = field.default if field.default is not msgspec.NODEFAULT else None
+            optional = value is msgspec.UNSET
+            default = "left out" if optional else f"`{msgspec.json.encode(value).decode()}`"
+            if field.default_factory is not msgspec.NODEFAULT:
+                default = f"`{msgspec.json.encode(field.default_factory()).decode()}`"
+        rows.append(f"| `{field.name}` | {shown(field.type)} | {default} | {docs.get(field.name, '')} |")
+    if not rows:
+        return "No fields.\n"
+    return "| field | type | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def parts() -> list[type[msgspec.Struct]]:
+    """The structs inside messages."""
+    return [events.NpcInfo, events.Candidate, events.Veto, events.Viseme, events.Latency]
+
+
+def direction(union: Any) -> Iterator[str]:
+    for tag, struct in messages(union).items():
+        yield f"### `{tag}`\n\n{' '.join((struct.__doc__ or '').split())}\n\n{table(struct)}"
+
+
+def client_messages() -> str:
+    return "\n".join(direction(events.ClientMessage))
+
+
+def server_messages() -> str:
+    return "\n".join(direction(events.ServerMessage))
+
+
+def shared_parts() -> str:
+    return "\n".join(
+        f"### {part.__name__}\n\n{' '.join((part.__doc__ or '').split())}\n\n{table(part)}" for part in parts()
+    )
+
+
+def error_codes() -> str:
+    rows = []
+    for error in vars(errors).values():
+        if isinstance(error, type) and issubclass(error, errors.RfsnError):
+            rows.append(f"| `{error.code}` | {' '.join((error.__doc__ or '').split()).split('. ')[0].rstrip('.')} |")
+    extra = [
+        "| `too_long` | The message is over `server.max_message` |",
+        "| `rate_limited` | More messages than `server.messages_per_second`; they are handled, later |",
+    ]
+    return "| code | |\n|---|---|\n" + "\n".join([*rows, *extra]) + "\n"
+
+
+# ── settings ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def settings_table(model: type[BaseModel]) -> str:
+    rows = []
+    for name, field in model.model_fields.items():
+        value = None if field.is_required() else field.get_default(call_default_factory=True)
+        default = "required" if field.is_required() else f"`{toml(value)}`"
+        if isinstance(value, list) and len(default) > 200:
+            default = f"{len(value)} entries"
+        rows.append(f"| `{name}` | {default} | {field.description or ''} |")
+    return "| key | default | |\n|---|---|---|\n" + "\n".join(rows) + "\n" if rows else "Nothing to set.\n"
+
+
+def nested(model: type[BaseModel], path: str) -> Iterator[str]:
+    """The tables inside a table."""
+    for name, field in model.model_fields.items():
+        inner = (getattr(field.annotation, "__args__", None) or (field.annotation,))[0]
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            title = f"[{path}.{name}]" if inner is field.annotation else f"[[{path}.{name}]]"
+            yield f"#### `{title}`\n\n{settings_table(inner)}"
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    return msgspec.json.encode(value).decode()
+
+
+def settings() -> str:
+    text = []
+    for name, field in Settings.model_fields.items():
+        model = field.annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            text.append(f"### `{name}`\n\nDefault `{toml(field.default)}`. {field.description}\n")
+        elif not issubclass(model, Stage | GatingStage):
+            about = " ".join((model.__doc__ or "").split()).partition(": ")[2]
+            text.append(f"### `[{name}]`\n\n{about[:1].upper()}{about[1:]}\n\n{settings_table(model)}")
+            text += nested(model, name)
+    return "\n".join(text)
+
+
+def providers() -> str:
+    text = []
+    plugins = discover()
+    for stage in STAGES:
+        default = getattr(Settings.model_fields[stage].default, "provider", None)
+        for name, (provider, plugin) in sorted(plugins.providers(stage).items()):
+            origin = "built in" if plugin.name.startswith("default_") else f"plugin `{plugin.distribution}`"
+            origin += ", the default" if name == default else ""
+            own = f"{stage}.{name}"
+            text.append(f"### `[{own}]`\n\n{origin}: {provider.about}.\n\n{settings_table(provider.settings)}")
+            text += nested(provider.settings, own)
+    return "\n".join(text)
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────
+
+SECTIONS = {
+    "protocol.md": (client_messages, server_messages, shared_parts, error_codes),
+    "configuration.md": (settings, providers),
+}
+
+
+def generated(file: str) -> str:
+    """A document with its generated parts as they should be."""
+    text = (DOCS / file).read_text("utf-8")
+    for section in SECTIONS[file]:
+        marked = re.compile(rf"(<!-- generated: {section.__name__} -->\n).*?(<!-- end -->)", re.DOTALL)
+        assert marked.search(text), f"{file}: no section {section.__name__}"
+        body = section()
+        text = marked.sub(lambda match, body=body: f"{match[1]}\n{body}\n{match[2]}", text)
+    return text
+
+
+def main() -> int:
+    stale = [file for file in SECTIONS if generated(file) != (DOCS / file).read_text("utf-8")]
+    if "--check" in sys.argv:
+        print("\n".join(f"docs/{file} is out of date: run docs/generate.py" for file in stale))
+        return bool(stale)
+    for file in stale:
+        (DOCS / file).write_text(generated(file), "utf-8")
+        print(f"wrote docs/{file}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

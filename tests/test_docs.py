@@ -1,0 +1,159 @@
+"""The documents are true: their code runs, their tables are current, their links lead somewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rfsn_core
+from rfsn_core import events, hookspecs
+from rfsn_core.config import load
+from rfsn_core.plugins import discover
+from rfsn_core.runtime import Runtimes
+from rfsn_core.testing import kernel, make_world, turn
+from rfsn_core.testing.process import Server
+from rfsn_core.world.actions import BUILT_IN, STYLES
+from rfsn_core.world.folder import NpcFile
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/*.md"), *ROOT.glob("examples/*/*.md")]
+)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page, in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def block(page: str, language: str, first_line: str) -> str:
+    return next(text for text in blocks(page, language) if text.startswith(first_line))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["protocol.md", "configuration.md"])
+def test_generated_tables_are_current(page: str) -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert generate.generated(page) == (ROOT / "docs" / page).read_text("utf-8"), "run docs/generate.py"
+
+
+def test_the_readmes_client_talks(serve: Callable[..., Server], tmp_path: Path) -> None:
+    script = tmp_path / "talk.py"
+    script.write_text(block("README.md", "python", "# talk.py").replace("127.0.0.1:8765", f"127.0.0.1:{serve().port}"))
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("gesture: greet warm_friendly\nsubtitle: ")
+
+
+async def test_the_readmes_plugin_works(tmp_path: Path) -> None:
+    make_world(tmp_path, '[rendering]\nprovider = "shouting"\n')
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "juggling.py").write_text(block("README.md", "python", "# plugins/juggling.py"))
+    async with kernel(tmp_path) as it:
+        got = await turn(it, "Hello!")
+    assert isinstance(got[-1], events.TurnFinished)
+    assert got[-1].text == "JUGGLE FOR THE PLAYER, AND BRAG.!"
+
+
+async def test_the_hooks_page_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_world(tmp_path)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "curfew.py").write_text(block("docs/plugins.md", "python", "# plugins/curfew.py"))
+    async with kernel(tmp_path) as it:
+        got = await turn(it, "Help me!", state={"time_of_day": "night"})
+    decision = next(item for item in got if isinstance(item, events.Decision))
+    assert {"help", "help_grudging"} <= {veto.action for veto in decision.vetoes if veto.rule == "curfew"}
+    assert "smith to player: " in capsys.readouterr().out
+
+
+def test_every_hook_is_documented() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+    hooks = [name for name in vars(hookspecs) if name.startswith("rfsn_")]
+    assert len(hooks) == 16
+    for name in hooks:
+        hook = getattr(hookspecs, name)
+        assert f"`{name}`" in page
+        assert hook.__doc__
+        for parameter in hook.__code__.co_varnames[: hook.__code__.co_argcount]:
+            assert f":param {parameter}:" in hook.__doc__
+
+
+def test_the_world_page_is_a_world(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "worlds.md").read_text("utf-8")
+    npc = block("docs/worlds.md", "toml", 'name = "Berit')
+    make_world(tmp_path, block("docs/worlds.md", "toml", "[[world.actions]]"), {"smith": npc})
+    asyncio.run(Runtimes(tmp_path, discover(installed=False)).check())
+    assert set(tomllib.loads(npc)) == set(NpcFile.model_fields)
+    assert all(action.name in page for action in BUILT_IN)
+    assert all(style in page for style in STYLES)
+
+
+def test_the_configuration_page_can_be_loaded(tmp_path: Path) -> None:
+    (text,) = blocks("docs/configuration.md", "toml")
+    (tmp_path / "rfsn.toml").write_text(text)
+    settings, _ = load(tmp_path / "rfsn.toml")
+    assert settings.speech.chosen() == ["espeak", "silent"]
+
+
+@pytest.mark.engines
+def test_the_tutorials_plugin_can_be_built_installed_and_passes_its_suite(tmp_path: Path) -> None:
+    def run(*command: str | Path) -> str:
+        ran = subprocess.run(
+            [str(part) for part in command], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    for language, first_line in (("toml", "# pyproject"), ("python", "# rfsn_llm_parrot"), ("python", "# test_parrot")):
+        text = block("docs/plugins.md", language, first_line)
+        (tmp_path / text.split()[1]).write_text(text)
+    run("uv", "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
+    scripts = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    run("uv", "pip", "install", "--quiet", "--python", scripts / "python", f"{ROOT}[testing]", tmp_path)
+    tested = run(scripts / "python", "-m", "pytest", "-q", "-W", "error", "test_parrot.py")
+    assert re.search(r"[5-9]\d* passed", tested)
+    assert "skipped" not in tested
+    assert "rendering:parrot" in run(scripts / "rfsn", "plugins")
+    run(scripts / "rfsn", "init", "w")
+    settings = tmp_path / "w" / "rfsn.toml"
+    settings.write_text(block("docs/plugins.md", "toml", '[rendering]\nprovider = "parrot"'))
+    assert "Ahoy!\nAhoy!\nAhoy!" in run(scripts / "rfsn", "say", "miller", "Ahoy", "--world", "w").replace("!!", "!")
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(rfsn_core.__all__) == [
+        "Action", "EngineError", "Host", "NoSettings", "PluginError", "Provider", "RfsnError", "SafetyRule",
+        "UserError", "hookimpl",
+    ]  # fmt: skip
+    for name in rfsn_core.__all__:
+        assert getattr(rfsn_core, name).__doc__
+
+
+def test_nothing_is_tracked_that_must_not_be() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    forbidden: Any = re.compile(r"pypi\.org|files\.pythonhosted|registry\.npmjs|/home/[a-z]|/root/|C:\\\\Users", re.I)
+    for name in listed.stdout.splitlines():
+        assert not name.endswith((".lock", ".whl", ".onnx", ".gguf", ".wav", ".db")), name
+        if name != "tests/test_docs.py":
+            assert not forbidden.search((ROOT / name).read_text("utf-8", "replace")), name
