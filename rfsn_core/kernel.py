@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Item, Outbox
 from rfsn_core.errors import BadMessage, SessionBusy
@@ -125,6 +127,8 @@ class Kernel:
                 await asyncio.wait([previous])
             finally:
                 session.waiting -= 1
+        # This task's own context: every line that is logged in the turn says whose it is.
+        bind_contextvars(turn_id=turn.request.turn_id, npc=turn.request.npc.id)
         try:
             await turn.run()
         finally:

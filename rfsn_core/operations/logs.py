@@ -46,5 +46,5 @@ def configure(level: str = "info", form: str = "text") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("watchfiles", "httpx", "httpcore", "websockets", "asyncio"):
+    for noisy in ("watchfiles", "httpx", "httpcore", "websockets", "asyncio", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

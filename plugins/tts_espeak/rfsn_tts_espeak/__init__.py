@@ -22,7 +22,7 @@ class Settings(BaseModel, extra="forbid"):
 async def _open(settings: Settings, host: Host) -> AsyncIterator[Voice]:
     from rfsn_tts_espeak.voice import Espeak
 
-    voice = Espeak(settings.voice, settings.rate)
+    voice = Espeak(settings.voice, settings.rate, host.log)
     await voice.start()
     try:
         yield voice

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import logging
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,8 +37,10 @@ def _shared() -> Library:
 class Espeak:
     """The opened provider."""
 
-    def __init__(self, voice: str, rate: int) -> None:
+    def __init__(self, voice: str, rate: int, log: logging.Logger) -> None:
         self.sample_rate = 0
+        self._log = log
+        self._unknown: set[str] = set()
         self._default, self._rate = voice, rate
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="rfsn-espeak")
         self._engine: Library
@@ -101,6 +104,7 @@ class Espeak:
                     return
                 if not self._engine.set_voice(voice.voice or self._default):
                     self._engine.set_voice(self._default)
+                    self._tell(voice.voice)
                 self._engine.set_parameter(library.RATE, max(80, min(450, round(self._rate * voice.rate))))
                 self._engine.set_parameter(library.PITCH, max(0, min(99, round(50 * voice.pitch))))
                 self._engine.set_parameter(library.VOLUME, max(0, min(200, round(100 * voice.volume))))
@@ -111,6 +115,12 @@ class Espeak:
             deliver(None)
         except BaseException as error:  # noqa: BLE001  handed to the one who waits for the sound
             deliver(error)
+
+    def _tell(self, name: str) -> None:
+        """An NPC's voice is missing: that is no reason for silence, but one to say so, once."""
+        if name not in self._unknown and len(self._unknown) < 1000:
+            self._unknown.add(name)
+            self._log.warning("no voice '%.60s': '%s' speaks instead. %s", name, self._default, _nearest(name))
 
 
 def _nearest(name: str) -> str:

@@ -1,3 +1,5 @@
+"""pytest fixtures. Import them in a `conftest.py`: `from rfsn_core.testing.fixtures import anyio_backend, serve`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -8,8 +10,6 @@ import pytest
 
 from rfsn_core.testing.process import Server
 
-Serve = Callable[..., Server]
-
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -18,7 +18,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers, all on one data folder, and stops them at the end."""
     servers: list[Server] = []
 
