@@ -20,6 +20,10 @@ Each carries a stable `code` (also the wire's `error.code`), a message, and a hi
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class RfsnError(Exception):
     """The root. `code` is stable across releases; `hint` says what to do about it."""
@@ -111,3 +115,21 @@ class StoreError(RfsnError):
     """The store cannot be opened, read or written."""
 
     code = "store_failed"
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Goes around a provider's code: what would end the server, or look like our own cancelling, is a failure.
+
+    Libraries do call `sys.exit`, which asyncio hands to the whole process; and some leak a CancelledError that
+    nobody asked for. Raises EngineError in their place.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise EngineError(f"it tried to end the process: SystemExit({error})") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise EngineError("it cancelled itself") from error

@@ -15,7 +15,7 @@ from structlog.contextvars import bind_contextvars
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Item, Outbox
-from rfsn_core.errors import BadMessage, SessionBusy
+from rfsn_core.errors import BadMessage, SessionBusy, contained
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -193,7 +193,8 @@ class Kernel:
         runtime = self.runtimes.current
         runtime.lease()
         try:
-            state = happened(await session.load(runtime, npc.initial), message.kind)
+            with contained():
+                state = happened(await session.load(runtime, npc.initial), message.kind)
             text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
             record = TurnRecord(
                 turn_id=uuid.uuid4().hex,
@@ -227,7 +228,8 @@ class Kernel:
         if value is None or not -1 <= value <= 1:
             raise BadMessage("a reward is a number from -1 to 1, or a signal", field="value")
         reward_id = message.reward_id or f"{message.decision_id}/{message.signal or uuid.uuid4().hex}"
-        new = await runtime.store.reward(message.decision_id, reward_id, value, message.signal)
+        with contained():
+            new = await runtime.store.reward(message.decision_id, reward_id, value, message.signal)
         return events.RewardAccepted(decision_id=message.decision_id, value=value, duplicate=not new)
 
     # ── the spool ────────────────────────────────────────────────────────────────────────────────
@@ -251,8 +253,9 @@ class Kernel:
 
     async def _append(self, turn: TurnRecord) -> None:
         runtime = self.runtimes.current
-        async with asyncio.timeout(runtime.settings.operations.store_timeout):
-            await runtime.store.append(turn)
+        with contained():
+            async with asyncio.timeout(runtime.settings.operations.store_timeout):
+                await runtime.store.append(turn)
 
 
 class RunningTurn:

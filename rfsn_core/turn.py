@@ -20,7 +20,7 @@ from rfsn_core.dialogue import gates, wording
 from rfsn_core.dialogue.outbox import Outbox
 from rfsn_core.dialogue.sentences import Piece
 from rfsn_core.dialogue.speaking import Speaker
-from rfsn_core.errors import RfsnError, StoreError
+from rfsn_core.errors import RfsnError, StoreError, contained
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -61,7 +61,11 @@ class Session:
             except TimeoutError:
                 raise StoreError(f"the store did not answer in {patience:g} s") from None
             self.recent.extend(recent)
-            self.state = NpcState.from_plain(stored) if stored else initial
+            try:
+                self.state = NpcState.from_plain(stored) if stored else initial
+            except (ValueError, TypeError, AttributeError) as error:
+                hint = f"POST /api/memory/{self.scope.npc}/safe_reset starts anew, after a backup"
+                raise StoreError(f"the stored state of {self.scope} cannot be used: {error}", hint=hint) from error
         return self.state
 
     async def keep(self, record: TurnRecord, state: NpcState, runtime: Runtime, spool: Spool) -> bool:
@@ -72,8 +76,9 @@ class Session:
         durable = not spool  # what happened after a spooled turn waits behind it
         if durable:
             try:
-                async with asyncio.timeout(runtime.settings.operations.store_timeout):
-                    await runtime.store.append(record)
+                with contained():
+                    async with asyncio.timeout(runtime.settings.operations.store_timeout):
+                        await runtime.store.append(record)
             except Exception as error:  # noqa: BLE001  the store's code: nothing acknowledged may be lost
                 METRICS.errors.labels("storage").inc()
                 log.error("the store is away; the turn is spooled", error=repr(error), spool=str(spool.path))
@@ -126,7 +131,8 @@ class Turn:
         """The turn. Only cancellation comes out of here."""
         METRICS.active_turns.inc()
         try:
-            await self._run()
+            with contained():
+                await self._run()
         except asyncio.CancelledError:
             await self._cancelled()
             raise
@@ -226,9 +232,10 @@ class Turn:
 
     async def _related(self, limit: int, seen: set[str]) -> list[TurnRecord]:
         try:
-            async with asyncio.timeout(self._operations.store_timeout):
-                found = await self.runtime.store.search(self.session.scope, self._player_text, limit + len(seen))
-        except (StoreError, TimeoutError) as error:
+            with contained():
+                async with asyncio.timeout(self._operations.store_timeout):
+                    found = await self.runtime.store.search(self.session.scope, self._player_text, limit + len(seen))
+        except Exception as error:  # noqa: BLE001  the store's code: the past is welcome, not needed
             METRICS.errors.labels("storage").inc()
             log.warning("search failed; the turn goes on without it", error=repr(error))
             return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from rfsn_core.errors import contained
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import SEVERITY, Gate, Utterance, Verdict
@@ -20,8 +21,9 @@ async def check(gates: Sequence[Gate], utterance: Utterance, patience: float) ->
     worst = Verdict("block", ("no_gate",))
     for position, gate in enumerate(gates):
         try:
-            async with asyncio.timeout(patience):
-                verdict = await gate.check(utterance)
+            with contained():
+                async with asyncio.timeout(patience):
+                    verdict = await gate.check(utterance)
             severity = SEVERITY[verdict.kind]
         except Exception as error:  # noqa: BLE001  the gate's code: fail closed
             METRICS.errors.labels("gating").inc()

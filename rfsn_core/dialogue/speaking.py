@@ -9,6 +9,7 @@ from typing import cast
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Audio, Outbox
+from rfsn_core.errors import EngineError, contained
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Speech, Voice, VoiceStyle
@@ -72,7 +73,8 @@ class Speaker:
             if special := self._npc.file.voices.get(name):
                 style = VoiceStyle(special, style.rate, style.pitch, style.volume)
             try:
-                await self._voice(voice, sentence, text, style)
+                with contained():
+                    await self._voice(voice, sentence, text, style)
                 return
             except Exception as error:  # noqa: BLE001  the voice's code: speech degrades, the text goes on
                 METRICS.errors.labels("speech").inc()
@@ -92,6 +94,8 @@ class Speaker:
         async with aclosing(speaking) as stream, asyncio.timeout(self._patience) as deadline:
             async for speech in stream:
                 deadline.reschedule(None)
+                if len(speech.pcm) % 2:
+                    raise EngineError("the audio ends in half a sample")
                 if not self._begun:
                     self._begun = True
                     self._first_audio()

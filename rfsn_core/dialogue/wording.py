@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from rfsn_core.dialogue.sentences import Piece, Sentences
+from rfsn_core.errors import contained
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Prompt, Renderer, RenderOptions
@@ -54,7 +55,8 @@ async def word(
             METRICS.fallbacks.labels("rendering").inc()
         stream = _Stream(name, limits, release, first_token)
         try:
-            await stream.run(renderer, prompt, options)
+            with contained():
+                await stream.run(renderer, prompt, options)
             reason = "too_long" if stream.too_long else "complete"
             if stream.said:
                 return Wording(name, reason, True)

@@ -89,10 +89,11 @@ class Decider:
                 choice.arm in {arm.name for arm in arms}
                 and len(choice.propensities) == len(choice.scores) == len(arms)
                 and abs(total - 1) < 1e-6
+                and min(choice.propensities) >= 0
             ):
                 return choice
             problem = f"chose '{choice.arm}', propensities sum to {total}"
-        except Exception as error:  # noqa: BLE001  the policy's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the policy's code
             problem = repr(error)
         METRICS.errors.labels("selection").inc()
         log.error("policy failed; the best prior is taken", policy=self.policy_name, problem=problem)
