@@ -11,6 +11,7 @@
         SessionBusy          the session's turn policy refused a second turn
         UnknownTurn
         UnknownDecision
+      ShuttingDown           no new turns: the server stops
       PluginError            a plugin cannot be used, with its name and version
       EngineError            a provider failed while working; `retryable` says if again may help
       StoreError             the store cannot be opened, read or written
@@ -93,6 +94,12 @@ class UnknownDecision(UserError):
     """No decision of that id was ever stored."""
 
     code = "unknown_decision"
+
+
+class ShuttingDown(RfsnError):
+    """The server stops and begins no more turns."""
+
+    code = "shutting_down"
 
 
 class PluginError(RfsnError):

@@ -15,7 +15,7 @@ from structlog.contextvars import bind_contextvars
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Item, Outbox
-from rfsn_core.errors import BadMessage, SessionBusy, contained
+from rfsn_core.errors import BadMessage, SessionBusy, ShuttingDown, contained
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -46,6 +46,7 @@ class Kernel:
         self._running: dict[asyncio.Task[None], RunningTurn] = {}
         self._spool = Spool(Path())
         self._replaying: asyncio.Task[None] | None = None
+        self._stopping = False
         self.last_latency = events.Latency()
         """Of the turn that ended last."""
 
@@ -57,14 +58,19 @@ class Kernel:
             self._replay_soon()
         await runtime.observers.started.run(info=self._info())
 
-    async def stop(self) -> None:
-        """End all turns, wait for them a while, cancel the rest."""
+    async def drain(self) -> None:
+        """Begin no more turns, wait a while for those that run, cancel the rest."""
+        self._stopping = True
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=self.runtimes.current.settings.server.shutdown_seconds)
             for task in late:
                 self._running[task].cancel("shutdown")
             if late:
                 await asyncio.wait(late)
+
+    async def stop(self) -> None:
+        """End all turns, and tell the plugins."""
+        await self.drain()
         if self._replaying:
             self._replaying.cancel()
         try:
@@ -79,8 +85,11 @@ class Kernel:
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, message: events.Turn, outbox: Outbox, wants: events.Hello) -> RunningTurn:
-        """Start a turn; its events go to the outbox. Raises UnknownNpc, BadMessage or SessionBusy."""
+        """Start a turn; its events go to the outbox. Raises UnknownNpc, BadMessage, SessionBusy or
+        ShuttingDown."""
         arrived = time.perf_counter()
+        if self._stopping:
+            raise ShuttingDown("the server stops")
         runtime = self.runtimes.current
         npc = runtime.world.npc(message.npc)
         if message.signal and message.signal not in SIGNALS:

@@ -21,6 +21,7 @@ from rfsn_core.runtime import Change, Runtimes
 log = logger("reload")
 
 SUFFIXES = frozenset({".toml", ".json", ".yaml", ".yml", ".j2", ".md"})
+FOLDERS = frozenset({"npcs", "lore", "lines", "prompts"})
 SETTLE = 0.1
 """Seconds in which the watched files must not change any more: a truncated file is seen before its text."""
 
@@ -52,7 +53,8 @@ async def _watch(
 
     def concerns_us(change: FileChange, name: str) -> bool:
         path = Path(name)
-        return path.suffix in SUFFIXES and not path.name.startswith(".") and data not in path.resolve().parents
+        ours = path.suffix in SUFFIXES or path.name in FOLDERS  # a folder that is moved is all that is told of it
+        return ours and not path.name.startswith(".") and data not in path.resolve().parents
 
     async for changes in awatch(
         *folders, watch_filter=concerns_us, stop_event=stop, step=30, debounce=400, recursive=True

@@ -54,17 +54,29 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
         )
+
+        async def stopping() -> None:
+            await kernel.drain()
+            await connections.close()
+
+        app.state.stopping = stopping
         app.add_middleware(Guard, kernel=kernel, routes=app.routes)
         async with watching(runtimes, changed, rejected):
-            try:
-                yield app
-            finally:
-                await connections.close()
+            yield app
 
 
-def http_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
-    """uvicorn, set up for this application; give its `serve` a bound socket."""
-    return uvicorn.Server(
+class Server(uvicorn.Server):
+    """uvicorn, which closes sockets first and asks later: here turns end before, and clients are told."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End turns, then connections, then the server."""
+        await self.config.app.state.stopping()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
+def http_server(app: Starlette, settings: ServerSettings) -> Server:
+    """The server of this application; give its `serve` a bound socket."""
+    return Server(
         uvicorn.Config(
             app,
             log_config=None,

@@ -68,8 +68,10 @@ class Connections:
             connection.outbox.resize(audio)
 
     async def close(self) -> None:
-        """Say goodbye to everyone: the server stops."""
-        await asyncio.gather(*(connection.shut(1001, "server stops") for connection in list(self._open)))
+        """Say goodbye to everyone who is still reading: the server stops."""
+        leaving = [asyncio.create_task(connection.leave(1001, "server stops")) for connection in self._open]
+        if leaving:
+            await asyncio.wait(leaving, timeout=CLOSE_PATIENCE)
 
     def audio_bound(self) -> int:
         """Audio frames that may wait for a client that connects now."""
@@ -104,6 +106,8 @@ class Connection:
             patience=settings.audio_patience,
         )
         self._wants = events.Hello()
+        self._farewell = (1000, "")
+        self._ended = asyncio.Event()
         self._turns: dict[str, RunningTurn] = {}
         self._answers: set[asyncio.Task[Any]] = set()
         self._tokens = settings.messages_per_second * 4
@@ -128,26 +132,30 @@ class Connection:
         try:
             await asyncio.wait([writer, reader, overflow], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            slow = overflow.done()
+            if overflow.done():
+                log.warning("client too slow: cut off", messages=self._settings.outbox_messages)
+                self._farewell = (CLOSE_SLOW, "too slow")
             self.outbox.close()
             for turn in list(self._turns.values()):
                 turn.cancel("disconnected")
             for task in (reader, writer, overflow):
                 task.cancel()
             await asyncio.gather(reader, writer, overflow, return_exceptions=True)
-            if slow:
-                log.warning("client too slow: cut off", messages=self._settings.outbox_messages)
-                await self.shut(CLOSE_SLOW, "too slow")
-            else:
-                await self.shut(1000, "")
+            await self._shut()
+            self._ended.set()
 
-    async def shut(self, code: int, reason: str) -> None:
-        """Close the socket, if it still is open; what a client does not read cannot hold it open."""
+    async def leave(self, code: int, reason: str) -> None:
+        """Send what waits, then close the connection."""
+        self._farewell = (code, reason)
         self.outbox.close()
+        await self._ended.wait()
+
+    async def _shut(self) -> None:
+        """Close the socket, if it still is open; what a client does not read cannot hold it open."""
         if self._socket.application_state is WebSocketState.CONNECTED:
             try:
                 async with asyncio.timeout(CLOSE_PATIENCE):
-                    await self._socket.close(code, reason)
+                    await self._socket.close(*self._farewell)
             except TimeoutError:
                 self._socket.scope["extensions"][ABORT]()
             except (RuntimeError, OSError, WebSocketDisconnect):

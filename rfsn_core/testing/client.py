@@ -55,6 +55,8 @@ def kind(item: Received) -> str:
 @asynccontextmanager
 async def connected(address: str, **options: Any) -> AsyncIterator[Client]:
     """A connection that was welcomed. `options` go to `websockets.connect`."""
+    # A client with messages unread stops reading, and would wait 10 s for the answer to its close.
+    options = {"close_timeout": 0.5, **options}
     async with connect(address, subprotocols=[Subprotocol(events.PROTOCOL)], **options) as socket:
         client = Client(socket)
         client.welcome = cast(events.Welcome, await client.receive())

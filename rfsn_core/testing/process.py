@@ -50,14 +50,15 @@ class Server:
         """Ask it to stop, and wait; returns its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self._over()
+        return self.wait()
 
     def kill(self) -> None:
         """No goodbye."""
         self.process.kill()
-        self._over()
+        self.wait()
 
-    def _over(self) -> int:
+    def wait(self) -> int:
+        """Until it has ended; returns its exit code."""
         try:
             code = self.process.wait(15)
         finally:
