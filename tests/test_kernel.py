@@ -1,0 +1,180 @@
+"""Sessions: which turn waits for which, what is forgotten, and how it stops and starts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rfsn_core import events
+from rfsn_core.dialogue.outbox import Item, Outbox
+from rfsn_core.errors import SessionBusy, ShuttingDown, UnknownDecision
+from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn
+from rfsn_core.testing.scripted import Memory, Tokens
+
+
+def begin(it: Kernel, text: str = "Hello", **fields: Any) -> tuple[RunningTurn, Outbox]:
+    outbox = Outbox()
+    return it.begin(events.Turn(npc=NPC, text=text, **fields), outbox, events.Hello()), outbox
+
+
+async def seen(running: RunningTurn, outbox: Outbox) -> list[Item]:
+    await asyncio.wait([running.task])
+    return [await outbox.get() for _ in range(len(outbox))]
+
+
+def overlap(how: str, **world: Any) -> dict[str, Any]:
+    return {"world": {"overlap": how, **world}}
+
+
+async def test_a_second_turn_interrupts_the_first(tmp_path: Path) -> None:
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens(["One. ", "Two."], interval=0.01)})) as it:
+        first = begin(it, "First")
+        await asyncio.sleep(0.005)
+        second = begin(it, "Second")
+        assert kinds(await seen(*first))[-1] == "turn.cancelled"
+        assert kinds(await seen(*second))[-1] == "turn.finished"
+
+
+async def test_a_second_turn_waits_for_the_first(tmp_path: Path) -> None:
+    store = Memory()
+    given = plugin(rendering={"t": Tokens(interval=0.005)}, storage={"m": store})
+    async with kernel(tmp_path, given, settings=overlap("wait")) as it:
+        turns = [begin(it, f"Number {number}") for number in range(5)]
+        ends = [kinds(await seen(*each))[-1] for each in turns]
+    assert ends == ["turn.finished"] * 5
+    assert [record.player_text for record in store.turns] == [f"Number {number}" for number in range(5)]
+
+
+async def test_only_so_many_turns_wait(tmp_path: Path) -> None:
+    given = plugin(rendering={"t": Tokens(stall_after=0)})
+    settings = overlap("wait", max_waiting=2) | {"server": {"shutdown_seconds": 0}}
+    async with kernel(tmp_path, given, settings=settings) as it:
+        for _ in range(3):
+            begin(it)
+            await asyncio.sleep(0)
+        with pytest.raises(SessionBusy, match="2 turns already wait for Berit"):
+            begin(it)
+        begin(it, player="another")
+
+
+async def test_a_second_turn_is_refused(tmp_path: Path) -> None:
+    given = plugin(rendering={"t": Tokens(interval=0.01)})
+    async with kernel(tmp_path, given, settings=overlap("refuse")) as it:
+        first = begin(it)
+        with pytest.raises(SessionBusy, match="Berit is still answering player"):
+            begin(it)
+        assert kinds(await seen(*first))[-1] == "turn.finished"
+        assert kinds(await seen(*begin(it)))[-1] == "turn.finished"
+
+
+async def test_turns_of_different_players_and_worlds_run_side_by_side(tmp_path: Path) -> None:
+    renderer = Tokens(interval=0.01)
+    async with kernel(tmp_path, plugin(rendering={"t": renderer}), settings=overlap("refuse")) as it:
+        turns = [begin(it, player=player, world=world) for player in "ab" for world in "xy"]
+        await asyncio.sleep(0.02)
+        assert renderer.running == 4
+        assert [kinds(await seen(*each))[-1] for each in turns] == ["turn.finished"] * 4
+
+
+async def test_a_game_event_takes_its_place_between_turns(tmp_path: Path) -> None:
+    store = Memory()
+    given = plugin(rendering={"t": Tokens(interval=0.005)}, storage={"m": store})
+    async with kernel(tmp_path, given, settings=overlap("wait")) as it:
+        first = begin(it, "Before")
+        gift = it.event(events.GameEvent(npc=NPC, kind="gift"))
+        second = begin(it, "After")
+        await asyncio.wait([first[0].task, gift, second[0].task])
+    assert [record.player_text for record in store.turns] == ["Before", "[gift]", "After"]
+    affinity = [record.state["affinity"] for record in store.turns]
+    assert affinity[1] > affinity[0] + 0.1
+
+
+async def test_an_event_never_interrupts_and_is_never_interrupted(tmp_path: Path) -> None:
+    store = Memory()
+    async with kernel(tmp_path, plugin(storage={"m": store})) as it:
+        tasks = [it.event(events.GameEvent(npc=NPC, kind="gift")) for _ in range(20)]
+        running, outbox = begin(it)
+        states = await asyncio.gather(*tasks)
+        assert kinds(await seen(running, outbox))[-1] == "turn.finished"
+    assert [record.outcome for record in store.turns] == ["event"] * 20 + ["complete"]
+    assert [state.affinity for state in states] == sorted(state.affinity for state in states)
+    assert states[-1].affinity == 1.0
+
+
+async def test_resetting_an_npc_forgets_it_for_everyone(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        for player in ("a", "b"):
+            await asyncio.wait([begin(it, player=player)[0].task])
+        saved = await it.reset(NPC)
+        assert saved.name
+        got = await turn(it, player="a")
+        state = next(item for item in got if isinstance(item, events.State))
+        assert state.relationship != "stranger"
+        assert (await it.runtimes.current.store.stats(NPC))["turns"] == 1
+
+
+async def test_sessions_that_leave_memory_come_back_from_the_store(tmp_path: Path) -> None:
+    async with kernel(tmp_path, settings={"world": {"max_sessions": 2}}) as it:
+        for player in ("a", "b", "c", "d"):
+            await asyncio.wait([it.event(events.GameEvent(npc=NPC, kind="gift", player=player))])
+        assert len(it._sessions) <= 2
+        state = await it.event(events.GameEvent(npc=NPC, kind="gift", player="a"))
+    assert state.affinity == 0.24
+
+
+async def test_nothing_begins_once_it_stops(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        await it.drain()
+        with pytest.raises(ShuttingDown):
+            begin(it)
+
+
+async def test_what_an_earlier_run_spooled_is_stored_at_the_next_start(tmp_path: Path) -> None:
+    store = Memory()
+    make_world(tmp_path)
+    store.away = True
+    async with kernel(
+        tmp_path, plugin({}, storage={"m": store}), settings={"operations": {"store_timeout": 0.1}}
+    ) as it:
+        store.away = False
+        await asyncio.wait([begin(it)[0].task])  # loads, and stores
+        store.away = True
+        got = await turn(it, "Keep this.")
+        assert isinstance(got[-1], events.TurnFinished)
+        assert not got[-1].durable
+    assert (tmp_path / ".rfsn" / "spool.jsonl").exists()
+    store.away = False
+    async with kernel(tmp_path, plugin({}, storage={"m": store})), asyncio.timeout(5):
+        while len(store.turns) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [record.player_text for record in store.turns] == ["Hello", "Keep this."]
+    assert not (tmp_path / ".rfsn" / "spool.jsonl").exists()
+
+
+async def test_rewards_are_for_decisions_that_were_made(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        got = await turn(it)
+        decision = next(item for item in got if isinstance(item, events.Decision))
+        reward = events.Reward(decision_id=decision.decision_id, signal="conversation_continued", reward_id="r")
+        assert (await it.reward(reward)).value == 0.5
+        assert (await it.reward(reward)).duplicate
+        with pytest.raises(UnknownDecision):
+            await it.reward(events.Reward(decision_id="made up", value=1))
+
+
+async def test_the_same_story_is_decided_and_worded_the_same_way(tmp_path: Path) -> None:
+    async def story(world: Path) -> list[tuple[str, str, str]]:
+        told = []
+        async with kernel(world) as it:
+            for text in ("Hello!", "Any work?", "You fool!", "I am sorry.", "Help me!", "Goodbye!"):
+                got = await turn(it, text)
+                decision = next(item for item in got if isinstance(item, events.Decision))
+                assert isinstance(got[-1], events.TurnFinished)
+                told.append((decision.action, decision.style, got[-1].text))
+        return told
+
+    assert await story(tmp_path / "one") == await story(tmp_path / "two")
