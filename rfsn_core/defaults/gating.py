@@ -56,8 +56,8 @@ FLAGS: dict[str, tuple[tuple[float, str], ...]] = {
     "manipulation": (
         _risk(
             0.9,
-            r"(?:ignore|disregard|forget) (?:all |any )?(?:of )?(?:your |the |my )?(?:previous|prior|above|earlier)? ?"
-            r"(?:instructions?|rules|prompts?|orders from the system)",
+            r"(?:ignore|disregard|forget) (?:all |any )?(?:of )?(?:your |the |my )?"
+            r"(?:(?:previous|prior|above|earlier) (?:instructions?|rules|prompts?|orders)|instructions|system prompt)",
         ),
         _risk(
             0.85,

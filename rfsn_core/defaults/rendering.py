@@ -103,11 +103,11 @@ def _fact(prompt: Prompt) -> str:
 
 def _stems(text: str) -> set[str]:
     """The beginnings of its longer words: enough to see that "ferries" is about the ferry."""
-    return {word[:5] for word in re.findall(r"\w{4,}", text.casefold())} - _COMMON
+    return {word[:4] for word in re.findall(r"\w{4,}", text.casefold())} - _COMMON
 
 
 _COMMON = {
-    word[:5]
+    word[:4]
     for word in "about anything been could does from have here know should some something tell that there they this"
     " what when where which will with would your".split()
 }

@@ -1,0 +1,84 @@
+"""Scripted lines: whose, which, and never twice in a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rfsn_core.defaults.lines import LINES
+from rfsn_core.defaults.rendering import Scripted
+from rfsn_core.providers import Prompt, RenderOptions
+from rfsn_core.world.actions import BUILT_IN, STYLES
+
+PERSONA = ("lines", "shared_lines", "knows", "plain_action")
+
+
+async def said(action: str = "greet", style: str = "neutral_balanced", text: str = "", **fields: Any) -> str:
+    persona: dict[str, Any] = {key: fields.pop(key) for key in PERSONA if key in fields}
+    prompt = Prompt(
+        npc="smith", name="Berit", player="Ann", action=action, style=style, instruction="", player_text=text,
+        messages=(), persona=persona, **fields,
+    )  # fmt: skip
+    return "".join([token async for token in Scripted(0).render(prompt, RenderOptions())])
+
+
+async def test_the_npcs_own_lines_come_first_then_the_worlds_then_ours() -> None:
+    own, shared = {"greet": ["Mine."]}, {"greet": ["Ours."], "farewell": ["Bye."]}
+    assert await said(lines=own, shared_lines=shared) == "Mine."
+    assert await said("farewell", lines=own, shared_lines=shared) == "Bye."
+    assert await said("insult", lines=own, shared_lines=shared) in LINES["insult"]["neutral_balanced"]
+
+
+async def test_a_style_has_its_own_lines_and_borrows_those_of_others() -> None:
+    lines = {"greet": {"terse_direct": ["Yes?"], "warm_friendly": ["Welcome!"]}}
+    assert await said(style="terse_direct", lines=lines) == "Yes?"
+    assert await said(style="lore_rich", lines=lines) in ("Yes?", "Welcome!")
+
+
+async def test_a_variant_borrows_the_lines_of_its_plain_action() -> None:
+    assert await said("hum", plain_action="greet", lines={"greet": ["Hello."]}) == "Hello."
+    assert await said("hum") == "Hm."
+
+
+async def test_the_same_seed_says_the_same_and_other_seeds_vary() -> None:
+    lines = {"greet": [f"Line {number}." for number in range(10)]}
+    assert await said(lines=lines, seed=4) == await said(lines=lines, seed=4)
+    assert len({await said(lines=lines, seed=seed) for seed in range(40)}) > 5
+
+
+async def test_what_was_said_last_is_not_said_again_while_there_is_another() -> None:
+    lines = {"greet": ["One.", "Two."]}
+    for seed in range(10):
+        assert await said(lines=lines, seed=seed, avoid=("One.",)) == "Two."
+    assert await said("hum", lines={"hum": ["One."]}, avoid=("One.",)) == "One."
+
+
+async def test_lines_are_templates_that_see_the_state_and_nothing_else() -> None:
+    lines = {"greet": ["{{ name }} to {{ player }}: {{ state.mood }}"]}
+    assert await said(lines=lines, state={"mood": "happy"}) == "Berit to Ann: happy"
+    for attack in ("{{ ''.__class__.__mro__ }}", "{{ state.clear() }}", "{{ 1 / 0 }}", "{{ nothing.at.all }}"):
+        assert await said("hum", lines={"hum": [attack, "Safe."]}, state={"mood": "x"}) == "Safe."
+
+
+KNOWS = ["The ferry stopped nine days ago.", "Rooms are two coppers.", "Use {{ braces }} with care."]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("When does the ferry run?", KNOWS[0]),
+        ("Are there FERRIES?", KNOWS[0]),
+        ("Do you have rooms?", KNOWS[1]),
+        ("What about braces?", "Use (( braces )) with care."),
+        ("What do you know about dragons?", None),
+    ],
+)
+async def test_a_question_is_answered_with_what_the_npc_knows(text: str, answer: str | None) -> None:
+    got = await said("explain", text=text, knows=KNOWS)
+    assert got == answer if answer else got not in KNOWS
+
+
+def test_there_are_lines_for_every_built_in_action() -> None:
+    assert set(LINES) == {action.name for action in BUILT_IN}
+    assert {style for styles in LINES.values() for style in styles} <= set(STYLES)
