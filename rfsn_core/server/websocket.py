@@ -140,7 +140,10 @@ class Connection:
                 turn.cancel("disconnected")
             for task in (reader, writer, overflow):
                 task.cancel()
-            await asyncio.gather(reader, writer, overflow, return_exceptions=True)
+            for failure in await asyncio.gather(reader, writer, overflow, return_exceptions=True):
+                if isinstance(failure, Exception):
+                    log.error("connection failed", exc_info=failure)
+                    self._farewell = (1011, "internal error")
             await self._shut()
             self._ended.set()
 

@@ -325,3 +325,20 @@ async def test_the_server_says_goodbye_when_it_stops(tmp_path: Path) -> None:
                 await client.receive()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code in (1001, 1012)
+
+
+async def test_a_bug_of_ours_ends_the_connection_with_its_code_and_is_logged(
+    server: Served, client: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def begin(*args: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("rfsn_core.kernel.Kernel.begin", begin)
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.turn(NPC)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1011
+    assert "ZeroDivisionError: a bug" in capsys.readouterr().out
+    monkeypatch.undo()
+    async with connected(server.ws) as other:
+        assert kind((await other.turn(NPC))[-1]) == "turn.finished"
