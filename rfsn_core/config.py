@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from rfsn_core.dialogue.outbox import AudioPolicy
@@ -97,9 +97,32 @@ class WorldSettings(BaseModel, extra="forbid"):
     rules: list[RuleSettings] = Field([], description="Safety rules that the game adds; see below.")
 
 
-class LearningSettings(BaseModel, extra="forbid"):
-    """`[learning]`: what rewards are worth."""
+class GuardSettings(BaseModel, extra="forbid"):
+    """When learning is slowed or frozen."""
 
+    window: int = Field(50, ge=5, description="Newest rewards, or turns, that are looked at.")
+    slow_drop: float = Field(0.2, gt=0, description="Fall of the mean reward, against ten windows before, that slows.")
+    freeze_drop: float = Field(0.4, gt=0, description="Fall that freezes.")
+    slow_rate: float = Field(0.3, gt=0, description="Share of corrections, or of turns with a blocked sentence.")
+    freeze_rate: float = Field(0.6, gt=0, description="Share that freezes.")
+
+
+class LearningSettings(BaseModel, extra="forbid"):
+    """`[learning]`: what rewards are worth, and what may come of them."""
+
+    enabled: bool = Field(
+        True, description="False: no exploration, no learning, decisions repeat. LEARNING_DISABLED=1."
+    )
+    strict: bool = Field(False, description="Learn only from rewards that the game sends. STRICT_LEARNING=1.")
+    strict_rewards: bool = Field(False, description="A reward for an unknown decision is an error. STRICT_REWARDS=1.")
+    detect: bool = Field(True, description="Read rewards off the play: corrections, follow-up questions, …")
+    evidence: list[str] = Field([], description="Reward signals that may change weights; empty: all.")
+    max_step: float = Field(0.1, gt=0, description="How far one lesson may move the weights.")
+    cooldown: float = Field(5.0, ge=0, description="Seconds between two changes of the weights; lessons wait.")
+    wait: float = Field(120.0, gt=0, description="Seconds after which a decision without reward counts as 0.")
+    credit_steps: int = Field(3, ge=0, le=50, description="Earlier decisions of the session that share a reward.")
+    credit_discount: float = Field(0.5, ge=0, lt=1, description="What each step back is worth.")
+    guard: GuardSettings = Field(GuardSettings(), description="When learning is slowed or frozen; see below.")
     signals: dict[str, float] = Field(
         {
             "contradiction_detected": -1.0,
@@ -108,8 +131,27 @@ class LearningSettings(BaseModel, extra="forbid"):
             "conversation_continued": 0.5,
             "follow_up_question": 0.3,
         },
-        description="Named reward signal → value.",
+        description="Named reward signal → value, -1…1.",
     )
+
+    @field_validator("signals")
+    @classmethod
+    def _in_range(cls, signals: dict[str, float]) -> dict[str, float]:
+        for name, value in signals.items():
+            if not -1 <= value <= 1:
+                raise ValueError(f"'{name}' is {value}, not in -1…1")
+        return signals
+
+    @model_validator(mode="after")
+    def _flags(self) -> LearningSettings:
+        self.enabled &= not _flag("LEARNING_DISABLED")
+        self.strict |= _flag("STRICT_LEARNING")
+        self.strict_rewards |= _flag("STRICT_REWARDS")
+        return self
+
+
+def _flag(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in ("1", "true", "yes", "on")
 
 
 class MemorySettings(BaseModel, extra="forbid"):
@@ -163,7 +205,7 @@ class Settings(BaseSettings):
     data_dir: str = Field(".rfsn", description="Folder for what the server writes, relative to the world.")
     server: ServerSettings = ServerSettings()
     world: WorldSettings = WorldSettings()
-    learning: LearningSettings = LearningSettings()
+    learning: LearningSettings = Field(default_factory=LearningSettings)
     memory: MemorySettings = MemorySettings()
     operations: OperationsSettings = OperationsSettings()
     abstraction: Stage = Stage(provider="buckets")

@@ -301,6 +301,16 @@ class RewardAccepted(Message, tag="reward.accepted", kw_only=True):
     decision_id: str
     value: float
     duplicate: bool = False
+    quarantined: str = ""
+    """Why it was put aside instead, such as a decision that nobody made."""
+
+
+class LearningChanged(Message, tag="learning.changed", kw_only=True):
+    """The guard slowed or froze learning, or an operator let it go on."""
+
+    state: str
+    """`learning`, `slowed` or `frozen`."""
+    reason: str
 
 
 class ConfigChanged(Message, tag="config.changed", kw_only=True):
@@ -348,6 +358,7 @@ ServerMessage = (
     | TurnCancelled
     | TurnFailed
     | RewardAccepted
+    | LearningChanged
     | ConfigChanged
     | ConfigRejected
     | Error

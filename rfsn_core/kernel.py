@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,14 @@ from typing import Any
 from structlog.contextvars import bind_contextvars
 
 from rfsn_core import events
+from rfsn_core.config import LearningSettings
 from rfsn_core.dialogue.outbox import Item, Outbox
-from rfsn_core.errors import BadMessage, SessionBusy, ShuttingDown, contained
+from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, ShuttingDown, contained
+from rfsn_core.learning import play
+from rfsn_core.learning.channel import Channel
+from rfsn_core.learning.guard import STATES, Guard, Limits
+from rfsn_core.learning.journal import Journal
+from rfsn_core.learning.learner import Learner
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -47,6 +53,9 @@ class Kernel:
         self._spool = Spool(Path())
         self._replaying: asyncio.Task[None] | None = None
         self._stopping = False
+        self._background: set[asyncio.Task[Any]] = set()
+        self.on_learning: Callable[[events.LearningChanged], None] = lambda event: None
+        """Called when the guard slows or freezes learning, or an operator lets it go on."""
         self.last_latency = events.Latency()
         """Of the turn that ended last."""
 
@@ -56,6 +65,13 @@ class Kernel:
         self._spool = Spool(self.runtimes.world_dir / runtime.settings.data_dir / "spool.jsonl")
         if self._spool:
             self._replay_soon()
+        limits = Limits(**runtime.settings.learning.guard.model_dump())
+        self.journal = Journal(self.runtimes.world_dir / runtime.settings.data_dir / "learning")
+        self.guard = Guard(limits)
+        self.learner = Learner(self.journal, self.guard, self._learning, lambda: self.runtimes.current.decider)
+        self.channel = Channel(self.journal, self.learner, self.guard, self._learning, self._guard_changed)
+        await self.journal.open()
+        await self.learner.open()
         await runtime.observers.started.run(info=self._info())
 
     async def drain(self) -> None:
@@ -73,6 +89,10 @@ class Kernel:
         await self.drain()
         if self._replaying:
             self._replaying.cancel()
+        if self._background:
+            await asyncio.wait(self._background, timeout=5)
+        await self.learner.close()
+        await self.journal.close()
         try:
             async with asyncio.timeout(5):
                 await self.runtimes.current.observers.stopping.run(info=self._info())
@@ -119,7 +139,7 @@ class Kernel:
             arrived,
         )
         runtime.lease()
-        turn = Turn(request, runtime, session, self._spool, self.options)
+        turn = Turn(request, runtime, session, self._spool, self.channel, self.options)
         running = RunningTurn(turn)
         if previous in self._running and settings.overlap == "interrupt":
             self._running[previous].cancel("barge_in")
@@ -142,6 +162,7 @@ class Kernel:
             await turn.run()
         finally:
             self._replay_soon()
+            self._soon(self._learn_from(turn))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # Here and not in `_run`: a task that is cancelled before its first step never runs at all.
@@ -213,7 +234,6 @@ class Kernel:
                 npc_text="",
                 outcome="event",
                 decision_id="",
-                decision={},
                 state=state.plain(),
             )
             await session.keep(record, state, runtime, self._spool)
@@ -223,23 +243,60 @@ class Kernel:
             self._replay_soon()
 
     async def reward(self, message: events.Reward) -> events.RewardAccepted:
-        """Store a reward. Raises BadMessage, UnknownDecision or StoreError."""
-        runtime = self.runtimes.current
-        value = message.value
-        if message.signal:
-            if message.signal not in runtime.settings.learning.signals:
-                raise BadMessage(
-                    f"no reward signal '{message.signal[:40]}'",
-                    field="signal",
-                    hint=f"There are: {', '.join(runtime.settings.learning.signals)}",
-                )
-            value = runtime.settings.learning.signals[message.signal]
-        if value is None or not -1 <= value <= 1:
-            raise BadMessage("a reward is a number from -1 to 1, or a signal", field="value")
-        reward_id = message.reward_id or f"{message.decision_id}/{message.signal or uuid.uuid4().hex}"
-        with contained():
-            new = await runtime.store.reward(message.decision_id, reward_id, value, message.signal)
-        return events.RewardAccepted(decision_id=message.decision_id, value=value, duplicate=not new)
+        """Take a reward. Raises BadMessage, UnknownDecision or StoreError."""
+        taken = await self.channel.take(
+            message.decision_id, value=message.value, signal=message.signal, reward_id=message.reward_id
+        )
+        return events.RewardAccepted(
+            decision_id=message.decision_id,
+            value=taken.value,
+            duplicate=taken.duplicate,
+            quarantined=taken.quarantined,
+        )
+
+    # ── learning ─────────────────────────────────────────────────────────────────────────────────
+
+    def _learning(self) -> LearningSettings:
+        return self.runtimes.current.settings.learning
+
+    async def _learn_from(self, turn: Turn) -> None:
+        """What the turn says about the decision before it, and about itself."""
+        if self.guard.turned(blocked=turn.blocked):
+            self._guard_changed()
+        found = []
+        request = turn.request
+        if self._learning().detect and turn.prior_decision_id:
+            found += [(turn.prior_decision_id, name) for name in play.signals(request.text, request.signal)]
+        if self._learning().detect and turn.decision_id and turn.cancel_reason == "barge_in" and turn.overran:
+            found.append((turn.decision_id, "tts_overrun"))
+        for decision_id, name in found:
+            if name in self._learning().signals:
+                try:
+                    await self.channel.take(decision_id, value=None, signal=name, source="play")
+                except RfsnError as error:
+                    log.warning("a reward from play was not taken", signal=name, error=str(error))
+        await self.channel.silence()
+
+    def _guard_changed(self) -> None:
+        guard = self.guard
+        METRICS.learning.set(STATES.index(guard.state))
+        log.warning("learning changed", state=guard.state, reason=guard.reason)
+        self.on_learning(events.LearningChanged(state=guard.state, reason=guard.reason))
+
+    def freeze(self, reason: str = "by an operator") -> None:
+        """Stop learning until `unfreeze`."""
+        self.guard.freeze(reason)
+        self._guard_changed()
+
+    def unfreeze(self) -> None:
+        """Let learning go on."""
+        self.guard.release()
+        self._guard_changed()
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     # ── the spool ────────────────────────────────────────────────────────────────────────────────
 

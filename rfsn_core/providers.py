@@ -8,6 +8,7 @@ structural: nothing has to be inherited.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -125,6 +126,8 @@ class Context:
     abstraction: Abstraction
     chosen: str = ""
     """The action already chosen, when the slot is `style`."""
+    explore: bool = True
+    """False: take the best arm, with probability 1."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +141,32 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """A reward for an earlier choice."""
+
+    context: Context
+    """As it was when the choice was made."""
+    arm: str
+    prior: float
+    """The arm's prior at the time."""
+    propensity: float
+    reward: float
+    """-1…1"""
+    again: bool = False
+    """The choice was learned from before: this reward adds to the first one, and is no second observation."""
+    weight: float = 1.0
+    """Of the observation, 0…1; the guard lowers it."""
+    max_step: float = math.inf
+    """How far the weights may move, as a Euclidean norm. The policy lowers the weight until they do not."""
+
+
+@dataclass(frozen=True)
 class Step:
-    """What an update did. `size` is the largest change of any weight; 0 for a policy that does not learn."""
+    """What a lesson did. `size` is how far the weights moved; 0 for a policy that does not learn."""
 
     size: float = 0.0
+    weight: float = 1.0
+    """The weight that the observation got in the end."""
 
 
 class Policy(Protocol):
@@ -152,8 +177,8 @@ class Policy(Protocol):
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
         """Choose one of `arms`, of which there is at least one."""
 
-    def update(self, context: Context, arm: str, reward: float, propensity: float) -> Step:
-        """Learn from the reward (-1…1) of an earlier choice."""
+    def update(self, lesson: Lesson) -> Step:
+        """Learn. Raises ValueError, with nothing changed, for a lesson that cannot be: not finite, out of range."""
 
     def snapshot(self) -> bytes:
         """All that was learned; `b""` when there is nothing."""
@@ -305,6 +330,11 @@ class Scope:
     npc: str
     player: str
 
+    @property
+    def session(self) -> str:
+        """As one text."""
+        return "/".join((self.world, self.npc, self.player))
+
 
 @dataclass(frozen=True)
 class TurnRecord:
@@ -319,8 +349,6 @@ class TurnRecord:
     outcome: str
     """`complete`, `cancelled`, `event`, or the reason why the text is cut short."""
     decision_id: str
-    decision: Mapping[str, Any]
-    """The decision event, whole."""
     state: Mapping[str, Any]
     """The NPC's state after the turn."""
 
@@ -341,19 +369,13 @@ class Store(Protocol):
         """The NPC's last state with this player, or None before the first turn."""
 
     async def append(self, turn: TurnRecord) -> None:
-        """Store turn, decision and state, all or nothing. The same turn_id again changes nothing."""
+        """Store turn and state, all or nothing. The same turn_id again changes nothing."""
 
     async def recent(self, scope: Scope, limit: int) -> Sequence[TurnRecord]:
         """The last turns, oldest first."""
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[TurnRecord]:
         """Turns that contain the query's words, best first. Any text is a valid query."""
-
-    async def decision(self, decision_id: str) -> TurnRecord | None:
-        """The turn in which a decision was made."""
-
-    async def reward(self, decision_id: str, reward_id: str, value: float, signal: str) -> bool:
-        """Store a reward; False when this reward_id is known. Raises `UnknownDecision`."""
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
         """Counts and times of an NPC's memory."""

@@ -268,6 +268,7 @@ class Runtimes:
                 abstractor=opened["abstraction"][0].value,
                 policy=opened["selection"][0].value,
                 policy_name=opened["selection"][0].key[1],
+                explore=settings.learning.enabled,
             ),
             prompts=Prompts(world),
             observers=Observers(self.plugins),

@@ -7,13 +7,13 @@ gate(input) ▶ decide (abstract ▶ candidates + safety ▶ policy) ▶ `decisi
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
+import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
 
 from rfsn_core import events
 from rfsn_core.dialogue import gates, wording
@@ -21,12 +21,15 @@ from rfsn_core.dialogue.outbox import Outbox
 from rfsn_core.dialogue.sentences import Piece
 from rfsn_core.dialogue.speaking import Speaker
 from rfsn_core.errors import RfsnError, StoreError, contained
+from rfsn_core.learning.channel import Channel
+from rfsn_core.learning.records import decision_record
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Prompt, RenderOptions, Scope, TurnRecord, Utterance, Verdict
 from rfsn_core.runtime import Runtime
 from rfsn_core.world.candidates import Situation
+from rfsn_core.world.deciding import Made
 from rfsn_core.world.folder import Npc
 from rfsn_core.world.signals import classify
 from rfsn_core.world.state import NpcState
@@ -110,8 +113,21 @@ class Request:
 class Turn:
     """One turn. `run` pushes events into the request's outbox and returns when all is stored."""
 
-    def __init__(self, request: Request, runtime: Runtime, session: Session, spool: Spool, options: RenderOptions):
+    def __init__(
+        self,
+        request: Request,
+        runtime: Runtime,
+        session: Session,
+        spool: Spool,
+        channel: Channel,
+        options: RenderOptions,
+    ) -> None:
         self.request, self.runtime, self.session = request, runtime, session
+        self._channel = channel
+        self.decision_id = ""
+        self._made: Made | None = None
+        self._before = NpcState()  # when it decided
+        self._prior = ""
         self.latency = events.Latency()
         self.cancel_reason = "cancelled"
         self.heard: tuple[int, int] | None = None
@@ -120,7 +136,6 @@ class Turn:
         self._operations = runtime.settings.operations
         self._player_text = request.text
         self._state = NpcState()
-        self._decision: events.Decision | None = None
         self._speaker: Speaker | None = None
         self._said: list[tuple[int, str]] = []
         self._blocked = -1  # the sentence that the gate stopped last
@@ -172,9 +187,25 @@ class Turn:
         self._over = True
         METRICS.turns.labels(words.reason).inc()
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the gate stopped a sentence of the NPC."""
+        return self._blocked >= 0
+
+    @property
+    def overran(self) -> bool:
+        """Whether the NPC was speaking when it was cut off."""
+        return self.latency.first_audio is not None
+
+    @property
+    def prior_decision_id(self) -> str:
+        """Of the session's decision before this one."""
+        return self._prior
+
     def close(self) -> None:
         """The turn's task has ended; called once, also when it was cancelled before its first step."""
         self.runtime.release()
+        self._channel.end(self.decision_id, self.request.scope.session, self._prior)
         if not self._over:
             self._emit(events.TurnCancelled(turn_id=self.request.turn_id, text="", reason=self.cancel_reason))
 
@@ -194,19 +225,31 @@ class Turn:
         signal = request.signal or classify(self._player_text)
         self._state = hear(perceive(self._state, request.game), signal, verdict.sentiment)
         situation = Situation(self._state, signal, request.game)
-        decision = runtime.decider.decide(
+        self.decision_id = self._new_id()
+        self._prior = self._channel.begin(self.decision_id, request.scope.session)
+        self._before = self._state
+        self._made = runtime.decider.decide(
             situation,
             request.npc,
             request.scope,
+            self.decision_id,
             stopped_by=verdict.reasons[0] if verdict.kind not in ("allow", "rewrite") else "",
             changes=runtime.observers.changes(situation, runtime.decider.actions),
         )
+        decision = self._made.event
         METRICS.actions.labels(decision.action).inc()
         self._mark("decision")
         decision.turn_id = request.turn_id
         decision.latency_ms = self.latency.decision or 0.0
-        self._decision = decision
         return decision
+
+    def _new_id(self) -> str:
+        """A fresh id; the same one in a second run when learning is disabled."""
+        if self.runtime.settings.learning.enabled:
+            return uuid.uuid4().hex
+        session = self.request.scope.session
+        story = (self.runtime.settings.world.seed, session, self._state.turns, self._channel.last(session))
+        return hashlib.blake2b(repr(story).encode(), digest_size=16).hexdigest()
 
     async def _prompt(self, decision: events.Decision) -> Prompt:
         request, runtime, scope = self.request, self.runtime, self.request.scope
@@ -341,14 +384,25 @@ class Turn:
             npc_text=text,
             outcome=outcome,
             decision_id=decision.decision_id,
-            decision=msgspec.to_builtins(decision),
             state=self._state.plain(),
         )
+        assert self._made is not None
+        learning = self.runtime.settings.learning.enabled
+        logged = decision_record(
+            self._made,
+            self.request.scope,
+            self._prior,
+            self._before,
+            time=record.time if learning else float(self._before.turns),
+            explored=learning,
+            delivered=bool(text),
+        )
+        await self._channel.record(logged)
         return await self.session.keep(record, self._state, self.runtime, self._spool)
 
     async def _cancelled(self) -> None:
         """Barge-in: silence what is queued, remember what was delivered."""
-        request, decision = self.request, self._decision
+        request, decision = self.request, self._made.event if self._made else None
         request.outbox.purge(request.turn_no)
         text = self._text(heard=True)
         if decision is not None:
@@ -378,7 +432,7 @@ class Turn:
     # ── small things ─────────────────────────────────────────────────────────────────────────────
 
     async def _gate(self, text: str, side: str) -> Verdict:
-        action = self._decision.action if self._decision else ""
+        action = self._made.event.action if self._made else ""
         utterance = Utterance(text, side, self.request.npc.id, action, self._state.in_combat)
         return await gates.check(self.runtime.gates, utterance, self._operations.gate_timeout)
 

@@ -64,7 +64,7 @@ class Selects:
             raise self.answer
         return self.answer
 
-    def update(self, context: Any, arm: str, reward: float, propensity: float) -> Any: ...
+    def update(self, lesson: Any) -> Any: ...
     def snapshot(self) -> bytes:
         return b""
 

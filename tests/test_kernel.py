@@ -162,8 +162,11 @@ async def test_rewards_are_for_decisions_that_were_made(tmp_path: Path) -> None:
         reward = events.Reward(decision_id=decision.decision_id, signal="conversation_continued", reward_id="r")
         assert (await it.reward(reward)).value == 0.5
         assert (await it.reward(reward)).duplicate
+        assert (await it.reward(events.Reward(decision_id="made up", value=1))).quarantined == "no such decision"
+    async with kernel(tmp_path, settings={"learning": {"strict_rewards": True}}) as it:
         with pytest.raises(UnknownDecision):
             await it.reward(events.Reward(decision_id="made up", value=1))
+        assert (await it.reward(reward)).duplicate
 
 
 async def test_the_same_story_is_decided_and_worded_the_same_way(tmp_path: Path) -> None:

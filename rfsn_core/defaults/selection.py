@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from rfsn_core.hookspecs import hookimpl
-from rfsn_core.providers import Arm, Context, Host, NoSettings, Policy, Provider, Selection, Step
+from rfsn_core.providers import Arm, Context, Host, Lesson, NoSettings, Policy, Provider, Selection, Step
 
 
 class WorldModel:
@@ -20,7 +20,7 @@ class WorldModel:
         chosen = tuple(float(index == best) for index in range(len(arms)))
         return Selection(arms[best].name, chosen, tuple(arm.prior for arm in arms))
 
-    def update(self, context: Context, arm: str, reward: float, propensity: float) -> Step:
+    def update(self, lesson: Lesson) -> Step:
         """Learns nothing."""
         return Step()
 

@@ -1,4 +1,4 @@
-"""`sqlite`: turns, state, decisions and rewards in one file, written by one thread.
+"""`sqlite`: turns and state in one file, written by one thread.
 
 WAL with synchronous=FULL: what `append` returned from survives a crash and a power cut. Writes that wait
 together share one commit. (docs/decisions/storage.md)
@@ -21,29 +21,25 @@ from typing import Any, TypeVar
 import msgspec
 from pydantic import BaseModel, Field
 
-from rfsn_core.errors import StoreError, UnknownDecision
+from rfsn_core.errors import StoreError
 from rfsn_core.hookspecs import hookimpl
 from rfsn_core.providers import Backup, Host, Provider, Scope, Store, TurnRecord
 
 T = TypeVar("T")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE turns (
     id INTEGER PRIMARY KEY, turn_id TEXT NOT NULL UNIQUE,
     world TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL, time REAL NOT NULL,
     player_text TEXT NOT NULL, npc_text TEXT NOT NULL, outcome TEXT NOT NULL,
-    decision_id TEXT NOT NULL, decision TEXT NOT NULL, state TEXT NOT NULL
+    decision_id TEXT NOT NULL, state TEXT NOT NULL
 ) STRICT;
 CREATE INDEX turns_scope ON turns (npc, player, world, id);
 CREATE UNIQUE INDEX turns_decision ON turns (decision_id) WHERE decision_id != '';
 CREATE VIRTUAL TABLE words USING fts5(player_text, npc_text, content='turns', content_rowid='id',
     tokenize="porter unicode61 remove_diacritics 2");
-CREATE TABLE rewards (
-    reward_id TEXT PRIMARY KEY, decision_id TEXT NOT NULL, value REAL NOT NULL, signal TEXT NOT NULL,
-    time REAL NOT NULL
-) STRICT;
 """
-_COLUMNS = "turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id, decision, state"
+_COLUMNS = "turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id, state"
 _QUERY_WORD = re.compile(r"\w+")
 _MOST_WAITING = 10_000
 
@@ -104,6 +100,9 @@ class Sqlite:
                         connection.execute(statement)
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.execute("COMMIT")
+            if 0 < version < SCHEMA_VERSION:
+                hint = "Move it away to start anew"
+                raise StoreError(f"{self.path} was written by an early version (schema {version})", hint=hint)
             if version > SCHEMA_VERSION:
                 raise StoreError(
                     f"{self.path} was written by a newer RFSN (schema {version})", hint="Upgrade rfsn-core"
@@ -228,13 +227,12 @@ class Sqlite:
             turn.npc_text,
             turn.outcome,
             turn.decision_id,
-            msgspec.json.encode(turn.decision).decode(),
             msgspec.json.encode(turn.state).decode(),
         )
 
         def job(db: sqlite3.Connection) -> None:
             added = db.execute(
-                f"INSERT INTO turns ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", values
+                f"INSERT INTO turns ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", values
             )
             if added.rowcount:
                 db.execute(
@@ -262,23 +260,6 @@ class Sqlite:
             " AND npc=? AND player=? AND world=? ORDER BY bm25(words) LIMIT ?",
             (match, *_key(scope), limit),
         )
-
-    async def decision(self, decision_id: str) -> TurnRecord | None:
-        found = await self._select(f"SELECT {_COLUMNS} FROM turns WHERE decision_id=?", (decision_id,))
-        return found[0] if found and decision_id else None
-
-    async def reward(self, decision_id: str, reward_id: str, value: float, signal: str) -> bool:
-        def job(db: sqlite3.Connection) -> bool:
-            known = db.execute("SELECT 1 FROM turns WHERE decision_id=? AND decision_id != ''", (decision_id,))
-            if known.fetchone() is None:
-                raise UnknownDecision(f"no decision '{decision_id[:80]}'")
-            added = db.execute(
-                "INSERT INTO rewards VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING",
-                (reward_id, decision_id, value, signal, time.time()),
-            )
-            return bool(added.rowcount)
-
-        return await self._do(job, writes=True)
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
         def job(db: sqlite3.Connection) -> Mapping[str, Any]:
@@ -340,7 +321,6 @@ class Sqlite:
         saved = await self.backup()
 
         def job(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM rewards WHERE decision_id IN (SELECT decision_id FROM turns WHERE npc=?)", (npc,))
             db.execute("DELETE FROM turns WHERE npc=?", (npc,))
             db.execute("INSERT INTO words(words) VALUES ('rebuild')")
 
@@ -355,8 +335,8 @@ class Sqlite:
         turns = [
             TurnRecord(
                 turn_id=row[0], scope=Scope(*row[1:4]), time=row[4], player_text=row[5], npc_text=row[6],
-                outcome=row[7], decision_id=row[8], decision=msgspec.json.decode(row[9]),
-                state=msgspec.json.decode(row[10]),
+                outcome=row[7], decision_id=row[8],
+                state=msgspec.json.decode(row[9]),
             )
             for row in rows
         ]  # fmt: skip

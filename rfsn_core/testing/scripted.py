@@ -8,12 +8,13 @@ import struct
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from rfsn_core.errors import EngineError, StoreError, UnknownDecision
+from rfsn_core.errors import EngineError, StoreError
 from rfsn_core.events import Viseme
 from rfsn_core.providers import (
     Arm,
     Backup,
     Context,
+    Lesson,
     Prompt,
     RenderOptions,
     Scope,
@@ -152,6 +153,7 @@ class Chooser:
     def __init__(self, *wanted: str) -> None:
         self.wanted = wanted
         self.learned = 0.0
+        self.lessons: list[Lesson] = []
 
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
         """The first wanted arm that is there."""
@@ -159,10 +161,13 @@ class Chooser:
         chosen = next((name for name in self.wanted if name in names), names[0])
         return Selection(chosen, tuple(float(name == chosen) for name in names), tuple(arm.prior for arm in arms))
 
-    def update(self, context: Context, arm: str, reward: float, propensity: float) -> Step:
+    def update(self, lesson: Lesson) -> Step:
         """Add the reward up."""
-        self.learned += reward
-        return Step(abs(reward))
+        if not -1 <= lesson.reward <= 1:
+            raise ValueError("out of range")
+        self.lessons.append(lesson)
+        self.learned += lesson.reward * lesson.weight
+        return Step(abs(lesson.reward), lesson.weight)
 
     def snapshot(self) -> bytes:
         """The sum of all rewards."""
@@ -180,7 +185,6 @@ class Memory:
 
     def __init__(self) -> None:
         self.turns: list[TurnRecord] = []
-        self.rewards: dict[str, float] = {}
         self.away = False
         self.delay = 0.0
         self._backups: dict[str, list[TurnRecord]] = {}
@@ -219,19 +223,6 @@ class Memory:
         ]
         best = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
         return [turn for _, turn in best[:limit]]
-
-    async def decision(self, decision_id: str) -> TurnRecord | None:
-        """The turn of a decision."""
-        await self._answer()
-        return next((turn for turn in self.turns if decision_id and turn.decision_id == decision_id), None)
-
-    async def reward(self, decision_id: str, reward_id: str, value: float, signal: str) -> bool:
-        """Once for each id."""
-        if await self.decision(decision_id) is None:
-            raise UnknownDecision(f"no decision '{decision_id}'")
-        new = reward_id not in self.rewards
-        self.rewards.setdefault(reward_id, value)
-        return new
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
         """How many turns."""

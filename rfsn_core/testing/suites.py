@@ -27,7 +27,6 @@ from typing import Any, ClassVar, get_args
 
 import pytest
 
-from rfsn_core.errors import StoreError, UnknownDecision
 from rfsn_core.events import VisemeShape
 from rfsn_core.plugins import discover
 from rfsn_core.providers import (
@@ -39,6 +38,7 @@ from rfsn_core.providers import (
     Context,
     Gate,
     Host,
+    Lesson,
     Policy,
     Prompt,
     Provider,
@@ -188,7 +188,7 @@ class PolicySuite(_Suite):
         async def body(policy: Policy) -> None:
             for number, names in enumerate(("ab", "bc", "d", "abcd", "a")):
                 choice = policy.select(_context(number), [Arm(name, 0.0) for name in names])
-                policy.update(_context(number), choice.arm, 1.0, 1.0)
+                policy.update(Lesson(_context(number), choice.arm, 0.0, 1.0, 1.0))
                 assert choice.arm in names
 
         self.run(tmp_path, body)
@@ -210,7 +210,7 @@ class PolicySuite(_Suite):
 
         async def learn(policy: Policy) -> None:
             for n in range(30):
-                policy.update(_context(n), "b", 1.0, 0.5)
+                policy.update(Lesson(_context(n), "b", 0.0, 0.5, 1.0))
             kept.append((policy.snapshot(), [policy.select(_context(n), arms).arm for n in range(20)]))
 
         async def take_over(policy: Policy) -> None:
@@ -482,7 +482,6 @@ def record(number: int, scope: Scope = HERE, text: str = "Good evening!", answer
         npc_text=answer,
         outcome="complete",
         decision_id=f"{scope.world}/{scope.npc}/{scope.player}/d{number}",
-        decision={"action": "greet", "number": number},
         state={"affinity": number / 100, "turns": number},
     )
 
@@ -506,9 +505,6 @@ class StoreSuite(_Suite):
             for _ in range(3):
                 await store.append(record(1))
             assert list(await store.recent(HERE, 10)) == [record(1)]
-            assert await store.decision(record(1).decision_id) == record(1)
-            assert await store.decision("nobody's") is None
-            assert await store.decision("") is None
 
         self.run(tmp_path, body)
 
@@ -592,56 +588,5 @@ class StoreSuite(_Suite):
                 assert turn in [record(number) for number in range(20)]
             await store.append(record(99))
             assert (await store.recent(HERE, 1))[0] == record(99)
-
-        self.run(tmp_path, body)
-
-    def test_rewards_are_counted_once_and_need_a_decision(self, tmp_path: Path) -> None:
-        async def body(store: Store) -> None:
-            await store.append(record(1))
-            decision = record(1).decision_id
-            assert await store.reward(decision, "r1", 0.5, "") is True
-            assert await store.reward(decision, "r1", 0.5, "") is False
-            with pytest.raises(UnknownDecision):
-                await store.reward("nobody's", "r2", 0.5, "")
-
-        self.run(tmp_path, body)
-
-    def test_stats_count_turns(self, tmp_path: Path) -> None:
-        async def body(store: Store) -> None:
-            for number in range(3):
-                await store.append(record(number))
-            assert (await store.stats("smith"))["turns"] == 3
-            assert (await store.stats("nobody"))["turns"] == 0
-
-        self.run(tmp_path, body)
-
-    def test_a_backup_brings_everything_back(self, tmp_path: Path) -> None:
-        async def body(store: Store) -> None:
-            await store.append(record(1))
-            saved = await store.backup()
-            await store.append(record(2))
-            assert saved.name in [backup.name for backup in await store.backups()]
-            await store.restore(saved.name)
-            assert list(await store.recent(HERE, 10)) == [record(1)]
-            await store.append(record(3))
-            assert [turn.state["turns"] for turn in await store.recent(HERE, 10)] == [1, 3]
-            for name in ("nothing", "../memory.db", "/etc/passwd", ""):
-                with pytest.raises(StoreError):
-                    await store.restore(name)
-
-        self.run(tmp_path, body)
-
-    def test_reset_forgets_one_npc_after_a_backup(self, tmp_path: Path) -> None:
-        other = Scope("default", "miller", "player")
-
-        async def body(store: Store) -> None:
-            await store.append(record(1, text="remember the boat"))
-            await store.append(record(1, other))
-            saved = await store.reset("smith")
-            assert await store.load(HERE) is None
-            assert list(await store.search(HERE, "boat", 5)) == []
-            assert len(await store.recent(other, 10)) == 1
-            await store.restore(saved.name)
-            assert list(await store.recent(HERE, 10)) == [record(1, text="remember the boat")]
 
         self.run(tmp_path, body)

@@ -5,20 +5,34 @@ The policy chooses among what is left after the rules; it can neither get around
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rfsn_core.events import Candidate, Decision, Veto
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Abstractor, Arm, Context, Policy, Scope, Selection
+from rfsn_core.providers import Abstraction, Abstractor, Arm, Context, Policy, Scope, Selection
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.candidates import Candidates, SafetyRule, Situation, candidates
 from rfsn_core.world.folder import Npc
-from rfsn_core.world.scoring import Weights, score_actions, score_styles
+from rfsn_core.world.scoring import Score, Weights, score_actions, score_styles
 
 log = logger("deciding")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A decision, and all that it was made of."""
+
+    event: Decision
+    """For the client; without the turn's id and time."""
+    arms: list[Arm]
+    action: Selection
+    styles: list[Arm]
+    style: Selection
+    found: Candidates
+    scores: dict[str, Score]
+    abstraction: Abstraction
 
 
 @dataclass(frozen=True)
@@ -31,17 +45,24 @@ class Decider:
     abstractor: Abstractor
     policy: Policy
     policy_name: str
+    explore: bool = True
+
+    @property
+    def policy_label(self) -> str:
+        """Name and version of the policy."""
+        return f"{self.policy_name} {self.policy.version}"
 
     def decide(
         self,
         situation: Situation,
         npc: Npc,
         scope: Scope,
+        decision_id: str,
         *,
         stopped_by: str = "",
         changes: Iterable[Mapping[str, str | None]] = (),
-    ) -> Decision:
-        """A decision, without the turn's id and time.
+    ) -> Made:
+        """Decide.
 
         :param stopped_by: the gate's reason, when it stopped the player's text: the NPC then deflects.
         :param changes: what `rfsn_candidates` hooks returned.
@@ -51,17 +72,14 @@ class Decider:
             found = Candidates({"deflect": "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
         else:
             found = candidates(situation, self.actions, self.rules, tuple(changes))
-        decision_id = uuid.uuid4().hex
-        session = "/".join((scope.world, scope.npc, scope.player))
-
         scores = score_actions(situation, found, self.actions, self.weights, npc.file.actions)
-        arms = [Arm(name, score) for name, score in scores.items()]
-        choice = self._select(Context(decision_id, "action", npc.id, session, abstraction), arms)
-
+        arms = [Arm(name, score.total) for name, score in scores.items()]
+        context = Context(decision_id, "action", npc.id, scope.session, abstraction, explore=self.explore)
+        choice = self._select(context, arms)
         hostile = self.actions[choice.arm].hostile
         styles = [Arm(name, score) for name, score in score_styles(situation, hostile, npc.file.styles).items()]
-        style = self._select(Context(decision_id, "style", npc.id, session, abstraction, choice.arm), styles)
-        return Decision(
+        style = self._select(replace(context, slot="style", chosen=choice.arm), styles)
+        event = Decision(
             turn_id="",
             decision_id=decision_id,
             npc=npc.id,
@@ -70,7 +88,7 @@ class Decider:
             signal=situation.signal,
             key=abstraction.key,
             key_version=abstraction.version,
-            policy=f"{self.policy_name} {self.policy.version}",
+            policy=self.policy_label,
             candidates=[
                 Candidate(action=arm.name, score=score, propensity=propensity, why=found.reasons[arm.name])
                 for arm, score, propensity in zip(arms, choice.scores, choice.propensities, strict=True)
@@ -79,6 +97,7 @@ class Decider:
             forced_by=found.forced_by,
             latency_ms=0.0,
         )
+        return Made(event, arms, choice, styles, style, found, scores, abstraction)
 
     def _select(self, context: Context, arms: list[Arm]) -> Selection:
         """The policy's choice; the best prior when the policy fails or answers nonsense."""

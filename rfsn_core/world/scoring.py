@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rfsn_core.world.actions import STYLES, Actions
 from rfsn_core.world.candidates import Candidates, Situation
+from rfsn_core.world.state import NpcState
 from rfsn_core.world.transitions import predict
 
 
@@ -28,13 +30,23 @@ class Weights:
     """How much dislike makes hostile actions attractive, and kind ones not."""
 
 
+class Score(NamedTuple):
+    """How good an action is expected to be."""
+
+    total: float
+    """Rounded to 1e-9, so that every machine agrees on ties."""
+    terms: dict[str, float]
+    """What it is the sum of."""
+    predicted: NpcState
+    """The state that would follow."""
+
+
 def score_actions(
     situation: Situation, found: Candidates, actions: Actions, weights: Weights, leanings: Mapping[str, float]
-) -> dict[str, float]:
-    """Action → score, rounded to 1e-9 so that every machine agrees on ties.
+) -> dict[str, Score]:
+    """Action → score = w_a·Δaffinity + w_t·Δtrust - w_f·Δfear + fit + favour + temper + the persona's own leaning.
 
-    score = w_a·Δaffinity + w_t·Δtrust - w_f·Δfear + fit + favour + temper·(-affinity if hostile else
-    affinity·Δaffinity sign) + the persona's own leaning.
+    temper: an NPC that likes the player leans to what pleases, one that dislikes or fears it to what does not.
     """
     state = situation.state
     fits = actions.answering(situation.signal)
@@ -42,17 +54,17 @@ def score_actions(
     for name in found.reasons:
         action = actions[name]
         then = predict(state, action)
-        score = (
-            weights.affinity * (then.affinity - state.affinity)
-            + weights.trust * (then.trust - state.trust)
-            - weights.fear * (then.fear - state.fear)
-            + weights.fit * fits.get(name, 0.0)
-            + (weights.favour if name in found.favoured else 0.0)
-            + leanings.get(name, 0.0)
-        )
         kind = 1 if action.affinity > 0 else -1 if action.hostile or action.affinity < 0 else 0
-        score += weights.temper * kind * (state.affinity + 0.5 * state.sentiment - state.fear * (kind > 0))
-        scores[name] = round(score, 9)
+        terms = {
+            "affinity": weights.affinity * (then.affinity - state.affinity),
+            "trust": weights.trust * (then.trust - state.trust),
+            "fear": -weights.fear * (then.fear - state.fear),
+            "fit": weights.fit * fits.get(name, 0.0),
+            "favour": weights.favour if name in found.favoured else 0.0,
+            "temper": weights.temper * kind * (state.affinity + 0.5 * state.sentiment - state.fear * (kind > 0)),
+            "leaning": leanings.get(name, 0.0),
+        }
+        scores[name] = Score(round(sum(terms.values()), 9), terms, then)
     return scores
 
 

@@ -82,7 +82,7 @@ const answered = new Promise((resolve) => (rfsn.onmessage = (message) => {{
 rfsn.send({{ type: "event", npc: "healer", kind: "gift" }});
 rfsn.send({{ type: "reward", decision_id: "unknown", value: 1 }});
 await answered;
-assert.deepEqual(answers.map((answer) => answer.type).sort(), ["error", "state"]);
+assert.deepEqual(answers.map((answer) => answer.type).sort(), ["reward.accepted", "state"]);
 
 const cut = rfsn.say("healer", "Hello");
 rfsn.close();

@@ -12,7 +12,7 @@ from rfsn_core.providers import Scope, TurnRecord
 def record(name: str) -> TurnRecord:
     return TurnRecord(
         turn_id=name, scope=Scope("w", "n", "p"), time=1.0, player_text="Hi", npc_text="Ho", outcome="finished",
-        decision_id=name, decision={}, state={},
+        decision_id=name, state={},
     )  # fmt: skip
 
 

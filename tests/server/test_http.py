@@ -165,8 +165,10 @@ async def test_rewards_over_http(server: Served, http: httpx.AsyncClient) -> Non
         got = await client.turn(NPC)
     decision = next(item for item in got if isinstance(item, events.Decision)).decision_id
     taken = await http.post("/api/rewards", json={"decision_id": decision, "signal": "user_correction"})
-    assert taken.json() == {"type": "reward.accepted", "decision_id": decision, "value": -0.5, "duplicate": False}
-    assert (await http.post("/api/rewards", json={"decision_id": "x", "value": 1})).status_code == 404
+    answer = {"type": "reward.accepted", "decision_id": decision, "value": -0.5, "duplicate": False, "quarantined": ""}
+    assert taken.json() == answer
+    unknown = await http.post("/api/rewards", json={"decision_id": "x", "value": 1})
+    assert unknown.json()["quarantined"] == "no such decision"
     refused: tuple[Any, ...] = ({"decision_id": decision}, {"decision_id": decision, "value": 2}, {"value": 1}, [], 1)
     for bad in refused:
         assert (await http.post("/api/rewards", json=bad)).status_code == 400

@@ -81,7 +81,6 @@ async def test_one_socket_carries_many_sessions_at_once(server: Served, client: 
         (None, "bad_message", None),
         ({"type": "cancel", "turn_id": "unknown"}, "unknown_turn", None),
         ({"type": "cancel"}, "bad_message", None),
-        ({"type": "reward", "decision_id": "unknown", "value": 0.5}, "unknown_decision", None),
         ({"type": "reward", "decision_id": "unknown", "value": 7}, "bad_message", "value"),
         ({"type": "reward", "decision_id": "unknown", "signal": "joy"}, "bad_message", "signal"),
         ({"type": "event", "npc": "nobody", "kind": "gift"}, "unknown_npc", None),

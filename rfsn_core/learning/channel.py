@@ -1,0 +1,197 @@
+"""The reward channel: what is a reward, which are taken, and what they are credited to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rfsn_core.config import LearningSettings
+from rfsn_core.errors import BadMessage, UnknownDecision
+from rfsn_core.learning.guard import Guard
+from rfsn_core.learning.journal import Journal
+from rfsn_core.learning.learner import Learner
+from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord
+from rfsn_core.operations.logs import logger
+from rfsn_core.operations.metrics import METRICS
+
+log = logger("learning")
+
+IN_MEMORY = 20_000
+"""Decisions that are kept in memory for the rewards to come; older ones are read from disk."""
+CORRECTIONS = frozenset({"user_correction", "contradiction_detected"})
+
+
+@dataclass
+class Known:
+    """A decision in memory."""
+
+    record: DecisionRecord | None = None
+    """None while its turn goes on."""
+    on_disk: asyncio.Event = field(default_factory=asyncio.Event)
+    rewarded: bool = False
+    """Learned from already: what comes now adds to the first reward."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a reward."""
+
+    value: float
+    duplicate: bool = False
+    quarantined: str = ""
+    """Why it was put aside."""
+
+
+class Channel:
+    """Takes decisions and rewards, and hands lessons to the learner."""
+
+    def __init__(
+        self, journal: Journal, learner: Learner, guard: Guard, settings: Callable[[], LearningSettings],
+        changed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._journal, self._learner, self._guard = journal, learner, guard
+        self._settings, self._changed = settings, changed
+        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._last: dict[str, str] = {}  # session → its newest decision
+        self._taking: set[str] = set()
+        self._waiting: OrderedDict[str, float] = OrderedDict()  # decision → when silence counts as a reward of 0
+
+    # ── decisions ────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, decision_id: str, session: str) -> str:
+        """A decision was made; returns the session's one before it."""
+        self._known[decision_id] = Known()
+        if len(self._known) > IN_MEMORY:
+            self._known.popitem(last=False)
+        prior = self._last.pop(session, "")
+        self._last[session] = decision_id
+        if len(self._last) > IN_MEMORY:
+            del self._last[next(iter(self._last))]
+        return prior
+
+    def last(self, session: str) -> str:
+        """The session's newest decision; empty when there is none in memory."""
+        return self._last.get(session, "")
+
+    def end(self, decision_id: str, session: str, prior: str) -> None:
+        """Its turn has ended; a decision that was not written by then never was."""
+        known = self._known.get(decision_id)
+        if known is not None and known.record is None:
+            del self._known[decision_id]
+            known.on_disk.set()
+            if self._last.get(session) == decision_id:
+                self._last[session] = prior
+
+    async def record(self, record: DecisionRecord) -> None:
+        """Write a decision; returns when it is safe. Raises StoreError."""
+        await self._journal.append(record)
+        known = self._known.setdefault(record.decision_id, Known())
+        known.record = record
+        known.on_disk.set()
+        if record.delivered:
+            self._waiting[record.decision_id] = time.monotonic() + self._settings().wait
+
+    # ── rewards ──────────────────────────────────────────────────────────────────────────────────
+
+    async def take(
+        self, decision_id: str, *, value: float | None, signal: str = "", reward_id: str = "", source: str = "game"
+    ) -> Taken:
+        """Take a reward.
+
+        Raises BadMessage for what is no reward, StoreError when it cannot be kept, and, where the settings are
+        strict, UnknownDecision; else a reward for a decision that nobody made is put aside.
+        """
+        settings = self._settings()
+        if signal:
+            if signal not in settings.signals:
+                names = ", ".join(settings.signals)
+                raise BadMessage(f"no reward signal '{signal[:40]}'", field="signal", hint=f"There are: {names}")
+            value = settings.signals[signal]
+        if value is None or not -1 <= value <= 1:
+            raise BadMessage("a reward is a number from -1 to 1, or a signal", field="value")
+        record = await self._find(decision_id)
+        if record is None:
+            if settings.strict_rewards:
+                raise UnknownDecision(f"no decision '{decision_id[:80]}'")
+            reason = "no such decision"
+            entry = Quarantined(
+                decision_id=decision_id[:200], value=value, signal=signal, reason=reason, time=time.time()
+            )
+            await self._journal.append(entry)
+            return Taken(value, quarantined=reason)
+        reward_id = reward_id or f"{decision_id}/{signal or uuid.uuid4().hex}"
+        if reward_id in self._taking or await self._journal.known_reward(reward_id):
+            return Taken(value, duplicate=True)
+        self._taking.add(reward_id)
+        try:
+            first = not await self._rewarded(decision_id)
+            reward = RewardRecord(
+                reward_id=reward_id,
+                decision_id=decision_id,
+                value=value,
+                signal=signal,
+                source=source,
+                time=time.time(),
+            )
+            await self._journal.append(reward)
+        finally:
+            self._taking.discard(reward_id)
+        METRICS.rewards.labels(signal or "value").inc()
+        if self._guard.rewarded(value, correction=signal in CORRECTIONS):
+            self._changed()
+        if self._evidence(signal, source):
+            await self._credit(record, value, first)
+        return Taken(value)
+
+    def _evidence(self, signal: str, source: str) -> bool:
+        settings = self._settings()
+        if not settings.enabled or (settings.strict and source != "game"):
+            return False
+        return not settings.evidence or signal in settings.evidence
+
+    async def _credit(self, record: DecisionRecord, value: float, first: bool) -> None:
+        """The decision gets the reward, those before it in the session their discounted share."""
+        settings = self._settings()
+        self._learner.learn(record, value, again=not first)
+        self._mark(record.decision_id)
+        for back in range(1, settings.credit_steps + 1):
+            earlier = await self._find(record.prior_decision_id) if record.prior_decision_id else None
+            if earlier is None:
+                return
+            record, value = earlier, value * settings.credit_discount
+            self._learner.learn(record, value, back, again=await self._rewarded(record.decision_id))
+            self._mark(record.decision_id)
+
+    async def silence(self) -> None:
+        """Decisions that nothing came of for `wait` seconds get a reward of 0: else only success would be learned."""
+        settings, now = self._settings(), time.monotonic()
+        while self._waiting:
+            decision_id, due = next(iter(self._waiting.items()))
+            if due > now:
+                return
+            del self._waiting[decision_id]
+            known = self._known.get(decision_id)
+            if known and known.record and not known.rewarded and settings.enabled and not settings.strict:
+                known.rewarded = True
+                self._learner.learn(known.record, 0.0)
+
+    def _mark(self, decision_id: str) -> None:
+        if (known := self._known.get(decision_id)) is not None:
+            known.rewarded = True
+        self._waiting.pop(decision_id, None)
+
+    async def _rewarded(self, decision_id: str) -> bool:
+        known = self._known.get(decision_id)
+        return known.rewarded if known is not None else bool(await self._journal.rewards(decision_id))
+
+    async def _find(self, decision_id: str) -> DecisionRecord | None:
+        known = self._known.get(decision_id)
+        if known is None:
+            return await self._journal.decision(decision_id)
+        if known.record is None:
+            await known.on_disk.wait()  # its turn goes on, and will end
+        return known.record

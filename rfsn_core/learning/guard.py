@@ -1,0 +1,92 @@
+"""Watches what comes of learning: slows it when rewards fall or corrections pile up, and freezes it when they go on.
+
+It only ever goes one way by itself; an operator lets it go back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal
+
+import msgspec
+
+State = Literal["learning", "slowed", "frozen"]
+STATES: tuple[State, ...] = ("learning", "slowed", "frozen")
+SLOWED_WEIGHT = 0.25
+"""Of an observation while learning is slowed. The weight is lowered, never the reward: that would pull it to 0."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """When it steps in. All are compared over the newest `window` rewards or sentences."""
+
+    window: int = 50
+    slow_drop: float = 0.2
+    """Mean reward below that of the `10 × window` before."""
+    freeze_drop: float = 0.4
+    slow_rate: float = 0.3
+    """Share of rewards that are corrections or contradictions, or of turns with a blocked sentence."""
+    freeze_rate: float = 0.6
+
+
+class Guard:
+    """The guard of one server."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.state: State = "learning"
+        self.reason = ""
+        self._rewards: deque[float] = deque(maxlen=limits.window)
+        self._before: deque[float] = deque(maxlen=10 * limits.window)
+        self._corrections: deque[bool] = deque(maxlen=limits.window)
+        self._blocks: deque[bool] = deque(maxlen=limits.window)
+
+    @property
+    def weight(self) -> float:
+        """Of an observation now: 0 while frozen."""
+        return {"learning": 1.0, "slowed": SLOWED_WEIGHT, "frozen": 0.0}[self.state]
+
+    def rewarded(self, value: float, *, correction: bool) -> bool:
+        """A reward came in; whether the state changed."""
+        if len(self._rewards) == self.limits.window:
+            self._before.append(self._rewards[0])
+        self._rewards.append(value)
+        self._corrections.append(correction)
+        return self._judge()
+
+    def turned(self, *, blocked: bool) -> bool:
+        """A turn ended; whether the state changed."""
+        self._blocks.append(blocked)
+        return self._judge()
+
+    def release(self) -> None:
+        """An operator lets learning go on; the past no longer counts."""
+        self.state, self.reason = "learning", ""
+        for window in (self._rewards, self._before, self._corrections, self._blocks):
+            window.clear()
+
+    def freeze(self, reason: str) -> None:
+        """An operator stops learning."""
+        self.state, self.reason = "frozen", reason
+
+    def _judge(self) -> bool:
+        limits, found = self.limits, self.state
+        for name, value, slow, freeze in (
+            ("mean reward fell by", self._drop(), limits.slow_drop, limits.freeze_drop),
+            ("share of corrections is", _share(self._corrections), limits.slow_rate, limits.freeze_rate),
+            ("share of turns with blocked sentences is", _share(self._blocks), limits.slow_rate, limits.freeze_rate),
+        ):
+            judged: State = "frozen" if value >= freeze else "slowed" if value >= slow else "learning"
+            if STATES.index(judged) > STATES.index(found):
+                found, self.reason = judged, f"{name} {value:.2f} over the last {limits.window}"
+        changed, self.state = found != self.state, found
+        return changed
+
+    def _drop(self) -> float:
+        if len(self._rewards) < self.limits.window or len(self._before) < self.limits.window:
+            return 0.0
+        return sum(self._before) / len(self._before) - sum(self._rewards) / len(self._rewards)
+
+
+def _share(window: deque[bool]) -> float:
+    """Of a full window; 0 before."""
+    return sum(window) / len(window) if len(window) == window.maxlen else 0.0

@@ -1,0 +1,170 @@
+"""What is logged of a decision and of what came of it: the lines of `learning/*.jsonl`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from rfsn_core.providers import Arm, Scope, Selection
+from rfsn_core.world.deciding import Made
+from rfsn_core.world.state import NpcState
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two parts of a decision, `action` or `style`: all that is needed to learn from it, or to repeat it."""
+
+    arms: list[str]
+    priors: list[float]
+    """The world model's scores."""
+    scores: list[float]
+    """The policy's own."""
+    propensities: list[float]
+    """The probability of each arm, after every veto; sums to 1."""
+    chosen: str
+
+    @property
+    def index(self) -> int:
+        """Position of the chosen arm."""
+        return self.arms.index(self.chosen)
+
+    @property
+    def propensity(self) -> float:
+        """The probability with which the chosen arm was chosen."""
+        return self.propensities[self.index]
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision, whole: `decisions.jsonl`."""
+
+    decision_id: str
+    time: float
+    """Seconds since the epoch; a count of decisions when learning is disabled."""
+    world: str
+    npc: str
+    player: str
+    prior_decision_id: str
+    """The session's decision before it; empty for the first."""
+    key: str
+    key_version: str
+    features: list[tuple[int, float]]
+    """(index, value) of the features that are not 0."""
+    width: int
+    """How many features there are."""
+    feature_hash: str
+    signal: str
+    state: dict[str, object]
+    """The NPC's state when it decided."""
+    policy: str
+    """Name and version."""
+    explored: bool
+    """False: the best arm was taken, with probability 1; such a decision cannot be evaluated off-policy."""
+    action: Slot
+    style: Slot
+    reasons: list[str]
+    """Why each action is among the candidates."""
+    terms: list[dict[str, float]]
+    """What each action's prior is made of."""
+    predicted: list[dict[str, float]]
+    """Affinity, trust and fear that the world model expects after each action."""
+    vetoes: dict[str, str]
+    """Action → the rule or plugin that forbade it."""
+    forced_by: str
+    delivered: bool
+    """False: the player never saw or heard a word of it, so nothing can be learned from it."""
+
+    @property
+    def session(self) -> str:
+        """World, NPC and player."""
+        return Scope(self.world, self.npc, self.player).session
+
+
+def decision_record(
+    made: Made, scope: Scope, prior: str, state: NpcState, *, time: float, explored: bool, delivered: bool
+) -> DecisionRecord:
+    """What is logged of a decision.
+
+    :param prior: the session's decision before it.
+    :param state: the NPC's state when it decided.
+    """
+    event, abstraction = made.event, made.abstraction
+    scores = [made.scores[arm.name] for arm in made.arms]
+    return DecisionRecord(
+        decision_id=event.decision_id,
+        time=time,
+        world=scope.world,
+        npc=scope.npc,
+        player=scope.player,
+        prior_decision_id=prior,
+        key=abstraction.key,
+        key_version=abstraction.version,
+        features=[(index, value) for index, value in enumerate(abstraction.features) if value],
+        width=len(abstraction.features),
+        feature_hash=hashlib.blake2b("|".join(abstraction.names).encode(), digest_size=8).hexdigest(),
+        signal=event.signal,
+        state=state.plain(),
+        policy=event.policy,
+        explored=explored,
+        action=_slot(made.arms, made.action),
+        style=_slot(made.styles, made.style),
+        reasons=[made.found.reasons[arm.name] for arm in made.arms],
+        terms=[{name: value for name, value in score.terms.items() if value} for score in scores],
+        predicted=[
+            {"affinity": then.affinity, "trust": then.trust, "fear": then.fear}
+            for then in (score.predicted for score in scores)
+        ],
+        vetoes=made.found.vetoes,
+        forced_by=event.forced_by,
+        delivered=delivered,
+    )
+
+
+def _slot(arms: Sequence[Arm], choice: Selection) -> Slot:
+    return Slot(
+        arms=[arm.name for arm in arms],
+        priors=[arm.prior for arm in arms],
+        scores=list(choice.scores),
+        propensities=list(choice.propensities),
+        chosen=choice.arm,
+    )
+
+
+class RewardRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A reward that was taken: `rewards.jsonl`."""
+
+    reward_id: str
+    decision_id: str
+    value: float
+    signal: str
+    source: str
+    """`game` for one that was sent, `play` for one that was read off the play."""
+    time: float
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """A reward that was not taken, and why: `rewards_quarantine.jsonl`."""
+
+    decision_id: str
+    value: float | None
+    signal: str
+    reason: str
+    time: float
+
+
+class UpdateRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reward changed, or why it changed nothing: `updates.jsonl`."""
+
+    time: float
+    decision_id: str
+    slot: str
+    arm: str
+    reward: float
+    """After the credit's discount."""
+    steps_back: int
+    """0 for the decision that was rewarded, 1 for the one before it, …"""
+    weight: float
+    """Of the observation: below 1 where the guard slowed it or the step was bounded."""
+    step: float
+    """How far the weights moved."""
+    rejected: str = ""
