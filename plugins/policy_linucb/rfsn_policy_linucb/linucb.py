@@ -1,0 +1,225 @@
+"""`linucb`: one model for all NPCs, and a small deviation for each.
+
+The reward of an arm is its prior (the world model's score) + x·θ_arm (shared) + δ_npc,arm (the NPC's own). δ has the
+prior N(0, τ²). Each part learns from what the other leaves over; their variances add up to the bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from rfsn_core.providers import Abstraction, Arm, Context, Lesson, Selection, Step
+from rfsn_policy_linucb import draw
+from rfsn_policy_linucb.posterior import Posterior
+
+MAGIC = b"LINUCB1\n"
+FORGET_EVERY = 100
+"""Updates between two steps of forgetting."""
+
+
+class Settings(BaseModel, extra="forbid"):
+    """`[selection.linucb]`."""
+
+    alpha: float = Field(0.25, ge=0, description="How much uncertainty attracts. 0: only what is known counts.")
+    ridge: float = Field(1.0, gt=0, description="Strength of the prior: higher learns slower, and steadier.")
+    discount: float = Field(1.0, gt=0.5, le=1, description="What an observation is worth an update later; 1: for ever.")
+    floor: float = Field(
+        0.02, ge=0, le=1, description="Probability shared by all candidates, so that logs can be used."
+    )
+    explore: str = Field(
+        "bound", pattern="^(bound|softmax|thompson)$", description="How the rest is shared: see README."
+    )
+    temperature: float = Field(0.05, gt=0, description="Of softmax.")
+    samples: int = Field(128, ge=8, le=4096, description="Of the Thompson table.")
+    share: bool = Field(True, description="One model for all NPCs. False: each NPC learns alone, and slowly.")
+    deviation: float = Field(0.3, ge=0, description="τ: how far one NPC may differ from all. 0: not at all.")
+
+
+class LinUcb:
+    """The opened provider."""
+
+    version = "1"
+
+    def __init__(self, settings: Settings, key: bytes) -> None:
+        self._settings, self._key = settings, key
+        self._models: dict[str, Posterior] = {}
+        self._own: dict[str, dict[str, list[float]]] = {}  # model → "npc arm" → [precision, weighted sum]
+        self._updates = 0
+
+    # ── choosing ─────────────────────────────────────────────────────────────────────────────────
+
+    def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
+        """The arm with the best upper bound, nearly always; every candidate now and then."""
+        settings = self._settings
+        means, variances = self.predict(context, [arm.name for arm in arms], np.array([arm.prior for arm in arms]))
+        widths = np.sqrt(variances)
+        scores = means + settings.alpha * widths
+        if not context.explore:
+            best = int(np.argmax(np.round(scores, 9)))
+            sure = tuple(float(index == best) for index in range(len(arms)))
+            return Selection(arms[best].name, sure, tuple(scores.tolist()))
+        u = draw.uniform(self._key, context.decision_id, context.slot)
+        if settings.explore == "softmax":
+            shares = draw.softmax(scores, settings.temperature)
+        elif settings.explore == "thompson":
+            table = draw.uniform(self._key, context.decision_id, context.slot, "table")
+            shares = draw.best_share(means, settings.alpha * widths, settings.samples, table)
+        else:
+            shares = draw.greedy(scores)
+        propensities = draw.floored(shares, settings.floor)
+        chosen = draw.choose(propensities, u)
+        return Selection(arms[chosen].name, tuple(propensities.tolist()), tuple(scores.tolist()))
+
+    def predict(
+        self, context: Context, names: Sequence[str], priors: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(means, variances) of arms in a context. Means are kept within the range of rewards."""
+        index, x = sparse(context.abstraction)
+        name = self._name(context)
+        model = self._model(name, len(context.abstraction.features))
+        means, variances = model.predict([model.row(arm) for arm in names], index, x)
+        means = means + priors
+        own = self._own.get(name)
+        if own and self._settings.share:
+            start = 1 / self._settings.deviation**2 if self._settings.deviation else 0.0
+            for position, arm in enumerate(names):
+                known = own.get(f"{context.npc}\x1f{arm}")
+                if known is not None:
+                    means[position] += known[1] / known[0]
+                    variances[position] += 1 / known[0]
+                elif start:
+                    variances[position] += 1 / start
+        return np.clip(means, -1.0, 1.0), variances
+
+    # ── learning ─────────────────────────────────────────────────────────────────────────────────
+
+    def update(self, lesson: Lesson) -> Step:
+        """Learn; see `Posterior.observe` for the bound on the step."""
+        context, settings = lesson.context, self._settings
+        if not (math.isfinite(lesson.reward) and -1 <= lesson.reward <= 1 and math.isfinite(lesson.prior)):
+            raise ValueError(f"a reward of {lesson.reward} on a prior of {lesson.prior}")
+        if not 0 < lesson.propensity <= 1:
+            raise ValueError(f"a propensity of {lesson.propensity}")
+        if lesson.weight <= 0:
+            return Step(0.0, 0.0)
+        index, x = sparse(context.abstraction)
+        if not np.isfinite(x).all():
+            raise ValueError("features that are not finite")
+        name = self._name(context)
+        model = self._model(name, len(context.abstraction.features))
+        row = model.row(lesson.arm)
+        own = self._deviation(name, context.npc, lesson.arm)
+        if lesson.again:
+            size, weight = model.amend(row, index, x, lesson.reward, lesson.weight, lesson.max_step)
+            if own is not None:
+                own[1] += weight * lesson.reward
+        else:
+            target = lesson.reward - lesson.prior
+            mine = own[1] / own[0] if own is not None else 0.0
+            shared = float(model.theta[row, index] @ x)
+            size, weight = model.observe(row, index, x, target - mine, lesson.weight, lesson.max_step)
+            if own is not None:
+                own[0] += weight
+                own[1] += weight * (target - shared)
+        self._updates += 1
+        if settings.discount < 1 and self._updates % FORGET_EVERY == 0:
+            for each in self._models.values():
+                each.forget(settings.discount**FORGET_EVERY)
+        return Step(size, weight)
+
+    def _deviation(self, model: str, npc: str, arm: str) -> list[float] | None:
+        if not self._settings.share or not self._settings.deviation:
+            return None
+        start = [1 / self._settings.deviation**2, 0.0]
+        return self._own.setdefault(model, {}).setdefault(f"{npc}\x1f{arm}", start)
+
+    def _name(self, context: Context) -> str:
+        """Other rules make other features: their model is another, and the old one is kept aside."""
+        abstraction = context.abstraction
+        name = f"{context.slot} {abstraction.version} {len(abstraction.features)}"
+        return name if self._settings.share else f"{name} {context.npc}"
+
+    def _model(self, name: str, dimension: int) -> Posterior:
+        model = self._models.get(name)
+        if model is None:
+            model = self._models[name] = Posterior(dimension, self._settings.ridge)
+        return model
+
+    # ── keeping ──────────────────────────────────────────────────────────────────────────────────
+
+    def snapshot(self) -> bytes:
+        """Header as JSON, then for each model A (upper triangle) and b of its arms, as float64."""
+        header: dict[str, Any] = {
+            "ridge": self._settings.ridge,
+            "updates": self._updates,
+            "models": [
+                {
+                    "name": name,
+                    "dimension": model.dimension,
+                    "arms": list(model.arms),
+                    "n": model.n[: len(model.arms)].tolist(),
+                }
+                for name, model in self._models.items()
+            ],
+            "own": self._own,
+        }
+        body = io.BytesIO()
+        for model in self._models.values():
+            used, upper = len(model.arms), np.triu_indices(model.dimension)
+            body.write(model.A[:used, upper[0], upper[1]].astype("<f8").tobytes())
+            body.write(model.b[:used].astype("<f8").tobytes())
+        head = json.dumps(header).encode()
+        payload = len(head).to_bytes(8, "little") + head + body.getvalue()
+        return MAGIC + hashlib.blake2b(payload, digest_size=16).digest() + payload
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over a snapshot. Raises ValueError, with nothing changed, for one that is foreign or damaged."""
+        if not snapshot:
+            return
+        if snapshot[: len(MAGIC)] != MAGIC:
+            raise ValueError("not a snapshot of linucb")
+        payload = snapshot[len(MAGIC) + 16 :]
+        if hashlib.blake2b(payload, digest_size=16).digest() != snapshot[len(MAGIC) : len(MAGIC) + 16]:
+            raise ValueError("a snapshot of linucb that is cut short or damaged")
+        size = int.from_bytes(payload[:8], "little")
+        header = json.loads(payload[8 : 8 + size])
+        numbers = np.frombuffer(payload[8 + size :], "<f8")
+        models, place = {}, 0
+        for entry in header["models"]:
+            model = Posterior(entry["dimension"], self._settings.ridge)
+            for arm in entry["arms"]:
+                model.row(arm)
+            used, d = len(entry["arms"]), entry["dimension"]
+            rows, columns = np.triu_indices(d)
+            packed = numbers[place : place + used * len(rows)].reshape(used, len(rows))
+            place += used * len(rows)
+            model.A[:used, rows, columns] = packed
+            model.A[:used, columns, rows] = packed
+            # Another ridge in the settings than when it was saved: the prior changes, the evidence stays.
+            change = self._settings.ridge - header["ridge"]
+            model.A[:used, np.arange(d), np.arange(d)] += change
+            model.b[:used] = numbers[place : place + used * d].reshape(used, d)
+            place += used * d
+            model.n[:used] = entry["n"]
+            for row in range(used):
+                if not np.isfinite(model.A[row]).all() or np.linalg.eigvalsh(model.A[row])[0] <= 0:
+                    raise ValueError(f"the model '{entry['name']}' is not positive definite")
+                model.refactor(row)
+            models[entry["name"]] = model
+        self._models, self._own, self._updates = models, header["own"], header["updates"]
+
+
+def sparse(abstraction: Abstraction) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """(places, values) of the features that are not 0."""
+    values = np.array(abstraction.features)
+    index = np.flatnonzero(values)
+    return index, values[index]
