@@ -124,10 +124,12 @@ class Channel:
             await self._journal.append(entry)
             return Taken(value, quarantined=reason)
         reward_id = reward_id or f"{decision_id}/{signal or uuid.uuid4().hex}"
-        if reward_id in self._taking or await self._journal.known_reward(reward_id):
+        if reward_id in self._taking:
             return Taken(value, duplicate=True)
         self._taking.add(reward_id)
         try:
+            if await self._journal.known_reward(reward_id):
+                return Taken(value, duplicate=True)
             first = not await self._rewarded(decision_id)
             reward = RewardRecord(
                 reward_id=reward_id,

@@ -68,6 +68,7 @@ class Learner:
         self._pending: list[Pending] = []
         self._applying: asyncio.Task[None] | None = None
         self._last = -float("inf")
+        self._hurry = asyncio.Event()
         self._since_saved = 0
         self.updates = 0
 
@@ -84,10 +85,7 @@ class Learner:
 
     async def close(self) -> None:
         """Apply what waits, and save."""
-        if self._applying is not None:
-            self._applying.cancel()
-            await asyncio.wait([self._applying])
-        await self._apply()
+        await self.settle()
         if self._since_saved:
             await self._save()
 
@@ -99,15 +97,20 @@ class Learner:
 
     async def settle(self) -> None:
         """Wait until all that was taken is applied, cooldown or not."""
+        self._hurry.set()
         if self._applying is not None:
-            self._applying.cancel()
             await asyncio.wait([self._applying])
-        await self._apply()
+        self._hurry.clear()
 
     async def _apply_later(self) -> None:
         try:
-            await asyncio.sleep(max(0.0, self._last + self._settings().cooldown - time.monotonic()))
-            await self._apply()
+            while self._pending:
+                try:
+                    async with asyncio.timeout(self._last + self._settings().cooldown - time.monotonic()):
+                        await self._hurry.wait()
+                except TimeoutError:
+                    pass  # the cooldown is over
+                await self._apply()
         finally:
             self._applying = None
 
