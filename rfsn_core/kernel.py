@@ -183,6 +183,12 @@ class Kernel:
         METRICS.sessions.set(len(self._sessions))
         return session
 
+    async def state(self, npc: str, player: str, world: str) -> dict[str, Any]:
+        """How an NPC feels about a player now. Raises UnknownNpc or StoreError."""
+        found = self.runtimes.current.world.npc(npc)
+        session = self._session(Scope(world, found.id, player))
+        return (await session.load(self.runtimes.current, found.initial)).plain()
+
     async def reset(self, name: str) -> Backup:
         """Forget an NPC, in the store after a backup, and here. Its running turns are cancelled first."""
         npc = self.runtimes.current.world.npc(name)

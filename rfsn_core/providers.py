@@ -138,6 +138,9 @@ class Selection:
     propensities: tuple[float, ...]
     """The probability with which each arm would have been chosen, in the order of the arms; sums to 1."""
     scores: tuple[float, ...]
+    draw: float | None = None
+    """The number in [0, 1) that was drawn: the chosen arm is the first whose cumulated propensity is above it.
+    None for a policy that draws nothing."""
 
 
 @dataclass(frozen=True)

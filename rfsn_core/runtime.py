@@ -181,6 +181,17 @@ class Runtimes:
         plan = await self._plan()
         return plan.source
 
+    async def open_alone(self, stage: str) -> Opened:
+        """Open only a stage's first provider, with its settings; whoever asks closes it."""
+        plan = await self._plan()
+        _, name, provider, plugin, values = next(chosen for chosen in plan.chosen if chosen[0] == stage)
+        data_dir = (self.world_dir / plan.settings.data_dir).resolve()
+        opened = Opened(
+            (stage, name, plugin.version, ""), provider, plugin, values, self._host(plan, stage, name, data_dir)
+        )
+        await opened.open()
+        return opened
+
     async def reload(self, files: Sequence[str] = ()) -> Change:
         """Build from what is on disk now and swap. On any error the old runtime is untouched."""
         async with self._lock:
@@ -242,14 +253,7 @@ class Runtimes:
                 key = (stage, name, plugin.version, values.model_dump_json())
                 item = old.get(key)
                 if item is None:
-                    host = Host(
-                        data_dir,
-                        self.world_dir,
-                        logging.getLogger(f"rfsn.{stage}.{name}"),
-                        self._clock,
-                        random.Random(f"{settings.world.seed}:{stage}:{name}"),
-                    )
-                    item = Opened(key, provider, plugin, values, host)
+                    item = Opened(key, provider, plugin, values, self._host(plan, stage, name, data_dir))
                     await item.open()
                 item.users += 1
                 acquired.append(item)
@@ -277,6 +281,15 @@ class Runtimes:
             voices=tuple((item.key[1], item.value) for item in opened["speech"]),
             store=opened["storage"][0].value,
             opened=tuple(acquired),
+        )
+
+    def _host(self, plan: _Plan, stage: str, name: str, data_dir: Path) -> Host:
+        return Host(
+            data_dir,
+            self.world_dir,
+            logging.getLogger(f"rfsn.{stage}.{name}"),
+            self._clock,
+            random.Random(f"{plan.settings.world.seed}:{stage}:{name}"),
         )
 
     def _validate(self, settings: Settings, source: Source) -> tuple[list[_Chosen], list[str]]:

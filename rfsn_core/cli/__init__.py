@@ -7,7 +7,7 @@ from functools import cached_property
 
 import click
 
-from rfsn_core.cli import config, plugins, protocol, serve, talk, world
+from rfsn_core.cli import config, learning, plugins, protocol, serve, talk, world
 from rfsn_core.cli.options import find_world
 from rfsn_core.errors import RfsnError, UserError
 from rfsn_core.plugins import discover
@@ -68,5 +68,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a Windows console may lack a character; never die of it
 
 
-for command in (serve.serve, talk.say, talk.chat, world.init, config.config, plugins.plugins, protocol.protocol):
+COMMANDS = (
+    serve.serve, talk.say, talk.chat, world.init, config.config, plugins.plugins, learning.decision, learning.replay,
+    learning.episode, learning.evaluate, protocol.protocol,
+)  # fmt: skip
+for command in COMMANDS:
     main.add_command(command)

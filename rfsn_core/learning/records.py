@@ -23,6 +23,19 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     propensities: list[float]
     """The probability of each arm, after every veto; sums to 1."""
     chosen: str
+    draw: float | None = None
+    """What was drawn; see `providers.Selection`."""
+
+    def repeated(self) -> str:
+        """The arm that the logged probabilities and the logged draw lead to."""
+        if self.draw is None:
+            return self.arms[max(range(len(self.arms)), key=lambda index: self.propensities[index])]
+        total = 0.0
+        for arm, propensity in zip(self.arms, self.propensities, strict=True):
+            total += propensity
+            if total > self.draw:
+                return arm
+        return self.arms[-1]
 
     @property
     def index(self) -> int:
@@ -127,6 +140,7 @@ def _slot(arms: Sequence[Arm], choice: Selection) -> Slot:
         scores=list(choice.scores),
         propensities=list(choice.propensities),
         chosen=choice.arm,
+        draw=choice.draw,
     )
 
 

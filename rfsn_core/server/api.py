@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -40,6 +40,19 @@ class Tune(msgspec.Struct, forbid_unknown_fields=True):
     max_queue_size: Annotated[int, Meta(ge=1, le=100_000)] | None = None
 
 
+class Steer(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of `POST /api/learning`."""
+
+    action: Literal["freeze", "unfreeze", "rollback"]
+    reason: str = ""
+    snapshot: str = ""
+    """For `rollback`: an id from `GET /api/learning`."""
+
+
+def _json(content: Any) -> Response:
+    return Response(msgspec.json.encode(content), media_type="application/json")
+
+
 class Api:
     """The routes of one server."""
 
@@ -61,6 +74,10 @@ class Api:
             Route("/api/dialogue/stream", stream, methods=post),
             Route("/api/tune-performance", self._guarded(self._tune), methods=post),
             Route("/api/rewards", self._guarded(self._reward), methods=post),
+            Route("/api/decisions", self._guarded(self._decisions), methods=get),
+            Route("/api/decisions/{decision_id}", self._guarded(self._decision), methods=get),
+            Route("/api/learning", self._guarded(self._learning), methods=get),
+            Route("/api/learning", self._guarded(self._steer), methods=post),
             Route("/api/protocol", self._protocol, methods=get),
             Route("/api/memory/{npc}/stats", self._guarded(self._stats), methods=get),
             Route("/api/memory/{npc}/backups", self._guarded(self._backups), methods=get),
@@ -169,6 +186,54 @@ class Api:
         body = await sse.read_json(request, limit, dict[str, Any])
         accepted = await self._kernel.reward(msgspec.convert({**body, "type": "reward"}, events.Reward))
         return Response(events.encode(accepted), media_type="application/json")
+
+    async def _decisions(self, request: Request) -> Response:
+        query = request.query_params
+        try:
+            limit = min(1000, max(1, int(query.get("limit", "50"))))
+        except ValueError:
+            return sse.problem(400, "bad_message", "limit is a number")
+        found = await self._kernel.journal.decisions(
+            npc=query.get("npc", ""), session=query.get("session", ""), limit=limit
+        )
+        return _json({"decisions": found})
+
+    async def _decision(self, request: Request) -> Response:
+        """All of a decision, with what came of it."""
+        decision_id = request.path_params["decision_id"]
+        record = await self._kernel.journal.decision(decision_id)
+        if record is None:
+            raise UnknownDecision(f"no decision '{decision_id[:80]}'")
+        return _json({"decision": record, "rewards": await self._kernel.journal.rewards(decision_id)})
+
+    async def _learning(self, request: Request) -> Response:
+        kernel = self._kernel
+        decider = kernel.runtimes.current.decider
+        return _json(
+            {
+                "policy": decider.policy_label,
+                "enabled": kernel.runtimes.current.settings.learning.enabled,
+                "state": kernel.guard.state,
+                "reason": kernel.guard.reason,
+                "updates": kernel.learner.updates,
+                "snapshots": await asyncio.to_thread(kernel.learner.snapshots, decider.policy_name),
+            }
+        )
+
+    async def _steer(self, request: Request) -> Response:
+        """An operator freezes, unfreezes, or rolls back."""
+        limit = self._kernel.runtimes.current.settings.server.max_message
+        steer = await sse.read_json(request, limit, Steer)
+        if steer.action == "freeze":
+            self._kernel.freeze(steer.reason or "by an operator")
+        elif steer.action == "unfreeze":
+            self._kernel.unfreeze()
+        else:
+            try:
+                await self._kernel.learner.rollback(steer.snapshot)
+            except ValueError as error:
+                return sse.problem(400, "bad_message", str(error))
+        return await self._learning(request)
 
     async def _stats(self, request: Request) -> Response:
         npc = self._kernel.runtimes.current.world.npc(request.path_params["npc"])

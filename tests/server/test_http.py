@@ -205,3 +205,36 @@ async def test_plugins_add_routes_below_their_own_name(tmp_path: Path) -> None:
     name, given = plugin({"rfsn_routes": routes})
     async with served(tmp_path, (name, given)) as server, httpx.AsyncClient(base_url=server.http) as http:
         assert (await http.get(f"/plugins/{name}/hello")).text == "hello"
+
+
+async def test_decisions_can_be_looked_up(server: Served, http: httpx.AsyncClient) -> None:
+    async with connected(server.ws) as client:
+        got = await client.turn(NPC)
+    decision = next(item for item in got if isinstance(item, events.Decision))
+    await http.post("/api/rewards", json={"decision_id": decision.decision_id, "value": 0.5})
+    told = (await http.get(f"/api/decisions/{decision.decision_id}")).json()
+    assert told["decision"]["action"]["chosen"] == decision.action
+    assert [reward["value"] for reward in told["rewards"]] == [0.5]
+    listed = (await http.get("/api/decisions", params={"npc": NPC, "limit": 5})).json()["decisions"]
+    assert [record["decision_id"] for record in listed] == [decision.decision_id]
+    assert (await http.get("/api/decisions", params={"npc": "other"})).json()["decisions"] == []
+    assert (await http.get("/api/decisions/unknown")).status_code == 404
+    assert (await http.get("/api/decisions", params={"limit": "many"})).status_code == 400
+
+
+async def test_an_operator_freezes_unfreezes_and_rolls_back(tmp_path: Path) -> None:
+    async with (
+        served(tmp_path, settings={"learning": {"cooldown": 0}}) as server,
+        httpx.AsyncClient(base_url=server.http) as http,
+        connected(server.ws) as client,
+    ):
+        assert (await http.get("/api/learning")).json()["state"] == "learning"
+        frozen = (await http.post("/api/learning", json={"action": "freeze", "reason": "a test"})).json()
+        assert (frozen["state"], frozen["reason"]) == ("frozen", "a test")
+        (told,) = await client.until("learning.changed")
+        assert isinstance(told, events.LearningChanged)
+        assert (told.state, told.reason) == ("frozen", "a test")
+        assert "rfsn_learning_state 2.0" in (await http.get("/metrics")).text
+        assert (await http.post("/api/learning", json={"action": "unfreeze"})).json()["state"] == "learning"
+        for bad in ({"action": "rollback", "snapshot": "no"}, {"action": "dance"}, {}):
+            assert (await http.post("/api/learning", json=bad)).status_code == 400

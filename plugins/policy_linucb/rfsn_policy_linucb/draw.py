@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,45 +18,51 @@ def uniform(key: bytes, *parts: str) -> float:
     return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
 
-def floored(best: Array, floor: float) -> Array:
-    """`best` with the probability `floor` shared equally by all arms."""
-    mixed: Array = (1.0 - floor) * best + floor / len(best)
-    return mixed
+# Plain Python from here on: for nine candidates it is faster than numpy.
 
 
-def greedy(scores: Array) -> Array:
-    """All probability on the best arm; equally on the best ones when they tie to 1e-9."""
-    best = np.round(scores, 9)
-    ties = best == best.max()
-    shared: Array = ties / ties.sum()
-    return shared
+def floored(shares: Sequence[float], floor: float) -> list[float]:
+    """`shares` with the probability `floor` shared equally by all arms."""
+    each = floor / len(shares)
+    return [(1.0 - floor) * share + each for share in shares]
 
 
-def softmax(scores: Array, temperature: float) -> Array:
+def greedy(scores: list[float]) -> list[float]:
+    """All probability on the best arm; shared equally by those that tie."""
+    best = max(scores)
+    share = 1.0 / scores.count(best)
+    return [share if score == best else 0.0 for score in scores]
+
+
+def softmax(scores: Sequence[float], temperature: float) -> list[float]:
     """exp(score / temperature), normalised."""
-    powers = np.exp((scores - scores.max()) / temperature)
-    shares: Array = powers / powers.sum()
-    return shares
+    best = max(scores)
+    powers = [math.exp((score - best) / temperature) for score in scores]
+    total = sum(powers)
+    return [power / total for power in powers]
 
 
-def best_share(means: Array, deviations: Array, samples: int, u: float) -> Array:
+def best_share(means: Sequence[float], deviations: Sequence[float], samples: int, u: float) -> list[float]:
     """How often each arm is the best of `samples` draws from its normal distribution (Thompson sampling's table).
 
     The draw is made from this table, and not from a further sample, so that what is logged is what was used.
     """
-    generator: Any = np.random.Generator(np.random.PCG64(int(u * 2**53)))
-    drawn = means + deviations * generator.standard_normal((samples, len(means)))
-    counts: Array = np.bincount(drawn.argmax(axis=1), minlength=len(means)) / samples
-    return counts
+    generator = np.random.Generator(np.random.PCG64(int(u * 2**53)))
+    drawn = np.array(means) + np.array(deviations) * generator.standard_normal((samples, len(means)))
+    return shares_of(drawn)
 
 
-def choose(propensities: Array, u: float) -> int:
+def shares_of(drawn: Array) -> list[float]:
+    """How often each column holds the largest of its row."""
+    counts = np.bincount(drawn.argmax(axis=1), minlength=drawn.shape[1])
+    return [count / len(drawn) for count in counts.tolist()]
+
+
+def choose(propensities: Sequence[float], u: float) -> int:
     """The first arm whose cumulated probability is above u."""
-    index = int(np.searchsorted(np.cumsum(propensities), u, side="right"))
-    return min(index, len(propensities) - 1)
-
-
-def normalised(propensities: Sequence[float] | Array) -> tuple[float, ...]:
-    """As plain numbers that sum to 1 within float noise."""
-    values = np.asarray(propensities, dtype=float)
-    return tuple((values / values.sum()).tolist())
+    total = 0.0
+    for index, propensity in enumerate(propensities):
+        total += propensity
+        if total > u:
+            return index
+    return len(propensities) - 1

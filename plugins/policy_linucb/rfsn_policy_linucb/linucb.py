@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from rfsn_core.providers import Abstraction, Arm, Context, Lesson, Selection, Step
+from rfsn_core.providers import Arm, Context, Lesson, Selection, Step
 from rfsn_policy_linucb import draw
-from rfsn_policy_linucb.posterior import Posterior
+from rfsn_policy_linucb.posterior import Features, Posterior
 
 MAGIC = b"LINUCB1\n"
 FORGET_EVERY = 100
@@ -60,74 +59,73 @@ class LinUcb:
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
         """The arm with the best upper bound, nearly always; every candidate now and then."""
         settings = self._settings
-        means, variances = self.predict(context, [arm.name for arm in arms], np.array([arm.prior for arm in arms]))
-        widths = np.sqrt(variances)
-        scores = means + settings.alpha * widths
+        means, variances = self.predict(context, arms)
+        alpha, root = settings.alpha, math.sqrt
+        # To 1e-9: the last bits of a score depend on how many arms are asked, and ties must not hang on them.
+        scores = [round(mean + alpha * root(variance), 9) for mean, variance in zip(means, variances, strict=True)]
         if not context.explore:
-            best = int(np.argmax(np.round(scores, 9)))
-            sure = tuple(float(index == best) for index in range(len(arms)))
-            return Selection(arms[best].name, sure, tuple(scores.tolist()))
+            best = scores.index(max(scores))
+            return Selection(arms[best].name, tuple(float(i == best) for i in range(len(arms))), tuple(scores))
         u = draw.uniform(self._key, context.decision_id, context.slot)
         if settings.explore == "softmax":
             shares = draw.softmax(scores, settings.temperature)
         elif settings.explore == "thompson":
             table = draw.uniform(self._key, context.decision_id, context.slot, "table")
-            shares = draw.best_share(means, settings.alpha * widths, settings.samples, table)
+            widths = [alpha * root(variance) for variance in variances]
+            shares = draw.best_share(means, widths, settings.samples, table)
         else:
             shares = draw.greedy(scores)
         propensities = draw.floored(shares, settings.floor)
-        chosen = draw.choose(propensities, u)
-        return Selection(arms[chosen].name, tuple(propensities.tolist()), tuple(scores.tolist()))
+        return Selection(arms[draw.choose(propensities, u)].name, tuple(propensities), tuple(scores), u)
 
-    def predict(
-        self, context: Context, names: Sequence[str], priors: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def predict(self, context: Context, arms: Sequence[Arm]) -> tuple[list[float], list[float]]:
         """(means, variances) of arms in a context. Means are kept within the range of rewards."""
-        index, x = sparse(context.abstraction)
-        name = self._name(context)
-        model = self._model(name, len(context.abstraction.features))
-        means, variances = model.predict([model.row(arm) for arm in names], index, x)
-        means = means + priors
-        own = self._own.get(name)
-        if own and self._settings.share:
-            start = 1 / self._settings.deviation**2 if self._settings.deviation else 0.0
-            for position, arm in enumerate(names):
-                known = own.get(f"{context.npc}\x1f{arm}")
-                if known is not None:
-                    means[position] += known[1] / known[0]
-                    variances[position] += 1 / known[0]
-                elif start:
-                    variances[position] += 1 / start
-        return np.clip(means, -1.0, 1.0), variances
+        x, name = Features(context.abstraction.features), self._name(context)
+        model = self._model(name, len(x.full))
+        known = model.arms
+        rows = [known[arm.name] if arm.name in known else model.row(arm.name) for arm in arms]
+        means, variances = model.predict(rows, x)
+        own, spread = self._own.get(name), self._settings.deviation**2
+        if not self._settings.share or not spread:
+            own, spread = None, 0.0
+        for position, arm in enumerate(arms):
+            mean = means[position] + arm.prior
+            if spread:
+                mine = own.get(f"{context.npc}\x1f{arm.name}") if own else None
+                if mine:
+                    mean += mine[1] / mine[0]
+                variances[position] += 1 / mine[0] if mine else spread
+            means[position] = -1.0 if mean < -1.0 else mean if mean < 1.0 else 1.0  # NaN stays NaN, and is refused
+            if variances[position] < 0.0:
+                variances[position] = 0.0  # a hair, from rounding
+        return means, variances
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
 
     def update(self, lesson: Lesson) -> Step:
         """Learn; see `Posterior.observe` for the bound on the step."""
         context, settings = lesson.context, self._settings
-        if not (math.isfinite(lesson.reward) and -1 <= lesson.reward <= 1 and math.isfinite(lesson.prior)):
+        if not (-1 <= lesson.reward <= 1 and math.isfinite(lesson.prior)):
             raise ValueError(f"a reward of {lesson.reward} on a prior of {lesson.prior}")
         if not 0 < lesson.propensity <= 1:
             raise ValueError(f"a propensity of {lesson.propensity}")
         if lesson.weight <= 0:
             return Step(0.0, 0.0)
-        index, x = sparse(context.abstraction)
-        if not np.isfinite(x).all():
-            raise ValueError("features that are not finite")
-        name = self._name(context)
-        model = self._model(name, len(context.abstraction.features))
+        x, name = Features(context.abstraction.features), self._name(context)
+        model = self._model(name, len(x.full))
         row = model.row(lesson.arm)
         own = self._deviation(name, context.npc, lesson.arm)
         if lesson.again:
-            size, weight = model.amend(row, index, x, lesson.reward, lesson.weight, lesson.max_step)
+            size, weight = model.amend(row, x, lesson.reward, lesson.weight, lesson.max_step)
             if own is not None:
                 own[1] += weight * lesson.reward
         else:
             target = lesson.reward - lesson.prior
-            mine = own[1] / own[0] if own is not None else 0.0
-            shared = float(model.theta[row, index] @ x)
-            size, weight = model.observe(row, index, x, target - mine, lesson.weight, lesson.max_step)
-            if own is not None:
+            if own is None:
+                size, weight = model.observe(row, x, target, lesson.weight, lesson.max_step)
+            else:
+                shared = model.mean(row, x)
+                size, weight = model.observe(row, x, target - own[1] / own[0], lesson.weight, lesson.max_step)
                 own[0] += weight
                 own[1] += weight * (target - shared)
         self._updates += 1
@@ -202,24 +200,18 @@ class LinUcb:
             rows, columns = np.triu_indices(d)
             packed = numbers[place : place + used * len(rows)].reshape(used, len(rows))
             place += used * len(rows)
-            model.A[:used, rows, columns] = packed
-            model.A[:used, columns, rows] = packed
+            A = model.A
+            A[:used, rows, columns] = packed
+            A[:used, columns, rows] = packed
             # Another ridge in the settings than when it was saved: the prior changes, the evidence stays.
             change = self._settings.ridge - header["ridge"]
-            model.A[:used, np.arange(d), np.arange(d)] += change
+            A[:used, np.arange(d), np.arange(d)] += change
             model.b[:used] = numbers[place : place + used * d].reshape(used, d)
             place += used * d
             model.n[:used] = entry["n"]
             for row in range(used):
-                if not np.isfinite(model.A[row]).all() or np.linalg.eigvalsh(model.A[row])[0] <= 0:
+                if not np.isfinite(A[row]).all() or np.linalg.eigvalsh(A[row])[0] <= 0:
                     raise ValueError(f"the model '{entry['name']}' is not positive definite")
                 model.refactor(row)
             models[entry["name"]] = model
         self._models, self._own, self._updates = models, header["own"], header["updates"]
-
-
-def sparse(abstraction: Abstraction) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """(places, values) of the features that are not 0."""
-    values = np.array(abstraction.features)
-    index = np.flatnonzero(values)
-    return index, values[index]

@@ -9,6 +9,7 @@ computed anew now and then, because rounding errors add up.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,20 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 REFACTOR_EVERY = 10_000
 """Updates of an arm between two fresh inverses."""
+FOLD_AT = 1000
+"""Observations of an arm that wait before they are added to A and b in one product."""
+
+
+class Features:
+    """A feature vector, whole and by the places that are not 0."""
+
+    __slots__ = ("few", "full", "index", "values")
+
+    def __init__(self, values: Sequence[float] | Array) -> None:
+        self.full: Array = np.array(values, dtype=float)
+        self.index = np.flatnonzero(self.full)
+        self.few = len(self.index) * 6 < len(self.full)
+        self.values = self.full[self.index] if self.few else self.full
 
 
 class Posterior:
@@ -24,22 +39,37 @@ class Posterior:
     def __init__(self, dimension: int, ridge: float) -> None:
         self.dimension, self.ridge = dimension, ridge
         self.arms: dict[str, int] = {}
+        self._seen: dict[
+            int, list[tuple[Array, float, float]]
+        ] = {}  # row → (x, weight, weighted reward) not yet in A, b
         self._room(8)
 
     def _room(self, count: int) -> None:
         d, old = self.dimension, len(self.arms)
-        shapes = {"A": (count, d, d), "inverse": (count, d, d), "b": (count, d), "theta": (count, d), "n": (count,)}
+        shapes = {"_A": (count, d, d), "inverse": (count, d, d), "_b": (count, d), "theta": (count, d), "n": (count,)}
         for name, shape in shapes.items():
             grown = np.zeros(shape)
             if old:
                 grown[:old] = getattr(self, name)[:old]
             setattr(self, name, grown)
 
-    A: Array
+    _A: Array
+    _b: Array
     inverse: Array
-    b: Array
     theta: Array
     n: Array
+
+    @property
+    def A(self) -> Array:
+        """λI + Σ w·x·xᵀ of each arm."""
+        self._fold()
+        return self._A
+
+    @property
+    def b(self) -> Array:
+        """Σ w·r·x of each arm."""
+        self._fold()
+        return self._b
 
     def row(self, arm: str) -> int:
         """The arm's row; a new arm starts from the prior."""
@@ -51,64 +81,82 @@ class Posterior:
             self._room(2 * row)
         self.arms[arm] = row
         diagonal = np.arange(self.dimension)
-        self.A[row, diagonal, diagonal] = self.ridge
+        self._A[row, diagonal, diagonal] = self.ridge
         self.inverse[row, diagonal, diagonal] = 1 / self.ridge
         return row
 
-    def predict(self, rows: list[int], index: NDArray[np.intp], x: Array) -> tuple[Array, Array]:
-        """(means, variances) of the arms in `rows` at the features `x`, whose places are `index`.
+    def predict(self, rows: list[int], x: Features) -> tuple[list[float], list[float]]:
+        """(means, variances) of the arms in `rows`.
 
         Game state is one-hot: about a dozen of the features are not 0, and only their part of the matrices is read.
         """
-        if len(index) * 3 < self.dimension:
-            part = self.inverse[np.asarray(rows)[:, None, None], index[:, None], index]
-            means = self.theta[np.asarray(rows)[:, None], index] @ x
-            variances = (part @ x) @ x
-        else:
-            full = np.zeros(self.dimension)
-            full[index] = x
-            # One product over all arms, also those that are no candidates: faster than gathering them.
-            used = len(self.arms)
-            spread = self.inverse[:used].reshape(-1, self.dimension) @ full
-            variances = (spread.reshape(used, self.dimension) @ full)[rows]
-            means = (self.theta[:used] @ full)[rows]
-        return means, np.maximum(variances, 0.0)
+        if x.few:
+            part = self.inverse[np.array(rows)[:, None, None], x.index[:, None], x.index]
+            means = self.theta[np.array(rows)[:, None], x.index] @ x.values
+            variances = (part @ x.values) @ x.values
+            return means.tolist(), variances.tolist()
+        # One product over all arms, also those that are no candidates: faster than gathering them.
+        used, full = len(self.arms), x.full
+        spread = (self.inverse[:used].reshape(-1, self.dimension) @ full).reshape(used, self.dimension)
+        variances, means = (spread @ full).tolist(), (self.theta[:used] @ full).tolist()
+        return [means[row] for row in rows], [variances[row] for row in rows]
 
-    def observe(
-        self, row: int, index: NDArray[np.intp], x: Array, target: float, weight: float, max_step: float
-    ) -> tuple[float, float]:
-        """Learn that x gave `target`; returns (step, weight).
+    def mean(self, row: int, x: Features) -> float:
+        """The prediction of one arm."""
+        return float(self.theta[row] @ x.full)
+
+    def observe(self, row: int, x: Features, target: float, weight: float, max_step: float) -> tuple[float, float]:
+        """Learn that x gave `target`; returns (step, weight). Raises ValueError for what is not finite.
 
         When θ would move by more than `max_step`, the observation's weight is lowered until it moves by exactly that:
         the posterior stays that of a weighted ridge regression, which clipping θ would not.
         """
-        v = self.inverse[row][:, index] @ x
-        q = float(x @ v[index])
-        error = target - float(self.theta[row, index] @ x)
-        length = float(np.sqrt(v @ v))
+        inverse, full = self.inverse[row], x.full
+        v = x.values @ inverse[x.index] if x.few else inverse @ full
+        q = float(full @ v)
+        error = target - float(self.theta[row] @ full)
+        if not (q >= 0 and math.isfinite(q + error)):
+            if math.isfinite(error) and np.isfinite(full).all():
+                self.refactor(row)  # rounding made the inverse worthless; A is not
+                return self.observe(row, x, target, weight, max_step)
+            raise ValueError("features that are not finite")
+        length = math.sqrt(float(v @ v))
         if weight * length * abs(error) > max_step * (1 + weight * q):
             weight = max_step / (length * abs(error) - max_step * q)
         gain = weight / (1 + weight * q)
         self.theta[row] += (gain * error) * v
-        self.inverse[row] -= np.outer(gain * v, v)
-        self.A[row, index[:, None], index] += np.outer(weight * x, x)
-        self.b[row, index] += (weight * target) * x
+        inverse -= (gain * v)[:, None] * v
         self.n[row] += 1
-        if self.n[row] % REFACTOR_EVERY == 0 or not (1 + weight * q >= 1 and math.isfinite(q)):
+        self._note(row, full, weight, weight * target)
+        if self.n[row] % REFACTOR_EVERY == 0:
             self.refactor(row)
         return gain * abs(error) * length, weight
 
-    def amend(
-        self, row: int, index: NDArray[np.intp], x: Array, change: float, weight: float, max_step: float
-    ) -> tuple[float, float]:
+    def amend(self, row: int, x: Features, change: float, weight: float, max_step: float) -> tuple[float, float]:
         """A further reward for an observation that was made: b moves, A does not, because nothing new was observed."""
-        v = self.inverse[row][:, index] @ x
-        length = float(np.sqrt(v @ v)) * abs(change)
+        v = self.inverse[row] @ x.full
+        length = math.sqrt(float(v @ v)) * abs(change)
+        if not math.isfinite(length):
+            raise ValueError("features that are not finite")
         if weight * length > max_step:
             weight = max_step / length
         self.theta[row] += (weight * change) * v
-        self.b[row, index] += (weight * change) * x
+        self._note(row, x.full, 0.0, weight * change)
         return weight * length, weight
+
+    def _note(self, row: int, full: Array, weight: float, reward: float) -> None:
+        """A and b are only read when the inverse is made anew or saved, so they are brought up to date then."""
+        seen = self._seen.setdefault(row, [])
+        seen.append((full, weight, reward))
+        if len(seen) >= FOLD_AT:
+            self._fold()
+
+    def _fold(self) -> None:
+        for row, seen in self._seen.items():
+            x = np.array([full for full, _, _ in seen])
+            self._A[row] += (x.T * np.array([weight for _, weight, _ in seen])) @ x
+            self._b[row] += x.T @ np.array([reward for _, _, reward in seen])
+        self._seen.clear()
 
     def refactor(self, row: int) -> None:
         """Inverse and θ from A and b."""
@@ -117,10 +165,11 @@ class Posterior:
 
     def forget(self, keep: float) -> None:
         """Stabilised forgetting: A → keep·A + (1 - keep)·λI, b → keep·b. The unseen returns to the prior."""
+        self._fold()
         used = len(self.arms)
         diagonal = np.arange(self.dimension)
-        self.A[:used] *= keep
-        self.A[:used, diagonal, diagonal] += (1 - keep) * self.ridge
-        self.b[:used] *= keep
+        self._A[:used] *= keep
+        self._A[:used, diagonal, diagonal] += (1 - keep) * self.ridge
+        self._b[:used] *= keep
         for row in range(used):
             self.refactor(row)

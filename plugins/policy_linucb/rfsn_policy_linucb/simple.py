@@ -38,12 +38,14 @@ class _Counts:
         self._key, self._weight = key, weight
         self._seen: dict[str, list[float]] = {}  # "slot arm" → [observations, sum of rewards]
 
-    def _means(self, slot: str, arms: Sequence[Arm]) -> tuple[draw.Array, draw.Array]:
+    def _means(self, slot: str, arms: Sequence[Arm]) -> tuple[list[float], list[float]]:
         """(mean reward, observations), the prior's included."""
-        seen = np.array([self._seen.get(f"{slot} {arm.name}", (0.0, 0.0)) for arm in arms])
-        priors = np.clip([arm.prior for arm in arms], -1, 1)
-        counts: draw.Array = seen[:, 0] + self._weight
-        return (seen[:, 1] + priors * self._weight) / counts, counts
+        seen = [self._seen.get(f"{slot} {arm.name}", (0.0, 0.0)) for arm in arms]
+        counts = [count + self._weight for count, _ in seen]
+        sums = [
+            total + min(1.0, max(-1.0, arm.prior)) * self._weight for (_, total), arm in zip(seen, arms, strict=True)
+        ]
+        return [round(total / count, 9) for total, count in zip(sums, counts, strict=True)], counts
 
     def update(self, lesson: Lesson) -> Step:
         """Count. The mean moves by less than `max_step`, or the observation's weight is lowered until it does."""
@@ -104,22 +106,19 @@ class Thompson(_Counts):
         means, counts = self._means(context.slot, arms)
         if not context.explore:
             return _chosen(self._key, context, arms, draw.greedy(means), means)
-        rates = np.clip((means + 1) / 2, 1e-3, 1 - 1e-3)
+        rates = np.clip((np.array(means) + 1) / 2, 1e-3, 1 - 1e-3)
         seed = draw.uniform(self._key, context.decision_id, context.slot, "table")
         generator = np.random.Generator(np.random.PCG64(int(seed * 2**53)))
         drawn = generator.beta(rates * counts, (1 - rates) * counts, (self._settings.samples, len(arms)))
-        table = np.bincount(drawn.argmax(axis=1), minlength=len(arms)) / self._settings.samples
-        return _chosen(self._key, context, arms, draw.floored(table, self._settings.floor), means)
+        propensities = draw.floored(draw.shares_of(drawn), self._settings.floor)
+        return _chosen(self._key, context, arms, propensities, means)
 
 
 def _chosen(
-    key: bytes, context: Context, arms: Sequence[Arm], propensities: draw.Array, scores: draw.Array
+    key: bytes, context: Context, arms: Sequence[Arm], propensities: list[float], scores: list[float]
 ) -> Selection:
-    index = (
-        draw.choose(propensities, draw.uniform(key, context.decision_id, context.slot))
-        if context.explore
-        else int(np.argmax(np.round(scores, 9)))
-    )
     if not context.explore:
-        propensities = np.eye(len(arms))[index]
-    return Selection(arms[index].name, tuple(propensities.tolist()), tuple(scores.tolist()))
+        best = scores.index(max(scores))
+        return Selection(arms[best].name, tuple(float(i == best) for i in range(len(arms))), tuple(scores))
+    u = draw.uniform(key, context.decision_id, context.slot)
+    return Selection(arms[draw.choose(propensities, u)].name, tuple(propensities), tuple(scores), u)

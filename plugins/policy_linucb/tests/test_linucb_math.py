@@ -12,7 +12,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from rfsn_policy_linucb import draw
 from rfsn_policy_linucb.linucb import LinUcb, Settings
-from rfsn_policy_linucb.posterior import Posterior
+from rfsn_policy_linucb.posterior import Features, Posterior
 
 from rfsn_core.providers import Abstraction, Arm, Context, Lesson
 
@@ -48,16 +48,17 @@ def test_the_posterior_is_that_of_a_weighted_ridge_regression(
     A, b = ridge * np.eye(D), np.zeros(D)
     for x, reward, weight in data:
         values = np.array(x)
-        index = np.flatnonzero(values)
-        posterior.observe(row, index, values[index], reward, weight, math.inf)
+        posterior.observe(row, Features(x), reward, weight, math.inf)
         A += weight * np.outer(values, values)
         b += weight * reward * values
     assert np.allclose(posterior.A[row], A, atol=1e-9)
     assert np.allclose(posterior.theta[row], np.linalg.solve(A, b), atol=1e-8)
     assert np.allclose(posterior.inverse[row], np.linalg.inv(A), atol=1e-8)
     asked = np.array(data[0][0])
-    for index in (np.arange(D), np.flatnonzero(asked)):
-        means, variances = posterior.predict([row], index, asked[index])
+    for few in (False, True):
+        features = Features(asked)
+        features.few, features.values = few, asked[features.index] if few else asked
+        means, variances = posterior.predict([row], features)
         assert means[0] == pytest.approx(asked @ np.linalg.solve(A, b), abs=1e-8)
         assert variances[0] == pytest.approx(asked @ np.linalg.inv(A) @ asked, abs=1e-8)
     rewards = np.array([reward for _, reward, _ in data])
@@ -75,8 +76,7 @@ def test_no_step_is_longer_than_the_bound_and_the_rest_stays_exact(
     A, b = np.eye(D), np.zeros(D)
     for x, reward, weight in data:
         values, before = np.array(x), posterior.theta[row].copy()
-        index = np.flatnonzero(values)
-        step, got = posterior.observe(row, index, values[index], reward, weight, bound)
+        step, got = posterior.observe(row, Features(x), reward, weight, bound)
         assert got <= weight
         moved = float(np.linalg.norm(posterior.theta[row] - before))
         assert moved == pytest.approx(step, abs=1e-9)
@@ -105,11 +105,10 @@ def test_rounding_errors_do_not_add_up(updates: int) -> None:
     row = posterior.row("a")
     places = generator.integers(0, 5, (updates, 6)) + np.arange(6) * 5
     rewards = generator.uniform(-1, 1, updates)
-    x = np.full(7, 1 / math.sqrt(7))
-    index = np.empty(7, int)
     for hot, reward in zip(places, rewards, strict=True):
-        index[0], index[1:] = 30, hot
-        posterior.observe(row, index, x, reward, 1.0, math.inf)
+        x = np.zeros(31)
+        x[30] = x[hot] = 1 / math.sqrt(7)
+        posterior.observe(row, Features(x), reward, 1.0, math.inf)
     fresh = np.linalg.inv(posterior.A[row])
     assert np.abs(posterior.inverse[row] / fresh - 1).max() < 1e-6
     assert np.allclose(posterior.theta[row], fresh @ posterior.b[row], rtol=1e-6, atol=1e-9)
@@ -194,7 +193,7 @@ def test_probabilities_from_before_a_veto_bias_the_estimate_and_ours_do_not() ->
 
 
 def test_ties_are_shared_and_scores_do_not_depend_on_how_many_are_asked() -> None:
-    assert draw.greedy(np.array([0.3, 0.3 + 1e-12, 0.1])).tolist() == [0.5, 0.5, 0.0]
+    assert draw.greedy([0.3, 0.3, 0.1]) == [0.5, 0.5, 0.0]
     learner = policy()
     for number in range(50):
         learner.update(lesson([0.3] * D, 0.5, arm=f"a{number % 9}"))
@@ -216,7 +215,7 @@ def test_without_exploration_the_best_is_taken_with_certainty() -> None:
 
 
 def mean(learner: LinUcb, npc: str, arm: str = "a") -> float:
-    return float(learner.predict(context([0.5] * D, npc=npc), [arm], np.zeros(1))[0][0])
+    return float(learner.predict(context([0.5] * D, npc=npc), [Arm(arm, 0.0)])[0][0])
 
 
 def test_what_one_npc_learns_helps_a_new_one() -> None:

@@ -1,0 +1,173 @@
+"""The estimators against known numbers, and the report against the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from rfsn_core.errors import UserError
+from rfsn_core.learning import evaluation
+from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot
+
+
+def synthetic(seed: int = 12345, n: int = 5000) -> dict[str, np.ndarray]:
+    """A bandit whose answer is known; the numbers below are also those of the Open Bandit Pipeline 0.5.7."""
+    world = np.random.default_rng(7)
+    W, c = 0.8 * world.standard_normal((8, 6)), 0.4 * world.standard_normal(8)
+    g = np.random.default_rng(seed)
+    X, u, v, Z = g.standard_normal((n, 6)), g.random(n), g.random(n), g.standard_normal((n, 8))
+    q = 1 / (1 + np.exp(-(X @ W.T + c - 0.5)))
+
+    def softmax(z: np.ndarray) -> np.ndarray:
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+    logged = 0.9 * softmax(X @ (0.5 * W - 0.3 * np.roll(W, 1, axis=0)).T) + 0.1 / 8
+    target = softmax(4 * (X @ W.T + c))
+    a = np.array([int(np.argmax(row > value)) for row, value in zip(np.cumsum(logged, axis=1), u, strict=True)])
+    rows = np.arange(n)
+    estimated = np.clip(q + 0.15 * Z + 0.05, 0, 1)
+    return {
+        "reward": (v < q[rows, a]).astype(float),
+        "weight": target[rows, a] / logged[rows, a],
+        "expected": (target * estimated).sum(axis=1),
+        "taken": estimated[rows, a],
+        "truth": np.array([(target * q).sum(axis=1).mean()]),
+    }
+
+
+def test_the_estimators_agree_with_the_open_bandit_pipeline() -> None:
+    d = synthetic()
+    assert d["truth"][0] == pytest.approx(0.8264980949129411, abs=1e-12)
+    assert d["reward"].mean() == pytest.approx(0.5864, abs=1e-12)
+    assert evaluation.ips(d["reward"], d["weight"]) == pytest.approx(0.8199879621796193, abs=1e-12)
+    assert evaluation.snips(d["reward"], d["weight"]) == pytest.approx(0.8306578951446821, abs=1e-12)
+    assert evaluation.dm(d["expected"]) == pytest.approx(0.8455490250849551, abs=1e-12)
+    doubly = evaluation.dr(d["reward"], d["weight"], d["expected"], d["taken"])
+    assert doubly == pytest.approx(0.8303444843145628, abs=1e-12)
+    assert evaluation.effective_size(d["weight"]) == pytest.approx(1535.429, abs=1e-3)
+
+
+def test_over_many_logs_they_are_unbiased_and_as_wide_as_they_should_be() -> None:
+    found: dict[str, list[float]] = {"ips": [], "snips": [], "dr": [], "dm": []}
+    for seed in range(10_000, 10_100):
+        d = synthetic(seed)
+        found["ips"].append(evaluation.ips(d["reward"], d["weight"]))
+        found["snips"].append(evaluation.snips(d["reward"], d["weight"]))
+        found["dr"].append(evaluation.dr(d["reward"], d["weight"], d["expected"], d["taken"]))
+        found["dm"].append(evaluation.dm(d["expected"]))
+    for name, spread in (("ips", 0.0204), ("snips", 0.0095), ("dr", 0.0096)):
+        values = np.array(found[name])
+        assert abs(values.mean() - 0.82690) < 3 * spread / 10 + 0.0002
+        assert values.std() == pytest.approx(spread, rel=0.25)
+    assert np.mean(found["dm"]) - 0.82690 == pytest.approx(0.0188, abs=0.002)  # as biased as its model
+
+
+ARMS = ["kind", "cold", "odd"]
+LIKED = {"tavern": [0.6, -0.2, 0.1], "gate": [-0.3, 0.5, 0.1]}
+
+
+def write_log(folder: Path, count: int = 4000, *, seed: int = 1, swap: float = 0.0, sessions: int = 40) -> None:
+    """A log in two places with a uniform-ish policy; `swap`: how often the choice is replaced after it was logged."""
+    folder.mkdir(parents=True)
+    g = np.random.default_rng(seed)
+    with (folder / "decisions.jsonl").open("wb") as decisions, (folder / "rewards.jsonl").open("wb") as rewards:
+        for number in range(count):
+            place = ["tavern", "gate"][int(g.integers(2))]
+            p = [0.6, 0.2, 0.2] if place == "tavern" else [0.4, 0.3, 0.3]
+            chosen = int(g.choice(3, p=p))
+            if g.random() < swap:
+                chosen = 1
+            style = Slot(arms=["plain"], priors=[0.0], scores=[0.0], propensities=[1.0], chosen="plain")
+            action = Slot(arms=ARMS, priors=[0.0, 0.1, 0.0], scores=[0.0] * 3, propensities=p, chosen=ARMS[chosen])
+            record = DecisionRecord(
+                decision_id=f"d{number}", time=float(number), world="w", npc="smith", player=f"p{number % sessions}",
+                prior_decision_id="", key=f"LOCATION:{place}", key_version="v",
+                features=[(0, 0.7), (1 + (place == "gate"), 0.7)], width=3, feature_hash="h", signal="greet", state={},
+                policy="x 1", explored=True, action=action, style=style, reasons=[""] * 3, terms=[{}] * 3,
+                predicted=[{}] * 3, vetoes={}, forced_by="", delivered=True,
+            )  # fmt: skip
+            value = float(np.clip(LIKED[place][chosen] + g.normal(0, 0.2), -1, 1))
+            reward = RewardRecord(
+                reward_id=f"r{number}", decision_id=f"d{number}", value=value, signal="", source="game", time=0.0
+            )
+            decisions.write(msgspec.json.encode(record) + b"\n")
+            rewards.write(msgspec.json.encode(reward) + b"\n")
+
+
+TRUTH = {"uniform": (sum(LIKED["tavern"]) + sum(LIKED["gate"])) / 6, "prior": (-0.2 + 0.5) / 2}
+
+
+@pytest.mark.parametrize("policy", ["uniform", "prior"])
+def test_the_intervals_hold_what_the_policy_really_earns(tmp_path: Path, policy: str) -> None:
+    write_log(tmp_path / "log")
+    log = evaluation.read_log(tmp_path / "log")
+    report = evaluation.evaluate(log, evaluation.distributions(log, policy), rounds=300)
+    for name in ("IPS", "SNIPS", "DR"):  # DM's interval holds its model for true, and is too narrow
+        estimate = report.estimates[name]
+        assert estimate.low < TRUTH[policy] < estimate.high, name
+    assert (report.warnings, report.refused) == ([], "")
+    assert report.mean_weight == pytest.approx(1, abs=0.1)
+    assert set(report.by_key) == {"LOCATION:tavern", "LOCATION:gate"}
+    assert sum(share for share, _ in report.actions.values()) == pytest.approx(1)
+
+
+def test_a_log_whose_probabilities_are_not_its_own_is_found_out(tmp_path: Path) -> None:
+    write_log(tmp_path / "log", swap=0.15)
+    log = evaluation.read_log(tmp_path / "log")
+    report = evaluation.evaluate(log, evaluation.distributions(log, "uniform"), rounds=50)
+    assert "the log cannot be trusted" in report.warnings[0]
+
+
+def test_a_log_that_is_worth_too_little_is_refused(tmp_path: Path) -> None:
+    write_log(tmp_path / "log", count=150)
+    log = evaluation.read_log(tmp_path / "log")
+    rare = [np.array([0.0, 0.0, 1.0])] * 150
+    report = evaluation.evaluate(log, rare, rounds=50)
+    assert "100 are the fewest to go by" in report.refused
+
+
+def test_a_learning_policy_is_taught_on_one_part_and_judged_on_the_other(tmp_path: Path) -> None:
+    from rfsn_core.cli.learning import _evaluate
+    from rfsn_core.testing import make_world
+
+    write_log(tmp_path / "log")
+    log = evaluation.read_log(tmp_path / "log")
+    report = asyncio.run(_evaluate(log, "linucb", 0.5, make_world(tmp_path / "w")))
+    best = (0.6 + 0.5) / 2
+    assert report.decisions == 2000
+    assert report.estimates["DR"].low > report.logged.high
+    assert report.estimates["DR"].value == pytest.approx(best, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"explored": False}, "learning was disabled, so nothing was tried"),
+        ({"forced_by": "a rule"}, "a rule left one choice"),
+        ({"delivered": False}, "the player never saw it"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_left_out_and_counted(tmp_path: Path, change: dict[str, object], says: str) -> None:
+    write_log(tmp_path / "log", count=10)
+    path = tmp_path / "log" / "decisions.jsonl"
+    lines = path.read_bytes().splitlines()
+    first = msgspec.json.decode(lines[0])
+    path.write_bytes(b"\n".join([msgspec.json.encode({**first, **change}), *lines[1:]]) + b"\n")
+    assert evaluation.read_log(tmp_path / "log").left_out == {says: 1}
+
+
+def test_logs_without_propensities_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no decisions\*\.jsonl"):
+        evaluation.read_log(tmp_path)
+    write_log(tmp_path / "log", count=5)
+    path = tmp_path / "log" / "decisions.jsonl"
+    path.write_bytes(
+        path.read_bytes().replace(b"[0.6,0.2,0.2]", b"[1.0,0.0,0.0]").replace(b"[0.4,0.3,0.3]", b"[0,1,0]")
+    )
+    with pytest.raises(UserError, match=r"5: chosen with probability 1.*policy that explores"):
+        evaluation.read_log(tmp_path / "log")
