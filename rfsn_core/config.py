@@ -90,6 +90,9 @@ class WorldSettings(BaseModel, extra="forbid"):
     overlap: Literal["interrupt", "wait", "refuse"] = Field(
         "interrupt", description="A second turn of a session while the first is running."
     )
+    drift: Literal["report", "adopt"] = Field(
+        "report", description="When the game's `state.npc` differs from ours: only tell, or take it over."
+    )
     max_waiting: int = Field(8, ge=1, description="Turns that may wait for one session, with overlap = wait.")
     max_sessions: int = Field(10_000, ge=1, description="Sessions kept in memory; the longest idle one goes first.")
     weights: WeightSettings = Field(WeightSettings(), description="What a predicted change is worth; see below.")

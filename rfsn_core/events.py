@@ -52,7 +52,8 @@ class Turn(Message, tag="turn", kw_only=True):
     world: Name = "default"
     """The save or campaign; memories of one world are unknown in another."""
     state: dict[str, Any] = {}
-    """The game's state as the abstraction sees it, any JSON object."""
+    """The game's state as the abstraction sees it, any JSON object. `in_combat`, `quest_active` and `quest_state` are
+    taken over; `npc` may hold the game's own `affinity`, `trust`, `fear` and `mood`, to be compared with ours."""
     signal: str = ""
     """The player's signal when the game knows it (`attack`, `offer`, …); else it is read from the text."""
     turn_id: Annotated[str, Meta(max_length=100)] = ""
@@ -262,6 +263,17 @@ class Latency(msgspec.Struct, kw_only=True):
     total: float | None = None
 
 
+class StateDrift(Message, tag="state.drift", kw_only=True):
+    """The game's own idea of the NPC, in `state.npc` of its turn, differs from ours."""
+
+    turn_id: str
+    npc: str
+    ours: dict[str, Any]
+    game: dict[str, Any]
+    adopted: bool
+    """Whether the game's numbers were taken over, by `world.drift`."""
+
+
 class TurnFinished(Message, tag="turn.finished", kw_only=True):
     """The turn is over and stored."""
 
@@ -354,6 +366,7 @@ ServerMessage = (
     | SpeechFinished
     | SpeechOff
     | State
+    | StateDrift
     | TurnFinished
     | TurnCancelled
     | TurnFailed

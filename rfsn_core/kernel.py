@@ -22,6 +22,7 @@ from rfsn_core.learning.channel import Channel
 from rfsn_core.learning.guard import STATES, Guard, Limits
 from rfsn_core.learning.journal import Journal
 from rfsn_core.learning.learner import Learner
+from rfsn_core.learning.records import state_change
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -230,7 +231,8 @@ class Kernel:
         runtime.lease()
         try:
             with contained():
-                state = happened(await session.load(runtime, npc.initial), message.kind)
+                before = await session.load(runtime, npc.initial)
+            state = happened(before, message.kind)
             text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
             record = TurnRecord(
                 turn_id=uuid.uuid4().hex,
@@ -242,6 +244,8 @@ class Kernel:
                 decision_id="",
                 state=state.plain(),
             )
+            change = state_change(session.scope, f"event: {message.kind}", before, state, record.time)
+            await self.journal.append(change)
             await session.keep(record, state, runtime, self._spool)
             return state_event(session.scope, state)
         finally:

@@ -22,7 +22,7 @@ from rfsn_core.dialogue.sentences import Piece
 from rfsn_core.dialogue.speaking import Speaker
 from rfsn_core.errors import RfsnError, StoreError, contained
 from rfsn_core.learning.channel import Channel
-from rfsn_core.learning.records import decision_record
+from rfsn_core.learning.records import decision_record, state_change
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
@@ -33,7 +33,7 @@ from rfsn_core.world.deciding import Made
 from rfsn_core.world.folder import Npc
 from rfsn_core.world.signals import classify
 from rfsn_core.world.state import NpcState
-from rfsn_core.world.transitions import after, hear, perceive
+from rfsn_core.world.transitions import adopt, after, drift, hear, perceive
 
 log = logger("turn")
 
@@ -126,7 +126,7 @@ class Turn:
         self._channel = channel
         self.decision_id = ""
         self._made: Made | None = None
-        self._before = NpcState()  # when it decided
+        self._at_start = self._before = NpcState()  # when the turn began, and when it decided
         self._prior = ""
         self.latency = events.Latency()
         self.cancel_reason = "cancelled"
@@ -163,7 +163,8 @@ class Turn:
                 turn_id=turn_id, turn_no=request.turn_no, npc=request.npc.id, player=request.scope.player
             )
         )
-        self._state = await self.session.load(self.runtime, request.npc.initial)
+        self._state = self._at_start = await self.session.load(self.runtime, request.npc.initial)
+        self._compare()
         verdict = await self._gate_input()
         decision = self._decide(verdict)
         self._emit(decision)
@@ -219,6 +220,25 @@ class Turn:
         elif verdict.kind != "allow":
             self._player_text = ""  # neither the renderer nor the memory sees it
         return verdict
+
+    def _compare(self) -> None:
+        """The game may say how it believes the NPC to feel: tell where we differ, and follow it if told to."""
+        request = self.request
+        if drifted := drift(self._state, request.game):
+            adopted = self.runtime.settings.world.drift == "adopt"
+            log.warning("the game and we differ on an NPC", player=request.scope.player, drift=drifted, adopted=adopted)
+            METRICS.drift.inc()
+            self._emit(
+                events.StateDrift(
+                    turn_id=request.turn_id,
+                    npc=request.npc.id,
+                    ours={name: ours for name, (ours, _) in drifted.items()},
+                    game={name: theirs for name, (_, theirs) in drifted.items()},
+                    adopted=adopted,
+                )
+            )
+            if adopted:
+                self._state = adopt(self._state, drifted)
 
     def _decide(self, verdict: Verdict) -> events.Decision:
         request, runtime = self.request, self.runtime
@@ -397,7 +417,9 @@ class Turn:
             explored=learning,
             delivered=bool(text),
         )
-        await self._channel.record(logged)
+        cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome}"
+        change = state_change(self.request.scope, cause, self._at_start, self._state, record.time)
+        await self._channel.record(logged, change)
         return await self.session.keep(record, self._state, self.runtime, self._spool)
 
     async def _cancelled(self) -> None:

@@ -12,6 +12,8 @@ import pytest
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Audio, Item, Outbox
 from rfsn_core.kernel import Kernel
+from rfsn_core.learning.journal import read_lines
+from rfsn_core.learning.records import StateChange
 from rfsn_core.providers import Prompt, RenderOptions, Selection, Speech, Verdict, VoiceStyle
 from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Judge, Memory, Tokens, Tone
@@ -372,3 +374,30 @@ async def test_what_the_player_types_cannot_leave_its_place_in_the_prompt(tmp_pa
     assert content.count("</player>") == content.count("<player>") == 1
     assert content.count("</state>") == 1
     assert "{{ 7 * 7 }}" in content
+
+
+@pytest.mark.parametrize("how", ["report", "adopt"])
+async def test_what_the_game_believes_of_an_npc_is_compared(tmp_path: Path, how: str) -> None:
+    reported = {"affinity": -0.5, "trust": 0.55, "fear": float("nan"), "mood": "calm", "else": 1}
+    async with kernel(tmp_path, settings={"world": {"drift": how}}) as it:
+        got = await turn(it, "Hello!", state={"npc": reported})
+        (drift,) = only(got, events.StateDrift)
+        (state,) = only(got, events.State)
+        assert set(drift.ours) == {"affinity", "fear"}
+        assert (drift.game["affinity"], drift.adopted) == (-0.5, how == "adopt")
+        assert (state.affinity < -0.3) == (how == "adopt")
+        assert 0 <= state.fear <= 1
+        assert only(await turn(it, "Hello!", state={"npc": "not a table"}), events.StateDrift) == []
+
+
+async def test_every_change_of_a_state_is_logged_with_its_cause(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        await turn(it, "Hello!")
+        await it.event(events.GameEvent(npc=NPC, kind="gift"))
+    folder = tmp_path / ".rfsn" / "learning"
+    changes = [change for _, _, change in read_lines(folder / "states.jsonl", StateChange)]
+    assert changes[0].cause.startswith("turn: heard greet, did ")
+    assert changes[0].before["turns"] == 0
+    assert changes[1].cause == "event: gift"
+    assert changes[1].before["affinity"] == changes[0].after["affinity"]
+    assert [change.violations for change in changes] == [[], []]

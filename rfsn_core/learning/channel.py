@@ -14,7 +14,7 @@ from rfsn_core.errors import BadMessage, UnknownDecision
 from rfsn_core.learning.guard import Guard
 from rfsn_core.learning.journal import Journal
 from rfsn_core.learning.learner import Learner
-from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord
+from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, StateChange
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 
@@ -86,9 +86,9 @@ class Channel:
             if self._last.get(session) == decision_id:
                 self._last[session] = prior
 
-    async def record(self, record: DecisionRecord) -> None:
-        """Write a decision; returns when it is safe. Raises StoreError."""
-        await self._journal.append(record)
+    async def record(self, record: DecisionRecord, change: StateChange) -> None:
+        """Write a decision, and what became of the NPC's state; returns when both are safe. Raises StoreError."""
+        await asyncio.gather(self._journal.append(record), self._journal.append(change))
         known = self._known.setdefault(record.decision_id, Known())
         known.record = record
         known.on_disk.set()

@@ -18,18 +18,19 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from rfsn_core.errors import StoreError
-from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, UpdateRecord
+from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, StateChange, UpdateRecord
 from rfsn_core.operations.logs import logger
 
 log = logger("journal")
 T = TypeVar("T")
-Record = DecisionRecord | RewardRecord | Quarantined | UpdateRecord
+Record = DecisionRecord | RewardRecord | Quarantined | UpdateRecord | StateChange
 
 FILES: dict[type, str] = {
     DecisionRecord: "decisions",
     RewardRecord: "rewards",
     Quarantined: "rewards_quarantine",
     UpdateRecord: "updates",
+    StateChange: "states",
 }
 _SCHEMA = """
 CREATE TABLE decisions (id TEXT PRIMARY KEY, npc TEXT, session TEXT, time REAL, file TEXT, place INTEGER) WITHOUT ROWID;

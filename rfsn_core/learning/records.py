@@ -166,6 +166,38 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     time: float
 
 
+class StateChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of an NPC's state, and its cause: `states.jsonl`."""
+
+    time: float
+    world: str
+    npc: str
+    player: str
+    cause: str
+    """`turn`, `event` or `game`, and what it was."""
+    before: dict[str, object]
+    after: dict[str, object]
+    """Only the fields that changed."""
+    violations: list[str] = []
+    """Invariants that would have been broken; empty, or there is a bug."""
+
+
+def state_change(scope: Scope, cause: str, before: NpcState, after: NpcState, time: float) -> StateChange:
+    """What is logged of a change."""
+    old, new = before.plain(), after.plain()
+    changed = [name for name in new if new[name] != old[name]]
+    return StateChange(
+        time=time,
+        world=scope.world,
+        npc=scope.npc,
+        player=scope.player,
+        cause=cause,
+        before={name: old[name] for name in changed},
+        after={name: new[name] for name in changed},
+        violations=after.violations(),
+    )
+
+
 class UpdateRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a reward changed, or why it changed nothing: `updates.jsonl`."""
 

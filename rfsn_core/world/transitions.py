@@ -91,6 +91,31 @@ def perceive(state: NpcState, game: Mapping[str, Any]) -> NpcState:
     return replace(new, mood=_mood(new))
 
 
+DRIFT = 0.15
+"""How far the game's own idea of a number may lie from ours."""
+
+
+def drift(state: NpcState, game: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Field → (ours, the game's), where the game's `npc` table in its state says something else than we do."""
+    reported = game.get("npc")
+    found: dict[str, tuple[Any, Any]] = {}
+    if not isinstance(reported, Mapping):
+        return found
+    for name in ("affinity", "trust", "fear"):
+        value, ours = reported.get(name), getattr(state, name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and not abs(value - ours) <= DRIFT:
+            found[name] = (ours, value)
+    if isinstance(mood := reported.get("mood"), str) and mood != state.mood:
+        found["mood"] = (state.mood, mood)
+    return found
+
+
+def adopt(state: NpcState, drifted: Mapping[str, tuple[Any, Any]]) -> NpcState:
+    """Take over what the game says, as far as it is a valid state; moods follow from the numbers."""
+    numbers = {name: theirs - ours for name, (ours, theirs) in drifted.items() if name != "mood" and theirs == theirs}
+    return _moved(state, numbers.get("affinity", 0.0), numbers.get("trust", 0.0), numbers.get("fear", 0.0))
+
+
 def hear(state: NpcState, signal: str, sentiment: float = 0.0) -> NpcState:
     """What the player's words do, before the NPC has answered.
 
