@@ -173,7 +173,10 @@ class Step:
 
 
 class Policy(Protocol):
-    """Chooses among what the safety rules left. Synchronous, and fast: microseconds."""
+    """Chooses among what the safety rules left. Synchronous, and fast: microseconds.
+
+    One that never learns may say so with `learns = False`: it is then spared all lessons.
+    """
 
     version: str
 

@@ -157,3 +157,13 @@ def test_nothing_is_tracked_that_must_not_be() -> None:
         assert not name.endswith((".lock", ".whl", ".onnx", ".gguf", ".wav", ".db")), name
         if name != "tests/test_docs.py":
             assert not forbidden.search((ROOT / name).read_text("utf-8", "replace")), name
+
+
+def test_every_built_in_rule_and_reward_signal_is_documented() -> None:
+    from rfsn_core.config import LearningSettings
+    from rfsn_core.world.candidates import BUILT_IN as RULES
+
+    deciding = (ROOT / "docs" / "deciding.md").read_text("utf-8")
+    assert all(f"`{rule.name}`" in deciding for rule in RULES)
+    learning = (ROOT / "docs" / "learning.md").read_text("utf-8")
+    assert all(f"`{name}`" in learning for name in LearningSettings().signals)

@@ -13,6 +13,7 @@ class WorldModel:
     """The opened provider. Ties go to the earlier arm, so the same arms give the same choice."""
 
     version = "1"
+    learns = False
 
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
         """The arm with the best prior, with propensity 1."""

@@ -32,6 +32,8 @@ class Known:
     record: DecisionRecord | None = None
     """None while its turn goes on."""
     on_disk: asyncio.Event = field(default_factory=asyncio.Event)
+    rewards: set[str] = field(default_factory=set)
+    """Ids of the rewards that were taken for it."""
     rewarded: bool = False
     """Learned from already: what comes now adds to the first reward."""
 
@@ -88,7 +90,7 @@ class Channel:
 
     async def record(self, record: DecisionRecord, change: StateChange) -> None:
         """Write a decision, and what became of the NPC's state; returns when both are safe. Raises StoreError."""
-        await asyncio.gather(self._journal.append(record), self._journal.append(change))
+        await self._journal.append(record, change)
         known = self._known.setdefault(record.decision_id, Known())
         known.record = record
         known.on_disk.set()
@@ -128,7 +130,7 @@ class Channel:
             return Taken(value, duplicate=True)
         self._taking.add(reward_id)
         try:
-            if await self._journal.known_reward(reward_id):
+            if await self._is_known(decision_id, reward_id):
                 return Taken(value, duplicate=True)
             first = not await self._rewarded(decision_id)
             reward = RewardRecord(
@@ -140,6 +142,8 @@ class Channel:
                 time=time.time(),
             )
             await self._journal.append(reward)
+            if (known := self._known.get(decision_id)) is not None:
+                known.rewards.add(reward_id)
         finally:
             self._taking.discard(reward_id)
         METRICS.rewards.labels(signal or "value").inc()
@@ -148,6 +152,13 @@ class Channel:
         if self._evidence(signal, source):
             await self._credit(record, value, first)
         return Taken(value)
+
+    async def _is_known(self, decision_id: str, reward_id: str) -> bool:
+        known = self._known.get(decision_id)
+        # All rewards of a decision in memory passed through here, unless one id was used for two decisions.
+        if known is not None and reward_id.startswith(f"{decision_id}/"):
+            return reward_id in known.rewards
+        return await self._journal.known_reward(reward_id)
 
     def _evidence(self, signal: str, source: str) -> bool:
         settings = self._settings()

@@ -32,6 +32,8 @@ FILES: dict[type, str] = {
     UpdateRecord: "updates",
     StateChange: "states",
 }
+SYNCED = frozenset({"decisions", "rewards"})
+"""What is acknowledged to somebody must survive a power cut; the rest survives a crash of the process."""
 _SCHEMA = """
 CREATE TABLE decisions (id TEXT PRIMARY KEY, npc TEXT, session TEXT, time REAL, file TEXT, place INTEGER) WITHOUT ROWID;
 CREATE INDEX by_npc ON decisions (npc, time);
@@ -43,6 +45,8 @@ CREATE TABLE files (name TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 """
 _SCHEMA_VERSION = 1
 _MOST_WAITING = 10_000
+INDEX_AT = 200
+"""Batches of lines that may wait for the index while nobody asks."""
 _decode_decision: Any = msgspec.json.Decoder(DecisionRecord).decode
 _decode_reward: Any = msgspec.json.Decoder(RewardRecord).decode
 
@@ -53,12 +57,15 @@ class Journal:
     def __init__(self, folder: Path, rotate_at: int = 64 * 1024 * 1024) -> None:
         self.folder = folder
         self._rotate_at = rotate_at
-        self._jobs: queue.Queue[tuple[Callable[[], Any] | Record, Any, Any] | None] = queue.Queue(_MOST_WAITING)
+        self._jobs: queue.Queue[tuple[Callable[[], Any] | tuple[Record, ...], Any, Any] | None] = queue.Queue(
+            _MOST_WAITING
+        )
         self._thread = threading.Thread(target=self._work, name="rfsn-journal", daemon=True)
         self._opened: queue.Queue[BaseException | None] = queue.Queue()
         self._db: sqlite3.Connection
         self._open_files: dict[str, Any] = {}
-        self._behind = False  # lines are on disk that the index lacks
+        self._unindexed: list[tuple[str, int, list[Record]]] = []
+        self._behind = False  # lines are on disk that are neither in the index nor in `_unindexed`
 
     # ── what the kernel calls ────────────────────────────────────────────────────────────────────
 
@@ -74,9 +81,9 @@ class Journal:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
 
-    async def append(self, record: Record) -> None:
-        """Write a line; returns when it is safe. Raises StoreError when the disk refuses: then it is not there."""
-        await self._queue(record)
+    async def append(self, *records: Record) -> None:
+        """Write lines; returns when they are safe. Raises StoreError when the disk refuses: then they are not there."""
+        await self._queue(records)
 
     async def decision(self, decision_id: str) -> DecisionRecord | None:
         """A decision by its id."""
@@ -115,7 +122,7 @@ class Journal:
     async def _submit(self, question: Callable[[], T]) -> T:
         return cast(T, await self._queue(question))
 
-    async def _queue(self, job: Callable[[], Any] | Record) -> Any:
+    async def _queue(self, job: Callable[[], Any] | tuple[Record, ...]) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         try:
@@ -145,29 +152,31 @@ class Journal:
                     break
             over = None in batch
             self._batch([job for job in batch if job is not None])
+        self._index_lines()
         for file in self._open_files.values():
             file.close()
         self._db.close()
 
     def _batch(self, jobs: list[tuple[Any, Any, Any]]) -> None:
-        """Lines first, one sync for each file; then the index; then the questions."""
-        records = [job for job in jobs if isinstance(job[0], Record)]
+        """Lines first, one sync for each file; then the index, if anyone asks; then the answers."""
         answers: list[tuple[Any, Any, Any, BaseException | None]] = []
-        written: list[tuple[str, int, list[Record]]] = []
+        writes = [job for job in jobs if isinstance(job[0], tuple)]
+        failed: dict[str, BaseException] = {}
         for kind, name in FILES.items():
-            mine = [job for job in records if isinstance(job[0], kind)]
-            if not mine:
-                continue
-            error: BaseException | None = None
-            try:
-                written.append(self._write(name, [job[0] for job in mine]))
-            except (OSError, sqlite3.Error) as problem:
-                error = StoreError(f"{self.folder / name}.jsonl: {problem}")
-            answers += [(loop, future, None, error) for _, loop, future in mine]
-        self._index_lines(written)
-        for job, loop, future in jobs:
-            if isinstance(job, Record):
-                continue
+            mine: list[Any] = [record for records, _, _ in writes for record in records if isinstance(record, kind)]
+            if mine:
+                try:
+                    written = self._write(name, mine)  # which may empty the list of what is not indexed
+                    self._unindexed.append(written)
+                except (OSError, sqlite3.Error) as problem:
+                    failed[name] = StoreError(f"{self.folder / name}.jsonl: {problem}")
+        for records, loop, future in writes:
+            error = next((failed[FILES[type(record)]] for record in records if FILES[type(record)] in failed), None)
+            answers.append((loop, future, None, error))
+        questions = [job for job in jobs if not isinstance(job[0], tuple)]
+        if questions or len(self._unindexed) >= INDEX_AT:
+            self._index_lines()
+        for job, loop, future in questions:
             try:
                 answers.append((loop, future, job(), None))
             except Exception as problem:  # noqa: BLE001  handed to the one who asks
@@ -184,6 +193,7 @@ class Journal:
             file = self._open_files[name] = self._appendable(path)
         start = file.seek(0, os.SEEK_END)
         if start > self._rotate_at:
+            self._index_lines()  # under the name that the lines still have
             self._open_files.pop(name).close()
             older = self._next_name(name)
             path.rename(older)
@@ -195,7 +205,8 @@ class Journal:
         try:
             while data:
                 data = data[file.write(data) :]
-            os.fsync(file.fileno())
+            if name in SYNCED:
+                os.fsync(file.fileno())
         except OSError:
             # All or nothing: what is half there would be read as done.
             self._open_files.pop(name).close()
@@ -203,10 +214,11 @@ class Journal:
             raise
         return path.name, start, records
 
-    def _index_lines(self, written: list[tuple[str, int, list[Record]]]) -> None:
+    def _index_lines(self) -> None:
         """The lines are safe whatever happens here; what could not be indexed is caught up with later."""
-        if not (written or self._behind):
+        if not (self._unindexed or self._behind):
             return
+        written, self._unindexed = self._unindexed, []
         try:
             self._db.execute("BEGIN")
             if self._behind:
@@ -273,6 +285,10 @@ class Journal:
         sizes = dict(self._db.execute("SELECT name, size FROM files").fetchall())
         for kind in (DecisionRecord, RewardRecord):
             for path in log_files(self.folder, FILES[kind]):
+                current = f"{FILES[kind]}.jsonl"
+                if path.name != current and path.name not in sizes and current in sizes:
+                    # Renamed by a process that died before it could note it: places would be those of another file.
+                    raise sqlite3.DatabaseError(f"{path.name} is not known")
                 start = sizes.pop(path.name, 0)
                 if start > path.stat().st_size:
                     raise sqlite3.DatabaseError(f"{path.name} is shorter than the index says")

@@ -91,6 +91,8 @@ class Learner:
 
     def learn(self, record: DecisionRecord, reward: float, steps_back: int = 0, *, again: bool = False) -> None:
         """Take a lesson. It is applied when the cooldown is over."""
+        if not getattr(self._decider().policy, "learns", True):
+            return
         self._pending.append(Pending(record, reward, steps_back, again))
         if self._applying is None:
             self._applying = asyncio.create_task(self._apply_later())
@@ -133,7 +135,7 @@ class Learner:
         for update in updates:
             METRICS.updates.labels("rejected" if update.rejected else "applied").inc()
         try:
-            await asyncio.gather(*(self._journal.append(update) for update in updates))
+            await self._journal.append(*updates)
         except RfsnError as error:
             log.error("updates could not be logged", error=str(error))
 

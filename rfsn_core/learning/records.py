@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -114,7 +115,7 @@ def decision_record(
         key_version=abstraction.version,
         features=[(index, value) for index, value in enumerate(abstraction.features) if value],
         width=len(abstraction.features),
-        feature_hash=hashlib.blake2b("|".join(abstraction.names).encode(), digest_size=8).hexdigest(),
+        feature_hash=_hash(abstraction.names),
         signal=event.signal,
         state=state.plain(),
         policy=event.policy,
@@ -131,6 +132,11 @@ def decision_record(
         forced_by=event.forced_by,
         delivered=delivered,
     )
+
+
+@lru_cache(maxsize=64)
+def _hash(names: tuple[str, ...]) -> str:
+    return hashlib.blake2b("|".join(names).encode(), digest_size=8).hexdigest()
 
 
 def _slot(arms: Sequence[Arm], choice: Selection) -> Slot:

@@ -95,3 +95,19 @@ def test_a_log_that_was_tampered_with_does_not_replay(tmp_path: Path) -> None:
     record["action"]["chosen"] = next(arm for arm in record["action"]["arms"] if arm != record["action"]["chosen"])
     path.write_text("\n".join([*lines[:2], json.dumps(record), *lines[3:]]) + "\n", "utf-8")
     assert "its numbers say" in rfsn("replay", "--log", "out/learning", cwd=tmp_path, code=2)
+
+
+def test_without_learning_two_processes_log_the_same_bytes(tmp_path: Path) -> None:
+    logs = []
+    for seed in ("1", "2"):
+        for text in ("Hello!", "You fool!", "Help me!"):
+            subprocess.run(
+                [sys.executable, "-m", "rfsn_core.cli", "say", "innkeeper", text], check=True, capture_output=True,
+                timeout=60, env={
+                    **os.environ, "LEARNING_DISABLED": "1", "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8",
+                    "RFSN_DATA_DIR": str(tmp_path / seed), "RFSN_SELECTION__PROVIDER": "linucb",
+                },
+            )  # fmt: skip
+        logs.append((tmp_path / seed / "learning" / "decisions.jsonl").read_bytes())
+    assert len(logs[0].splitlines()) == 3
+    assert logs[0] == logs[1]
