@@ -53,6 +53,16 @@ class Judges:
         return self.answer
 
 
+class Undecided:
+    """Chooses well, and scores with NaN."""
+
+    version = "1"
+
+    def select(self, context: Any, arms: Any) -> Selection:
+        count = len(arms)
+        return Selection(arms[0].name, (1 / count,) * count, (float("nan"),) * count)
+
+
 class Selects:
     version = "1"
 
@@ -153,6 +163,12 @@ async def test_a_bad_policy_is_replaced_by_the_world_models_choice(tmp_path: Pat
     assert isinstance(got[-1], events.TurnFinished)
     (decision,) = [item for item in got if isinstance(item, events.Decision)]
     assert decision.action == max(decision.candidates, key=lambda candidate: candidate.score).action
+
+
+async def test_scores_that_are_no_numbers_never_reach_a_client(tmp_path: Path) -> None:
+    got = await two_turns(tmp_path, selection=Undecided())
+    (decision,) = [item for item in got if isinstance(item, events.Decision)]
+    assert all(candidate.score == candidate.score for candidate in decision.candidates)
 
 
 @pytest.mark.parametrize(

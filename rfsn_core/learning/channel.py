@@ -91,6 +91,8 @@ class Channel:
     async def record(self, record: DecisionRecord, change: StateChange) -> None:
         """Write a decision, and what became of the NPC's state; returns when both are safe. Raises StoreError."""
         await self._journal.append(record, change)
+        if record.action.draw is not None:
+            METRICS.importance.observe(1 / (len(record.action.arms) * record.action.propensity))
         known = self._known.setdefault(record.decision_id, Known())
         known.record = record
         known.on_disk.set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable
@@ -195,9 +196,15 @@ class Learner:
             found.append(Snapshot(path.stem, name, stat.st_mtime, stat.st_size))
         return found
 
-    async def rollback(self, snapshot_id: str) -> None:
-        """Put a snapshot back, after saving what is there now. Raises ValueError when it cannot be used."""
+    async def rollback(self, snapshot_id: str = "", *, before: float = math.inf) -> None:
+        """Put a snapshot back, after saving what is there now. Raises ValueError when it cannot be used.
+
+        :param before: without an id, the newest snapshot up to this time is taken.
+        """
         decider = self._decider()
+        if not snapshot_id:
+            found = [snapshot.id for snapshot in self.snapshots(decider.policy_name) if snapshot.time <= before]
+            snapshot_id = found[0] if found else f"of {decider.policy_name} up to {before}"
         data = await asyncio.to_thread(self._read, snapshot_id)
         await self._save()
         decider.policy.restore(data)
@@ -205,14 +212,14 @@ class Learner:
 
     async def _save(self) -> None:
         decider = self._decider()
-        data = decider.policy.snapshot()
         self._since_saved = 1
-        if not data:
-            return
         try:
-            await asyncio.to_thread(self._write, decider.policy_name, data)
-        except OSError as error:
-            log.error("the policy could not be saved", error=str(error))
+            with contained():
+                data = decider.policy.snapshot()
+            if data:
+                await asyncio.to_thread(self._write, decider.policy_name, data)
+        except Exception as error:  # noqa: BLE001  the policy's code, or the disk: what was learned stays in memory
+            log.error("the policy could not be saved", policy=decider.policy_name, error=repr(error))
 
     def _write(self, name: str, data: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -39,6 +39,11 @@ class Metrics:
             "rfsn_request_seconds", "HTTP requests.", ["path", "status"], registry=r, buckets=_SECONDS
         )
         self.rewards = Counter("rfsn_rewards", "Rewards taken.", ["signal"], registry=r)
+        self.importance = Summary(
+            "rfsn_importance_weight",
+            "1 / (candidates x logged probability) of each drawn choice: the mean is 1, or the log cannot be trusted.",
+            registry=r,
+        )
         self.updates = Counter("rfsn_learning_updates", "Lessons by outcome.", ["outcome"], registry=r)
         self.learning = Gauge("rfsn_learning_state", "0 learning, 1 slowed, 2 frozen.", registry=r)
         self.drift = Counter("rfsn_state_drifts", "Turns in which the game's NPC differed from ours.", registry=r)

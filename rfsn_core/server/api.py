@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -47,6 +48,8 @@ class Steer(msgspec.Struct, forbid_unknown_fields=True):
     reason: str = ""
     snapshot: str = ""
     """For `rollback`: an id from `GET /api/learning`."""
+    before: float = math.inf
+    """For `rollback`, without an id: the newest snapshot up to then, in seconds since the epoch."""
 
 
 def _json(content: Any) -> Response:
@@ -230,7 +233,7 @@ class Api:
             self._kernel.unfreeze()
         else:
             try:
-                await self._kernel.learner.rollback(steer.snapshot)
+                await self._kernel.learner.rollback(steer.snapshot, before=steer.before)
             except ValueError as error:
                 return sse.problem(400, "bad_message", str(error))
         return await self._learning(request)

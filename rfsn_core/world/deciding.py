@@ -5,6 +5,7 @@ The policy chooses among what is left after the rules; it can neither get around
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -109,9 +110,10 @@ class Decider:
                 and len(choice.propensities) == len(choice.scores) == len(arms)
                 and abs(total - 1) < 1e-6
                 and min(choice.propensities) >= 0
+                and all(map(math.isfinite, choice.scores))
             ):
                 return choice
-            problem = f"chose '{choice.arm}', propensities sum to {total}"
+            problem = f"it answered {choice!r:.300}"
         except (Exception, SystemExit) as error:  # noqa: BLE001  the policy's code
             problem = repr(error)
         METRICS.errors.labels("selection").inc()

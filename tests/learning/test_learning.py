@@ -278,6 +278,10 @@ async def test_a_policy_can_be_rolled_back(tmp_path: Path) -> None:
         assert policy.learned < learned
         await it.learner.rollback(before.id)
         assert policy.learned == 0.0
+        await it.learner.rollback(before=before.time)
+        assert policy.learned == 0.0
+        with pytest.raises(ValueError, match="no snapshot"):
+            await it.learner.rollback(before=before.time - 1)
         with pytest.raises(ValueError, match="no snapshot"):
             await it.learner.rollback("../../etc/passwd")
 
