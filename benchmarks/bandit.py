@@ -184,7 +184,8 @@ def whole_decision(rounds: int) -> float:
     for number in range(rounds):
         start = time.perf_counter()
         signal = classify("Can you tell me about the ferry?")
-        made = decider.decide(Situation(hear(state, signal), signal, {"location": "tavern"}), npc, scope, f"d{number}")
+        situation = Situation(hear(state, signal), signal, {"location": "tavern"})
+        made = decider.decide(situation, npc, scope, f"d{number}")
         record = decision_record(made, scope, "", state, time=0.0, explored=True, delivered=True)
         msgspec.json.encode(record)
         times.append(time.perf_counter() - start)
@@ -208,9 +209,8 @@ def main() -> None:
                 theirs = measure(make(d, k), xs, given.rounds // 10, k)
                 ratios = f"{theirs[0] / mine[0]:.1f} {theirs[1] / mine[1]:.1f}"
                 print(f"  {name:40} {theirs[0]:7.1f} {theirs[1]:7.1f}             {ratios}")
-    print(
-        f"\na whole decision, from the player's words to its record: {whole_decision(given.rounds):.0f} µs (to hold: 150)"
-    )
+    whole = whole_decision(given.rounds)
+    print(f"\na whole decision, from the player's words to its record: {whole:.0f} µs (to hold: 150)")
     if importlib.util.find_spec("sklearn"):
         print("\ndigits as a bandit: mean reward ± deviation over 5 seeds")
         for explore_floor, target in ((0.0, 0.950), (0.02, 0.930)):

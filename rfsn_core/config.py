@@ -218,6 +218,16 @@ class Settings(BaseSettings):
     speech: Stage = Stage(provider="silent", fallback=["silent"])
     storage: Stage = Stage(provider="sqlite")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        """A stage's table may hold only a provider's settings, and its fallback need not be named."""
+        if isinstance(values, dict):
+            for name, field in cls.model_fields.items():
+                if isinstance(field.default, Stage) and isinstance(table := values.get(name), dict):
+                    values = {**values, name: {**field.default.model_dump(), **table}}
+        return values
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -35,7 +35,7 @@ def test_the_three_formats_say_the_same(tmp_path: Path, name: str, text: str) ->
     write(tmp_path, text, name)
     settings, _ = load(find_file(tmp_path))
     assert settings.server.port == 9000
-    assert settings.rendering.chosen() == ["x"]
+    assert settings.rendering.chosen() == ["x", "scripted"]
     assert settings.rendering.model_extra == {"x": {"model": "m"}}
 
 
@@ -94,3 +94,14 @@ def test_two_settings_files_are_one_too_many(tmp_path: Path) -> None:
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rfsn.toml").write_bytes(b"\xff\xfe\x00\x01")
     assert "rfsn.toml" in problems(tmp_path / "rfsn.toml")[0]
+
+
+def test_a_stage_without_a_provider_has_the_default_one_and_its_fallback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RFSN_SELECTION__WORLD_MODEL__X", "1")
+    settings, _ = load(write(tmp_path, "[rendering.scripted]\nwords_per_second = 3\n[speech]\nprovider = 'x'\n"))
+    assert settings.rendering.chosen() == ["scripted"]
+    assert settings.selection.provider == "world_model"
+    assert settings.speech.chosen() == ["x", "silent"]
+    assert load(write(tmp_path, "[speech]\nprovider = 'x'\nfallback = []\n"))[0].speech.chosen() == ["x"]

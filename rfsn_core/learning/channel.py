@@ -134,7 +134,6 @@ class Channel:
         try:
             if await self._is_known(decision_id, reward_id):
                 return Taken(value, duplicate=True)
-            first = not await self._rewarded(decision_id)
             reward = RewardRecord(
                 reward_id=reward_id,
                 decision_id=decision_id,
@@ -152,7 +151,7 @@ class Channel:
         if self._guard.rewarded(value, correction=signal in CORRECTIONS):
             self._changed()
         if self._evidence(signal, source):
-            await self._credit(record, value, first)
+            await self._credit(record, value, reward_id)
         return Taken(value)
 
     async def _is_known(self, decision_id: str, reward_id: str) -> bool:
@@ -168,10 +167,10 @@ class Channel:
             return False
         return not settings.evidence or signal in settings.evidence
 
-    async def _credit(self, record: DecisionRecord, value: float, first: bool) -> None:
+    async def _credit(self, record: DecisionRecord, value: float, reward_id: str) -> None:
         """The decision gets the reward, those before it in the session their discounted share."""
         settings = self._settings()
-        self._learner.learn(record, value, again=not first)
+        self._learner.learn(record, value, again=await self._rewarded(record.decision_id, reward_id))
         self._mark(record.decision_id)
         for back in range(1, settings.credit_steps + 1):
             earlier = await self._find(record.prior_decision_id) if record.prior_decision_id else None
@@ -199,9 +198,12 @@ class Channel:
             known.rewarded = True
         self._waiting.pop(decision_id, None)
 
-    async def _rewarded(self, decision_id: str) -> bool:
+    async def _rewarded(self, decision_id: str, besides: str = "") -> bool:
+        """Whether it was learned from, before the reward `besides`."""
         known = self._known.get(decision_id)
-        return known.rewarded if known is not None else bool(await self._journal.rewards(decision_id))
+        if known is not None:
+            return known.rewarded
+        return any(reward.reward_id != besides for reward in await self._journal.rewards(decision_id))
 
     async def _find(self, decision_id: str) -> DecisionRecord | None:
         known = self._known.get(decision_id)

@@ -125,6 +125,16 @@ async def test_many_at_once_with_one_id_count_once(tmp_path: Path) -> None:
     assert len(logged(tmp_path, "rewards", RewardRecord)) == 1
 
 
+async def test_of_several_rewards_at_once_one_is_the_observation(tmp_path: Path) -> None:
+    policy = Explorer()
+    async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
+        decision = await decide(it)
+        await asyncio.gather(*(it.reward(events.Reward(decision_id=decision, value=0.1)) for _ in range(10)))
+        await it.learner.settle()
+    again = [lesson.again for lesson in policy.lessons if lesson.context.slot == "action"]
+    assert sorted(again) == [False] + [True] * 9
+
+
 async def test_a_reward_for_a_decision_that_is_not_on_disk_yet_waits_for_it(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(interval=0.01)}), settings=learning()) as it:
         from rfsn_core.dialogue.outbox import Outbox

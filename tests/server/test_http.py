@@ -90,7 +90,7 @@ async def test_health_names_every_component(http: httpx.AsyncClient) -> None:
     told = (await http.get("/api/health")).json()
     assert told["status"] == "ok"
     assert set(told["components"]) == {"abstraction", "selection", "rendering", "gating", "speech", "storage"}
-    assert told["components"]["rendering"] == {"status": "ok", "providers": ["t"]}
+    assert told["components"]["rendering"] == {"status": "ok", "providers": ["t", "scripted"]}
     assert told["npcs"] == [NPC]
 
 
