@@ -157,7 +157,7 @@ def evaluate(logdir: Path, policy: str, train: float, world: Path | None, as_jso
     logs.configure("error")
     log = evaluation.read_log(logdir)
     if policy in ("uniform", "prior"):
-        report = evaluation.evaluate(log, evaluation.distributions(log, policy))
+        report = evaluation.evaluate(log, evaluation.target(log, policy))
     else:
         report = asyncio.run(_evaluate(log, policy, train, find_world(world)))
     if picture:
@@ -174,7 +174,7 @@ async def _evaluate(log: evaluation.Log, name: str, share: float, world: Path) -
         cut = int(len(log.records) * share)
         evaluation.train(log.part(range(cut)), policy)
         rest = log.part(range(cut, len(log.records)))
-        return evaluation.evaluate(rest, evaluation.distributions(rest, policy))
+        return evaluation.evaluate(rest, evaluation.target(rest, policy))
 
 
 class _policy:
@@ -273,12 +273,13 @@ def episode() -> None:
 @click.option("--turns", type=click.IntRange(1, 1_000_000), default=100, show_default=True)
 @click.option("--script", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="What the player says.")
 @click.option("--player", type=click.Choice(["simulated"]), help="A player with likes and dislikes of its own.")
+@click.option("--strangers", is_flag=True, help="Every turn is with another player, so that none depends on the last.")
 @click.option("--policy", help="Selection provider, instead of the world's.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
 def run(
     npc: str, world: Path | None, config_file: Path | None, turns: int, script: Path | None, player: str | None,
-    policy: str | None, seed: int, out: Path,
+    strangers: bool, policy: str | None, seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Play an episode with NPC."""
     if script and player:
@@ -305,7 +306,7 @@ def run(
     logs.configure("error")
     console = Console(highlight=False)
     out.mkdir(parents=True, exist_ok=True)
-    played = asyncio.run(_play(found, npc, turns, lines, seed, out / "episode.jsonl", console))
+    played = asyncio.run(_play(found, npc, turns, lines, seed, strangers, out / "episode.jsonl", console))
     summary = summarise(played)
     name = policy or found.load().selection.provider
     plot({name: played}, out / "episode.png")
@@ -315,8 +316,9 @@ def run(
 
 
 async def _play(
-    found: Runtimes, npc: str, turns: int, script: list[ScriptLine] | None, seed: int, path: Path, console: Console
-) -> list[EpisodeTurn]:
+    found: Runtimes, npc: str, turns: int, script: list[ScriptLine] | None, seed: int, strangers: bool, path: Path,
+    console: Console,
+) -> list[EpisodeTurn]:  # fmt: skip
     player = SimulatedPlayer(seed)
     played: list[EpisodeTurn] = []
     progress = Progress(console=console, transient=True) if console.is_terminal else nullcontext(None)
@@ -329,7 +331,8 @@ async def _play(
                     line = ScriptLine(text, signal, state)
                 else:
                     line = script[number % len(script)]
-                turn = await _turn(kernel, npc, number, line, player if script is None else None)
+                name = f"player {number + 1}" if strangers else "player"
+                turn = await _turn(kernel, npc, number, name, line, player if script is None else None)
                 played.append(turn)
                 file.write(msgspec.json.encode(turn) + b"\n")
                 if bar and task is not None:
@@ -337,8 +340,10 @@ async def _play(
     return played
 
 
-async def _turn(kernel: Kernel, npc: str, number: int, line: ScriptLine, player: SimulatedPlayer | None) -> EpisodeTurn:
-    message = events.Turn(npc=npc, text=line.text, signal=line.signal, state=line.state)
+async def _turn(
+    kernel: Kernel, npc: str, number: int, name: str, line: ScriptLine, player: SimulatedPlayer | None
+) -> EpisodeTurn:
+    message = events.Turn(npc=npc, player=name, text=line.text, signal=line.signal, state=line.state)
     made: events.Decision | None = None
     text = ""
     async for item in conversation(kernel, message, events.Hello(audio=False)):

@@ -1,6 +1,7 @@
 """What another policy would have earned, from the log alone.
 
-With w = π(a|x) / p the importance weight of a logged choice, r its reward, and q̂(x, a) a model of the reward:
+With w = π(action|x)·π(style|x, action) / p the importance weight of a logged choice, r its reward, and q̂(x, a) a model
+of the reward:
 
 - IPS    = mean(w·r)                              unbiased, wide
 - SNIPS  = Σ(w·r) / Σw                            nearly unbiased, narrower
@@ -18,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,33 +120,46 @@ def effective_size(weight: Array) -> float:
 # ── a policy's choices, and a model of the reward ────────────────────────────────────────────────
 
 
-def distributions(log: Log, policy: Policy | str) -> list[Array]:
-    """For each decision, the probability of each candidate under a policy: an opened one, or `uniform` or `prior`."""
-    found = []
+class Target(NamedTuple):
+    """What a policy would do in each logged situation."""
+
+    actions: list[Array]
+    """The probability of each candidate."""
+    styles: Array
+    """The probability of the logged style, after the logged action."""
+
+
+def target(log: Log, policy: Policy | str) -> Target:
+    """The choices of a policy: an opened one, or `uniform` or `prior`."""
+    actions, styles = [], []
     for record in log.records:
-        choice = record.action
-        if policy == "uniform":
-            found.append(np.full(len(choice.arms), 1 / len(choice.arms)))
-        elif policy == "prior":
-            found.append(np.eye(len(choice.arms))[int(np.argmax(choice.priors))])
-        else:
-            assert not isinstance(policy, str)
-            arms = [Arm(name, prior) for name, prior in zip(choice.arms, choice.priors, strict=True)]
-            found.append(np.array(policy.select(context_of(record), arms).propensities))
-    return found
+        found = []
+        for name, slot in (("action", record.action), ("style", record.style)):
+            if policy == "uniform":
+                found.append(np.full(len(slot.arms), 1 / len(slot.arms)))
+            elif policy == "prior":
+                found.append(np.eye(len(slot.arms))[int(np.argmax(slot.priors))])
+            else:
+                assert not isinstance(policy, str)
+                arms = [Arm(arm, prior) for arm, prior in zip(slot.arms, slot.priors, strict=True)]
+                found.append(np.array(policy.select(context_of(record, name), arms).propensities))
+        actions.append(found[0])
+        styles.append(float(found[1][record.style.index]))
+    return Target(actions, np.array(styles))
 
 
-def context_of(record: DecisionRecord) -> Context:
-    """The context of a record's action slot."""
-    return Context(record.decision_id, "action", record.npc, record.session, features(record))
+def context_of(record: DecisionRecord, slot: str) -> Context:
+    """The context of one of a record's slots."""
+    chosen = record.action.chosen if slot == "style" else ""
+    return Context(record.decision_id, slot, record.npc, record.session, features(record), chosen)
 
 
 def train(log: Log, policy: Policy) -> None:
     """Teach a policy what the log's rewards say, as the server would have."""
     for record, reward in zip(log.records, log.rewards, strict=True):
-        choice = record.action
-        prior = choice.priors[choice.index]
-        policy.update(Lesson(context_of(record), choice.chosen, prior, choice.propensity, float(reward)))
+        for name, slot in (("action", record.action), ("style", record.style)):
+            prior = slot.priors[slot.index]
+            policy.update(Lesson(context_of(record, name), slot.chosen, prior, slot.propensity, float(reward)))
 
 
 def reward_model(log: Log, folds: int = 2, ridge: float = 1.0) -> list[Array]:
@@ -209,17 +223,17 @@ class Report:
     """Abstract state → decisions, and mean reward."""
 
 
-def evaluate(log: Log, target: Sequence[Array], *, rounds: int = 1000, seed: int = 0) -> Report:
-    """Estimate what the target policy would have earned.
+def evaluate(log: Log, wanted: Target, *, rounds: int = 1000, seed: int = 0) -> Report:
+    """Estimate what the target policy would have earned with both slots, action and style.
 
-    :param target: from `distributions`.
+    :param wanted: from `target`.
     """
     picks = [record.action.index for record in log.records]
-    p = np.array([record.action.propensity for record in log.records])
-    pi = np.array([dist[pick] for dist, pick in zip(target, picks, strict=True)])
+    p = np.array([record.action.propensity * record.style.propensity for record in log.records])
+    pi = np.array([dist[pick] for dist, pick in zip(wanted.actions, picks, strict=True)]) * wanted.styles
     weight, reward = pi / p, log.rewards
     model = reward_model(log)
-    expected = np.array([float(dist @ q) for dist, q in zip(target, model, strict=True)])
+    expected = np.array([float(dist @ q) for dist, q in zip(wanted.actions, model, strict=True)])
     taken = np.array([q[pick] for q, pick in zip(model, picks, strict=True)])
     estimators: dict[str, Callable[[Any], float]] = {
         "IPS": lambda rows: ips(reward[rows], weight[rows]),
@@ -262,7 +276,7 @@ def evaluate(log: Log, target: Sequence[Array], *, rounds: int = 1000, seed: int
         largest_weight=float(weight.max()),
         warnings=warnings,
         refused=refused,
-        actions=_shares(log, target),
+        actions=_shares(log, wanted.actions),
         by_key=_by_key(log),
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,25 @@ def test_linucb_learns_what_a_player_likes_and_its_log_foretells_another_policy(
     assert report["warnings"] == ["few sessions: the intervals treat stretches of one session as independent"]
     assert "95 % interval" in rfsn("evaluate", log, "--plot", tmp_path / "e.png", cwd=tmp_path)
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_log_of_one_policy_foretells_what_another_earns(tmp_path: Path) -> None:
+    """Another policy is evaluated from the log, then run; with strangers, so that both meet the same situations."""
+    play = ("episode", "sergeant", "--turns", "1500", "--player", "simulated", "--strangers", "--seed", "3")
+    (tmp_path / "half.toml").write_text('[selection]\nprovider = "epsilon_greedy"\nepsilon_greedy = {epsilon = 0.5}\n')
+    rfsn(*play, "--config", "half.toml", "--out", "log", cwd=tmp_path)
+    report = json.loads(rfsn("evaluate", "log/learning", "--policy", "uniform", "--json", cwd=tmp_path))
+    (tmp_path / "uniform.toml").write_text('[selection]\nprovider = "epsilon_greedy"\nepsilon_greedy = {epsilon = 1}\n')
+    rfsn(*play, "--config", "uniform.toml", "--out", "run", cwd=tmp_path)
+    rewards = [
+        json.loads(line)["reward"] for line in (tmp_path / "run" / "episode.jsonl").read_text("utf-8").splitlines()
+    ]
+    for name in ("IPS", "SNIPS", "DR"):
+        estimate = report["estimates"][name]
+        error = math.hypot((estimate["high"] - estimate["low"]) / 3.92, statistics.stdev(rewards) / len(rewards) ** 0.5)
+        assert abs(estimate["value"] - statistics.mean(rewards)) < 4 * error
+    assert report["logged"]["low"] > statistics.mean(rewards)  # and it is not what the log itself earned
+    assert report["warnings"] == []
 
 
 def test_a_script_is_played_and_repeated(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ TRUTH = {"uniform": (sum(LIKED["tavern"]) + sum(LIKED["gate"])) / 6, "prior": (-
 def test_the_intervals_hold_what_the_policy_really_earns(tmp_path: Path, policy: str) -> None:
     write_log(tmp_path / "log")
     log = evaluation.read_log(tmp_path / "log")
-    report = evaluation.evaluate(log, evaluation.distributions(log, policy), rounds=300)
+    report = evaluation.evaluate(log, evaluation.target(log, policy), rounds=300)
     for name in ("IPS", "SNIPS", "DR"):  # DM's interval holds its model for true, and is too narrow
         estimate = report.estimates[name]
         assert estimate.low < TRUTH[policy] < estimate.high, name
@@ -119,14 +119,14 @@ def test_the_intervals_hold_what_the_policy_really_earns(tmp_path: Path, policy:
 def test_a_log_whose_probabilities_are_not_its_own_is_found_out(tmp_path: Path) -> None:
     write_log(tmp_path / "log", swap=0.15)
     log = evaluation.read_log(tmp_path / "log")
-    report = evaluation.evaluate(log, evaluation.distributions(log, "uniform"), rounds=50)
+    report = evaluation.evaluate(log, evaluation.target(log, "uniform"), rounds=50)
     assert "the log cannot be trusted" in report.warnings[0]
 
 
 def test_a_log_that_is_worth_too_little_is_refused(tmp_path: Path) -> None:
     write_log(tmp_path / "log", count=150)
     log = evaluation.read_log(tmp_path / "log")
-    rare = [np.array([0.0, 0.0, 1.0])] * 150
+    rare = evaluation.Target([np.array([0.0, 0.0, 1.0])] * 150, np.ones(150))
     report = evaluation.evaluate(log, rare, rounds=50)
     assert "100 are the fewest to go by" in report.refused
 
