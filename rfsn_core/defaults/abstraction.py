@@ -65,6 +65,9 @@ class Buckets:
 
     def __init__(self, rules: Iterable[Bucket]) -> None:
         self._rules = tuple(rules)
+        self._paths = [
+            (rule.field.startswith("npc."), rule.field.removeprefix("npc.").split(".")) for rule in self._rules
+        ]
         canonical = json.dumps([rule.model_dump() for rule in self._rules], sort_keys=True)
         self.version = hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()
         labels = (f"{rule.field}={label}" for rule in self._rules for label in (*rule.labels, UNKNOWN))
@@ -76,8 +79,8 @@ class Buckets:
         """One-hot features, 1/√(1 + rules) each, and the key's `FIELD:label` parts joined by `|`."""
         features = [self._on]
         parts = []
-        for rule in self._rules:
-            index = self._index(rule, game, npc)
+        for rule, (own, path) in zip(self._rules, self._paths, strict=True):
+            index = self._index(rule, npc if own else game, path)
             size = len(rule.labels)
             hot = [0.0] * (size + 1)
             hot[index] = self._on
@@ -88,11 +91,10 @@ class Buckets:
         return Abstraction("|".join(parts), self.version, tuple(features), self._names)
 
     @staticmethod
-    def _index(rule: Bucket, game: Mapping[str, Any], npc: Mapping[str, Any]) -> int:
-        source, path = (npc, rule.field[4:]) if rule.field.startswith("npc.") else (game, rule.field)
+    def _index(rule: Bucket, source: Mapping[str, Any], path: list[str]) -> int:
         value: Any = source
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+        for part in path:
+            value = value.get(part) if isinstance(value, (dict, Mapping)) else None
         unknown = len(rule.labels)
         if rule.edges:
             if isinstance(value, bool) or not isinstance(value, int | float) or value != value:

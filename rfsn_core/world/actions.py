@@ -119,6 +119,7 @@ class Actions:
         for action in self._by_name.values():
             if action.variant_of and action.variant_of not in self._by_name:
                 raise WorldError(f"action '{action.name}' is a variant of '{action.variant_of}', which does not exist")
+        self._covered: dict[tuple[str, ...], tuple[str, ...]] = {}
         answers: dict[str, dict[str, float]] = {}
         for action in self._by_name.values():
             for rank, signal in enumerate(action.answers):
@@ -139,6 +140,14 @@ class Actions:
     def answering(self, signal: str) -> Mapping[str, float]:
         """The actions that are a natural answer to a signal → how well each fits, 0…1, the best first."""
         return self._answers.get(signal, {})
+
+    def covered(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """These actions, and the variants of them."""
+        found = self._covered.get(names)
+        if found is None:
+            found = tuple(name for name in self._by_name if name in names or self.plain(name) in names)
+            self._covered[names] = found
+        return found
 
     def plain(self, name: str) -> str:
         """The plain action behind a variant, or the action itself."""

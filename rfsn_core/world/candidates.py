@@ -110,11 +110,8 @@ def candidates(
             forced, forced_by = rule.force, rule.name
         for name in rule.favour:
             favoured.setdefault(name, f"favoured by {rule.name}")
-        forbidden = set(rule.forbid)
-        if forbidden:
-            for name in actions:
-                if name in forbidden or actions.plain(name) in forbidden:
-                    vetoes.setdefault(name, rule.name)
+        for name in actions.covered(rule.forbid):
+            vetoes.setdefault(name, rule.name)
     for change in changes:
         for name, reason in change.items():
             if reason is not None:
