@@ -28,7 +28,8 @@ from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Backup, RenderOptions, Scope, TurnRecord
 from rfsn_core.runtime import Runtimes
-from rfsn_core.turn import Request, Session, Turn, state_event
+from rfsn_core.session import Request, Session
+from rfsn_core.turn import Turn, state_event
 from rfsn_core.world.folder import Npc
 from rfsn_core.world.signals import SIGNALS
 from rfsn_core.world.transitions import happened

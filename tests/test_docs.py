@@ -152,10 +152,10 @@ def test_nothing_is_tracked_that_must_not_be() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout")
-    forbidden: Any = re.compile(r"pypi\.org|files\.pythonhosted|registry\.npmjs|/home/[a-z]|/root/|C:\\\\Users", re.I)
+    forbidden: Any = re.compile(r'"resolved": *"https?:|https?://[^ )>"]+/simple/?|/home/[a-z]+/|/root/|[A-Z]:\\Users')
     for name in listed.stdout.splitlines():
         assert not name.endswith((".lock", ".whl", ".onnx", ".gguf", ".wav", ".db")), name
-        if name != "tests/test_docs.py":
+        if name != "tests/test_docs.py" and (ROOT / name).exists():
             assert not forbidden.search((ROOT / name).read_text("utf-8", "replace")), name
 
 

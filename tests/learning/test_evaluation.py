@@ -132,7 +132,7 @@ def test_a_log_that_is_worth_too_little_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_learning_policy_is_taught_on_one_part_and_judged_on_the_other(tmp_path: Path) -> None:
-    from rfsn_core.cli.learning import _evaluate
+    from rfsn_core.cli.decisions import _evaluate
     from rfsn_core.testing import make_world
 
     write_log(tmp_path / "log")

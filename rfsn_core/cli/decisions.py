@@ -1,10 +1,9 @@
-"""`rfsn decision`, `rfsn replay`, `rfsn evaluate`, `rfsn episode`: look at decisions, and at what came of them."""
+"""`rfsn decision`, `rfsn replay`, `rfsn evaluate`: look at decisions, and at what came of them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,14 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from rfsn_core import config, events
-from rfsn_core.cli.options import find_world, runtimes, world_options
+from rfsn_core import config
+from rfsn_core.cli.options import find_world, world_options
 from rfsn_core.errors import UserError
-from rfsn_core.kernel import Kernel, conversation, running
 from rfsn_core.learning import evaluation
-from rfsn_core.learning.episodes import (
-    EpisodeTurn,
-    ScriptLine,
-    Summary,
-    plot,
-    read_episode,
-    read_script,
-    summarise,
-)
 from rfsn_core.learning.journal import FILES, log_files, read_lines
 from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot, UpdateRecord
-from rfsn_core.learning.simulated import SimulatedPlayer
 from rfsn_core.operations import logs
 from rfsn_core.plugins import discover
 from rfsn_core.providers import Policy
@@ -247,163 +234,3 @@ def _plot_report(report: evaluation.Report, policy: str, path: Path) -> None:
     right.legend(frameon=False)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
-
-
-# ── episodes ─────────────────────────────────────────────────────────────────────────────────────
-
-
-class _Episodes(click.Group):
-    """`rfsn episode NPC …` runs one; `rfsn episode compare A B` compares."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` in front of an NPC's name."""
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_Episodes)
-def episode() -> None:
-    """Play many turns with an NPC, log them, plot them: rfsn episode NPC --turns 100 --out DIR."""
-
-
-@episode.command()
-@click.argument("npc")
-@world_options
-@click.option("--turns", type=click.IntRange(1, 1_000_000), default=100, show_default=True)
-@click.option("--script", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="What the player says.")
-@click.option("--player", type=click.Choice(["simulated"]), help="A player with likes and dislikes of its own.")
-@click.option("--strangers", is_flag=True, help="Every turn is with another player, so that none depends on the last.")
-@click.option("--policy", help="Selection provider, instead of the world's.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
-def run(
-    npc: str, world: Path | None, config_file: Path | None, turns: int, script: Path | None, player: str | None,
-    strangers: bool, policy: str | None, seed: int, out: Path,
-) -> None:  # fmt: skip
-    """Play an episode with NPC."""
-    if script and player:
-        raise UserError("--script and --player exclude each other")
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty", hint="Choose a new folder: episodes are kept whole")
-    lines = read_script(script) if script else None
-    learning: dict[str, Any] = {
-        "cooldown": 0,
-        "detect": bool(lines) and all(line.reward is None for line in lines or ()),
-    }
-    if lines is None:
-        learning["credit_steps"] = 0  # this player says after each turn what it thought of that turn
-    overrides: dict[str, Any] = {
-        "data_dir": str(out.resolve()),
-        "world": {"seed": seed},
-        "speech": {"provider": "silent"},
-        "learning": learning,
-        "operations": {"reload": False},
-    }
-    if policy:
-        overrides["selection"] = {"provider": policy}
-    found = runtimes(world, config_file, overrides)
-    logs.configure("error")
-    console = Console(highlight=False)
-    out.mkdir(parents=True, exist_ok=True)
-    played = asyncio.run(_play(found, npc, turns, lines, seed, strangers, out / "episode.jsonl", console))
-    summary = summarise(played)
-    name = policy or found.load().selection.provider
-    plot({name: played}, out / "episode.png")
-    _show_summaries(console, {name: summary})
-    (out / "summary.json").write_text(json.dumps(asdict(summary), indent=2), "utf-8")
-    console.print(f"[dim]{out / 'episode.jsonl'}, {out / 'episode.png'}; the log is in {out / 'learning'}[/dim]")
-
-
-async def _play(
-    found: Runtimes, npc: str, turns: int, script: list[ScriptLine] | None, seed: int, strangers: bool, path: Path,
-    console: Console,
-) -> list[EpisodeTurn]:  # fmt: skip
-    player = SimulatedPlayer(seed)
-    played: list[EpisodeTurn] = []
-    progress = Progress(console=console, transient=True) if console.is_terminal else nullcontext(None)
-    async with running(found) as kernel:
-        with progress as bar, path.open("wb") as file:
-            task = bar.add_task(f"{turns} turns with {npc}", total=turns) if bar else None
-            for number in range(turns):
-                if script is None:
-                    signal, text, state = player.speak()
-                    line = ScriptLine(text, signal, state)
-                else:
-                    line = script[number % len(script)]
-                name = f"player {number + 1}" if strangers else "player"
-                turn = await _turn(kernel, npc, number, name, line, player if script is None else None)
-                played.append(turn)
-                file.write(msgspec.json.encode(turn) + b"\n")
-                if bar and task is not None:
-                    bar.advance(task)
-    return played
-
-
-async def _turn(
-    kernel: Kernel, npc: str, number: int, name: str, line: ScriptLine, player: SimulatedPlayer | None
-) -> EpisodeTurn:
-    message = events.Turn(npc=npc, player=name, text=line.text, signal=line.signal, state=line.state)
-    made: events.Decision | None = None
-    text = ""
-    async for item in conversation(kernel, message, events.Hello(audio=False)):
-        if isinstance(item, events.Decision):
-            made = item
-        elif isinstance(item, events.TurnFinished):
-            text = item.text
-        elif isinstance(item, events.TurnFailed):
-            raise UserError(f"turn {number + 1} failed: {item.message}")
-    assert made is not None
-    reward = player.reward(made.signal, made.action, made.style) if player else line.reward
-    if reward is not None:
-        await kernel.reward(events.Reward(decision_id=made.decision_id, value=reward))
-        await kernel.learner.settle()
-    record = await kernel.journal.decision(made.decision_id)
-    assert record is not None
-    after = await kernel.state(npc, message.player, message.world)
-    return EpisodeTurn(
-        turn=number + 1,
-        timestamp=record.time,
-        player_signal=made.signal,
-        player_text=line.text,
-        state_before=record.state,
-        candidates=record.action.arms,
-        scores=record.action.scores,
-        bandit_key=made.key,
-        selected_action=made.action,
-        selected_style=made.style,
-        npc_text=text,
-        reward=reward,
-        state_after=after,
-        decision_id=made.decision_id,
-    )
-
-
-@episode.command()
-@click.argument("first", type=click.Path(exists=True, path_type=Path))
-@click.argument("second", type=click.Path(exists=True, path_type=Path))
-@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A PNG.")
-def compare(first: Path, second: Path, picture: Path | None) -> None:
-    """Put two episodes side by side."""
-    episodes = {path.name if path.is_dir() else path.parent.name: read_episode(path) for path in (first, second)}
-    if len(episodes) < 2:
-        episodes = {str(path): read_episode(path) for path in (first, second)}
-    _show_summaries(Console(highlight=False), {name: summarise(turns) for name, turns in episodes.items()})
-    if picture:
-        plot(dict(episodes), picture)
-
-
-def _show_summaries(console: Console, summaries: dict[str, Summary]) -> None:
-    table = Table("", *summaries, box=None, pad_edge=False)
-    table.add_row("turns", *(str(summary.turns) for summary in summaries.values()))
-    for label, name in (
-        ("mean reward", "mean_reward"), ("first fifth", "first_fifth"), ("last fifth", "last_fifth"),
-        ("affinity at the end", "final_affinity"),
-    ):  # fmt: skip
-        table.add_row(label, *(f"{getattr(summary, name):+.3f}" for summary in summaries.values()))
-    actions: list[str] = []
-    for summary in summaries.values():
-        actions += [action for action in list(summary.actions)[:8] if action not in actions]
-    for action in actions:
-        table.add_row(f"  {action}", *(f"{s.actions.get(action, 0) / s.turns:.3f}" for s in summaries.values()))
-    console.print(table)
