@@ -73,6 +73,7 @@ class Kernel:
         self.learner = Learner(self.journal, self.guard, self._learning, lambda: self.runtimes.current.decider)
         self.channel = Channel(self.journal, self.learner, self.guard, self._learning, self._guard_changed)
         await self.journal.open()
+        self.guard.load(self.journal.folder / "guard.json")
         await self.learner.open()
         await runtime.observers.started.run(info=self._info())
 
@@ -291,6 +292,10 @@ class Kernel:
     def _guard_changed(self) -> None:
         guard = self.guard
         METRICS.learning.set(STATES.index(guard.state))
+        try:
+            guard.save(self.journal.folder / "guard.json")
+        except OSError as error:
+            log.error("the guard's state could not be kept", error=str(error))
         log.warning("learning changed", state=guard.state, reason=guard.reason)
         self.on_learning(events.LearningChanged(state=guard.state, reason=guard.reason))
 

@@ -6,6 +6,7 @@ It only ever goes one way by itself; an operator lets it go back.
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -28,6 +29,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     freeze_rate: float = 0.6
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """`guard.json`."""
+
+    state: State
+    reason: str
+
+
 class Guard:
     """The guard of one server."""
 
@@ -39,6 +47,22 @@ class Guard:
         self._before: deque[float] = deque(maxlen=10 * limits.window)
         self._corrections: deque[bool] = deque(maxlen=limits.window)
         self._blocks: deque[bool] = deque(maxlen=limits.window)
+
+    def load(self, path: Path) -> None:
+        """Go on as before a restart: only an operator unfreezes. A file that cannot be read means frozen."""
+        if not path.exists():
+            return
+        try:
+            kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+            self.state, self.reason = kept.state, kept.reason
+        except (OSError, msgspec.MsgspecError) as error:
+            self.state, self.reason = "frozen", f"{path} cannot be read: {error}"
+
+    def save(self, path: Path) -> None:
+        """Keep the state for the next start. Raises OSError."""
+        temporary = path.with_suffix(".tmp")
+        temporary.write_bytes(msgspec.json.encode(Kept(state=self.state, reason=self.reason)))
+        temporary.replace(path)
 
     @property
     def weight(self) -> float:

@@ -275,6 +275,20 @@ async def test_a_frozen_policy_does_not_change_and_everyone_is_told(tmp_path: Pa
     assert told == ["frozen", "learning"]
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_a_restart_does_not_unfreeze(tmp_path: Path, damaged: bool) -> None:
+    async with kernel(tmp_path, settings=learning()) as it:
+        it.freeze("a test")
+    if damaged:
+        (tmp_path / ".rfsn" / "learning" / "guard.json").write_bytes(b"{")
+    async with kernel(tmp_path, settings=learning()) as it:
+        assert it.guard.state == "frozen"
+        assert ("guard.json cannot be read" if damaged else "a test") in it.guard.reason
+        it.unfreeze()
+    async with kernel(tmp_path, settings=learning()) as it:
+        assert it.guard.state == "learning"
+
+
 async def test_a_policy_can_be_rolled_back(tmp_path: Path) -> None:
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
