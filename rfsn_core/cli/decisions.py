@@ -30,11 +30,11 @@ log_option = click.option(
 )  # fmt: skip
 
 
-def _log_folder(folder: Path | None, world: Path | None) -> Path:
+def _log_folder(folder: Path | None, world: Path | None, config_file: Path | None) -> Path:
     if folder is not None:
         return folder
     path = find_world(world)
-    return path / config.load(config.find_file(path))[0].data_dir / "learning"
+    return path / config.load(config_file or config.find_file(path))[0].data_dir / "learning"
 
 
 def _records(folder: Path, kind: Any) -> list[Any]:
@@ -56,7 +56,7 @@ def decision(
 
     The beginning of an id is enough.
     """
-    path = _log_folder(folder, world)
+    path = _log_folder(folder, world, config_file)
     found = [record for record in _records(path, DecisionRecord) if record.decision_id.startswith(decision_id)]
     if not found:
         raise UserError(f"no decision '{decision_id}' in {path}")
@@ -117,7 +117,7 @@ def _drawn(slot: Slot) -> str:
 @log_option
 def replay(decision_id: str | None, world: Path | None, config_file: Path | None, folder: Path | None) -> None:
     """Make logged decisions again from their records, and say whether they come out the same."""
-    path = _log_folder(folder, world)
+    path = _log_folder(folder, world, config_file)
     records = [r for r in _records(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
     if not records:
         raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from rfsn_core.errors import UserError
 from rfsn_core.learning.journal import log_files, read_lines
-from rfsn_core.learning.learner import features
+from rfsn_core.learning.learner import context_of, features
 from rfsn_core.learning.records import DecisionRecord, RewardRecord
-from rfsn_core.providers import Arm, Context, Lesson, Policy
+from rfsn_core.providers import Arm, Lesson, Policy
 
 Array = NDArray[np.float64]
 FEWEST_EFFECTIVE = 100
@@ -146,12 +146,6 @@ def target(log: Log, policy: Policy | str) -> Target:
         actions.append(found[0])
         styles.append(float(found[1][record.style.index]))
     return Target(actions, np.array(styles))
-
-
-def context_of(record: DecisionRecord, slot: str) -> Context:
-    """The context of one of a record's slots."""
-    chosen = record.action.chosen if slot == "style" else ""
-    return Context(record.decision_id, slot, record.npc, record.session, features(record), chosen)
 
 
 def train(log: Log, policy: Policy) -> None:

@@ -126,10 +126,9 @@ class Learner:
         if self._since_saved == 0 or self._since_saved >= SAVE_EVERY:
             await self._save()
         updates = [
-            update
+            self._update(policy, label, lesson, slot, getattr(lesson.record, slot))
             for lesson in pending
             for slot in ("action", "style")
-            for update in [self._update(policy, label, lesson, slot, getattr(lesson.record, slot))]
         ]
         self.updates += sum(not update.rejected for update in updates)
         self._since_saved += sum(not update.rejected for update in updates)
@@ -144,10 +143,7 @@ class Learner:
         record, reason = lesson.record, self._objection(lesson.record, label)
         size = weight = 0.0
         if not reason:
-            context = Context(
-                record.decision_id, slot, record.npc, record.session, features(record),
-                record.action.chosen if slot == "style" else "",
-            )  # fmt: skip
+            context = context_of(record, slot)
             try:
                 with contained():
                     step = policy.update(
@@ -252,3 +248,9 @@ def features(record: DecisionRecord) -> Abstraction:
     for index, value in record.features:
         values[index] = value
     return Abstraction(record.key, record.key_version, tuple(values), ())
+
+
+def context_of(record: DecisionRecord, slot: str) -> Context:
+    """The context of one of a record's slots."""
+    chosen = record.action.chosen if slot == "style" else ""
+    return Context(record.decision_id, slot, record.npc, record.session, features(record), chosen)
