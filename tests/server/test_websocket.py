@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rfsn_core import events
+from rfsn_core.server.app import Abortable
+from rfsn_core.server.websocket import CLOSE_PATIENCE
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import Client, connected, kind
 from rfsn_core.testing.scripted import Memory, Tokens, Tone
@@ -228,6 +231,26 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served(tm
                 with pytest.raises(ConnectionClosed):
                     await deaf.until("never")
         assert flood.running == 0
+
+
+async def test_a_client_that_does_not_even_take_the_goodbye_is_aborted(tmp_path: Path) -> None:
+    flood = Tokens(["word " * 2000 + ". "] * 100, interval=0.001)
+    settings = {"server": {"outbox_messages": 1000}, "operations": {"max_reply": 10_000_000}}
+    async with (
+        served(tmp_path, plugin(rendering={"t": flood}), settings=settings) as server,
+        connected(server.ws, max_queue=1) as deaf,
+    ):
+        await deaf.send("hello", text=True)
+        for number in range(8):
+            await deaf.send("turn", npc=NPC, player=f"p{number}", text="Hi")
+        await asyncio.sleep(0.3)
+        while flood.running:  # noqa: ASYNC110  (they end when the deaf one is cut off)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(CLOSE_PATIENCE + 0.5)
+        held = [it for it in gc.get_objects() if isinstance(it, Abortable) and it in it.connections]
+        assert held == []  # its socket, and all that waits in it, would be held until it reads
+        with pytest.raises(ConnectionClosed):
+            await deaf.until("never")
 
 
 async def test_too_many_messages_are_slowed_down_not_lost(tmp_path: Path) -> None:
