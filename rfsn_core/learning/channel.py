@@ -35,7 +35,7 @@ class Known:
     rewards: set[str] = field(default_factory=set)
     """Ids of the rewards that were taken for it."""
     rewarded: bool = False
-    """Learned from already: what comes now adds to the first reward."""
+    """Learned from already, by its own reward, a share of a later one, or silence: what comes now adds to that."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,7 @@ class Channel:
     def begin(self, decision_id: str, session: str) -> str:
         """A decision was made; returns the session's one before it."""
         self._known[decision_id] = Known()
-        if len(self._known) > IN_MEMORY:
-            self._known.popitem(last=False)
+        self._forget()
         prior = self._last.pop(session, "")
         self._last[session] = decision_id
         if len(self._last) > IN_MEMORY:
@@ -117,8 +116,8 @@ class Channel:
             value = settings.signals[signal]
         if value is None or not -1 <= value <= 1:
             raise BadMessage("a reward is a number from -1 to 1, or a signal", field="value")
-        record = await self._find(decision_id)
-        if record is None:
+        known = await self._find(decision_id)
+        if known is None:
             if settings.strict_rewards:
                 raise UnknownDecision(f"no decision '{decision_id[:80]}'")
             reason = "no such decision"
@@ -132,7 +131,7 @@ class Channel:
             return Taken(value, duplicate=True)
         self._taking.add(reward_id)
         try:
-            if await self._is_known(decision_id, reward_id):
+            if reward_id in known.rewards or await self._used_elsewhere(decision_id, reward_id):
                 return Taken(value, duplicate=True)
             reward = RewardRecord(
                 reward_id=reward_id,
@@ -143,23 +142,19 @@ class Channel:
                 time=time.time(),
             )
             await self._journal.append(reward)
-            if (known := self._known.get(decision_id)) is not None:
-                known.rewards.add(reward_id)
+            known.rewards.add(reward_id)
         finally:
             self._taking.discard(reward_id)
         METRICS.rewards.labels(signal or "value").inc()
         if self._guard.rewarded(value, correction=signal in CORRECTIONS):
             self._changed()
         if self._evidence(signal, source):
-            await self._credit(record, value, reward_id)
+            await self._credit(known, value)
         return Taken(value)
 
-    async def _is_known(self, decision_id: str, reward_id: str) -> bool:
-        known = self._known.get(decision_id)
-        # All rewards of a decision in memory passed through here, unless one id was used for two decisions.
-        if known is not None and reward_id.startswith(f"{decision_id}/"):
-            return reward_id in known.rewards
-        return await self._journal.known_reward(reward_id)
+    async def _used_elsewhere(self, decision_id: str, reward_id: str) -> bool:
+        """Whether the id was used for another decision; one that we made cannot have been."""
+        return not reward_id.startswith(f"{decision_id}/") and await self._journal.known_reward(reward_id)
 
     def _evidence(self, signal: str, source: str) -> bool:
         settings = self._settings()
@@ -167,18 +162,23 @@ class Channel:
             return False
         return not settings.evidence or signal in settings.evidence
 
-    async def _credit(self, record: DecisionRecord, value: float, reward_id: str) -> None:
+    async def _credit(self, known: Known, value: float) -> None:
         """The decision gets the reward, those before it in the session their discounted share."""
         settings = self._settings()
-        self._learner.learn(record, value, again=await self._rewarded(record.decision_id, reward_id))
-        self._mark(record.decision_id)
+        self._learn(known, value, 0)
         for back in range(1, settings.credit_steps + 1):
-            earlier = await self._find(record.prior_decision_id) if record.prior_decision_id else None
+            assert known.record is not None
+            earlier = await self._find(known.record.prior_decision_id)
             if earlier is None:
                 return
-            record, value = earlier, value * settings.credit_discount
-            self._learner.learn(record, value, back, again=await self._rewarded(record.decision_id))
-            self._mark(record.decision_id)
+            known, value = earlier, value * settings.credit_discount
+            self._learn(known, value, back)
+
+    def _learn(self, known: Known, value: float, steps_back: int) -> None:
+        assert known.record is not None
+        self._learner.learn(known.record, value, steps_back, again=known.rewarded)
+        known.rewarded = True
+        self._waiting.pop(known.record.decision_id, None)
 
     async def silence(self) -> None:
         """Decisions that nothing came of for `wait` seconds get a reward of 0: else only success would be learned."""
@@ -193,22 +193,23 @@ class Channel:
                 known.rewarded = True
                 self._learner.learn(known.record, 0.0)
 
-    def _mark(self, decision_id: str) -> None:
-        if (known := self._known.get(decision_id)) is not None:
-            known.rewarded = True
-        self._waiting.pop(decision_id, None)
-
-    async def _rewarded(self, decision_id: str, besides: str = "") -> bool:
-        """Whether it was learned from, before the reward `besides`."""
+    async def _find(self, decision_id: str) -> Known | None:
+        """A decision that was stored, from memory or disk."""
         known = self._known.get(decision_id)
-        if known is not None:
-            return known.rewarded
-        return any(reward.reward_id != besides for reward in await self._journal.rewards(decision_id))
-
-    async def _find(self, decision_id: str) -> DecisionRecord | None:
-        known = self._known.get(decision_id)
+        if known is None and decision_id:
+            record = await self._journal.decision(decision_id)
+            if record is None:
+                return None
+            rewards = {reward.reward_id for reward in await self._journal.rewards(decision_id)}
+            rewarded = await self._journal.learned_from(decision_id)
+            known = self._known.setdefault(decision_id, Known(record, rewards=rewards, rewarded=rewarded))
+            known.on_disk.set()
+            self._forget()
         if known is None:
-            return await self._journal.decision(decision_id)
-        if known.record is None:
-            await known.on_disk.wait()  # its turn goes on, and will end
-        return known.record
+            return None
+        await known.on_disk.wait()  # its turn may go on, and will end
+        return known if known.record else None
+
+    def _forget(self) -> None:
+        if len(self._known) > IN_MEMORY:
+            self._known.popitem(last=False)

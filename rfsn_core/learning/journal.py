@@ -41,9 +41,10 @@ CREATE INDEX by_session ON decisions (session, time);
 CREATE INDEX by_time ON decisions (time);
 CREATE TABLE rewards (id TEXT PRIMARY KEY, decision TEXT, file TEXT, place INTEGER) WITHOUT ROWID;
 CREATE INDEX by_decision ON rewards (decision);
+CREATE TABLE lessons (decision TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE files (name TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 """
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _MOST_WAITING = 10_000
 INDEX_AT = 200
 """Batches of lines that may wait for the index while nobody asks."""
@@ -118,6 +119,11 @@ class Journal:
         """Whether a reward of this id was taken."""
         sql = "SELECT 1 FROM rewards WHERE id=?"
         return await self._submit(lambda: self._db.execute(sql, (reward_id,)).fetchone() is not None)
+
+    async def learned_from(self, decision_id: str) -> bool:
+        """Whether a lesson of this decision was applied."""
+        sql = "SELECT 1 FROM lessons WHERE decision=?"
+        return await self._submit(lambda: self._db.execute(sql, (decision_id,)).fetchone() is not None)
 
     async def _submit(self, question: Callable[[], T]) -> T:
         return cast(T, await self._queue(question))
@@ -283,7 +289,7 @@ class Journal:
     def _catch_up(self) -> None:
         """Index the lines that are not indexed yet. Raises DatabaseError when the index knows lines that are gone."""
         sizes = dict(self._db.execute("SELECT name, size FROM files").fetchall())
-        for kind in (DecisionRecord, RewardRecord):
+        for kind in (DecisionRecord, RewardRecord, UpdateRecord):
             for path in log_files(self.folder, FILES[kind]):
                 current = f"{FILES[kind]}.jsonl"
                 if path.name != current and path.name not in sizes and current in sizes:
@@ -297,7 +303,7 @@ class Journal:
                     self._note(cast(Record, record), path.name, place)
                     place = end
                 self._db.execute("INSERT OR REPLACE INTO files VALUES (?,?)", (path.name, place))
-        if any(name.startswith(("decisions.", "rewards.")) for name in sizes):
+        if any(name.startswith(("decisions.", "rewards.", "updates.")) for name in sizes):
             raise sqlite3.DatabaseError("files are gone that the index knows")
 
     def _note(self, record: Record, file: str, place: int) -> None:
@@ -310,6 +316,8 @@ class Journal:
             self._db.execute(
                 "INSERT OR IGNORE INTO rewards VALUES (?,?,?,?)", (record.reward_id, record.decision_id, file, place)
             )
+        elif isinstance(record, UpdateRecord) and not record.rejected:
+            self._db.execute("INSERT OR IGNORE INTO lessons VALUES (?)", (record.decision_id,))
 
     def _decision(self, decision_id: str) -> DecisionRecord | None:
         row = self._db.execute("SELECT file, place FROM decisions WHERE id=?", (decision_id,)).fetchone()

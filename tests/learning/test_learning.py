@@ -116,6 +116,20 @@ async def test_rewards_outlive_a_restart_and_count_once(tmp_path: Path) -> None:
     assert len(logged(tmp_path, "rewards", RewardRecord)) == 2
 
 
+async def test_a_decision_that_only_had_a_share_of_a_reward_is_known_after_a_restart(tmp_path: Path) -> None:
+    settings = learning(credit_steps=1)
+    policy = Explorer()
+    async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
+        decisions = [await decide(it, f"Hello {n}!") for n in range(3)]
+        await it.reward(events.Reward(decision_id=decisions[2], value=0.8))
+    policy = Explorer()
+    async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
+        await it.reward(events.Reward(decision_id=decisions[1], value=0.1))
+        await it.learner.settle()
+    taught = [(decisions.index(x.context.decision_id), x.again) for x in policy.lessons if x.context.slot == "action"]
+    assert taught == [(1, True), (0, False)]
+
+
 async def test_many_at_once_with_one_id_count_once(tmp_path: Path) -> None:
     async with kernel(tmp_path, settings=learning()) as it:
         decision = await decide(it)
