@@ -123,7 +123,7 @@ class LearningSettings(BaseModel, extra="forbid"):
     max_step: float = Field(0.1, gt=0, description="How far one lesson may move the weights.")
     cooldown: float = Field(5.0, ge=0, description="Seconds between two changes of the weights; lessons wait.")
     wait: float = Field(120.0, gt=0, description="Seconds after which a decision without reward counts as 0.")
-    credit_steps: int = Field(3, ge=0, le=50, description="Earlier decisions of the session that share a reward.")
+    credit_steps: int = Field(1, ge=0, le=50, description="Earlier decisions of the session that share a reward.")
     credit_discount: float = Field(0.5, ge=0, lt=1, description="What each step back is worth.")
     guard: GuardSettings = Field(GuardSettings(), description="When learning is slowed or frozen; see below.")
     signals: dict[str, float] = Field(

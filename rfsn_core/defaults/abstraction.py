@@ -65,47 +65,55 @@ class Buckets:
 
     def __init__(self, rules: Iterable[Bucket]) -> None:
         self._rules = tuple(rules)
-        self._paths = [
-            (rule.field.startswith("npc."), rule.field.removeprefix("npc.").split(".")) for rule in self._rules
-        ]
         canonical = json.dumps([rule.model_dump() for rule in self._rules], sort_keys=True)
         self.version = hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()
         labels = (f"{rule.field}={label}" for rule in self._rules for label in (*rule.labels, UNKNOWN))
         self._names = ("bias", *labels)
         # A dozen or so features are on: divided by this, the vector's length is at most 1.
-        self._on = 1 / math.sqrt(1 + len(self._rules))
+        on = 1 / math.sqrt(1 + len(self._rules))
+        self._bias: tuple[float, ...] = (on,)
+        self._compiled = [_Compiled(rule, on) for rule in self._rules]
 
     def abstract(self, game: Mapping[str, Any], npc: Mapping[str, Any]) -> Abstraction:
         """One-hot features, 1/√(1 + rules) each, and the key's `FIELD:label` parts joined by `|`."""
-        features = [self._on]
+        features = self._bias
         parts = []
-        for rule, (own, path) in zip(self._rules, self._paths, strict=True):
-            index = self._index(rule, npc if own else game, path)
-            size = len(rule.labels)
-            hot = [0.0] * (size + 1)
-            hot[index] = self._on
-            features += hot
-            if rule.key:
-                label = rule.labels[index] if index < size else UNKNOWN
-                parts.append(f"{rule.field.rpartition('.')[2].upper()}:{label}")
-        return Abstraction("|".join(parts), self.version, tuple(features), self._names)
+        for rule in self._compiled:
+            index = rule.index(npc if rule.own else game)
+            features += rule.hot[index]
+            if rule.parts:
+                parts.append(rule.parts[index])
+        return Abstraction("|".join(parts), self.version, features, self._names)
 
-    @staticmethod
-    def _index(rule: Bucket, source: Mapping[str, Any], path: list[str]) -> int:
+
+class _Compiled:
+    """A rule, with all that does not change from turn to turn."""
+
+    def __init__(self, rule: Bucket, on: float) -> None:
+        self.own = rule.field.startswith("npc.")
+        self._path = rule.field.removeprefix("npc.").split(".")
+        labels = (*rule.labels, UNKNOWN)
+        self.hot = [
+            tuple(on if place == index else 0.0 for place in range(len(labels))) for index in range(len(labels))
+        ]
+        name = rule.field.rpartition(".")[2].upper()
+        self.parts = [f"{name}:{label}" for label in labels] if rule.key else []
+        self._edges = rule.edges
+        self._places = {label: index for index, label in reversed(list(enumerate(rule.labels)))}
+        self._unknown = len(rule.labels)
+
+    def index(self, source: Mapping[str, Any]) -> int:
+        """The label's place; the last one for what is unknown or malformed."""
         value: Any = source
-        for part in path:
+        for part in self._path:
             value = value.get(part) if isinstance(value, (dict, Mapping)) else None
-        unknown = len(rule.labels)
-        if rule.edges:
+        if self._edges:
             if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-                return unknown
-            return bisect.bisect_right(rule.edges, value)
+                return self._unknown
+            return bisect.bisect_right(self._edges, value)
         if isinstance(value, bool):
             value = str(value).lower()
-        if isinstance(value, str):
-            label = value.strip().lower()
-            return rule.labels.index(label) if label in rule.labels else unknown
-        return unknown
+        return self._places.get(value.strip().lower(), self._unknown) if isinstance(value, str) else self._unknown
 
 
 @asynccontextmanager

@@ -53,7 +53,8 @@ FADE = 0.7
 
 
 def _clip(value: float, low: float, high: float) -> float:
-    return min(high, max(low, round(value, 6)))
+    value = round(value, 6)
+    return low if value < low else high if value > high else value
 
 
 def _moved(state: NpcState, affinity: float, trust: float, fear: float) -> NpcState:

@@ -88,17 +88,19 @@ class LinUcb:
         own, spread = self._own.get(name), self._settings.deviation**2
         if not self._settings.share or not spread:
             own, spread = None, 0.0
-        for position, arm in enumerate(arms):
-            mean = means[position] + arm.prior
-            if spread:
+        if spread:
+            for position, arm in enumerate(arms):
                 mine = own.get(f"{context.npc}\x1f{arm.name}") if own else None
                 if mine:
-                    mean += mine[1] / mine[0]
+                    means[position] += mine[1] / mine[0]
                 variances[position] += 1 / mine[0] if mine else spread
-            means[position] = -1.0 if mean < -1.0 else mean if mean < 1.0 else 1.0  # NaN stays NaN, and is refused
-            if variances[position] < 0.0:
-                variances[position] = 0.0  # a hair, from rounding
-        return means, variances
+        bounded = []
+        for mean, arm in zip(means, arms, strict=True):
+            mean += arm.prior
+            bounded.append(-1.0 if mean < -1.0 else mean if mean < 1.0 else 1.0)  # NaN stays NaN, and is refused
+        if min(variances) < 0.0:
+            variances = [max(variance, 0.0) for variance in variances]  # a hair, from rounding
+        return bounded, variances
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,74 @@
+"""How many earlier decisions should share a reward? What linucb earns, by `credit_steps`.
+
+    uv run benchmarks/credit.py
+
+Two games. In one the player says after every turn what that turn was worth to it; in the other it speaks once in four
+turns, and gives their mean. What is printed is the mean worth of a turn, known to the game or not: over all turns, over
+the last hundred, and what the default policy has there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rfsn_core import events
+from rfsn_core.cli.options import runtimes
+from rfsn_core.kernel import conversation, running
+from rfsn_core.learning.simulated import SimulatedPlayer
+from rfsn_core.operations import logs
+
+NPC = "sergeant"
+
+
+async def worth(policy: str, steps: int, every: int, seed: int, turns: int, folder: Path) -> list[float]:
+    settings: dict[str, Any] = {
+        "data_dir": str(folder),
+        "world": {"seed": seed},
+        "selection": {"provider": policy},
+        "speech": {"provider": "silent"},
+        "learning": {"cooldown": 0, "detect": False, "credit_steps": steps},
+        "operations": {"reload": False},
+    }
+    player, earned = SimulatedPlayer(seed), []
+    async with running(runtimes(None, None, settings)) as kernel:
+        for number in range(turns):
+            signal, text, state = player.speak()
+            message = events.Turn(npc=NPC, text=text, signal=signal, state=state)
+            async for item in conversation(kernel, message, events.Hello(audio=False)):
+                if isinstance(item, events.Decision):
+                    made = item
+            earned.append(player.reward(made.signal, made.action, made.style))
+            if (number + 1) % every == 0:
+                value = statistics.mean(earned[-every:])
+                await kernel.reward(events.Reward(decision_id=made.decision_id, value=value))
+                await kernel.learner.settle()
+    return earned
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=500)
+    parser.add_argument("--seeds", type=int, default=5)
+    given = parser.parse_args()
+    logs.configure("error")
+    print(f"mean of {given.seeds} seeds, {given.turns} turns        all    last 100 ± deviation over seeds")
+    for every, game in ((1, "a reward each turn"), (4, "one for four turns")):
+        for policy, steps in (("world_model", 0), ("linucb", 0), ("linucb", 1), ("linucb", 2), ("linucb", 3)):
+            runs = []
+            for seed in range(given.seeds):
+                with tempfile.TemporaryDirectory() as folder:
+                    runs.append(asyncio.run(worth(policy, steps, every, seed, given.turns, Path(folder))))
+            last = [statistics.mean(run[-100:]) for run in runs]
+            label = f"{game}: {policy}" + (f", {steps} steps" if policy == "linucb" else "")
+            spread = statistics.stdev(last) if len(last) > 1 else 0.0
+            everything = statistics.mean(map(statistics.mean, runs))
+            print(f"{label:38} {everything:+.3f}    {statistics.mean(last):+.3f} ± {spread:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
