@@ -190,6 +190,22 @@ class Stage(BaseModel, extra="allow"):
         return list(dict.fromkeys([self.provider, *self.fallback]))
 
 
+class RenderingStage(Stage):
+    """`[rendering]`: what words the decision, and what happens when that fails."""
+
+    prompt_tokens: int = Field(
+        3000, ge=200, description="Longest prompt, in tokens of about four bytes; less is left out."
+    )
+    final_json: Literal["off", "record", "require"] = Field(
+        "record",
+        description="Ask models to report what they did. `require`: nothing is said before the report agrees.",
+    )
+    attempts: int = Field(3, ge=1, le=5, description="How often a renderer is asked for its first token.")
+    retry_seconds: float = Field(0.25, ge=0, description="Pause before the second attempt; doubled each time.")
+    breaker_failures: int = Field(5, ge=1, description="Failures in a row after which a renderer is left alone.")
+    breaker_seconds: float = Field(10.0, gt=0, description="For how long; then one turn tries it.")
+
+
 class GatingStage(BaseModel, extra="allow"):
     """`[gating]`: all gates are asked, in this order; the most severe verdict wins."""
 
@@ -213,7 +229,7 @@ class Settings(BaseSettings):
     operations: OperationsSettings = OperationsSettings()
     abstraction: Stage = Stage(provider="buckets")
     selection: Stage = Stage(provider="world_model")
-    rendering: Stage = Stage(provider="scripted", fallback=["scripted"])
+    rendering: RenderingStage = RenderingStage(provider="scripted", fallback=["scripted"])
     gating: GatingStage = GatingStage()
     speech: Stage = Stage(provider="silent", fallback=["silent"])
     storage: Stage = Stage(provider="sqlite")

@@ -109,13 +109,22 @@ class PluginError(RfsnError):
 
 
 class EngineError(RfsnError):
-    """A provider failed at its work. `retryable` says whether the same call may succeed later."""
+    """A provider failed at its work.
+
+    :param retryable: whether the same call may succeed later.
+    :param retry_after: seconds after which it may, when the engine says so.
+    :param engine_at_fault: False when only this request could not be done, such as a prompt that is too long: then
+        the engine is not left alone for it.
+    """
 
     code = "engine_failed"
 
-    def __init__(self, message: str, *, retryable: bool = False, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, retryable: bool = False, retry_after: float | None = None,
+        engine_at_fault: bool = True, hint: str = "",
+    ) -> None:  # fmt: skip
         super().__init__(message, hint=hint)
-        self.retryable = retryable
+        self.retryable, self.retry_after, self.engine_at_fault = retryable, retry_after, engine_at_fault
 
 
 class StoreError(RfsnError):

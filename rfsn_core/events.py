@@ -274,6 +274,61 @@ class StateDrift(Message, tag="state.drift", kw_only=True):
     """Whether the game's numbers were taken over, by `world.drift`."""
 
 
+class Usage(msgspec.Struct, kw_only=True):
+    """What an engine says of a reply: tokens, and milliseconds of its own; null for what it does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Of the prompt, that it had kept from earlier."""
+    load_ms: float | None = None
+    prompt_ms: float | None = None
+    generation_ms: float | None = None
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What the model says that it did: its FINAL_JSON block."""
+
+    action: str
+    tone: str = ""
+    claims: list[str] = []
+    """Facts that it stated."""
+
+
+class Trace(msgspec.Struct, kw_only=True):
+    """How the words came about."""
+
+    attempts: int = 1
+    """How often the renderer was asked."""
+    prompt_tokens: int = 0
+    """About how long the prompt was."""
+    notes: list[str] = []
+    """What was left out of the prompt to keep the budget, and what went wrong with it."""
+    usage: Usage | None = None
+    final_json: str = ""
+    """`ok`; `missing`; `invalid`; or `mismatch` when the model says that it did something else than was decided.
+    Empty when it was not asked."""
+    report: Report | None = None
+
+
+class RendererSwitched(Message, tag="renderer.switched", kw_only=True):
+    """A renderer could not word the turn; the next one in the chain does."""
+
+    turn_id: str
+    failed: str
+    next: str
+    reason: str
+
+
+class EngineChanged(Message, tag="engine.changed", kw_only=True):
+    """An engine failed so often that it is left alone (`open`), is being tried (`half_open`), or works (`closed`)."""
+
+    stage: str
+    provider: str
+    state: str
+    reason: str
+
+
 class TurnFinished(Message, tag="turn.finished", kw_only=True):
     """The turn is over and stored."""
 
@@ -288,6 +343,7 @@ class TurnFinished(Message, tag="turn.finished", kw_only=True):
     durable: bool = True
     """False: the store is away; the turn is spooled on disk and will be stored when it is back."""
     latency: Latency
+    trace: Trace = msgspec.field(default_factory=Trace)
 
 
 class TurnCancelled(Message, tag="turn.cancelled", kw_only=True):
@@ -367,6 +423,8 @@ ServerMessage = (
     | SpeechOff
     | State
     | StateDrift
+    | RendererSwitched
+    | EngineChanged
     | TurnFinished
     | TurnCancelled
     | TurnFailed

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,6 @@ class Kernel:
         self._replaying: asyncio.Task[None] | None = None
         self._stopping = False
         self._background: set[asyncio.Task[Any]] = set()
-        self.on_learning: Callable[[events.LearningChanged], None] = lambda event: None
-        """Called when the guard slows or freezes learning, or an operator lets it go on."""
         self.last_latency = events.Latency()
         """Of the turn that ended last."""
 
@@ -297,7 +295,7 @@ class Kernel:
         except OSError as error:
             log.error("the guard's state could not be kept", error=str(error))
         log.warning("learning changed", state=guard.state, reason=guard.reason)
-        self.on_learning(events.LearningChanged(state=guard.state, reason=guard.reason))
+        self.runtimes.announce(events.LearningChanged(state=guard.state, reason=guard.reason))
 
     def freeze(self, reason: str = "by an operator") -> None:
         """Stop learning until `unfreeze`."""

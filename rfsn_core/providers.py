@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
-from rfsn_core.events import Viseme
+from rfsn_core.events import Usage, Viseme
 
 T = TypeVar("T")
 
@@ -227,6 +227,14 @@ class Prompt:
     """Different for every turn and the same when the turn is replayed."""
     avoid: tuple[str, ...] = ()
     """What the NPC said last; not to be repeated."""
+    final_json: bool = False
+    """Whether the messages ask for a FINAL_JSON block after the words; see `dialogue/reply.py`."""
+    labels: tuple[str, ...] = ()
+    """Names that a model might put in front of what it says: those of the world's NPCs."""
+    tokens: int = 0
+    """About how many tokens the messages have."""
+    notes: tuple[str, ...] = ()
+    """What was left out to keep the budget, and what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -238,10 +246,15 @@ class RenderOptions:
 
 
 class Renderer(Protocol):
-    """Words a decision. It never decides."""
+    """Words a decision. It never decides.
 
-    def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
-        """Stream the text, token by token or in larger pieces.
+    One that does not follow the prompt's messages says so with `reports = False`: no FINAL_JSON is then missed in what
+    it says. It may have `async def health(self) -> str`, one line on what is there, and `async def models(self) ->
+    Sequence[str]`; both raise `EngineError` with a hint that says what to do.
+    """
+
+    def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str | Usage]:
+        """Stream the text, token by token or in larger pieces; and what the engine says of its usage, if it does.
 
         Closing the iterator stops the engine at once. Raise `EngineError` when the engine fails.
         """

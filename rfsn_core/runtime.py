@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from rfsn_core import config
-from rfsn_core.config import Settings, Source
+from rfsn_core.config import RenderingStage, Settings, Source
+from rfsn_core.dialogue.breaker import STATES, Breaker
 from rfsn_core.dialogue.prompt import Prompts
+from rfsn_core.dialogue.wording import Engine
 from rfsn_core.errors import ConfigError, PluginError, RfsnError
+from rfsn_core.events import EngineChanged, Message
 from rfsn_core.observers import Observers
 from rfsn_core.operations.logs import logger
+from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
-from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Renderer, Store, Voice
+from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Store, Voice
 from rfsn_core.world import candidates
 from rfsn_core.world.actions import Action, Actions
 from rfsn_core.world.candidates import SafetyRule
@@ -58,6 +62,7 @@ class Opened:
         self.key = key
         self.users = 0
         self.value: Any = None
+        self.breaker: Breaker | None = None
         self._provider, self._plugin, self._settings, self._host = provider, plugin, settings, host
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -112,7 +117,7 @@ class Runtime:
     decider: Decider
     prompts: Prompts
     observers: Observers
-    renderers: tuple[tuple[str, Renderer], ...]
+    renderers: tuple[Engine, ...]
     gates: tuple[Gate, ...]
     voices: tuple[tuple[str, Voice], ...]
     store: Store
@@ -160,6 +165,8 @@ class Runtimes:
         self._current: Runtime | None = None
         self._lock = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
+        self.announce: Callable[[Message], None] = lambda event: None
+        """Called with what every client should hear of."""
 
     @property
     def current(self) -> Runtime:
@@ -274,14 +281,29 @@ class Runtimes:
                 policy_name=opened["selection"][0].key[1],
                 explore=settings.learning.enabled,
             ),
-            prompts=Prompts(world),
+            prompts=Prompts(world, settings.rendering.prompt_tokens, final_json=settings.rendering.final_json != "off"),
             observers=Observers(self.plugins),
-            renderers=tuple((item.key[1], item.value) for item in opened["rendering"]),
+            renderers=tuple(self._engine(item, settings.rendering) for item in opened["rendering"]),
             gates=tuple(item.value for item in opened["gating"]),
             voices=tuple((item.key[1], item.value) for item in opened["speech"]),
             store=opened["storage"][0].value,
             opened=tuple(acquired),
         )
+
+    def _engine(self, item: Opened, settings: RenderingStage) -> Engine:
+        """A renderer with its breaker, which lasts as long as the opened provider."""
+        if item.breaker is None:
+            stage, name = item.key[:2]
+
+            def changed(state: str, reason: str) -> None:
+                METRICS.breaker.labels(stage, name).set(STATES.index(state))
+                log.warning("engine changed", provider=item.name, state=state, reason=reason)
+                self.announce(EngineChanged(stage=stage, provider=name, state=state, reason=reason))
+
+            item.breaker = Breaker(settings.breaker_failures, settings.breaker_seconds, changed)
+            METRICS.breaker.labels(stage, name).set(0)
+        item.breaker.limit, item.breaker.seconds = settings.breaker_failures, settings.breaker_seconds
+        return Engine(item.key[1], item.value, item.breaker)
 
     def _host(self, plan: _Plan, stage: str, name: str, data_dir: Path) -> Host:
         return Host(

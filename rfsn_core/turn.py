@@ -97,7 +97,7 @@ class Turn:
         prompt = await self._prompt(decision)
         words = await self._word_and_speak(prompt)
         self._state = after(self._state, self.runtime.decider.actions[decision.action])
-        durable = await self._store(decision, words.reason, self._text())
+        durable = await self._store(decision, words.reason, self._text(), words.trace.final_json)
         self._mark("total")
         self._emit(state_event(request.scope, self._state, turn_id))
         self._emit(
@@ -109,6 +109,7 @@ class Turn:
                 renderer=words.renderer,
                 durable=durable,
                 latency=self.latency,
+                trace=words.trace,
             )
         )
         self._over = True
@@ -201,9 +202,9 @@ class Turn:
         request, runtime, scope = self.request, self.runtime, self.request.scope
         memory = runtime.settings.memory
         recent = list(self.session.recent)[-memory.recent :] if memory.recent else []
-        known = recent
+        related: list[TurnRecord] = []
         if memory.related and self._player_text and self._state.turns > memory.recent:
-            known = [*await self._related(memory.related, {turn.turn_id for turn in recent}), *recent]
+            related = await self._related(memory.related, {turn.turn_id for turn in recent})
         prompt = runtime.prompts.build(
             npc=request.npc,
             player=scope.player,
@@ -211,9 +212,9 @@ class Turn:
             action=runtime.decider.actions[decision.action],
             style=decision.style,
             state=self._state,
-            memories=[f"The player said: {t.player_text} — You answered: {t.npc_text}" for t in known if t.npc_text],
+            related=related,
+            recent=recent,
             game=request.game,
-            avoid=[turn.npc_text for turn in recent[-3:]],
             seed=f"{runtime.settings.world.seed}/{scope.world}/{scope.npc}/{scope.player}"
             f"/{self._state.turns}/{self._player_text}",
         )
@@ -260,18 +261,32 @@ class Turn:
         return words
 
     async def _word(self, prompt: Prompt) -> wording.Wording:
-        operations = self._operations
+        operations, rendering = self._operations, self.runtime.settings.rendering
         words = await wording.word(
             self.runtime.renderers,
             prompt,
             self._options,
-            wording.Limits(operations.first_token_timeout, operations.token_timeout, operations.max_reply),
+            wording.Limits(
+                operations.first_token_timeout,
+                operations.token_timeout,
+                operations.max_reply,
+                rendering.attempts,
+                rendering.retry_seconds,
+                rendering.final_json == "require",
+            ),
             self._release,
             lambda: self._mark("first_token"),
+            self._switched,
         )
+        if usage := words.trace.usage:
+            METRICS.engine_tokens.labels("prompt").inc(usage.prompt_tokens or 0)
+            METRICS.engine_tokens.labels("completion").inc(usage.completion_tokens or 0)
         if not words.said:
             await self._release(Piece(0, self._fallback(), True))
         return words
+
+    def _switched(self, failed: str, to: str, reason: str) -> None:
+        self._emit(events.RendererSwitched(turn_id=self.request.turn_id, failed=failed, next=to, reason=reason))
 
     async def _release(self, piece: Piece) -> bool:
         """Gate a sentence, send it, and hand it to the voice. False when nothing of it went out."""
@@ -321,7 +336,7 @@ class Turn:
 
     # ── how it ends ──────────────────────────────────────────────────────────────────────────────
 
-    async def _store(self, decision: events.Decision, outcome: str, text: str) -> bool:
+    async def _store(self, decision: events.Decision, outcome: str, text: str, final_json: str = "") -> bool:
         record = TurnRecord(
             turn_id=decision.decision_id,
             scope=self.request.scope,
@@ -342,6 +357,7 @@ class Turn:
             time=record.time if learning else float(self._before.turns),
             explored=learning,
             delivered=bool(text),
+            final_json=final_json,
         )
         cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome}"
         change = state_change(self.request.scope, cause, self._at_start, self._state, record.time)

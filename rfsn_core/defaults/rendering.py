@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
-from jinja2 import Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template
 from pydantic import BaseModel, Field
 
 from rfsn_core.defaults.lines import LINES
 from rfsn_core.hookspecs import hookimpl
 from rfsn_core.providers import Host, Prompt, Provider, Renderer, RenderOptions
+from rfsn_core.world.templates import FAILURES, Environment
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -33,9 +33,11 @@ class Scripted:
     and never what the NPC said last as long as there is another.
     """
 
+    reports = False
+
     def __init__(self, words_per_second: float) -> None:
         self._pause = 1 / words_per_second if words_per_second else 0.0
-        self._environment = ImmutableSandboxedEnvironment(autoescape=False)
+        self._environment = Environment()
         self._compiled: dict[str, Template] = {}
 
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
@@ -85,10 +87,9 @@ class Scripted:
                 template = self._environment.from_string(text)
                 if len(self._compiled) < 10_000:
                     self._compiled[text] = template
-            return template.render(
-                name=prompt.name, player=prompt.player, state=prompt.state, style=prompt.style
-            ).strip()
-        except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError):
+            values = {"name": prompt.name, "player": prompt.player, "state": prompt.state, "style": prompt.style}
+            return self._environment.render(template, **values).strip()
+        except FAILURES:
             return ""  # a line that fails for this state is passed over; broken syntax was refused at load
 
 

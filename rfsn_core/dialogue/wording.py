@@ -1,27 +1,53 @@
-"""The words of a turn: streamed from the first renderer that says anything, cut into sentences."""
+"""The words of a turn: streamed from the first renderer that says anything, cut into sentences.
+
+An engine that fails before its first token is asked again, then the next one in the chain is; one that keeps failing is
+left alone for a while. Once something was said it stands, whatever happens after.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from rfsn_core.dialogue.breaker import Breaker
+from rfsn_core.dialogue.reply import Reply
 from rfsn_core.dialogue.sentences import Piece, Sentences
-from rfsn_core.errors import contained
+from rfsn_core.errors import EngineError, contained
+from rfsn_core.events import Trace, Usage
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Prompt, Renderer, RenderOptions
 
 log = logger("wording")
 
+LONGEST_PAUSE = 10.0
+"""Seconds between two attempts, whatever the engine asks for: a player waits."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A renderer, and whether it is worth asking."""
+
+    name: str
+    renderer: Renderer
+    breaker: Breaker = field(default_factory=lambda: Breaker(5, 10.0))
+
 
 @dataclass(frozen=True)
 class Limits:
-    """How long to wait for a renderer, in seconds, and how much to take from it."""
+    """How long to wait for a renderer, in seconds, how often to ask, and how much to take from it."""
 
     first_token: float
+    """For all attempts together."""
     token: float
     characters: int
+    attempts: int = 1
+    pause: float = 0.25
+    """Before the second attempt; doubled each time, and drawn between half and all of it."""
+    require_report: bool = False
+    """Release nothing before the report is there and agrees with the decision."""
 
 
 @dataclass(frozen=True)
@@ -34,88 +60,199 @@ class Wording:
     """`complete`, or why what was said is not all that was meant."""
     said: bool
     """Whether anything was released."""
+    trace: Trace
 
 
 async def word(
-    renderers: Sequence[tuple[str, Renderer]],
+    engines: Sequence[Engine],
     prompt: Prompt,
     options: RenderOptions,
     limits: Limits,
     release: Callable[[Piece], Awaitable[bool]],
     first_token: Callable[[], None],
+    switched: Callable[[str, str, str], None] = lambda failed, to, reason: None,
 ) -> Wording:
     """Stream until a renderer has said something; what was said stands when it fails later.
 
     :param release: takes each piece as soon as it is certain; returns whether anything of it went out.
     :param first_token: called at the first token of each renderer.
+    :param switched: called with (who failed, who is next, why).
     """
-    name = ""
-    for position, (name, renderer) in enumerate(renderers):
-        if position:
+    trace, name = _trace(prompt), ""
+    for position, engine in enumerate(engines):
+        name, last = engine.name, position == len(engines) - 1
+        if last or engine.breaker.admits():
+            asked = _Asked(engine, prompt, options, limits, release, first_token)
+            reason, why = await asked.run()
+            trace = asked.trace()
+            if asked.said:
+                return Wording(name, reason, True, trace)
+            METRICS.errors.labels("rendering").inc()
+        else:
+            why = f"left alone: {engine.breaker.reason}"
+        if not last:
             METRICS.fallbacks.labels("rendering").inc()
-        stream = _Stream(name, limits, release, first_token)
-        try:
-            with contained():
-                await stream.run(renderer, prompt, options)
-            reason = "too_long" if stream.too_long else "complete"
-            if stream.said:
-                return Wording(name, reason, True)
-            log.warning("renderer said nothing", renderer=name, npc=prompt.npc)
-        except TimeoutError:
-            reason = "renderer_timeout"
-            log.warning("renderer took too long", renderer=name, npc=prompt.npc)
-        except Exception as error:  # noqa: BLE001  the renderer's code
-            reason = "renderer_failed"
-            log.warning("renderer failed", renderer=name, npc=prompt.npc, error=repr(error))
-        METRICS.errors.labels("rendering").inc()
-        if stream.said:
-            return Wording(name, reason, True)
-    return Wording(name, "renderer_failed", False)
+            switched(name, engines[position + 1].name, why)
+    return Wording(name, "renderer_failed", False, trace)
+
+
+def _trace(prompt: Prompt) -> Trace:
+    return Trace(prompt_tokens=prompt.tokens, notes=list(prompt.notes))
+
+
+class _Asked:
+    """One renderer, and all attempts to get words from it."""
+
+    def __init__(
+        self, engine: Engine, prompt: Prompt, options: RenderOptions, limits: Limits,
+        release: Callable[[Piece], Awaitable[bool]], first_token: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._engine, self._prompt, self._options, self._limits = engine, prompt, options, limits
+        self._release, self._first_token = release, first_token
+        self._attempts = 0
+        self._stream = self._new_stream()
+
+    def _new_stream(self) -> _Stream:
+        return _Stream(self._engine, self._prompt, self._limits, self._release, self._first_token)
+
+    @property
+    def said(self) -> bool:
+        """Whether anything was released."""
+        return self._stream.said
+
+    async def run(self) -> tuple[str, str]:
+        """(the turn's reason, what went wrong in words)."""
+        engine, name = self._engine, self._engine.name
+        deadline = asyncio.get_running_loop().time() + self._limits.first_token
+        while True:
+            self._attempts += 1
+            stream = self._stream = self._new_stream()
+            try:
+                with contained():
+                    await stream.run(self._options, deadline)
+                if stream.said:
+                    engine.breaker.succeeded()
+                    return ("too_long" if stream.too_long else "complete"), ""
+                reason, why, error = "renderer_failed", "it said nothing", None
+            except asyncio.CancelledError:
+                engine.breaker.undecided()
+                raise
+            except TimeoutError:
+                what = "between two tokens" if stream.tokens else "for its first token"
+                reason, why, error = "renderer_timeout", f"it took too long {what}", None
+            except Exception as failure:  # noqa: BLE001  the renderer's code
+                reason, why, error = "renderer_failed", str(failure) or repr(failure), failure
+            if isinstance(error, EngineError) and not error.engine_at_fault:
+                engine.breaker.undecided()
+                log.warning("renderer refused", renderer=name, npc=self._prompt.npc, reason=why)
+                return reason, why
+            pause = self._pause(stream, error, deadline)
+            log.warning("renderer failed", renderer=name, npc=self._prompt.npc, reason=why, again_in=pause)
+            if pause is None:
+                engine.breaker.failed(why)
+                return reason, why
+            METRICS.retries.labels(name).inc()
+            await asyncio.sleep(pause)
+
+    def _pause(self, stream: _Stream, error: Exception | None, deadline: float) -> float | None:
+        """Seconds until the next attempt; None when there is none."""
+        if stream.tokens or self._attempts >= self._limits.attempts:
+            return None
+        if not (isinstance(error, EngineError) and error.retryable):
+            return None
+        pause = self._limits.pause * 2 ** (self._attempts - 1) * random.uniform(0.5, 1)
+        pause = max(pause, error.retry_after or 0.0)
+        # The turn itself asks once more, after a pause: a breaker that opened meanwhile stops only the others.
+        late = asyncio.get_running_loop().time() + pause >= deadline
+        return None if late or pause > LONGEST_PAUSE else pause
+
+    def trace(self) -> Trace:
+        """What to tell of it."""
+        trace, stream = _trace(self._prompt), self._stream
+        trace.attempts = self._attempts
+        trace.usage = stream.usage
+        trace.final_json = stream.outcome()
+        trace.report = stream.reply.report()
+        if trace.final_json:
+            METRICS.final_json.labels(trace.final_json).inc()
+        return trace
 
 
 class _Stream:
     def __init__(
-        self,
-        name: str,
-        limits: Limits,
-        release: Callable[[Piece], Awaitable[bool]],
+        self, engine: Engine, prompt: Prompt, limits: Limits, release: Callable[[Piece], Awaitable[bool]],
         first_token: Callable[[], None],
-    ) -> None:
-        self._name, self._limits = name, limits
+    ) -> None:  # fmt: skip
+        self._engine, self._prompt, self._limits = engine, prompt, limits
         self._release, self._first_token = release, first_token
+        self._sentences = Sentences()
+        self._waiting: list[Piece] = []
+        own = (prompt.name, prompt.name.split()[0] if prompt.name.strip() else prompt.npc, prompt.npc)
+        self.reply = Reply(own, prompt.labels, prompt.player)
+        self._reports = prompt.final_json and getattr(engine.renderer, "reports", True)
+        self.usage: Usage | None = None
+        self.tokens = 0
         self.said = False
         self.too_long = False
 
-    async def run(self, renderer: Renderer, prompt: Prompt, options: RenderOptions) -> None:
-        limits, sentences = self._limits, Sentences()
+    def outcome(self) -> str:
+        """Of the report; empty for a renderer that was not asked for one."""
+        plain = str(self._prompt.persona.get("plain_action", self._prompt.action))
+        return self.reply.outcome(self._prompt.action, plain) if self._reports else ""
+
+    async def run(self, options: RenderOptions, first_token_by: float) -> None:
+        limits, reply, sentences = self._limits, self.reply, self._sentences
         loop = asyncio.get_running_loop()
-        tokens = characters = 0
+        characters = 0
+        flushed = False
         renew = 0.0  # moving a timer costs more than the rest of a token: a tenth of the limit is near enough
-        stream = renderer.render(prompt, options)
+        stream = self._engine.renderer.render(self._prompt, options)
         try:
-            async with asyncio.timeout(limits.first_token) as deadline:
+            async with asyncio.timeout_at(first_token_by) as deadline:
                 async for token in stream:
-                    if not tokens:
+                    if isinstance(token, Usage):
+                        self.usage = token
+                        continue
+                    if not isinstance(token, str):
+                        raise EngineError(f"it yielded {token!r:.60}, which is no text")
+                    if not self.tokens:
                         self._first_token()
-                    tokens += 1
+                    self.tokens += 1
                     characters += len(token)
-                    if pieces := sentences.feed(token):
+                    pieces = sentences.feed(words) if (words := reply.feed(token)) else []
+                    if reply.reporting and not flushed:
+                        flushed = True
+                        pieces += sentences.flush()
+                    if pieces:
                         deadline.reschedule(None)  # the gate and the voice have time limits of their own
                         renew = 0.0
                         await self._pass_on(pieces)
                     if characters > limits.characters:
-                        self.too_long = True
+                        self.too_long = not reply.reporting
+                        break
+                    if reply.ended:
                         break
                     if (now := loop.time()) >= renew:
                         deadline.reschedule(now + limits.token)
                         renew = now + limits.token / 10
         finally:
-            METRICS.tokens.labels(self._name).inc(tokens)
+            METRICS.tokens.labels(self._engine.name).inc(self.tokens)
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()
-        await self._pass_on(sentences.flush())
+        if not flushed:
+            rest = reply.close()
+            await self._pass_on([*(sentences.feed(rest) if rest else []), *sentences.flush()])
+        if self._limits.require_report and self._reports:
+            outcome = self.outcome()
+            if outcome != "ok":
+                raise EngineError(f"FINAL_JSON: {outcome}", engine_at_fault=False)
+            for piece in self._waiting:
+                self.said = await self._release(piece) or self.said
 
     async def _pass_on(self, pieces: list[Piece]) -> None:
+        if self._limits.require_report and self._reports:
+            self._waiting += pieces
+            return
         for piece in pieces:
             self.said = await self._release(piece) or self.said

@@ -87,6 +87,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     forced_by: str
     delivered: bool
     """False: the player never saw or heard a word of it, so nothing can be learned from it."""
+    final_json: str = ""
+    """Whether the model's own report agrees with the decision; see `events.Trace`."""
 
     @property
     def session(self) -> str:
@@ -95,7 +97,15 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decision_record(
-    made: Made, scope: Scope, prior: str, state: NpcState, *, time: float, explored: bool, delivered: bool
+    made: Made,
+    scope: Scope,
+    prior: str,
+    state: NpcState,
+    *,
+    time: float,
+    explored: bool,
+    delivered: bool,
+    final_json: str = "",
 ) -> DecisionRecord:
     """What is logged of a decision.
 
@@ -131,6 +141,7 @@ def decision_record(
         vetoes=made.found.vetoes,
         forced_by=event.forced_by,
         delivered=delivered,
+        final_json=final_json,
     )
 
 

@@ -42,7 +42,7 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
             logs.configure(operations.log_level, operations.log_format)
             connections.broadcast(events.ConfigChanged(files=list(change.files), reopened=list(change.reopened)))
 
-        kernel.on_learning = connections.broadcast
+        runtimes.announce = connections.broadcast
 
         def rejected(problems: list[str]) -> None:
             connections.broadcast(events.ConfigRejected(problems=problems))

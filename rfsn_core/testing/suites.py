@@ -27,7 +27,7 @@ from typing import Any, ClassVar, get_args
 
 import pytest
 
-from rfsn_core.events import VisemeShape
+from rfsn_core.events import Usage, VisemeShape
 from rfsn_core.plugins import discover
 from rfsn_core.providers import (
     SEVERITY,
@@ -250,6 +250,13 @@ def _prompt(text: str = "Good evening!", seed: int = 1, **changes: Any) -> Promp
     return Prompt(**(values | changes))
 
 
+async def _text(renderer: Renderer, prompt: Prompt) -> str:
+    """All that it says to a prompt."""
+    tokens = [token async for token in renderer.render(prompt, RenderOptions())]
+    assert all(isinstance(token, str | Usage) for token in tokens)
+    return "".join([token for token in tokens if isinstance(token, str)])
+
+
 class RendererSuite(_Suite):
     """For providers of the rendering stage."""
 
@@ -262,9 +269,7 @@ class RendererSuite(_Suite):
     def test_it_says_something(self, tmp_path: Path) -> None:
         async def body(renderer: Renderer) -> None:
             for prompt in self.prompts():
-                tokens = [token async for token in renderer.render(prompt, RenderOptions())]
-                assert all(isinstance(token, str) for token in tokens)
-                assert "".join(tokens).strip()
+                assert (await _text(renderer, prompt)).strip()
 
         self.run(tmp_path, body)
 
@@ -274,7 +279,7 @@ class RendererSuite(_Suite):
                 async with aclosing(_generator(renderer.render(_prompt(), RenderOptions()))) as stream:
                     await anext(stream)
             before = asyncio.all_tasks()
-            assert "".join([token async for token in renderer.render(_prompt(), RenderOptions())]).strip()
+            assert (await _text(renderer, _prompt())).strip()
             assert asyncio.all_tasks() <= before
 
         self.run(tmp_path, body)
@@ -296,11 +301,8 @@ class RendererSuite(_Suite):
         self.run(tmp_path, body)
 
     def test_fifty_at_once_do_not_mix(self, tmp_path: Path) -> None:
-        async def words(renderer: Renderer, seed: int) -> str:
-            return "".join([token async for token in renderer.render(_prompt(seed=seed), RenderOptions())])
-
         async def body(renderer: Renderer) -> None:
-            answers = await asyncio.gather(*(words(renderer, seed) for seed in range(50)))
+            answers = await asyncio.gather(*(_text(renderer, _prompt(seed=seed)) for seed in range(50)))
             assert all(answer.strip() for answer in answers)
 
         self.run(tmp_path, body)

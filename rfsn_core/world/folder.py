@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateSyntaxError
-from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rfsn_core.errors import UnknownNpc, WorldError
 from rfsn_core.providers import VoiceStyle
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.state import NpcState
+from rfsn_core.world.templates import Environment
 
 
 class _Voice(BaseModel, extra="forbid"):
@@ -54,6 +54,7 @@ class NpcFile(BaseModel):
     persona: str = Field("", description="Character, manner, history: free text for the renderer.")
     knows: list[str] = Field([], description="Facts that this NPC knows.")
     tags: list[str] = Field([], description="Free labels, for lines that fit several NPCs.")
+    archetype: str = Field("", description="What it is, for engines with adapters: vampire, zombie, …; see models.md.")
     voice: _Voice = Field(_Voice(), description="How the NPC sounds.")
     voices: dict[str, str] = Field({}, description="Speech provider → its voice name, where it differs.")
     state: _State = Field(_State(), description="How it meets a stranger.")
@@ -186,6 +187,6 @@ def _check_lines(file: Path, lines: Lines, actions: Actions | None) -> None:
 
 def _check_template(where: str, text: str, problems: list[str]) -> None:
     try:
-        SandboxedEnvironment().parse(text)
+        Environment().parse(text)
     except TemplateSyntaxError as error:
         problems.append(f"{where}: line {error.lineno}: broken template: {error.message}")

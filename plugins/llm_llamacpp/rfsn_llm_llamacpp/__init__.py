@@ -1,0 +1,43 @@
+"""A GGUF file on this machine as a renderer: no server, no network."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from pydantic import BaseModel, Field
+
+from rfsn_core import Host, Provider, hookimpl
+from rfsn_core.providers import Renderer
+
+
+class Settings(BaseModel, extra="forbid"):
+    """`[rendering.llamacpp]`."""
+
+    model: str = Field(min_length=1, description="The GGUF file; a relative path is the world's.")
+    context: int = Field(4096, ge=256, description="Size of the context in tokens.")
+    threads: int = Field(0, ge=0, description="Of the processor; 0: the library's own choice.")
+    gpu_layers: int = Field(
+        0, ge=-1, description="Layers on the graphics card, if the library was built for it; -1: all."
+    )
+    temperature: float = Field(0.7, ge=0, le=2, description="How freely it words. 0: always the likeliest.")
+    max_tokens: int = Field(150, ge=1, le=4096, description="Longest reply, the report at its end included.")
+    structured: bool = Field(False, description="Hold the model to words and a report by a grammar.")
+
+
+@asynccontextmanager
+async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
+    from rfsn_llm_llamacpp.renderer import LlamaCpp
+
+    renderer = LlamaCpp(settings, (host.world_dir / settings.model).expanduser())
+    await renderer.start()
+    try:
+        yield renderer
+    finally:
+        await renderer.close()
+
+
+@hookimpl
+def rfsn_rendering() -> Iterable[Provider[Renderer]]:
+    """Offers `llamacpp`."""
+    yield Provider("llamacpp", Settings, _open, "a GGUF file on this machine, without a server")

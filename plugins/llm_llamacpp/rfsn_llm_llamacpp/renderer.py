@@ -1,0 +1,129 @@
+"""llama.cpp in process. The model is worked by one thread of its own, one reply after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfsn_core.errors import EngineError
+from rfsn_core.events import Usage
+from rfsn_core.providers import Prompt, Renderer, RenderOptions
+from rfsn_core.wire.chat import REPORT_GRAMMAR
+
+if TYPE_CHECKING:
+    from rfsn_llm_llamacpp import Settings
+
+INSTALL = "pip install llama-cpp-python (it is compiled; its own page tells how to build it for a graphics card)"
+
+
+class LlamaCpp:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings, path: Path) -> None:
+        self._settings, self._path = settings, path
+        self._thread = ThreadPoolExecutor(1, "llama.cpp")
+        self._llama: Any = None
+
+    async def start(self) -> None:
+        """Load the model. Raises EngineError that says what to do."""
+        if not self._path.is_file():
+            raise EngineError(f"there is no model at {self._path}", hint="Set `model` in [rendering.llamacpp]")
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+
+    def _load(self) -> None:
+        try:
+            import llama_cpp
+        except ImportError as error:
+            raise EngineError("the package llama-cpp-python is not installed", hint=INSTALL) from error
+        settings = self._settings
+        try:
+            self._llama = llama_cpp.Llama(
+                str(self._path),
+                n_ctx=settings.context,
+                n_threads=settings.threads or None,
+                n_gpu_layers=settings.gpu_layers,
+                verbose=False,
+            )
+        except (ValueError, RuntimeError, AssertionError) as error:
+            raise EngineError(f"{self._path} is no model that llama.cpp can load: {error}") from error
+
+    async def close(self) -> None:
+        """Free the model, after the token that is being made."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._free)
+        self._thread.shutdown()
+
+    def _free(self) -> None:
+        if self._llama is not None:
+            self._llama.close()
+            self._llama = None
+
+    async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
+        """Stream a reply; it waits for those that were asked for before."""
+        loop = asyncio.get_running_loop()
+        parts: asyncio.Queue[str | Usage | BaseException | None] = asyncio.Queue()
+        stop = threading.Event()
+
+        def put(part: str | Usage | BaseException | None) -> None:
+            loop.call_soon_threadsafe(parts.put_nowait, part)
+
+        working = loop.run_in_executor(self._thread, self._work, prompt, options, put, stop)
+        try:
+            while (part := await parts.get()) is not None:
+                if isinstance(part, BaseException):
+                    raise part
+                yield part
+        finally:
+            stop.set()  # seen before the next token
+            working.cancel()  # if it has not begun
+
+    def _work(
+        self, prompt: Prompt, options: RenderOptions, put: Callable[[str | Usage | BaseException | None], None],
+        stop: threading.Event,
+    ) -> None:  # fmt: skip
+        settings, started = self._settings, False
+        try:
+            if stop.is_set():
+                return
+            grammar = None
+            if settings.structured and prompt.final_json:
+                from llama_cpp import LlamaGrammar
+
+                grammar = LlamaGrammar.from_string(REPORT_GRAMMAR, verbose=False)
+            chunks = self._llama.create_chat_completion(
+                messages=[{"role": message.role, "content": message.content} for message in prompt.messages],
+                temperature=settings.temperature if options.temperature is None else options.temperature,
+                max_tokens=settings.max_tokens if options.max_tokens is None else options.max_tokens,
+                seed=prompt.seed & 0x7FFFFFFF,
+                stream=True,
+                grammar=grammar,
+            )
+            count = 0
+            for chunk in chunks:
+                started = True
+                if stop.is_set():
+                    chunks.close()
+                    return
+                if text := chunk["choices"][0]["delta"].get("content"):
+                    count += 1
+                    put(text)
+            put(Usage(completion_tokens=count))
+            put(None)
+        except ValueError as error:  # among others, a prompt that is longer than the context
+            put(EngineError(f"llama.cpp refused: {error}", engine_at_fault=started))
+        except Exception as error:  # noqa: BLE001  the library's code, in a thread where nobody else would see it
+            put(EngineError(f"llama.cpp failed: {error!r}"))
+
+    async def health(self) -> str:
+        """What is there."""
+        return f"llama.cpp with {self._path.name}, {self._path.stat().st_size / 1e6:.0f} MB"
+
+    async def models(self) -> Sequence[str]:
+        """The other models in the same folder."""
+        return sorted(path.name for path in self._path.parent.glob("*.gguf"))
+
+
+_: type[Renderer] = LlamaCpp

@@ -1,0 +1,137 @@
+"""Ollama's own wire: one JSON object a line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rfsn_core.errors import EngineError
+from rfsn_core.events import Usage
+from rfsn_core.providers import Prompt, Renderer, RenderOptions
+from rfsn_core.wire.remote import Remote
+
+if TYPE_CHECKING:
+    from rfsn_llm_ollama import Settings
+
+
+class _Message(msgspec.Struct):
+    content: str = ""
+    # `thinking` is not read, so never spoken.
+
+
+class _Line(msgspec.Struct):
+    message: _Message | None = None
+    done: bool = False
+    error: str = ""
+    load_duration: int | None = None
+    prompt_eval_count: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_count: int | None = None
+    eval_duration: int | None = None
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+class Ollama:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings, log: logging.Logger) -> None:
+        self._settings, self._log = settings, log
+        self._remote = Remote(
+            settings.url,
+            "Ollama",
+            connect_timeout=settings.connect_timeout,
+            start="Start it: ollama serve",
+            missing=f"Fetch the model: ollama pull {settings.model}",
+        )
+        self._preloading = asyncio.create_task(self._preload()) if settings.preload else None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._preloading is not None:
+            self._preloading.cancel()
+            await asyncio.wait([self._preloading])
+        await self._remote.close()
+
+    async def _preload(self) -> None:
+        try:
+            await self._remote.ask(
+                "POST",
+                "/api/chat",
+                {"model": self._settings.model, "messages": [], "keep_alive": self._keep_alive(), "stream": False},
+                patience=300,
+            )
+        except EngineError as error:
+            self._log.warning("the model could not be loaded ahead: %s", error)
+
+    def _keep_alive(self) -> str | int:
+        value = self._settings.keep_alive
+        return int(value) if value.lstrip("-").isdigit() else value
+
+    async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
+        """Stream a reply."""
+        settings = self._settings
+        given = {
+            "temperature": settings.temperature if options.temperature is None else options.temperature,
+            "num_predict": settings.max_tokens if options.max_tokens is None else options.max_tokens,
+            "seed": prompt.seed & 0x7FFFFFFF,
+            "num_ctx": settings.num_ctx,
+        }
+        request: dict[str, Any] = {
+            "model": settings.model,
+            "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
+            "think": settings.think,
+            "keep_alive": self._keep_alive(),
+            "options": {name: value for name, value in given.items() if value is not None},
+        }
+        async with self._remote.stream("/api/chat", request) as lines:
+            async for data in lines:
+                if not data.strip():
+                    continue
+                try:
+                    line = _decode(data)
+                except (msgspec.MsgspecError, RecursionError) as error:
+                    raise EngineError(f"{self._remote} sent what is no reply: {data[:100]!r}") from error
+                if line.error:
+                    raise EngineError(f"{self._remote} failed: {line.error}", retryable=True)
+                if line.message is not None and line.message.content:
+                    yield line.message.content
+                if line.done:
+                    yield Usage(
+                        prompt_tokens=line.prompt_eval_count,
+                        completion_tokens=line.eval_count,
+                        load_ms=_ms(line.load_duration),
+                        prompt_ms=_ms(line.prompt_eval_duration),
+                        generation_ms=_ms(line.eval_duration),
+                    )
+                    return
+        raise EngineError(f"{self._remote} stopped in the middle", retryable=True)
+
+    async def health(self) -> str:
+        """What is there."""
+        found = await self._remote.ask("GET", "/api/version")
+        models = await self.models()
+        wanted = self._settings.model
+        if wanted not in models and f"{wanted}:latest" not in models:
+            raise EngineError(f"{self._remote} has no model '{wanted}'", hint=self._remote.missing)
+        version = found.get("version", "?") if isinstance(found, dict) else "?"
+        return f"Ollama {version} at {self._settings.url}, model {wanted}"
+
+    async def models(self) -> Sequence[str]:
+        """Those that were pulled."""
+        found = await self._remote.ask("GET", "/api/tags")
+        if not isinstance(found, dict):
+            raise EngineError(f"{self._remote} does not speak Ollama's language", hint="Is the address right?")
+        return [str(model.get("name")) for model in found.get("models") or ()]
+
+
+def _ms(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / 1e6
+
+
+_: type[Renderer] = Ollama

@@ -1,0 +1,63 @@
+"""OpenAI's chat completions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from rfsn_core.errors import EngineError
+from rfsn_core.events import Usage
+from rfsn_core.providers import Prompt, Renderer, RenderOptions
+from rfsn_core.wire import chat
+from rfsn_core.wire.remote import Remote
+
+if TYPE_CHECKING:
+    from rfsn_llm_openai import Settings
+
+
+class OpenAi:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings, key: str) -> None:
+        self._settings = settings
+        self._remote = Remote(
+            settings.url,
+            "OpenAI",
+            connect_timeout=settings.connect_timeout,
+            headers={"Authorization": f"Bearer {key}"},
+            start="Is this machine on the internet?",
+            missing=f"Is '{settings.model}' a model of this account? `rfsn models` lists them",
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._remote.close()
+
+    async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
+        """Stream a reply."""
+        settings = self._settings
+        given = {
+            "temperature": settings.temperature if options.temperature is None else options.temperature,
+            # Newer models refuse `max_tokens`.
+            "max_completion_tokens": settings.max_tokens if options.max_tokens is None else options.max_tokens,
+            **settings.extra,
+        }
+        request = chat.body(prompt, settings.model, {k: v for k, v in given.items() if k not in settings.omit})
+        async with aclosing(chat.completion(self._remote, request)) as stream:
+            async for part in stream:
+                yield part
+
+    async def health(self) -> str:
+        """What is there."""
+        if self._settings.model not in (models := await self.models()):
+            known = ", ".join(models[:10])
+            raise EngineError(f"{self._remote} has no model '{self._settings.model}'", hint=f"There are: {known}")
+        return f"{self._remote}, model {self._settings.model}"
+
+    async def models(self) -> Sequence[str]:
+        """Those of this account."""
+        return chat.models(self._remote, await self._remote.ask("GET", "/models"))
+
+
+_: type[Renderer] = OpenAi

@@ -1,0 +1,170 @@
+"""Archetypes: what kind of creature an NPC is, and which adapter words which of its tasks.
+
+Five are built in; a world adds its own in `archetypes.toml`::
+
+    [harpy]
+    about = "Shrieks, steals, never forgets a slight."
+
+    [harpy.adapters]                       # optional: where each adapter is, if not in FOLDER/harpy/TASK
+    dialogue_style = "loras/harpy-voice"
+
+Where a Redis is configured, archetypes of all machines are in it, and a copy of them on disk for when it is away.
+"""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, Field, ValidationError
+
+from rfsn_core.errors import WorldError
+
+TASKS = (
+    "personality", "dialogue_style", "action_policy", "emotional_response", "world_knowledge", "social_dynamics",
+    "goal_prioritization",
+)  # fmt: skip
+BUILT_IN = {
+    "vampire": "Old, patient, courteous, and hungry.",
+    "werewolf": "Torn between two natures; loyal to its own.",
+    "zombie": "Slow, single-minded, few words if any.",
+    "ghoul": "Cunning scavenger, servile and sly.",
+    "lich": "Cold scholar of forbidden things; time means nothing to it.",
+}
+TASK_OF = {
+    **dict.fromkeys(
+        ("attack", "threaten", "insult", "flee", "betray", "defend", "stern_warning"), "emotional_response"
+    ),
+    **dict.fromkeys(("explain", "hint"), "world_knowledge"),
+    **dict.fromkeys(("greet", "farewell", "compliment", "apologize", "offer", "help"), "social_dynamics"),
+    **dict.fromkeys(("agree", "disagree", "accept", "refuse"), "action_policy"),
+    **dict.fromkeys(("request", "inquire", "probe"), "goal_prioritization"),
+    **dict.fromkeys(("confide", "ignore"), "personality"),
+}
+"""Plain action → the task whose adapter words it; `dialogue_style` for all others."""
+
+
+class Archetype(BaseModel, extra="forbid"):
+    """One kind of NPC."""
+
+    about: str = Field("", description="In a sentence.")
+    adapters: dict[str, str] = Field({}, description="Task → path, as vLLM sees it.")
+
+
+class Registry:
+    """All archetypes of a world.
+
+    :param world: the world's folder.
+    :param folder: where adapters are, as vLLM sees it; relative to the world when it is on this machine.
+    """
+
+    def __init__(self, world: Path, folder: str, own: str = "archetypes.toml") -> None:
+        self._world, self._folder = world, folder
+        self.archetypes = {name: Archetype(about=about) for name, about in BUILT_IN.items()}
+        path = world / own
+        if path.is_file():
+            self.archetypes |= read(path)
+
+    def add(self, others: Mapping[str, Archetype]) -> None:
+        """Archetypes from elsewhere; the world's own stay as they are."""
+        self.archetypes = {**others, **self.archetypes}
+
+    def path(self, archetype: str, task: str) -> str:
+        """Where an adapter is, as vLLM sees it; empty when there is none."""
+        found = self.archetypes.get(archetype)
+        if found is None:
+            return ""
+        if named := found.adapters.get(task, ""):
+            return str(self._here(named))
+        local = self._here(f"{self._folder}/{archetype}/{task}")
+        return str(local) if local.is_dir() else ""
+
+    def _here(self, path: str) -> Path:
+        """A relative path is the world's, when there is such a folder; else the server's own."""
+        return self._world / path if (self._world / path).exists() else Path(path)
+
+    def choose(self, archetype: str, action: str) -> tuple[str, str]:
+        """(name, path) of the adapter that words an action; empty for the base model."""
+        for task in dict.fromkeys((TASK_OF.get(action, "dialogue_style"), "dialogue_style", "personality")):
+            if path := self.path(archetype, task):
+                return f"{archetype}-{task}", path
+        return "", ""
+
+    def size(self, archetype: str) -> int:
+        """Bytes of an archetype's adapters on this machine."""
+        return sum(size(path) for task in TASKS if (path := self.path(archetype, task)))
+
+
+def size(path: str) -> int:
+    """Bytes of an adapter; 0 when it is on another machine."""
+    folder = Path(path)
+    return sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) if folder.is_dir() else 0
+
+
+def read(path: Path) -> dict[str, Archetype]:
+    """A world's own archetypes. Raises WorldError with file and key."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WorldError(f"{path}: {error}") from error
+    found, problems = {}, []
+    for name, table in data.items():
+        try:
+            found[name] = Archetype.model_validate(table)
+        except ValidationError as error:
+            problems += [f"{path}: {name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            continue
+        unknown = [task for task in found[name].adapters if task not in TASKS]
+        if unknown:
+            problems.append(f"{path}: {name}.adapters.{unknown[0]}: no such task; there are: {', '.join(TASKS)}")
+    if problems:
+        raise WorldError("\n".join(problems))
+    return found
+
+
+class Shared:
+    """The archetypes of all machines: in Redis, with a copy on disk.
+
+    :param url: of the Redis; empty for none.
+    """
+
+    KEY = "rfsn:archetypes"
+
+    def __init__(self, url: str, copy: Path, log: logging.Logger) -> None:
+        self._url, self._copy, self._log = url, copy, log
+
+    async def exchange(self, registry: Registry) -> None:
+        """Tell the others of ours, and hear of theirs. When Redis is away the copy on disk serves."""
+        if not self._url:
+            return
+        mine = {name: archetype.model_dump_json() for name, archetype in registry.archetypes.items()}
+        found: dict[str, str] = {}
+        try:
+            import redis.asyncio as redis
+
+            client = redis.Redis.from_url(self._url, socket_timeout=3, socket_connect_timeout=3, decode_responses=True)
+            async with client:
+                await client.hset(self.KEY, mapping=mine)
+                found = await client.hgetall(self.KEY)
+            self._copy.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._copy.with_suffix(".tmp")
+            temporary.write_bytes(msgspec.json.encode(found))
+            temporary.replace(self._copy)
+        except ImportError:
+            self._log.error("archetypes are not shared: pip install rfsn-llm-vllm[redis]")
+        except Exception as error:  # noqa: BLE001  Redis is away, or full, or something else: words do not depend on it
+            self._log.warning("Redis is away, archetypes come from the copy on disk: %r", error)
+        if not found and self._copy.is_file():
+            found = self._read_copy()
+        registry.add({name: Archetype.model_validate_json(text) for name, text in found.items()})
+
+    def _read_copy(self) -> dict[str, Any]:
+        try:
+            return msgspec.json.decode(self._copy.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.MsgspecError) as error:
+            self._log.warning("%s cannot be read: %s", self._copy, error)
+            return {}

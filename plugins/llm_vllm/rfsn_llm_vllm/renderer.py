@@ -1,0 +1,160 @@
+"""The OpenAI chat wire, with what vLLM adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING
+
+from rfsn_core.errors import EngineError
+from rfsn_core.events import Usage
+from rfsn_core.providers import Host, Prompt, Renderer, RenderOptions
+from rfsn_core.wire import chat
+from rfsn_core.wire.remote import Remote
+from rfsn_llm_vllm.adapters import Adapters
+from rfsn_llm_vllm.archetypes import Registry, Shared
+
+if TYPE_CHECKING:
+    from rfsn_llm_vllm import Settings
+
+OPEN: list[Vllm] = []
+"""Those in use in this process, for `GET /plugins/llm_vllm/adapters`."""
+
+
+class Vllm:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings, host: Host) -> None:
+        self._settings, self._log = settings, host.log
+        self._model = settings.model
+        self._remote = Remote(
+            settings.url,
+            "the model server",
+            connect_timeout=settings.connect_timeout,
+            headers={"Authorization": f"Bearer {settings.key}"} if settings.key else None,
+            start="Is it running there? `vllm serve MODEL`, or `python -m llama_cpp.server --model FILE`",
+            missing="Does the address end with /v1, and is the model there? `rfsn models` lists them",
+        )
+        own = settings.adapters
+        self.registry = Registry(host.world_dir, own.folder, own.archetypes)
+        self._shared = Shared(own.redis, host.data_dir / "archetypes.json", host.log)
+        self.adapters = Adapters(self._load, self._unload, own.max_adapters, own.patience, host.log)
+        self._base_only: set[str] = set()  # adapters that cannot be had: said once
+
+    async def start(self) -> None:
+        """Hear what archetypes other machines have."""
+        if self._settings.adapters.enabled:
+            await self._shared.exchange(self.registry)
+        OPEN.append(self)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self in OPEN:
+            OPEN.remove(self)
+        await self.adapters.close()
+        await self._remote.close()
+
+    async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
+        """Stream a reply, worded by the NPC's adapter where it has one."""
+        async with AsyncExitStack() as held:
+            adapter = await self._adapter(prompt, held)
+            for attempt in range(2):
+                model = adapter or await self._base()
+                said = False
+                try:
+                    async with aclosing(chat.completion(self._remote, self._request(prompt, model, options))) as stream:
+                        async for part in stream:
+                            said = True
+                            yield part
+                    return
+                except EngineError as error:
+                    # A server that was started anew has forgotten its adapters, and may have another model.
+                    if said or attempt or "does not exist" not in str(error):
+                        raise
+                    await held.aclose()
+                    self._model = self._settings.model
+                    self.adapters.forgotten(*await self._loaded())
+                    adapter = await self._adapter(prompt, held)
+
+    def _request(self, prompt: Prompt, model: str, options: RenderOptions) -> dict[str, object]:
+        settings = self._settings
+        given = {
+            "temperature": settings.temperature if options.temperature is None else options.temperature,
+            "max_tokens": settings.max_tokens if options.max_tokens is None else options.max_tokens,
+            "priority": settings.priority,
+        }
+        if settings.structured and prompt.final_json:
+            given["structured_outputs"] = {"grammar": chat.REPORT_GRAMMAR}  # type: ignore[assignment]
+        return chat.body(prompt, model, {**given, **settings.extra})
+
+    async def _base(self) -> str:
+        """The model's name; the server's first one where the settings name none."""
+        if not self._model:
+            models = await self.models()
+            if not models:
+                raise EngineError(f"{self._remote} has no model", retryable=True)
+            self._model = models[0]
+        return self._model
+
+    # ── adapters ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _adapter(self, prompt: Prompt, held: AsyncExitStack) -> str:
+        """The adapter to use, held until the stack ends; empty for the base model."""
+        if not self._settings.adapters.enabled:
+            return ""
+        plain = str(prompt.persona.get("plain_action", prompt.action))
+        name, path = self.registry.choose(str(prompt.persona.get("archetype", "")), plain)
+        if not name or name in self._base_only:
+            return ""
+        try:
+            await held.enter_async_context(self.adapters.using(name, path, why=prompt.npc))
+        except EngineError as error:
+            if error.retryable:
+                raise
+            self._base_only.add(name)
+            self._log.error("adapter %s cannot be used, the base model speaks for it: %s", name, error)
+            return ""
+        return name
+
+    async def _load(self, name: str, path: str) -> None:
+        try:
+            await self._remote.ask("POST", "/load_lora_adapter", {"lora_name": name, "lora_path": path}, patience=60)
+        except EngineError as error:
+            if "already been loaded" in str(error):
+                return
+            if "Not Found" in str(error):
+                raise EngineError(
+                    f"{self._remote} loads no adapters while it runs",
+                    hint="Start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True",
+                ) from error
+            raise
+
+    async def _unload(self, name: str) -> None:
+        try:
+            await self._remote.ask("POST", "/unload_lora_adapter", {"lora_name": name}, patience=60)
+        except EngineError as error:
+            if "cannot be found" not in str(error):
+                raise
+
+    async def _loaded(self) -> list[str]:
+        """The adapters that the server has."""
+        found = await self._remote.ask("GET", "/models")
+        models = found.get("data", []) if isinstance(found, dict) else []
+        return [str(model["id"]) for model in models if model.get("parent")]
+
+    # ── what is there ────────────────────────────────────────────────────────────────────────────
+
+    async def health(self) -> str:
+        """What is there."""
+        models = await self.models()
+        if self._settings.model and self._settings.model not in models:
+            there = ", ".join(models[:10]) or "none"
+            raise EngineError(f"{self._remote} has no model '{self._settings.model}'", hint=f"There are: {there}")
+        return f"{self._remote}, model {self._settings.model or (models[0] if models else 'none')}"
+
+    async def models(self) -> Sequence[str]:
+        """Those that it serves, adapters included."""
+        return chat.models(self._remote, await self._remote.ask("GET", "/models"))
+
+
+_: type[Renderer] = Vllm

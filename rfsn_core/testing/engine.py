@@ -1,0 +1,437 @@
+"""An engine to test against: a real server on loopback that speaks the wires of Ollama, vLLM and Anthropic.
+
+It answers with the words it is given, and fails as it is told to::
+
+    with StandIn(["Good ", "evening."]) as engine:
+        engine.faults += [Fault("refuse", status=429, retry_after=0.1), Fault("cut", after=1)]
+        ...  # point a plugin at engine.url
+        assert engine.running == 0
+
+Errors have the words and shapes of the real servers. By hand: `python -m rfsn_core.testing.engine --port 11434`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import uvicorn
+
+from rfsn_core.server.app import listen
+
+Body = Mapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Any]
+
+
+@dataclass
+class Fault:
+    """What goes wrong with one request for words."""
+
+    kind: Literal["refuse", "drop", "slow", "stall", "cut", "error", "garbage", "empty", "endless", "bytes"]
+    """`refuse`: an HTTP error. `drop`: the connection is cut before an answer. `slow`: the first token comes late.
+    `stall`: no more tokens. `cut`: the connection is cut in the middle of a line. `error`: an error in the stream.
+    `garbage`: a line that is no JSON. `empty`: it ends without words. `endless`: it ends without the end mark.
+    `bytes`: `content` is sent as it is."""
+    after: int = 0
+    """Tokens that go out first."""
+    status: int = 500
+    message: str = "model runner has unexpectedly stopped"
+    retry_after: float | None = None
+    seconds: float = 0.0
+    content: bytes = b""
+
+
+class _Cut(Exception):
+    """Ends a response in its middle."""
+
+
+@dataclass
+class StandIn:
+    """The server. Enter it; it runs in a thread of its own until it is left."""
+
+    tokens: Sequence[str] | Callable[[Body], Sequence[str]] = ("Good ", "evening, ", "traveller.")
+    interval: float = 0.0
+    """Seconds before each token."""
+    reasoning: Sequence[str] = ()
+    """Tokens that it thinks first."""
+    models: list[str] = field(default_factory=lambda: ["tiny"])
+    key: str = ""
+    """When set, a request without it is refused."""
+    context: int = 8192
+    """Tokens that a prompt may have, as four bytes each."""
+    lora: bool = True
+    """Whether adapters can be loaded at run time."""
+    adapter_paths: Callable[[str], bool] = lambda path: "missing" not in path
+    load_seconds: float = 0.0
+    max_adapters: int = 1000
+    """The oldest is forgotten when there are more, as vLLM does not; `forget` does so on demand."""
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.faults: list[Fault] = []
+        """For the next requests, one each."""
+        self.always: Fault | None = None
+        """For all others."""
+        self.requests: list[tuple[str, Body]] = []
+        """(path, body) of everything that was asked for."""
+        self.running = 0
+        """Streams in progress."""
+        self.most_running = 0
+        self.closed: list[float] = []
+        """When a client closed its connection before the end; `time.perf_counter`."""
+        self.adapters: dict[str, str] = {}
+        """Loaded ones: name → path."""
+        self.loads: list[str] = []
+        self._server: uvicorn.Server
+        self._thread: threading.Thread
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────
+
+    def __enter__(self) -> StandIn:
+        listener = listen("127.0.0.1", self.port)
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(self, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, ws="none")
+        self._server = uvicorn.Server(config)
+        self._server.config.load()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._server.serve(sockets=[listener])), name="stand-in", daemon=True
+        )
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.002)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Die, at once; `with` starts another one on the same port."""
+        self._server.force_exit = self._server.should_exit = True
+        for server in getattr(self._server, "servers", ()):
+            server.get_loop().call_soon_threadsafe(self._abort)
+        self._thread.join(5)
+
+    def _abort(self) -> None:
+        for connection in list(self._server.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def restart(self) -> None:
+        """Stop, and start again on the same port, with all adapters forgotten."""
+        self.stop()
+        self.adapters.clear()
+        self.running = 0
+        self.__enter__()
+
+    def forget(self, adapter: str) -> None:
+        """As a server that was started anew does."""
+        self.adapters.pop(adapter, None)
+
+    # ── the wires ────────────────────────────────────────────────────────────────────────────────
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Callable[[], Any], send: Send) -> None:
+        """ASGI."""
+        content = b""
+        while (message := await receive()).get("more_body") or message.get("body"):
+            content += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        path, method = scope["path"], scope["method"]
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        try:
+            body = json.loads(content) if content else {}
+        except ValueError as error:
+            await _answer(send, 400, _error(path, str(error), "Bad Request", 400))
+            return
+        self.requests.append((path, body))
+        given = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
+        if self.key and given != self.key:
+            await _answer(send, 401, _error(path, "Incorrect API key provided.", "invalid_request_error", 401))
+        elif method == "POST" and path in ("/api/chat", "/v1/chat/completions", "/v1/messages"):
+            await self._words(path, body, receive, send)
+        elif method == "POST" and path in ("/v1/load_lora_adapter", "/v1/unload_lora_adapter") and self.lora:
+            await self._adapter(path, body, send)
+        elif method == "GET" and (found := self._state(path)) is not None:
+            await _answer(send, 200, found)
+        else:
+            await _answer(send, 404, {"detail": "Not Found"})
+
+    def _state(self, path: str) -> Any:
+        models = [{"name": name, "model": name, "size": 1, "digest": "0"} for name in self.models]
+        cards = [{"id": name, "root": name, "parent": None, "max_model_len": self.context} for name in self.models]
+        loaded = [{"id": name, "root": at, "parent": self.models[0]} for name, at in self.adapters.items()]
+        return {
+            "/": "Ollama is running",
+            "/health": "",
+            "/api/version": {"version": "0.5.0"},
+            "/version": {"version": "0.32.0"},
+            "/api/tags": {"models": models},
+            "/api/ps": {"models": models[:1]},
+            "/v1/models": {"object": "list", "data": [*cards, *loaded]},
+        }.get(path)
+
+    async def _adapter(self, path: str, body: Body, send: Send) -> None:
+        name, place = body.get("lora_name"), body.get("lora_path")
+        if path.endswith("unload_lora_adapter"):
+            if self.adapters.pop(str(name), None) is None:
+                text = f"The lora adapter '{name}' cannot be found."
+                await _answer(send, 404, _error(path, text, "NotFoundError", 404))
+            else:
+                await _answer(send, 200, f"Success: LoRA adapter '{name}' removed successfully.")
+            return
+        if not name or not place:
+            text = "Both 'lora_name' and 'lora_path' must be provided."
+            await _answer(send, 400, _error(path, text, "InvalidUserInput", 400))
+        elif name in self.adapters:
+            text = f"The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, …"
+            await _answer(send, 400, _error(path, text, "InvalidUserInput", 400))
+        elif not self.adapter_paths(place):
+            text = f"Loading lora {name} failed: No adapter found for {place}"
+            await _answer(send, 404, _error(path, text, "NotFoundError", 404))
+        else:
+            await asyncio.sleep(self.load_seconds)
+            self.loads.append(name)
+            self.adapters[name] = place
+            while len(self.adapters) > self.max_adapters:
+                del self.adapters[next(iter(self.adapters))]
+            await _answer(send, 200, f"Success: LoRA adapter '{name}' added successfully.")
+
+    def _refusal(self, path: str, body: Body) -> tuple[int, Any] | None:
+        model = str(body.get("model", ""))
+        named = {model, model.removesuffix(":latest")}
+        if not named & {*self.models, *self.adapters}:
+            if path == "/api/chat":
+                return 404, {"error": f"model '{model}' not found"}
+            text = f"The model `{model}` does not exist."
+            return 404, _error(path, text, "NotFoundError", 404)
+        size = sum(len(str(message.get("content", "")).encode()) for message in body.get("messages", ())) // 4
+        if size > self.context:
+            text = f"This model's maximum context length is {self.context} tokens. However, your prompt contains {size}"
+            return 400, _error(path, text, "BadRequestError", 400)
+        return None
+
+    async def _words(self, path: str, body: Body, receive: Callable[[], Any], send: Send) -> None:
+        fault = self.faults.pop(0) if self.faults else self.always
+        if (refused := self._refusal(path, body)) is not None:
+            await _answer(send, *refused)
+            return
+        if fault and fault.kind == "refuse":
+            headers = [] if fault.retry_after is None else [(b"retry-after", str(fault.retry_after).encode())]
+            text = _error(path, fault.message, "api_error", fault.status)
+            await _answer(send, fault.status, text, headers)
+            return
+        if fault and fault.kind == "drop":
+            raise _Cut
+        stream = asyncio.create_task(self._stream(path, body, fault, send))
+        gone = asyncio.create_task(_disconnected(receive))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await asyncio.wait([stream, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not stream.done():
+                self.closed.append(time.perf_counter())
+        finally:
+            self.running -= 1
+            gone.cancel()
+            stream.cancel()
+            results = await asyncio.gather(stream, gone, return_exceptions=True)
+        if isinstance(results[0], _Cut):
+            raise results[0]
+
+    async def _stream(self, path: str, body: Body, fault: Fault | None, send: Send) -> None:
+        kind = "application/x-ndjson" if path == "/api/chat" else "text/event-stream; charset=utf-8"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind.encode())]})
+        async for part in self._parts(path, body, fault):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _parts(self, path: str, body: Body, fault: Fault | None) -> AsyncIterator[bytes]:
+        wires: dict[str, type[_Ollama] | type[_Chat] | type[_Messages]] = {
+            "/api/chat": _Ollama,
+            "/v1/chat/completions": _Chat,
+            "/v1/messages": _Messages,
+        }
+        wire = wires[path](body)
+        kind = fault.kind if fault else ""
+        tokens = () if kind == "empty" else self.tokens(body) if callable(self.tokens) else self.tokens
+        yield wire.first()
+        if fault and kind == "slow":
+            await asyncio.sleep(fault.seconds)
+        for thought in self.reasoning:
+            yield wire.thought(thought)
+        for position, token in enumerate([*tokens, None]):
+            if fault and position == fault.after:
+                if kind == "stall":
+                    await asyncio.Event().wait()
+                if kind == "cut":
+                    yield wire.token("cut off")[:-8]
+                    raise _Cut
+                if kind == "garbage":
+                    yield wire.line(b'{"choices": [{"delta": {"content": "\xff\xfe')
+                if kind == "bytes":
+                    yield fault.content
+                if kind == "error":
+                    yield wire.failure(fault.message)
+                    return
+            if token is None:
+                break
+            if self.interval:
+                await asyncio.sleep(self.interval)
+            yield wire.token(token)
+        if kind != "endless":
+            yield wire.last(len(tokens))
+
+
+class _Ollama:
+    def __init__(self, body: Body) -> None:
+        self.model = str(body.get("model"))
+
+    def line(self, data: bytes) -> bytes:
+        return data + b"\n"
+
+    def _message(self, done: bool = False, **fields: Any) -> bytes:
+        message = {"role": "assistant", "content": "", **fields.pop("message", {})}
+        value = {"model": self.model, "created_at": "2026-01-01T00:00:00Z", "message": message, "done": done, **fields}
+        return self.line(json.dumps(value).encode())
+
+    def first(self) -> bytes:
+        return b""
+
+    def token(self, text: str) -> bytes:
+        return self._message(message={"content": text})
+
+    def thought(self, text: str) -> bytes:
+        return self._message(message={"thinking": text})
+
+    def failure(self, text: str) -> bytes:
+        return self.line(json.dumps({"error": text}).encode())
+
+    def last(self, count: int) -> bytes:
+        return self._message(
+            done=True, done_reason="stop", total_duration=9_000_000, load_duration=1_000_000, prompt_eval_count=42,
+            prompt_eval_duration=2_000_000, eval_count=count, eval_duration=6_000_000,
+        )  # fmt: skip
+
+
+class _Chat:
+    def __init__(self, body: Body) -> None:
+        self.model = str(body.get("model"))
+        self.usage = bool(body.get("stream_options", {}).get("include_usage"))
+
+    def line(self, data: bytes) -> bytes:
+        return b"data: " + data + b"\n\n"
+
+    def _chunk(self, choices: list[Any], **fields: Any) -> bytes:
+        value = {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "model": self.model,
+            "choices": choices,
+            **fields,
+        }
+        return self.line(json.dumps(value).encode())
+
+    def _delta(self, finish: str | None = None, **delta: Any) -> bytes:
+        return self._chunk([{"index": 0, "delta": delta, "finish_reason": finish}])
+
+    def first(self) -> bytes:
+        return self._delta(role="assistant", content="")
+
+    def token(self, text: str) -> bytes:
+        return self._delta(content=text)
+
+    def thought(self, text: str) -> bytes:
+        return self._delta(reasoning=text)
+
+    def failure(self, text: str) -> bytes:
+        error = {"message": text, "type": "InternalServerError", "param": None, "code": 500}
+        return self.line(json.dumps({"error": error}).encode()) + self.line(b"[DONE]")
+
+    def last(self, count: int) -> bytes:
+        usage = {"prompt_tokens": 42, "completion_tokens": count, "total_tokens": 42 + count}
+        told = self._chunk([], usage=usage) if self.usage else b""
+        return self._delta(finish="stop") + told + self.line(b"[DONE]")
+
+
+class _Messages:
+    def __init__(self, body: Body) -> None:
+        self.model = str(body.get("model"))
+
+    def line(self, data: bytes) -> bytes:
+        return b"event: x\ndata: " + data + b"\n\n"
+
+    def _event(self, kind: str, **fields: Any) -> bytes:
+        data = json.dumps({"type": kind, **fields}).encode()
+        return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+    def first(self) -> bytes:
+        message = {"id": "m", "role": "assistant", "content": [], "usage": {"input_tokens": 42, "output_tokens": 1}}
+        start = self._event("message_start", message=message)
+        return start + self._event("ping") + self._event("content_block_start", index=0, content_block={"type": "text"})
+
+    def token(self, text: str) -> bytes:
+        return self._event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+
+    def thought(self, text: str) -> bytes:
+        return self._event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": text})
+
+    def failure(self, text: str) -> bytes:
+        return self._event("error", error={"type": "overloaded_error", "message": text})
+
+    def last(self, count: int) -> bytes:
+        usage = {"output_tokens": count}
+        delta = self._event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
+        return self._event("content_block_stop", index=0) + delta + self._event("message_stop")
+
+
+def _error(path: str, message: str, kind: str, code: int) -> Any:
+    if path.startswith("/api/"):
+        return {"error": message}
+    if path == "/v1/messages":
+        return {"type": "error", "error": {"type": kind, "message": message}}
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+async def _answer(send: Send, status: int, content: Any, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    plain = isinstance(content, str)
+    data = content.encode() if plain else json.dumps(content).encode()
+    kind = [] if plain else [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": [*kind, *headers]})
+    await send({"type": "http.response.body", "body": data})
+
+
+async def _disconnected(receive: Callable[[], Any]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def main() -> None:
+    """Run one until it is interrupted."""
+    parser = argparse.ArgumentParser(description="A stand-in for Ollama, vLLM and Anthropic, for tests.")
+    parser.add_argument("--port", type=int, default=11434)
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--say", default="Good evening, traveller.")
+    given = parser.parse_args()
+    words = [f"{word} " for word in given.say.split()]
+    with StandIn(words, interval=0.05, models=[given.model], port=given.port) as engine:
+        print(f"{given.model} at {engine.url}")  # noqa: T201
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return
+
+
+if __name__ == "__main__":
+    main()
