@@ -26,7 +26,7 @@ from rfsn_core.learning.records import state_change
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Backup, RenderOptions, Scope, TurnRecord
+from rfsn_core.providers import Backup, Prompt, RenderOptions, Scope, TurnRecord
 from rfsn_core.runtime import Runtimes
 from rfsn_core.session import Request, Session
 from rfsn_core.turn import Turn, state_event
@@ -108,11 +108,30 @@ class Kernel:
     def begin(self, message: events.Turn, outbox: Outbox, wants: events.Hello) -> RunningTurn:
         """Start a turn; its events go to the outbox. Raises UnknownNpc, BadMessage, SessionBusy or
         ShuttingDown."""
-        arrived = time.perf_counter()
         if self._stopping:
             raise ShuttingDown("the server stops")
         runtime = self.runtimes.current
-        npc = runtime.world.npc(message.npc)
+        request, session = self._request(message, outbox, wants)
+        previous = session.last if session.last and not session.last.done() else None
+        settings = runtime.settings.world
+        if previous in self._running and settings.overlap == "refuse":
+            raise SessionBusy(f"{request.npc.name} is still answering {message.player}")
+        if previous and settings.overlap == "wait" and session.waiting >= settings.max_waiting:
+            raise SessionBusy(f"{session.waiting} turns already wait for {request.npc.name}")
+        runtime.lease()
+        turn = Turn(request, runtime, session, self._spool, self.channel, self.options)
+        running = RunningTurn(turn)
+        if previous in self._running and settings.overlap == "interrupt":
+            self._running[previous].cancel("barge_in")
+        running.task = asyncio.create_task(self._run(turn, session, previous), name=f"turn {request.turn_no}")
+        running.task.add_done_callback(self._ended)
+        self._running[running.task] = running
+        session.last = running.task
+        return running
+
+    def _request(self, message: events.Turn, outbox: Outbox, wants: events.Hello) -> tuple[Request, Session]:
+        arrived = time.perf_counter()
+        npc = self.runtimes.current.world.npc(message.npc)
         if message.signal and message.signal not in SIGNALS:
             raise BadMessage(
                 f"no signal '{message.signal[:40]}'", field="signal", hint=f"There are: {', '.join(SIGNALS)}"
@@ -121,12 +140,6 @@ class Kernel:
         if not text.strip() and not message.signal:
             raise BadMessage("the player says nothing", field="text", hint="Send text, or a signal such as 'greet'")
         session = self._session(Scope(message.world, npc.id, message.player))
-        previous = session.last if session.last and not session.last.done() else None
-        settings = runtime.settings.world
-        if previous in self._running and settings.overlap == "refuse":
-            raise SessionBusy(f"{npc.name} is still answering {message.player}")
-        if previous and settings.overlap == "wait" and session.waiting >= settings.max_waiting:
-            raise SessionBusy(f"{session.waiting} turns already wait for {npc.name}")
         request = Request(
             message.turn_id or uuid.uuid4().hex,
             next(self._numbers),
@@ -139,16 +152,18 @@ class Kernel:
             wants,
             arrived,
         )
+        return request, session
+
+    async def preview(self, message: events.Turn) -> Prompt:
+        """The prompt that a turn would send to a model. Nothing is said, stored or learned. Raises as `begin`."""
+        request, session = self._request(message, Outbox(), events.Hello())
+        runtime = self.runtimes.current
         runtime.lease()
         turn = Turn(request, runtime, session, self._spool, self.channel, self.options)
-        running = RunningTurn(turn)
-        if previous in self._running and settings.overlap == "interrupt":
-            self._running[previous].cancel("barge_in")
-        running.task = asyncio.create_task(self._run(turn, session, previous), name=f"turn {request.turn_no}")
-        running.task.add_done_callback(self._ended)
-        self._running[running.task] = running
-        session.last = running.task
-        return running
+        try:
+            return await turn.preview()
+        finally:
+            turn.close()
 
     async def _run(self, turn: Turn, session: Session, previous: asyncio.Task[Any] | None) -> None:
         if previous is not None:

@@ -23,7 +23,7 @@ from rfsn_core.config import RenderingStage, Settings, Source
 from rfsn_core.dialogue.breaker import STATES, Breaker
 from rfsn_core.dialogue.prompt import Prompts
 from rfsn_core.dialogue.wording import Engine
-from rfsn_core.errors import ConfigError, PluginError, RfsnError
+from rfsn_core.errors import ConfigError, PluginError, RfsnError, UserError
 from rfsn_core.events import EngineChanged, Message
 from rfsn_core.observers import Observers
 from rfsn_core.operations.logs import logger
@@ -188,16 +188,26 @@ class Runtimes:
         plan = await self._plan()
         return plan.source
 
-    async def open_alone(self, stage: str) -> Opened:
-        """Open only a stage's first provider, with its settings; whoever asks closes it."""
+    async def open_alone(self, stage: str, name: str = "") -> Opened:
+        """Open only one provider of a stage, the first if none is named, with its settings; whoever asks closes it.
+
+        Raises as `start` does, and UserError for one that the settings do not choose.
+        """
         plan = await self._plan()
-        _, name, provider, plugin, values = next(chosen for chosen in plan.chosen if chosen[0] == stage)
+        found = next((each for each in plan.chosen if each[0] == stage and name in ("", each[1])), None)
+        if found is None:
+            raise UserError(f"the settings do not choose '{name}'", hint=f"Set `provider` or `fallback` in [{stage}]")
+        _, name, provider, plugin, values = found
         data_dir = (self.world_dir / plan.settings.data_dir).resolve()
         opened = Opened(
             (stage, name, plugin.version, ""), provider, plugin, values, self._host(plan, stage, name, data_dir)
         )
         await opened.open()
         return opened
+
+    async def chosen(self) -> list[tuple[str, str]]:
+        """(stage, provider) of all that the settings choose, in order. Raises as `check` does."""
+        return [(stage, name) for stage, name, *_ in (await self._plan()).chosen]
 
     async def reload(self, files: Sequence[str] = ()) -> Change:
         """Build from what is on disk now and swap. On any error the old runtime is untouched."""

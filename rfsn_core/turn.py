@@ -68,6 +68,11 @@ class Turn:
         self._fallback_said = False
         self._over = False
 
+    async def preview(self) -> Prompt:
+        """What would be asked of a renderer; nothing is said or stored. Raises StoreError."""
+        self._state = await self.session.load(self.runtime, self.request.npc.initial)
+        return await self._prompt(self._decide(await self._gate_input()))
+
     async def run(self) -> None:
         """The turn. Only cancellation comes out of here."""
         METRICS.active_turns.inc()

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import click
 
-from rfsn_core.cli import config, decisions, episode, plugins, protocol, serve, talk, world
+from rfsn_core.cli import config, decisions, engines, episode, plugins, protocol, serve, talk, world
 from rfsn_core.cli.options import find_world
 from rfsn_core.errors import RfsnError, UserError
 from rfsn_core.plugins import discover
@@ -69,7 +69,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    serve.serve, talk.say, talk.chat, world.init, config.config, plugins.plugins, decisions.decision, decisions.replay,
+    serve.serve, talk.say, talk.chat, world.init, config.config, engines.doctor, engines.models, engines.prompt,
+    plugins.plugins, decisions.decision, decisions.replay,
     episode.episode, decisions.evaluate, protocol.protocol,
 )  # fmt: skip
 for command in COMMANDS:

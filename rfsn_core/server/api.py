@@ -109,12 +109,22 @@ class Api:
         return JSONResponse({"status": "ok", "version": version()})
 
     async def _health(self, request: Request) -> Response:
-        """Every component, and the store by asking it; 503 when something is down."""
+        """Every component, and the store by asking it; 503 when something is down.
+
+        An engine that is left alone is no reason to take the server out of service: its NPCs speak by the fallback.
+        """
         runtime = self._kernel.runtimes.current
         components: dict[str, dict[str, Any]] = {}
         for opened in runtime.opened:
             stage, name = opened.key[:2]
             components.setdefault(stage, {"status": "ok", "providers": []})["providers"].append(name)
+        broken = [
+            {"provider": engine.name, "state": engine.breaker.state, "reason": engine.breaker.reason}
+            for engine in runtime.renderers
+            if engine.breaker.state != "closed"
+        ]
+        if broken:
+            components["rendering"] |= {"status": "degraded", "broken": broken}
         try:
             async with asyncio.timeout(2):
                 await runtime.store.stats("")
@@ -132,7 +142,7 @@ class Api:
                 "failed_plugins": failed,
                 "npcs": sorted(runtime.world.npcs),
             },
-            200 if healthy else 503,
+            503 if any(component["status"] == "down" for component in components.values()) else 200,
         )
 
     async def _metrics(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ A plugin's own tests subclass a suite of `rfsn_core.testing.suites`::
 
 import pytest
 
-pytest.register_assert_rewrite("rfsn_core.testing.suites")
+pytest.register_assert_rewrite("rfsn_core.testing.suites", "rfsn_core.testing.remote")
 
 from rfsn_core.testing.isolated import NPC, Served, kernel, kinds, make_world, plugin, served, turn  # noqa: E402
 

@@ -112,6 +112,8 @@ class StandIn:
 
     def stop(self) -> None:
         """Die, at once; `with` starts another one on the same port."""
+        if not self._thread.is_alive():
+            return
         self._server.force_exit = self._server.should_exit = True
         for server in getattr(self._server, "servers", ()):
             server.get_loop().call_soon_threadsafe(self._abort)
@@ -134,6 +136,12 @@ class StandIn:
         self.adapters.clear()
         self.running = 0
         self.__enter__()
+
+    async def until(self, running: int, seconds: float = 5.0) -> None:
+        """Wait until so many streams are in progress. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while self.running != running:  # noqa: ASYNC110  it runs in another thread
+                await asyncio.sleep(0.005)
 
     def forget(self, adapter: str) -> None:
         """As a server that was started anew does."""

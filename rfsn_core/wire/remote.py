@@ -5,10 +5,11 @@ For plugins. Nothing is asked twice here: the kernel does that, before the first
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
 import httpx
@@ -20,6 +21,8 @@ from rfsn_core.errors import EngineError
 MOST_LINE = 1 << 20
 """Longest line of a stream, in bytes."""
 MOST_ERROR = 1 << 16
+LAST_BYTES = 0.5
+"""Seconds that an answer may take to end after its end mark; then its connection is closed."""
 RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """HTTP statuses after which the same request may succeed."""
 
@@ -76,6 +79,10 @@ class Remote:
                 # Everything is closed here and now, and not when the garbage is collected: that is what stops engines.
                 async with aclosing(self._lines(response)) as lines:
                     yield lines
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LAST_BYTES):
+                            async for _ in lines:  # read to its end, a connection can be used again
+                                pass
 
     async def _lines(self, response: httpx.Response) -> AsyncGenerator[bytes]:
         rest = b""

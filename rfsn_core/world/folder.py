@@ -41,6 +41,7 @@ class _State(BaseModel, extra="forbid"):
     fear: float = Field(0.0, ge=0, le=1)
 
 
+_TEMPLATES = Environment()
 Lines = dict[str, list[str] | dict[str, list[str]]]
 
 
@@ -187,6 +188,6 @@ def _check_lines(file: Path, lines: Lines, actions: Actions | None) -> None:
 
 def _check_template(where: str, text: str, problems: list[str]) -> None:
     try:
-        Environment().parse(text)
+        _TEMPLATES.from_string(text)
     except TemplateSyntaxError as error:
         problems.append(f"{where}: line {error.lineno}: broken template: {error.message}")

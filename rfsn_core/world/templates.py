@@ -43,8 +43,8 @@ class Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Multiplies within bounds."""
         for one, other in ((left, right), (right, left)):
-            size = len(one) if isinstance(one, str | list | tuple) else 1
-            if isinstance(other, int) and size * abs(other) > LONGEST and (size > 1 or operator == "**"):
+            parts = len(one) if isinstance(one, str | list | tuple) else operator == "**"
+            if isinstance(other, int) and parts * abs(other) > LONGEST:
                 raise SecurityError(f"a product of more than {LONGEST} parts")
         return super().call_binop(context, operator, left, right)
 

@@ -35,6 +35,7 @@ function add(tag, className, text) {
 
 async function open(wait = 500) {
   const key = sessionStorage.getItem("rfsn.key") ?? undefined;
+  let broken = [];
   try {
     const answer = await fetch("/api/health", key ? { headers: { Authorization: `Bearer ${key}` } } : {});
     if (answer.status === 401) {
@@ -44,6 +45,7 @@ async function open(wait = 500) {
       return open(wait);
     }
     const scheme = location.protocol === "https:" ? "wss" : "ws";
+    broken = (await answer.json()).components?.rendering?.broken ?? [];
     rfsn = await connect(`${scheme}://${location.host}/v1/ws`, { client: "page", key });
   } catch {
     show("the server is away; trying again…", true);
@@ -51,6 +53,7 @@ async function open(wait = 500) {
     return;
   }
   show("connected");
+  for (const each of broken) engine(each);
   rfsn.onclose = ({ reason }) => {
     rfsn = null;
     player.stop();
@@ -60,6 +63,7 @@ async function open(wait = 500) {
   rfsn.onmessage = (message) => {
     if (message.type === "config.changed") show(`settings changed: ${message.files.join(", ")}`);
     if (message.type === "config.rejected") show(`settings refused: ${message.problems.join("; ")}`, true);
+    if (message.type === "engine.changed") engine(message);
     if (message.type === "error") show(message.message, true);
   };
   const nav = element("npcs");
@@ -74,6 +78,16 @@ async function open(wait = 500) {
     }),
   );
   choose(rfsn.npcs.find((each) => each.id === npc?.id) ?? rfsn.npcs[0], npc !== null);
+}
+
+const ENGINE = {
+  open: (engine) => `${engine.provider} fails and is left alone for a while: ${engine.reason}`,
+  half_open: (engine) => `${engine.provider} is being tried again…`,
+  closed: (engine) => `${engine.provider} works again`,
+};
+
+function engine(changed) {
+  show(ENGINE[changed.state](changed), changed.state === "open");
 }
 
 function choose(each, quietly = false) {
@@ -159,6 +173,7 @@ class Reply {
     if (event.type === "decision") this.decision(event);
     else if (event.type === "sentence") this.sentence(event);
     else if (event.type === "sentence.blocked") this.note(`The gate: ${event.verdict} (${event.reasons.join(", ")})`);
+    else if (event.type === "renderer.switched") this.note(`${event.next} speaks, because ${event.failed} failed: ${event.reason}`);
     else if (event.type === "speech.off") this.note(`No speech: ${event.reason}`);
     else if (event.type === "turn.finished") this.finished(event);
     else if (event.type === "turn.cancelled") this.note(`Interrupted. Remembered: “${event.text}”`);
