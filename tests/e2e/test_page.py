@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rfsn_core.testing import make_world
+from rfsn_core.testing.engine import StandIn
 from rfsn_core.testing.process import Server
 
 if TYPE_CHECKING:
@@ -121,6 +123,33 @@ def test_it_comes_back_when_the_server_does(serve: Callable[..., Server], browse
     wait(browser, lambda: page.text("#status") == "connected")
     page.say("Are you still there?")
     page.until(".words .said")
+
+
+def test_it_shows_an_engine_that_fails_and_comes_back(
+    serve: Callable[..., Server], browser: Chrome, tmp_path: Path
+) -> None:
+    with StandIn(["Good ", "evening.\n", 'FINAL_JSON {"action": "attack"}']) as engine:
+        settings = (
+            '[rendering]\nprovider = "vllm"\nattempts = 1\nbreaker_failures = 1\nbreaker_seconds = 1\n'
+            f'[rendering.vllm]\nurl = "{engine.url}/v1"\n[speech]\nprovider = "silent"\n'
+        )
+        page = Page(browser, serve(world=make_world(tmp_path / "world", settings)).http)
+        page.say("Hello!")
+        wait(browser, lambda: "attack" in page.text(".note"))
+        engine.stop()
+        page.say("Hello again!")
+        wait(browser, lambda: "scripted speaks, because vllm failed" in page.text(".note"))
+        wait(browser, lambda: "left alone" in page.text("#status"))
+        browser.refresh()
+        wait(browser, lambda: "left alone" in page.text("#status"))
+        engine.restart()
+
+        def works() -> bool:
+            page.say("And now?")
+            return "works again" in page.text("#status")
+
+        wait(browser, works)
+    assert page.complaints() == []
 
 
 def test_it_asks_for_the_key(serve: Callable[..., Server], browser: Chrome) -> None:

@@ -230,6 +230,11 @@ class Reply {
     this.time("first audio", first_audio);
     this.time("whole turn", total);
     if (event.reason !== "complete") this.note(`The reply ended early: ${event.reason}`);
+    const { final_json, report, usage, notes } = event.trace;
+    if (final_json === "mismatch") this.note(`The model says that it did something else: ${report.action}`);
+    for (const note of notes) this.note(note);
+    const tokens = usage?.completion_tokens ? `, ${usage.prompt_tokens ?? "?"} + ${usage.completion_tokens} tokens` : "";
+    this.find(".renderer").textContent = `Worded by ${event.renderer}${tokens}`;
     if (!event.durable) this.note("The store is away: this turn will be stored when it is back.");
   }
 
@@ -239,7 +244,7 @@ class Reply {
 
   note(text) {
     this.find(".note").hidden = false;
-    this.find(".note").textContent = text;
+    this.find(".note").append(text, document.createElement("br"));
   }
 }
 
