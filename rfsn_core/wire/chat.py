@@ -44,13 +44,12 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 REPORT_GRAMMAR = r"""
-root ::= line ("\n" line)* "\nFINAL_JSON " report
-line ::= [^{}<>\n]+
-report ::= "{\"action\": " name ", \"tone\": " name ", \"claims\": [" (text (", " text)*)? "]}"
-name ::= "\"" [a-z_]+ "\""
-text ::= "\"" [^"\\\n]* "\""
+root ::= [^{}<>\n]{1,400} "\nFINAL_JSON {\"action\": " name ", \"tone\": " name ", \"claims\": [" claims? "]}"
+claims ::= text (", " text){0,4}
+name ::= "\"" [a-z_]{1,30} "\""
+text ::= "\"" [^"\\\n]{1,120} "\""
 """
-"""Words, then the report; in GBNF, for engines that can be held to a grammar."""
+"""Words, then the report, neither without end; in GBNF, for engines that can be held to a grammar."""
 
 
 def body(prompt: Prompt, model: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ class LlamaCpp:
         self._settings, self._path = settings, path
         self._thread = ThreadPoolExecutor(1, "llama.cpp")
         self._llama: Any = None
+        self._grammar: Any = None
 
     async def start(self) -> None:
         """Load the model. Raises EngineError that says what to do."""
@@ -36,10 +38,11 @@ class LlamaCpp:
 
     def _load(self) -> None:
         try:
-            import llama_cpp
+            llama_cpp: Any = importlib.import_module("llama_cpp")
         except ImportError as error:
             raise EngineError("the package llama-cpp-python is not installed", hint=INSTALL) from error
         settings = self._settings
+        self._grammar = llama_cpp.LlamaGrammar.from_string(REPORT_GRAMMAR, verbose=False)
         try:
             self._llama = llama_cpp.Llama(
                 str(self._path),
@@ -88,18 +91,13 @@ class LlamaCpp:
         try:
             if stop.is_set():
                 return
-            grammar = None
-            if settings.structured and prompt.final_json:
-                from llama_cpp import LlamaGrammar
-
-                grammar = LlamaGrammar.from_string(REPORT_GRAMMAR, verbose=False)
             chunks = self._llama.create_chat_completion(
                 messages=[{"role": message.role, "content": message.content} for message in prompt.messages],
                 temperature=settings.temperature if options.temperature is None else options.temperature,
                 max_tokens=settings.max_tokens if options.max_tokens is None else options.max_tokens,
                 seed=prompt.seed & 0x7FFFFFFF,
                 stream=True,
-                grammar=grammar,
+                grammar=self._grammar if settings.structured and prompt.final_json else None,
             )
             count = 0
             for chunk in chunks:
