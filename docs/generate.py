@@ -11,13 +11,14 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import inspect as types
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from rfsn_core import errors, events
 from rfsn_core.config import GatingStage, Settings, Stage
@@ -89,7 +90,10 @@ def table(struct: type[msgspec.Struct]) -> str:
 
 def parts() -> list[type[msgspec.Struct]]:
     """The structs inside messages."""
-    return [events.NpcInfo, events.Candidate, events.Veto, events.Viseme, events.Latency]
+    return [
+        events.NpcInfo, events.Candidate, events.Veto, events.Viseme, events.Latency, events.Trace, events.Usage,
+        events.Report,
+    ]  # fmt: skip
 
 
 def direction(union: Any) -> Iterator[str]:
@@ -127,8 +131,12 @@ def error_codes() -> str:
 
 
 def settings_table(model: type[BaseModel]) -> str:
+    return rows_of(model.model_fields)
+
+
+def rows_of(fields: Mapping[str, FieldInfo]) -> str:
     rows = []
-    for name, field in model.model_fields.items():
+    for name, field in fields.items():
         value = None if field.is_required() else field.get_default(call_default_factory=True)
         default = "required" if field.is_required() else f"`{toml(value)}`"
         if isinstance(value, list) and len(default) > 200:
@@ -162,6 +170,10 @@ def settings() -> str:
         model = field.annotation
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             text.append(f"### `{name}`\n\nDefault `{toml(field.default)}`. {field.description}\n")
+        elif issubclass(model, Stage) and model is not Stage:
+            about = " ".join((model.__doc__ or "").split()).partition(": ")[2]
+            own = {key: field for key, field in model.model_fields.items() if key not in Stage.model_fields}
+            text.append(f"### `[{name}]`\n\n{about[:1].upper()}{about[1:]}\n\n{rows_of(own)}")
         elif not issubclass(model, Stage | GatingStage):
             about = " ".join((model.__doc__ or "").split()).partition(": ")[2]
             text.append(f"### `[{name}]`\n\n{about[:1].upper()}{about[1:]}\n\n{settings_table(model)}")

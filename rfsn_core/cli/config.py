@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from rfsn_core.config import Settings
 from rfsn_core.operations import logs
 from rfsn_core.plugins import Plugins, discover
 from rfsn_core.providers import STAGES
+
+SECRET = re.compile(r"(^|_)(key|token|secret|password)$")
+"""Names of settings that nobody should read over a shoulder, or find in a bug report."""
 
 
 @click.group()
@@ -34,12 +38,17 @@ def check(world: Path | None, config_file: Path | None) -> None:
 @config.command()
 @world_options
 def show(world: Path | None, config_file: Path | None) -> None:
-    """Print the settings that apply, defaults, file and environment together, as JSON. The key is hidden."""
+    """Print the settings that apply, defaults, file and environment together, as JSON. Keys are hidden."""
     found = runtimes(world, config_file)
-    values = found.load().model_dump()
-    if values["server"]["key"]:
-        values["server"]["key"] = "(set)"
-    click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(_without_secrets(found.load().model_dump()), indent=2, ensure_ascii=False))
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(item, key) for key, item in value.items()}
+    if not isinstance(value, str) or not value:
+        return value
+    return "(set)" if SECRET.search(name) else re.sub(r"//[^/@\s]*@", "//(set)@", value)
 
 
 @config.command()

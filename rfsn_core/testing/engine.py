@@ -37,7 +37,7 @@ class Fault:
     """`refuse`: an HTTP error. `drop`: the connection is cut before an answer. `slow`: the first token comes late.
     `stall`: no more tokens. `cut`: the connection is cut in the middle of a line. `error`: an error in the stream.
     `garbage`: a line that is no JSON. `empty`: it ends without words. `endless`: it ends without the end mark.
-    `bytes`: `content` is sent as it is."""
+    `bytes`: `content` is sent as it is, and nothing after it."""
     after: int = 0
     """Tokens that go out first."""
     status: int = 500
@@ -290,6 +290,7 @@ class StandIn:
                     yield wire.line(b'{"choices": [{"delta": {"content": "\xff\xfe')
                 if kind == "bytes":
                     yield fault.content
+                    return
                 if kind == "error":
                     yield wire.failure(fault.message)
                     return

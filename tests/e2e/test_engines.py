@@ -95,7 +95,8 @@ async def test_whatever_the_model_says_only_words_come_through(tmp_path: Path, w
 
 
 async def test_an_engine_killed_with_a_hundred_turns_in_flight(serve: Serve, tmp_path: Path) -> None:
-    with StandIn(WORDS, interval=0.1) as engine:
+    # Slow enough for all of them to be in flight at once, also on a busy machine.
+    with StandIn(WORDS, interval=2) as engine:
         server = serve(world=make_world(tmp_path / "world", vllm(engine, more="breaker_seconds = 0.5")))
         async with connected(server.ws) as watcher, connected(server.ws) as client:
             for number in range(60):
@@ -105,8 +106,9 @@ async def test_an_engine_killed_with_a_hundred_turns_in_flight(serve: Serve, tmp
                     await second.send(
                         "turn", npc="smith", text="Good evening!", player=f"p{number}", turn_id=f"t{number}"
                     )
-                await engine.until(running=100)
+                await engine.until(running=100, seconds=20)
                 await asyncio.to_thread(engine.stop)
+                engine.interval = 0
                 ends: list[Any] = []
                 async with asyncio.timeout(20):
                     for each, count in ((client, 60), (second, 40)):
