@@ -15,6 +15,7 @@
       PluginError            a plugin cannot be used, with its name and version
       EngineError            a provider failed while working; `retryable` says if again may help
       StoreError             the store cannot be opened, read or written
+        StoreInUse           by another process
 
 Each carries a stable `code` (also the wire's `error.code`), a message, and a hint that says what to do.
 """
@@ -131,6 +132,12 @@ class StoreError(RfsnError):
     """The store cannot be opened, read or written."""
 
     code = "store_failed"
+
+
+class StoreInUse(StoreError):
+    """Another process has the store open."""
+
+    code = "store_in_use"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 
 from rfsn_core.cli import config, decisions, engines, episode, plugins, protocol, serve, talk, world
 from rfsn_core.cli.options import find_world
-from rfsn_core.errors import RfsnError, UserError
+from rfsn_core.errors import PluginError, RfsnError, StoreError, UserError
 from rfsn_core.plugins import discover
 
 
@@ -46,7 +46,7 @@ class Tour(click.Group):
         except RfsnError as error:
             for line in str(error).splitlines():
                 click.echo(f"rfsn: {line}", err=True)
-            ctx.exit(2 if isinstance(error, UserError) or error.code in ("store_failed", "plugin_failed") else 1)
+            ctx.exit(2 if isinstance(error, UserError | StoreError | PluginError) else 1)
         except OSError as error:
             click.echo(f"rfsn: {error}", err=True)
             ctx.exit(2)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rfsn_core import events
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.cli.talk import read_state
-from rfsn_core.errors import RfsnError, UserError, contained
+from rfsn_core.errors import RfsnError, StoreInUse, UserError, contained
 from rfsn_core.kernel import running
 from rfsn_core.operations import logs
 from rfsn_core.providers import Prompt
@@ -53,6 +53,8 @@ async def _doctor(found: Runtimes, console: Console) -> int:
     for stage, name in chosen:
         try:
             _line(console, True, f"{stage}, {name}", await _examined(found, stage, name))
+        except StoreInUse:
+            _line(console, True, f"{stage}, {name}", "in use, by a server that runs")
         except TimeoutError:
             wrong += 1
             _line(console, False, f"{stage}, {name}", f"no answer in {PATIENCE:g} s")
@@ -139,5 +141,8 @@ def prompt(
 
 
 async def _preview(found: Runtimes, message: events.Turn) -> Prompt:
-    async with running(found) as kernel:
-        return await kernel.preview(message)
+    try:
+        async with running(found) as kernel:
+            return await kernel.preview(message)
+    except StoreInUse as error:
+        raise UserError(error.message, hint="Ask the server that runs: POST /api/prompt") from error

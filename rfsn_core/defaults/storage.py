@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 from pydantic import BaseModel, Field
 
-from rfsn_core.errors import StoreError
+from rfsn_core.errors import StoreError, StoreInUse
 from rfsn_core.hookspecs import hookimpl
 from rfsn_core.providers import Backup, Host, Provider, Scope, Store, TurnRecord
 
@@ -114,7 +114,7 @@ class Sqlite:
             connection.close()
             text = str(error)
             if "locked" in text:
-                raise StoreError(
+                raise StoreInUse(
                     f"{self.path} is in use by another process", hint="Stop the other server, or set another data_dir"
                 ) from error
             if "readonly" in text or "unable to open" in text:

@@ -77,6 +77,7 @@ class Api:
             Route("/api/dialogue/stream", stream, methods=post),
             Route("/api/tune-performance", self._guarded(self._tune), methods=post),
             Route("/api/rewards", self._guarded(self._reward), methods=post),
+            Route("/api/prompt", self._guarded(self._prompt), methods=post),
             Route("/api/decisions", self._guarded(self._decisions), methods=get),
             Route("/api/decisions/{decision_id}", self._guarded(self._decision), methods=get),
             Route("/api/learning", self._guarded(self._learning), methods=get),
@@ -199,6 +200,12 @@ class Api:
         body = await sse.read_json(request, limit, dict[str, Any])
         accepted = await self._kernel.reward(msgspec.convert({**body, "type": "reward"}, events.Reward))
         return Response(events.encode(accepted), media_type="application/json")
+
+    async def _prompt(self, request: Request) -> Response:
+        """What a model would be asked; the body is a `turn` message, without its type."""
+        limit = self._kernel.runtimes.current.settings.server.max_message
+        body = await sse.read_json(request, limit, dict[str, Any])
+        return _json(await self._kernel.preview(msgspec.convert({**body, "type": "turn"}, events.Turn)))
 
     async def _decisions(self, request: Request) -> Response:
         query = request.query_params

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from rfsn_core.cli import main
 from rfsn_core.testing import make_world
 from rfsn_core.testing.engine import StandIn
+from rfsn_core.testing.process import Server
 
 
 def rfsn(world: Path, *arguments: str) -> Result:
@@ -87,3 +89,14 @@ def test_adapters_need_a_running_server(tmp_path: Path) -> None:
     answer = CliRunner().invoke(main, ["adapters", "--url", "http://127.0.0.1:9"])
     assert answer.exit_code == 1
     assert "rfsn serve" in answer.output
+
+
+def test_beside_a_server_that_runs(tmp_path: Path, serve: Callable[..., Server]) -> None:
+    world = make_world(tmp_path / "world")
+    serve(world=world, RFSN_DATA_DIR=".rfsn")
+    doctor = rfsn(world, "doctor")
+    assert doctor.exit_code == 0, doctor.output
+    assert "in use, by a server that runs" in doctor.output
+    prompt = rfsn(world, "prompt", "smith", "Hello!")
+    assert prompt.exit_code == 2
+    assert "POST /api/prompt" in prompt.output

@@ -238,3 +238,15 @@ async def test_an_operator_freezes_unfreezes_and_rolls_back(tmp_path: Path) -> N
         assert (await http.post("/api/learning", json={"action": "unfreeze"})).json()["state"] == "learning"
         for bad in ({"action": "rollback", "snapshot": "no"}, {"action": "dance"}, {}):
             assert (await http.post("/api/learning", json=bad)).status_code == 400
+
+
+async def test_what_would_be_asked(tmp_path: Path) -> None:
+    async with served(tmp_path) as server, httpx.AsyncClient(base_url=server.http) as http:
+        answer = await http.post("/api/prompt", json={"npc": "smith", "text": "Where is the ferry?"})
+        assert answer.status_code == 200
+        made = answer.json()
+        assert "Where is the ferry?" in made["messages"][1]["content"]
+        assert made["tokens"] > 0
+        assert (await http.get("/api/decisions")).json()["decisions"] == []
+        for wrong, status in (({"npc": "nobody", "text": "x"}, 404), ({"npc": "smith"}, 400), ({"text": "x"}, 400)):
+            assert (await http.post("/api/prompt", json=wrong)).status_code == status

@@ -13,6 +13,7 @@ Where a Redis is configured, archetypes of all machines are in it, and a copy of
 
 from __future__ import annotations
 
+import importlib
 import logging
 import tomllib
 from collections.abc import Mapping
@@ -144,7 +145,7 @@ class Shared:
         mine = {name: archetype.model_dump_json() for name, archetype in registry.archetypes.items()}
         found: dict[str, str] = {}
         try:
-            import redis.asyncio as redis
+            redis: Any = importlib.import_module("redis.asyncio")  # only where it is configured
 
             client = redis.Redis.from_url(self._url, socket_timeout=3, socket_connect_timeout=3, decode_responses=True)
             async with client:
