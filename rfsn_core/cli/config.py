@@ -62,7 +62,7 @@ def settings_schema(plugins: Plugins) -> dict[str, Any]:
     document: dict[str, Any] = Settings.model_json_schema()
     definitions = document["$defs"]
     for stage in STAGES:
-        base = definitions["GatingStage" if stage == "gating" else "Stage"]
+        base = definitions[type(Settings.model_fields[stage].default).__name__]
         table = {**base, "properties": dict(base["properties"]), "additionalProperties": False, "title": stage}
         for name, (provider, _) in sorted(plugins.providers(stage).items()):
             own = provider.settings.model_json_schema(ref_template="#/$defs/{model}")

@@ -54,6 +54,10 @@ class Memory(NamedTuple):
     age: str
     text: str
 
+    def __str__(self) -> str:
+        # Here and not in the template: each name that a sandboxed template looks up costs a microsecond.
+        return f'<memory from="{self.source}" when="{self.age}">{self.text}</memory>'
+
 
 def memory(turn: TurnRecord, now: float) -> Memory | None:
     """A turn as it is remembered; None when there is nothing to remember."""
