@@ -15,7 +15,7 @@ SETTINGS = """\
 # data_dir = ".rfsn"              # memory, backups: relative to this folder
 
 [rendering]                       # what words the decisions
-provider = "scripted"             # others: rfsn plugins
+provider = "scripted"             # a model: "ollama", "vllm", "llamacpp", "openai", "anthropic"
 # fallback = ["scripted"]         # takes over when the first one fails
 
 [speech]                          # what speaks

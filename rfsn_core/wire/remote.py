@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
@@ -23,6 +24,7 @@ MOST_LINE = 1 << 20
 MOST_ERROR = 1 << 16
 LAST_BYTES = 0.5
 """Seconds that an answer may take to end after its end mark; then its connection is closed."""
+_CREDENTIALS = re.compile(r"//[^/@]*@")
 RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """HTTP statuses after which the same request may succeed."""
 
@@ -58,7 +60,7 @@ class Remote:
         )
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.url}"
+        return f"{self.name} at {_CREDENTIALS.sub('//', self.url)}"  # clients and logs see it
 
     async def close(self) -> None:
         """Close all connections."""
@@ -114,7 +116,7 @@ class Remote:
             yield
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
             raise EngineError(
-                f"'{self.url}' is no address: {error}", hint="It begins with http:// or https://"
+                f"{self}: that is no address: {error}", hint="It begins with http:// or https://"
             ) from error
         except httpx.ConnectTimeout as error:
             raise EngineError(f"{self} does not answer", retryable=True, hint=self.start) from error

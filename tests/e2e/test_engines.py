@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 import pytest
 import rfsn_llm_vllm
+from click.testing import CliRunner
 
 from rfsn_core import events
+from rfsn_core.cli import main
 from rfsn_core.testing import make_world, served
 from rfsn_core.testing.client import Client, connected, kind
 from rfsn_core.testing.engine import Fault, StandIn
@@ -170,6 +172,27 @@ async def test_swapping_the_renderer_while_fifty_talk_loses_none(serve: Serve, t
             await asyncio.gather(*talking)
         assert all({"scripted", "vllm"} == set(each) for each in seen)
         assert engine.running == 0
+
+
+async def test_each_kind_of_npc_has_its_adapter_and_the_command_shows_them(tmp_path: Path) -> None:
+    for archetype in ("vampire", "zombie"):
+        folder = tmp_path / "adapters" / archetype / "dialogue_style"
+        folder.mkdir(parents=True)
+        (folder / "adapter_model.safetensors").write_bytes(b"x" * 2_000_000)
+    kinds = {"vlad": "vampire", "bob": "zombie"}
+    people = {name: f'name = "{name}"\narchetype = "{kind}"\n' for name, kind in kinds.items()}
+    with StandIn(WORDS) as engine:
+        make_world(tmp_path, vllm(engine) + "[rendering.vllm.adapters]\nenabled = true\n", people)
+        async with served(tmp_path, PLUGIN) as server, connected(server.ws) as client:
+            for name in ("vlad", "bob", "vlad"):
+                (*_, last) = await client.turn(name)
+                assert isinstance(last, events.TurnFinished)
+                assert last.renderer == "vllm"
+            shown = await asyncio.to_thread(CliRunner().invoke, main, ["adapters", "--url", server.http])
+    assert engine.loads == ["vampire-dialogue_style", "zombie-dialogue_style"]
+    assert shown.exit_code == 0, shown.output
+    (row,) = [line.split() for line in shown.output.splitlines() if line.startswith("vampire-dialogue_style")]
+    assert row[1:5] == ["2.0", "2", "0", "vlad"]
 
 
 async def test_barge_in_stops_the_engine(serve: Serve, tmp_path: Path) -> None:

@@ -125,3 +125,12 @@ async def test_a_connection_is_used_again() -> None:
             pool = remote.client._transport._pool  # type: ignore[attr-defined]
             assert [connection.is_idle() for connection in pool.connections] == [True]
         await remote.close()
+
+
+async def test_passwords_in_addresses_are_not_told() -> None:
+    remote = Remote("http://me:s3cret@127.0.0.1:9/v1", "it", connect_timeout=1)
+    with pytest.raises(EngineError) as caught:
+        await remote.ask("GET", "/models")
+    await remote.close()
+    assert "s3cret" not in str(caught.value)
+    assert "127.0.0.1:9" in str(caught.value)
