@@ -206,6 +206,15 @@ class RenderingStage(Stage):
     breaker_seconds: float = Field(10.0, gt=0, description="For how long; then one turn tries it.")
 
 
+class SpeechStage(Stage):
+    """`[speech]`: what speaks, and what happens when it fails."""
+
+    cache_mb: float = Field(64, ge=0, description="Sound of sentences that is kept, for when they are said again.")
+    cache_seconds: float = Field(3600, gt=0, description="For how long.")
+    breaker_failures: int = Field(3, ge=1, description="Failures in a row after which a voice is left alone.")
+    breaker_seconds: float = Field(10.0, gt=0, description="For how long; then one sentence tries it.")
+
+
 class GatingStage(BaseModel, extra="allow"):
     """`[gating]`: all gates are asked, in this order; the most severe verdict wins."""
 
@@ -231,7 +240,7 @@ class Settings(BaseSettings):
     selection: Stage = Stage(provider="world_model")
     rendering: RenderingStage = RenderingStage(provider="scripted", fallback=["scripted"])
     gating: GatingStage = GatingStage()
-    speech: Stage = Stage(provider="silent", fallback=["silent"])
+    speech: SpeechStage = SpeechStage(provider="silent", fallback=["silent"])
     storage: Stage = Stage(provider="sqlite")
 
     @model_validator(mode="before")

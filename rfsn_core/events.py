@@ -221,6 +221,8 @@ class Visemes(Message, tag="visemes", kw_only=True):
     turn_id: str
     sentence: int
     visemes: list[Viseme]
+    estimated: bool = False
+    """The voice does not tell: letters, evenly spread."""
 
 
 class SpeechFinished(Message, tag="speech.finished", kw_only=True):

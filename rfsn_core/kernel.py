@@ -73,6 +73,7 @@ class Kernel:
         await self.journal.open()
         self.guard.load(self.journal.folder / "guard.json")
         await self.learner.open()
+        await self.channel.resume()
         await runtime.observers.started.run(info=self._info())
 
     async def drain(self) -> None:

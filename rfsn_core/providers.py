@@ -325,7 +325,11 @@ class Speech:
 
 @runtime_checkable
 class Voice(Protocol):
-    """Speaks sentences."""
+    """Speaks sentences.
+
+    One that knows nothing of mouth shapes says so with `visemes = False`: they are then estimated. It may have
+    `async def health(self) -> str` and `async def voices(self) -> Sequence[str]`, as renderers have.
+    """
 
     sample_rate: int
     """Hz; 0 for a voice that is silent."""

@@ -19,9 +19,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from rfsn_core import config
-from rfsn_core.config import RenderingStage, Settings, Source
+from rfsn_core.config import RenderingStage, Settings, Source, SpeechStage
 from rfsn_core.dialogue.breaker import STATES, Breaker
 from rfsn_core.dialogue.prompt import Prompts
+from rfsn_core.dialogue.speaking import Speaking
 from rfsn_core.dialogue.wording import Engine
 from rfsn_core.errors import ConfigError, PluginError, RfsnError, UserError
 from rfsn_core.events import EngineChanged, Message
@@ -29,7 +30,8 @@ from rfsn_core.observers import Observers
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
-from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Store, Voice
+from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Store
+from rfsn_core.sound.cache import Cache, CachedVoice
 from rfsn_core.world import candidates
 from rfsn_core.world.actions import Action, Actions
 from rfsn_core.world.candidates import SafetyRule
@@ -119,7 +121,7 @@ class Runtime:
     observers: Observers
     renderers: tuple[Engine, ...]
     gates: tuple[Gate, ...]
-    voices: tuple[tuple[str, Voice], ...]
+    voices: tuple[Speaking, ...]
     store: Store
     opened: tuple[Opened, ...] = field(repr=False)
     leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
@@ -164,6 +166,7 @@ class Runtimes:
         self._clock = clock or SystemClock()
         self._current: Runtime | None = None
         self._lock = asyncio.Lock()
+        self._cache = Cache(0, 0)
         self._draining: set[asyncio.Task[None]] = set()
         self.announce: Callable[[Message], None] = lambda event: None
         """Called with what every client should hear of."""
@@ -295,13 +298,24 @@ class Runtimes:
             observers=Observers(self.plugins),
             renderers=tuple(self._engine(item, settings.rendering) for item in opened["rendering"]),
             gates=tuple(item.value for item in opened["gating"]),
-            voices=tuple((item.key[1], item.value) for item in opened["speech"]),
+            voices=tuple(self._voice(item, settings.speech) for item in opened["speech"]),
             store=opened["storage"][0].value,
             opened=tuple(acquired),
         )
 
     def _engine(self, item: Opened, settings: RenderingStage) -> Engine:
-        """A renderer with its breaker, which lasts as long as the opened provider."""
+        return Engine(item.key[1], item.value, self._breaker(item, settings))
+
+    def _voice(self, item: Opened, settings: SpeechStage) -> Speaking:
+        """A voice with its breaker, and the memory that all voices share."""
+        self._cache.most, self._cache.seconds = int(settings.cache_mb * 1e6), settings.cache_seconds
+        self._cache.shrink()
+        silent = not settings.cache_mb or item.value.sample_rate == 0
+        voice = item.value if silent else CachedVoice(item.value, self._cache, item.key)
+        return Speaking(item.key[1], voice, self._breaker(item, settings))
+
+    def _breaker(self, item: Opened, settings: RenderingStage | SpeechStage) -> Breaker:
+        """It lasts as long as the opened provider."""
         if item.breaker is None:
             stage, name = item.key[:2]
 
@@ -313,7 +327,7 @@ class Runtimes:
             item.breaker = Breaker(settings.breaker_failures, settings.breaker_seconds, changed)
             METRICS.breaker.labels(stage, name).set(0)
         item.breaker.limit, item.breaker.seconds = settings.breaker_failures, settings.breaker_seconds
-        return Engine(item.key[1], item.value, item.breaker)
+        return item.breaker
 
     def _host(self, plan: _Plan, stage: str, name: str, data_dir: Path) -> Host:
         return Host(

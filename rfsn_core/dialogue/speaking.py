@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import cast
 
 from rfsn_core import events
+from rfsn_core.dialogue.breaker import Breaker
 from rfsn_core.dialogue.outbox import Audio, Outbox
 from rfsn_core.errors import EngineError, contained
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Speech, Voice, VoiceStyle
+from rfsn_core.sound.visemes import estimated
 from rfsn_core.world.folder import Npc
 
 log = logger("speaking")
@@ -21,12 +24,21 @@ AUDIO_FRAME = 8192
 """Bytes of samples in the largest binary frame: about 0.2 s at 22 kHz."""
 
 
+@dataclass(frozen=True)
+class Speaking:
+    """A voice, and whether it is worth asking."""
+
+    name: str
+    voice: Voice
+    breaker: Breaker = field(default_factory=lambda: Breaker(3, 10.0))
+
+
 class Speaker:
     """Speaks one turn. When a voice fails the next one takes over; in the end the text goes on alone."""
 
     def __init__(
         self,
-        voices: Sequence[tuple[str, Voice]],
+        voices: Sequence[Speaking],
         npc: Npc,
         turn_id: str,
         turn_no: int,
@@ -68,27 +80,40 @@ class Speaker:
     async def _sentence(self, sentence: int, text: str) -> None:
         self._begun = False
         while self._voices and not self._begun:  # a sentence that broke off is not begun again
-            name, voice = self._voices[0]
+            name, voice, breaker = self._voices[0].name, self._voices[0].voice, self._voices[0].breaker
+            if not breaker.admits():
+                self._give_up(name, breaker.reason)
+                continue
             style = self._npc.voice
             if special := self._npc.file.voices.get(name):
                 style = VoiceStyle(special, style.rate, style.pitch, style.volume)
             try:
                 with contained():
                     await self._voice(voice, sentence, text, style)
+                breaker.succeeded()
                 return
+            except asyncio.CancelledError:
+                breaker.undecided()
+                raise
             except Exception as error:  # noqa: BLE001  the voice's code: speech degrades, the text goes on
                 METRICS.errors.labels("speech").inc()
-                log.warning("voice failed", voice=name, npc=self._npc.id, error=repr(error))
-                self._voices.pop(0)
-                if self._voices:
-                    METRICS.fallbacks.labels("speech").inc()
-                else:
-                    reason = "timeout" if isinstance(error, TimeoutError) else str(error) or repr(error)
-                    self._emit(events.SpeechOff(turn_id=self._turn_id, reason=f"{name}: {reason}"))
+                reason = "timeout" if isinstance(error, TimeoutError) else str(error) or repr(error)
+                log.warning("voice failed", voice=name, npc=self._npc.id, error=reason)
+                breaker.failed(reason)
+                self._give_up(name, reason)
+
+    def _give_up(self, name: str, reason: str) -> None:
+        """For this turn; the next voice takes over, or the text goes on alone."""
+        self._voices.pop(0)
+        if self._voices:
+            METRICS.fallbacks.labels("speech").inc()
+        else:
+            self._emit(events.SpeechOff(turn_id=self._turn_id, reason=f"{name}: {reason}"))
 
     async def _voice(self, voice: Voice, sentence: int, text: str, style: VoiceStyle) -> None:
         outbox, rate, turn_id, turn_no = self._outbox, voice.sample_rate, self._turn_id, self._turn_no
         sequence, size, dropped = 0, 0, 0
+        guess = not getattr(voice, "visemes", True)
         loop = asyncio.get_running_loop()
         speaking = cast("AsyncGenerator[Speech, None]", voice.speak(text, style))
         async with aclosing(speaking) as stream, asyncio.timeout(self._patience) as deadline:
@@ -102,8 +127,12 @@ class Speaker:
                     self._emit(
                         events.SpeechStarted(turn_id=turn_id, turn_no=turn_no, sentence=sentence, sample_rate=rate)
                     )
-                if speech.visemes and self._visemes:
-                    self._emit(events.Visemes(turn_id=turn_id, sentence=sentence, visemes=list(speech.visemes)))
+                if self._visemes and (speech.visemes or guess):
+                    now = (size * 500 / rate, (size + len(speech.pcm)) * 500 / rate)
+                    shown = list(speech.visemes) or estimated(text, *now)
+                    self._emit(
+                        events.Visemes(turn_id=turn_id, sentence=sentence, visemes=shown, estimated=not speech.visemes)
+                    )
                 for start in range(0, len(speech.pcm), AUDIO_FRAME):
                     pcm = speech.pcm[start : start + AUDIO_FRAME]
                     frame = events.audio_frame(sentence, turn_no, sequence, pcm)

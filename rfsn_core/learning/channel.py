@@ -22,6 +22,8 @@ log = logger("learning")
 
 IN_MEMORY = 20_000
 """Decisions that are kept in memory for the rewards to come; older ones are read from disk."""
+MOST_UNTAUGHT = 1000
+"""Rewards that are looked at again after a restart, the newest ones."""
 CORRECTIONS = frozenset({"user_correction", "contradiction_detected"})
 
 
@@ -149,7 +151,7 @@ class Channel:
         if self._guard.rewarded(value, correction=signal in CORRECTIONS):
             self._changed()
         if self._evidence(signal, source):
-            await self._credit(known, value)
+            await self._credit(known, value, reward_id)
         return Taken(value)
 
     async def _used_elsewhere(self, decision_id: str, reward_id: str) -> bool:
@@ -162,21 +164,30 @@ class Channel:
             return False
         return not settings.evidence or signal in settings.evidence
 
-    async def _credit(self, known: Known, value: float) -> None:
+    async def resume(self) -> None:
+        """Learn from the rewards whose lessons still waited when the process was killed."""
+        if not self._learner.learns:
+            return
+        for reward in await self._journal.untaught(MOST_UNTAUGHT):
+            known = await self._find(reward.decision_id)
+            if known is not None and self._evidence(reward.signal, reward.source):
+                await self._credit(known, reward.value, reward.reward_id)
+
+    async def _credit(self, known: Known, value: float, reward_id: str) -> None:
         """The decision gets the reward, those before it in the session their discounted share."""
         settings = self._settings()
-        self._learn(known, value, 0)
+        self._learn(known, value, 0, reward_id)
         for back in range(1, settings.credit_steps + 1):
             assert known.record is not None
             earlier = await self._find(known.record.prior_decision_id)
             if earlier is None:
                 return
             known, value = earlier, value * settings.credit_discount
-            self._learn(known, value, back)
+            self._learn(known, value, back, reward_id)
 
-    def _learn(self, known: Known, value: float, steps_back: int) -> None:
+    def _learn(self, known: Known, value: float, steps_back: int, reward_id: str) -> None:
         assert known.record is not None
-        self._learner.learn(known.record, value, steps_back, again=known.rewarded)
+        self._learner.learn(known.record, value, steps_back, again=known.rewarded, reward_id=reward_id)
         known.rewarded = True
         self._waiting.pop(known.record.decision_id, None)
 

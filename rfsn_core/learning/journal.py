@@ -42,9 +42,10 @@ CREATE INDEX by_time ON decisions (time);
 CREATE TABLE rewards (id TEXT PRIMARY KEY, decision TEXT, file TEXT, place INTEGER) WITHOUT ROWID;
 CREATE INDEX by_decision ON rewards (decision);
 CREATE TABLE lessons (decision TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE taught (reward TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE files (name TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 """
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _MOST_WAITING = 10_000
 INDEX_AT = 200
 """Batches of lines that may wait for the index while nobody asks."""
@@ -119,6 +120,19 @@ class Journal:
         """Whether a reward of this id was taken."""
         sql = "SELECT 1 FROM rewards WHERE id=?"
         return await self._submit(lambda: self._db.execute(sql, (reward_id,)).fetchone() is not None)
+
+    async def untaught(self, limit: int) -> list[RewardRecord]:
+        """The newest rewards that no update came from, oldest first."""
+
+        def find() -> list[RewardRecord]:
+            sql = (
+                "SELECT file, place FROM rewards WHERE id NOT IN (SELECT reward FROM taught)"
+                " ORDER BY file='rewards.jsonl' DESC, file DESC, place DESC LIMIT ?"
+            )
+            rows = self._db.execute(sql, (limit,)).fetchall()
+            return [_decode_reward(self._line(*row)) for row in reversed(rows)]
+
+        return await self._submit(find)
 
     async def learned_from(self, decision_id: str) -> bool:
         """Whether a lesson of this decision was applied."""
@@ -316,8 +330,10 @@ class Journal:
             self._db.execute(
                 "INSERT OR IGNORE INTO rewards VALUES (?,?,?,?)", (record.reward_id, record.decision_id, file, place)
             )
-        elif isinstance(record, UpdateRecord) and not record.rejected:
-            self._db.execute("INSERT OR IGNORE INTO lessons VALUES (?)", (record.decision_id,))
+        elif isinstance(record, UpdateRecord):
+            self._db.execute("INSERT OR IGNORE INTO taught VALUES (?)", (record.reward_id,))
+            if not record.rejected:
+                self._db.execute("INSERT OR IGNORE INTO lessons VALUES (?)", (record.decision_id,))
 
     def _decision(self, decision_id: str) -> DecisionRecord | None:
         row = self._db.execute("SELECT file, place FROM decisions WHERE id=?", (decision_id,)).fetchone()

@@ -41,6 +41,7 @@ class Pending(NamedTuple):
     reward: float
     steps_back: int
     again: bool
+    reward_id: str
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,18 @@ class Learner:
         if self._since_saved:
             await self._save()
 
-    def learn(self, record: DecisionRecord, reward: float, steps_back: int = 0, *, again: bool = False) -> None:
+    @property
+    def learns(self) -> bool:
+        """Whether the policy that decides now learns at all."""
+        return bool(getattr(self._decider().policy, "learns", True))
+
+    def learn(
+        self, record: DecisionRecord, reward: float, steps_back: int = 0, *, again: bool = False, reward_id: str = ""
+    ) -> None:
         """Take a lesson. It is applied when the cooldown is over."""
-        if not getattr(self._decider().policy, "learns", True):
+        if not self.learns:
             return
-        self._pending.append(Pending(record, reward, steps_back, again))
+        self._pending.append(Pending(record, reward, steps_back, again, reward_id))
         if self._applying is None:
             self._applying = asyncio.create_task(self._apply_later())
 
@@ -165,6 +173,7 @@ class Learner:
             steps_back=lesson.steps_back,
             weight=weight,
             step=size,
+            reward_id=lesson.reward_id,
             rejected=reason,
         )
 

@@ -230,4 +230,6 @@ class UpdateRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Of the observation: below 1 where the guard slowed it or the step was bounded."""
     step: float
     """How far the weights moved."""
+    reward_id: str = ""
+    """The reward that it came from; empty for silence."""
     rejected: str = ""

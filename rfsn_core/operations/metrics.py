@@ -34,6 +34,7 @@ class Metrics:
         self.plugin_errors = Counter("rfsn_plugin_errors", "Hooks that raised.", ["plugin", "hook"], registry=r)
         self.audio_dropped = Counter("rfsn_audio_frames_dropped", "Audio frames dropped by policy.", registry=r)
         self.audio_seconds = Counter("rfsn_audio_seconds", "Seconds of speech made.", registry=r)
+        self.speech_cache = Counter("rfsn_speech_cache", "Sentences by hit or miss.", ["outcome"], registry=r)
         self.connections = Gauge("rfsn_connections", "Open websockets.", registry=r)
         self.active_turns = Gauge("rfsn_active_turns", "Turns in progress.", registry=r)
         self.sessions = Gauge("rfsn_sessions", "Sessions in memory.", registry=r)

@@ -130,6 +130,33 @@ async def test_a_decision_that_only_had_a_share_of_a_reward_is_known_after_a_res
     assert taught == [(1, True), (0, False)]
 
 
+async def test_lessons_that_wait_outlive_a_kill(tmp_path: Path) -> None:
+    settings = learning(cooldown=1000, credit_steps=1)
+    policy = Explorer()
+    async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
+        decisions = [await decide(it, f"Hello {n}!") for n in range(3)]
+        await it.reward(events.Reward(decision_id=decisions[0], value=0.1))
+        while not policy.lessons:  # noqa: ASYNC110  the first is learned at once
+            await asyncio.sleep(0.01)
+        await it.reward(events.Reward(decision_id=decisions[0], value=0.2))
+        await it.reward(events.Reward(decision_id=decisions[2], value=0.8))
+        assert len(policy.lessons) == 2
+        it.learner._pending.clear()  # as a kill does
+    policy = Explorer()
+    async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
+        await it.learner.settle()
+        taught = [
+            (decisions.index(x.context.decision_id), round(x.reward, 6), x.again)
+            for x in policy.lessons
+            if x.context.slot == "action"
+        ]
+        assert taught == [(0, 0.2, True), (2, 0.8, False), (1, 0.4, False)]
+    policy = Explorer()
+    async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
+        await it.learner.settle()
+        assert policy.lessons == []
+
+
 async def test_many_at_once_with_one_id_count_once(tmp_path: Path) -> None:
     async with kernel(tmp_path, settings=learning()) as it:
         decision = await decide(it)

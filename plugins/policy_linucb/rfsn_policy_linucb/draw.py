@@ -27,11 +27,21 @@ def floored(shares: Sequence[float], floor: float) -> list[float]:
     return [(1.0 - floor) * share + each for share in shares]
 
 
+TIE = 1e-9
+"""Scores that are nearer tie: their last bits depend on how many arms are asked, and no choice must hang on them."""
+
+
 def greedy(scores: list[float]) -> list[float]:
     """All probability on the best arm; shared equally by those that tie."""
-    best = max(scores)
-    share = 1.0 / scores.count(best)
-    return [share if score == best else 0.0 for score in scores]
+    least = max(scores) - TIE
+    shares = [1.0 if score >= least else 0.0 for score in scores]
+    return shares if (count := sum(shares)) == 1.0 else [share / count for share in shares]
+
+
+def first_best(scores: list[float]) -> int:
+    """The first arm of those that tie for the best."""
+    least = max(scores) - TIE
+    return next(index for index, score in enumerate(scores) if score >= least)
 
 
 def softmax(scores: Sequence[float], temperature: float) -> list[float]:

@@ -61,10 +61,9 @@ class LinUcb:
         settings = self._settings
         means, variances = self.predict(context, arms)
         alpha, root = settings.alpha, math.sqrt
-        # To 1e-9: the last bits of a score depend on how many arms are asked, and ties must not hang on them.
-        scores = [round(mean + alpha * root(variance), 9) for mean, variance in zip(means, variances, strict=True)]
+        scores = [mean + alpha * root(variance) for mean, variance in zip(means, variances, strict=True)]
         if not context.explore:
-            best = scores.index(max(scores))
+            best = draw.first_best(scores)
             return Selection(arms[best].name, tuple(float(i == best) for i in range(len(arms))), tuple(scores))
         u = draw.uniform(self._key, context.decision_id, context.slot)
         if settings.explore == "softmax":

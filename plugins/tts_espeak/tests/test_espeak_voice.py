@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rfsn_tts_espeak.library import Phoneme
-from rfsn_tts_espeak.visemes import Timeline, shapes
+from rfsn_tts_espeak.visemes import Timeline
 from rfsn_tts_espeak.voice import Espeak
 
 from rfsn_core import EngineError
@@ -134,14 +134,6 @@ async def test_the_example_worlds_voices_are_there(voice: Espeak, caplog: pytest
 @pytest.mark.parametrize("text", ["", "…", "👋", "\x00", "a" * 5000, "<speak>hi</speak>", "[[h@'loU]]", "ありがとう"])
 async def test_any_text_is_survived(voice: Espeak, text: str) -> None:
     await say(voice, text)
-
-
-@pytest.mark.parametrize(
-    ("phoneme", "expected"),
-    [("p", ["PP"]), ("tʃ", ["CH"]), ("aɪ", ["aa", "ih"]), ("ˈoʊ", ["oh", "ou"]), ("ɹ", ["RR"]), ("", ["sil"])],
-)
-def test_phonemes_become_mouth_shapes(phoneme: str, expected: list[str]) -> None:
-    assert shapes(phoneme) == expected
 
 
 def test_a_phoneme_lasts_until_the_next() -> None:
