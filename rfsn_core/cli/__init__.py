@@ -69,7 +69,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    serve.serve, talk.say, talk.chat, world.init, config.config, engines.doctor, engines.models, engines.prompt,
+    serve.serve, talk.say, talk.chat, world.init, config.config, engines.doctor, engines.models,
+    engines.voices, engines.prompt,
     plugins.plugins, decisions.decision, decisions.replay,
     episode.episode, decisions.evaluate, protocol.protocol,
 )  # fmt: skip

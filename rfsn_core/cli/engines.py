@@ -1,4 +1,4 @@
-"""`rfsn doctor`, `rfsn models` and `rfsn prompt`: what the engines need, have, and are asked."""
+"""`rfsn doctor`, `rfsn models`, `rfsn voices` and `rfsn prompt`: what the engines need, have, and are asked."""
 
 from __future__ import annotations
 
@@ -83,22 +83,33 @@ async def _examined(found: Runtimes, stage: str, name: str) -> str:
 @world_options
 def models(provider: str, world: Path | None, config_file: Path | None) -> None:
     """List the models that the world's renderer, or PROVIDER among its fallbacks, has."""
-    found = runtimes(world, config_file)
+    _list(runtimes(world, config_file), "rendering", provider, "models")
+
+
+@click.command()
+@click.argument("provider", required=False, default="")
+@world_options
+def voices(provider: str, world: Path | None, config_file: Path | None) -> None:
+    """List the voices that the world's speech engine, or PROVIDER among its fallbacks, has."""
+    _list(runtimes(world, config_file), "speech", provider, "voices")
+
+
+def _list(found: Runtimes, stage: str, provider: str, what: str) -> None:
+    async def listed() -> list[str]:
+        opened = await found.open_alone(stage, provider)
+        try:
+            ask = getattr(opened.value, what, None)
+            if ask is None:
+                hint = f"Name a provider that has: rfsn {what} PROVIDER"
+                raise UserError(f"'{opened.key[1]}' has no {what}", hint=hint)
+            with contained():
+                return [str(name) for name in await ask()]
+        finally:
+            await opened.close()
+
     logs.configure("error")
-    for name in asyncio.run(_models(found, provider)):
+    for name in asyncio.run(listed()):
         click.echo(name)
-
-
-async def _models(found: Runtimes, provider: str) -> list[str]:
-    opened = await found.open_alone("rendering", provider)
-    try:
-        listed = getattr(opened.value, "models", None)
-        if listed is None:
-            raise UserError(f"'{opened.key[1]}' has no models", hint="Name a provider that has: rfsn models PROVIDER")
-        with contained():
-            return [str(name) for name in await listed()]
-    finally:
-        await opened.close()
 
 
 @click.command()

@@ -71,6 +71,12 @@ def test_models_are_listed(tmp_path: Path) -> None:
     assert "has no models" in rfsn(make_world(tmp_path / "plain"), "models").output
 
 
+def test_voices_are_listed(tmp_path: Path) -> None:
+    world = make_world(tmp_path, '[speech]\nprovider = "espeak"\n')
+    assert "en-us" in rfsn(world, "voices").output.split()
+    assert "'silent' has no voices" in rfsn(world, "voices", "silent").output
+
+
 def test_a_prompt_is_shown_and_nothing_happens(tmp_path: Path) -> None:
     world = make_world(tmp_path, '[rendering]\nprovider = "openai"\n')  # it needs no key to be shown
     answer = rfsn(world, "prompt", "smith", "Where is the <ferry>?")

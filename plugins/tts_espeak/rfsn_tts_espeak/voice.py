@@ -10,7 +10,7 @@ import asyncio
 import difflib
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,6 +54,14 @@ class Espeak:
             raise EngineError(f"espeak-ng cannot be loaded: {error}", hint="pip install espeakng-loader") from error
         self.sample_rate = self._engine.sample_rate
         await loop.run_in_executor(self._executor, self._choose, self._default)
+
+    async def health(self) -> str:
+        """What is there."""
+        return f"espeak-ng in process, {self.sample_rate} Hz, {len(_names())} voices"
+
+    async def voices(self) -> Sequence[str]:
+        """Their names; a variant may follow, as in en+f3."""
+        return _names()
 
     async def stop(self) -> None:
         """Wait for the sentence that is being made."""
@@ -123,10 +131,13 @@ class Espeak:
             self._log.warning("no voice '%.60s': '%s' speaks instead. %s", name, self._default, _nearest(name))
 
 
-def _nearest(name: str) -> str:
+def _names() -> list[str]:
     import espeakng_loader
 
     folder = Path(str(espeakng_loader.get_data_path())) / "lang"
-    names = sorted({path.name for path in folder.rglob("*") if path.is_file()})
-    close = difflib.get_close_matches(name.partition("+")[0], names, 3, 0.4)
-    return f"Nearest: {', '.join(close)}" if close else "See `espeak-ng --voices`"
+    return sorted({path.name for path in folder.rglob("*") if path.is_file()})
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name.partition("+")[0], _names(), 3, 0.4)
+    return f"Nearest: {', '.join(close)}" if close else "`rfsn voices espeak` lists them"

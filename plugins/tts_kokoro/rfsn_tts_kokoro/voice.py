@@ -1,0 +1,172 @@
+"""One Kokoro for all NPCs, worked by a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import importlib
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from rfsn_core import EngineError, Host
+from rfsn_core.providers import Speech, Voice, VoiceStyle
+from rfsn_core.sound.pcm import clauses, pcm16
+from rfsn_core.sound.visemes import visemes
+
+if TYPE_CHECKING:
+    from rfsn_tts_kokoro import Settings
+
+INSTALL = 'pip install "rfsn-tts-kokoro[engine]"'
+WHERE = "github.com/thewh1teagle/kokoro-onnx names the files to download"
+RATE = 24000
+
+
+class KokoroVoice:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings, host: Host) -> None:
+        self.sample_rate = RATE
+        self.visemes = True
+        self._settings, self._log = settings, host.log
+        self._model = (host.world_dir / settings.model).expanduser()
+        self._voices = (host.world_dir / settings.voices).expanduser()
+        self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="rfsn-kokoro")
+        self._kokoro: Any = None
+        self._styles: dict[str, Any] = {}
+        self._unknown: set[str] = set()
+
+    async def start(self) -> None:
+        """Load the model, and say a word, so that the first sentence does not pay for it. Raises EngineError."""
+        for path in (self._model, self._voices):
+            if not path.is_file():
+                raise EngineError(f"there is no file {path}", hint=f"{WHERE}; set its path in [speech.kokoro]")
+        await self._work(self._load)
+
+    async def stop(self) -> None:
+        """Wait for the sentences that are being made."""
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+
+    async def _work(self, job: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, job, *arguments)
+
+    def _load(self) -> None:
+        # It complains of every sentence whose words it counts differently, which is no concern of ours.
+        logging.getLogger("phonemizer").setLevel(logging.ERROR)
+        try:
+            onnx: Any = importlib.import_module("onnxruntime")
+            package: Any = importlib.import_module("kokoro_onnx")
+        except ImportError as error:
+            raise EngineError(f"Kokoro is not installed: {error}", hint=INSTALL) from error
+        options = onnx.SessionOptions()
+        options.intra_op_num_threads = self._settings.threads
+        options.inter_op_num_threads = 1
+        try:
+            session = onnx.InferenceSession(str(self._model), options, providers=["CPUExecutionProvider"])
+            self._kokoro = package.Kokoro.from_session(session, str(self._voices))
+            if hasattr(archive := self._kokoro.voices, "close"):  # read whole, or the file stays open for ever
+                self._kokoro.voices = {name: archive[name] for name in archive}
+                archive.close()
+            names = list(self._kokoro.get_voices())
+            if self._settings.voice not in names and self._blend(self._settings.voice) is None:
+                raise EngineError(f"Kokoro has no voice '{self._settings.voice}'", hint=self._nearest(names))
+            self._make("Hm.", self._style(self._settings.voice), 1.0)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self._model} and {self._voices} are no Kokoro: {error}", hint=WHERE) from error
+        self.visemes = bool(getattr(self._kokoro, "has_timings", False))
+
+    @staticmethod
+    def _nearest(names: Sequence[str], name: str = "") -> str:
+        close = difflib.get_close_matches(name, names, 3, 0.4)
+        return f"Nearest: {', '.join(close)}" if close else f"There are: {', '.join(sorted(names))}"
+
+    # ── voices ───────────────────────────────────────────────────────────────────────────────────
+
+    def _blend(self, name: str) -> Any:
+        """`af_heart`, or a blend of several, weighted: `af_heart:0.7+af_bella:0.3`. None for one that is not there."""
+        mixed, total = None, 0.0
+        for part in name.split("+"):
+            bare, _, weight = part.strip().partition(":")
+            try:
+                share = float(weight or 1)
+                style = self._kokoro.get_voice_style(bare)
+            except (KeyError, ValueError, AssertionError):
+                return None
+            if not share > 0:
+                return None
+            mixed = style * share if mixed is None else mixed + style * share
+            total += share
+        return mixed / total if mixed is not None else None
+
+    def _style(self, name: str) -> Any:
+        found = self._styles.get(name)
+        if found is None:
+            found = self._blend(name)
+            if found is None:
+                self._tell(name)
+                return self._style(self._settings.voice)
+            if len(self._styles) < 1000:
+                self._styles[name] = found
+        return found
+
+    def _tell(self, name: str) -> None:
+        """An NPC's voice is missing: that is no reason for silence, but one to say so, once."""
+        if name not in self._unknown and len(self._unknown) < 1000:
+            self._unknown.add(name)
+            nearest = self._nearest(list(self._kokoro.get_voices()), name)
+            self._log.warning("no voice '%.60s': '%s' speaks instead. %s", name, self._settings.voice, nearest)
+
+    # ── speaking ─────────────────────────────────────────────────────────────────────────────────
+
+    async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
+        """A sentence, clause by clause, so that its first sound comes early."""
+        if not any(map(str.isalnum, text)):
+            return
+        speed = min(2.0, max(0.5, self._settings.speed * voice.rate))
+        samples = 0
+        for clause in clauses(text):
+            try:
+                audio, timings = await self._work(self._make, clause, self._style_of(voice), speed)
+            except asyncio.CancelledError:
+                raise
+            except EngineError:
+                raise
+            except Exception as error:
+                raise EngineError(f"Kokoro failed: {error}") from error
+            if not len(audio):
+                continue
+            start = samples * 1000 / RATE
+            shown = visemes((t.phoneme, start + t.start * 1000, start + t.end * 1000) for t in timings)
+            samples += len(audio)
+            yield Speech(pcm16(audio, voice.volume), tuple(shown))
+
+    def _style_of(self, voice: VoiceStyle) -> Any:
+        return self._style(voice.voice or self._settings.voice)
+
+    def _make(self, text: str, style: Any, speed: float) -> tuple[Any, Sequence[Any]]:
+        """(samples, timings); none for a text without sounds."""
+        settings = self._settings
+        try:
+            if getattr(self._kokoro, "has_timings", False):
+                audio, _, timings = self._kokoro.create_timed(text, style, speed, settings.language)
+                return audio, timings
+            audio, _ = self._kokoro.create(text, style, speed, settings.language)
+            return audio, ()
+        except ValueError as error:
+            if "no phonemes" in str(error) or "othing to synthesize" in str(error):
+                return (), ()
+            raise
+
+    async def health(self) -> str:
+        """What is there."""
+        return f"Kokoro with {self._model.name}, {len(self._kokoro.get_voices())} voices"
+
+    async def voices(self) -> Sequence[str]:
+        """Their names; two or more can be blended."""
+        return sorted(self._kokoro.get_voices())
+
+
+_: type[Voice] = KokoroVoice

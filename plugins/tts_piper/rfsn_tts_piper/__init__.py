@@ -1,0 +1,39 @@
+"""Piper as a voice. The engine is loaded when the provider opens, not before."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from pydantic import BaseModel, Field
+
+from rfsn_core import Host, Provider, hookimpl
+from rfsn_core.providers import Voice
+
+
+class Settings(BaseModel, extra="forbid"):
+    """`[speech.piper]`."""
+
+    model: str = Field(min_length=1, description="The voice's .onnx file, its .json beside it; relative to the world.")
+    speaker: str = Field("", description="Default speaker of a model that has several: name or number.")
+    speed: float = Field(1.0, ge=0.25, le=4, description="At an NPC's rate of 1.")
+    normalize: bool = Field(False, description="Bring every sentence to full volume: loud, and uneven.")
+    workers: int = Field(1, ge=1, le=16, description="Sentences that are made at once.")
+
+
+@asynccontextmanager
+async def _open(settings: Settings, host: Host) -> AsyncIterator[Voice]:
+    from rfsn_tts_piper.voice import Piper
+
+    voice = Piper(settings, host)
+    await voice.start()
+    try:
+        yield voice
+    finally:
+        await voice.stop()
+
+
+@hookimpl
+def rfsn_speech() -> Iterable[Provider[Voice]]:
+    """Offers `piper`."""
+    yield Provider("piper", Settings, _open, "quick and clear, many languages")

@@ -1,0 +1,154 @@
+"""One Piper for all NPCs, worked by a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import importlib
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from rfsn_core import EngineError, Host
+from rfsn_core.providers import Speech, Voice, VoiceStyle
+from rfsn_core.sound.pcm import clauses
+from rfsn_core.sound.visemes import visemes
+
+if TYPE_CHECKING:
+    from rfsn_tts_piper import Settings
+
+INSTALL = 'pip install "rfsn-tts-piper[engine]"'
+FETCH = "python -m piper.download_voices en_US-lessac-medium fetches one; then set `model` in [speech.piper]"
+
+
+class Piper:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings, host: Host) -> None:
+        self.sample_rate = 0
+        self.visemes = True
+        self._settings, self._log = settings, host.log
+        self._model = (host.world_dir / settings.model).expanduser()
+        self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="rfsn-piper")
+        self._piper: Any = None
+        self._config: Any = None
+        self._unknown: set[str] = set()
+
+    async def start(self) -> None:
+        """Load the model, and say a word, so that the first sentence does not pay for it. Raises EngineError."""
+        for path in (self._model, self._model.with_name(self._model.name + ".json")):
+            if not path.is_file():
+                raise EngineError(f"there is no file {path}", hint=FETCH)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._load)
+
+    async def stop(self) -> None:
+        """Wait for the sentences that are being made."""
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+
+    def _load(self) -> None:
+        try:
+            package: Any = importlib.import_module("piper")
+        except ImportError as error:
+            raise EngineError(f"Piper is not installed: {error}", hint=INSTALL) from error
+        try:
+            importlib.import_module("onnx")  # with it the model is made to tell how long each sound is
+        except ImportError:
+            self.visemes = False
+        try:
+            self._config = package.SynthesisConfig
+            self._piper = package.PiperVoice.load(str(self._model), include_alignments=self.visemes)
+            self.sample_rate = int(self._piper.config.sample_rate)
+            speaker = self._speaker(self._settings.speaker)
+            if self._settings.speaker and speaker is None:
+                raise EngineError(f"{self._model} has no speaker '{self._settings.speaker}'", hint=self._nearest())
+            made = self._make("Hm.", VoiceStyle())
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self._model} is no voice of Piper: {error!r}", hint=FETCH) from error
+        self.visemes = self.visemes and all(chunk.phoneme_alignments for chunk in made)
+
+    # ── speakers ─────────────────────────────────────────────────────────────────────────────────
+
+    def _speakers(self) -> dict[str, int]:
+        return dict(self._piper.config.speaker_id_map or {})
+
+    def _speaker(self, name: str) -> int | None:
+        known = self._speakers()
+        if name in known:
+            return known[name]
+        return int(name) if name.isdecimal() and int(name) < self._piper.config.num_speakers else None
+
+    def _nearest(self, name: str = "") -> str:
+        names = sorted(self._speakers())
+        close = difflib.get_close_matches(name, names, 3, 0.4)
+        count = self._piper.config.num_speakers
+        return (
+            f"Nearest: {', '.join(close)}"
+            if close
+            else f"It has {count}" + (f": {', '.join(names)}"[:300] if names else "")
+        )
+
+    def _chosen(self, name: str) -> int | None:
+        """The speaker of an NPC; None for a model that has but one."""
+        if self._piper.config.num_speakers < 2:
+            return None
+        found = self._speaker(name) if name else None
+        if found is None:
+            if name and name not in self._unknown and len(self._unknown) < 1000:
+                self._unknown.add(name)
+                self._log.warning("no speaker '%.60s': the default speaks instead. %s", name, self._nearest(name))
+            found = self._speaker(self._settings.speaker)
+        return found or 0
+
+    # ── speaking ─────────────────────────────────────────────────────────────────────────────────
+
+    async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
+        """A sentence, clause by clause, so that its first sound comes early."""
+        if not any(map(str.isalnum, text)):
+            return
+        loop = asyncio.get_running_loop()
+        samples = 0
+        for clause in clauses(text):
+            try:
+                chunks = await loop.run_in_executor(self._threads, self._make, clause, voice)
+            except Exception as error:
+                raise EngineError(f"Piper failed: {error}") from error
+            for chunk in chunks:
+                pcm = bytes(chunk.audio_int16_bytes)
+                if not pcm:
+                    continue
+                shown = visemes(self._phonemes(chunk, samples))
+                samples += len(pcm) // 2
+                yield Speech(pcm, tuple(shown))
+
+    def _make(self, text: str, voice: VoiceStyle) -> list[Any]:
+        rate = min(4.0, max(0.25, self._settings.speed * voice.rate))
+        config = self._config(
+            speaker_id=self._chosen(voice.voice),
+            length_scale=float(self._piper.config.length_scale) / rate,
+            volume=voice.volume,
+            normalize_audio=self._settings.normalize,
+        )
+        return list(self._piper.synthesize(text, config, include_alignments=self.visemes))
+
+    def _phonemes(self, chunk: Any, first: int) -> list[tuple[str, float, float]]:
+        """(phoneme, start, end) in ms; the marks at both ends are pauses."""
+        spans, at = [], first
+        for each in chunk.phoneme_alignments or ():
+            end = at + int(each.num_samples)
+            name = " " if each.phoneme in "^$_" else each.phoneme
+            spans.append((name, at * 1000 / self.sample_rate, end * 1000 / self.sample_rate))
+            at = end
+        return spans
+
+    async def health(self) -> str:
+        """What is there."""
+        return f"Piper with {self._model.name}, {self.sample_rate} Hz, {self._piper.config.num_speakers} speakers"
+
+    async def voices(self) -> Sequence[str]:
+        """The model's speakers."""
+        return sorted(self._speakers()) or [str(n) for n in range(self._piper.config.num_speakers)]
+
+
+_: type[Voice] = Piper
