@@ -313,6 +313,10 @@ class VoiceStyle:
     """1 is the engine's normal speed."""
     pitch: float = 1.0
     volume: float = 1.0
+    mood: str = ""
+    """How the NPC feels, and the style in which it speaks, for engines that can do more than rate, pitch and volume:
+    those follow both already."""
+    style: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ import uuid
 from rfsn_core import events
 from rfsn_core.dialogue import gates, wording
 from rfsn_core.dialogue.sentences import Piece
-from rfsn_core.dialogue.speaking import Speaker
+from rfsn_core.dialogue.speaking import Speaker, expressed, until
 from rfsn_core.errors import RfsnError, StoreError, contained
 from rfsn_core.learning.channel import Channel
 from rfsn_core.learning.records import decision_record, state_change
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Prompt, RenderOptions, Scope, TurnRecord, Utterance, Verdict
+from rfsn_core.providers import Prompt, RenderOptions, Scope, TurnRecord, Utterance, Verdict, VoiceStyle
 from rfsn_core.runtime import Runtime
 from rfsn_core.session import Request, Session
 from rfsn_core.world.candidates import Situation
@@ -247,6 +247,7 @@ class Turn:
         self._speaker = speaker = Speaker(
             voices,
             request.npc,
+            self._manner(),
             request.turn_id,
             request.turn_no,
             request.outbox,
@@ -264,6 +265,13 @@ class Turn:
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         return words
+
+    def _manner(self) -> VoiceStyle:
+        """How the NPC sounds now."""
+        plain = self.request.npc.voice
+        if self._made is None or not self.runtime.settings.speech.expressive:
+            return plain
+        return expressed(plain, self._state.mood, self._made.event.style)
 
     async def _word(self, prompt: Prompt) -> wording.Wording:
         operations, rendering = self._operations, self.runtime.settings.rendering
@@ -410,8 +418,13 @@ class Turn:
 
     def _text(self, *, heard: bool = False) -> str:
         """All that was said; with `heard`, only as far as the player is known to have heard it."""
-        limit = self.heard[0] if heard and self.heard is not None else None
-        return "".join(text for index, text in self._said if limit is None or index <= limit).strip()
+        if not heard or self.heard is None:
+            return "".join(text for _, text in self._said).strip()
+        last, ms = self.heard
+        before = "".join(text for index, text in self._said if index < last)
+        sounding = "".join(text for index, text in self._said if index == last)
+        whole = self._speaker.lengths.get(last, 0) if self._speaker else 0
+        return (before + (until(sounding, ms / whole) if 0 < ms < whole else sounding)).strip()
 
     def _mark(self, milestone: str) -> None:
         """Note when a milestone was first reached."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from rfsn_core import events
@@ -24,6 +24,39 @@ AUDIO_FRAME = 8192
 """Bytes of samples in the largest binary frame: about 0.2 s at 22 kHz."""
 
 
+MOODS = {
+    "happy": (1.04, 1.06, 1.0),
+    "sad": (0.9, 0.95, 0.9),
+    "angry": (1.08, 0.96, 1.15),
+    "afraid": (1.12, 1.1, 0.95),
+}
+"""Mood → what it does to rate, pitch and volume."""
+STYLES = {
+    "terse_direct": (1.05, 1.0, 1.0),
+    "lore_rich": (0.95, 1.0, 1.0),
+    "formal_respectful": (0.96, 0.98, 1.0),
+    "playful_witty": (1.04, 1.04, 1.0),
+    "warm_friendly": (0.98, 1.02, 1.0),
+}
+"""The same for styles."""
+
+
+def expressed(voice: VoiceStyle, mood: str, style: str) -> VoiceStyle:
+    """A voice, as the NPC feels and means it."""
+    by_mood, by_style = MOODS.get(mood, (1.0, 1.0, 1.0)), STYLES.get(style, (1.0, 1.0, 1.0))
+    rate, pitch, volume = (round(a * b, 4) for a, b in zip(by_mood, by_style, strict=True))
+    return replace(
+        voice, rate=voice.rate * rate, pitch=voice.pitch * pitch, volume=voice.volume * volume, mood=mood, style=style
+    )
+
+
+def until(text: str, share: float) -> str:
+    """The words of a sentence that were heard when so much of its sound was; what was cut off ends in a dash."""
+    cut = int(len(text) * share)
+    words = text[: text.rfind(" ", 0, cut)] if text[cut : cut + 1].strip() and " " in text[:cut] else text[:cut]
+    return f"{words.rstrip(' ,;:')}—" if words.strip() and cut < len(text.rstrip()) else words
+
+
 @dataclass(frozen=True)
 class Speaking:
     """A voice, and whether it is worth asking."""
@@ -40,6 +73,7 @@ class Speaker:
         self,
         voices: Sequence[Speaking],
         npc: Npc,
+        manner: VoiceStyle,
         turn_id: str,
         turn_no: int,
         outbox: Outbox,
@@ -51,11 +85,14 @@ class Speaker:
         first_audio: Callable[[], None],
     ) -> None:
         self._voices = list(voices)
+        self._manner = manner
         self._npc, self._turn_id, self._turn_no = npc, turn_id, turn_no
         self._outbox, self._emit, self._first_audio = outbox, emit, first_audio
         self._visemes, self._patience = visemes, patience
         self._queue: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue(queue)
         self._begun = False  # whether any of the sentence at hand was voiced
+        self.lengths: dict[int, int] = {}
+        """Sentence → ms of its sound so far."""
 
     async def say(self, sentence: int, text: str) -> None:
         """Hand over a sentence; waits when too many are ahead of it."""
@@ -84,9 +121,9 @@ class Speaker:
             if not breaker.admits():
                 self._give_up(name, breaker.reason)
                 continue
-            style = self._npc.voice
+            style = self._manner
             if special := self._npc.file.voices.get(name):
-                style = VoiceStyle(special, style.rate, style.pitch, style.volume)
+                style = replace(style, voice=special)
             try:
                 with contained():
                     await self._voice(voice, sentence, text, style)
@@ -139,6 +176,7 @@ class Speaker:
                     dropped += not await outbox.put_audio(Audio(turn_no, frame))
                     sequence += 1
                     size += len(pcm)
+                self.lengths[sentence] = size * 500 // rate
                 if dropped and outbox.policy == "reject":
                     break
                 deadline.reschedule(loop.time() + self._patience)

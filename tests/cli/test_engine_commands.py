@@ -73,7 +73,7 @@ def test_models_are_listed(tmp_path: Path) -> None:
 
 def test_voices_are_listed(tmp_path: Path) -> None:
     world = make_world(tmp_path, '[speech]\nprovider = "espeak"\n')
-    assert "en-us" in rfsn(world, "voices").output.split()
+    assert "en-US" in rfsn(world, "voices").output.split()
     assert "'silent' has no voices" in rfsn(world, "voices", "silent").output
 
 
