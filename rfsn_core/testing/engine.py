@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import uvicorn
 
@@ -93,7 +93,7 @@ class StandIn:
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────
 
-    def __enter__(self) -> StandIn:
+    def __enter__(self) -> Self:
         listener = listen("127.0.0.1", self.port)
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(self, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, ws="none")
@@ -161,20 +161,26 @@ class StandIn:
         try:
             body = json.loads(content) if content else {}
         except ValueError as error:
-            await _answer(send, 400, _error(path, str(error), "Bad Request", 400))
+            await answer(send, 400, _error(path, str(error), "Bad Request", 400))
             return
         self.requests.append((path, body))
         given = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
         if self.key and given != self.key:
-            await _answer(send, 401, _error(path, "Incorrect API key provided.", "invalid_request_error", 401))
+            await answer(send, 401, _error(path, "Incorrect API key provided.", "invalid_request_error", 401))
         elif method == "POST" and path in ("/api/chat", "/v1/chat/completions", "/v1/messages"):
             await self._words(path, body, receive, send)
         elif method == "POST" and path in ("/v1/load_lora_adapter", "/v1/unload_lora_adapter") and self.lora:
             await self._adapter(path, body, send)
+        elif await self.other(method, path, body, send):
+            pass
         elif method == "GET" and (found := self._state(path)) is not None:
-            await _answer(send, 200, found)
+            await answer(send, 200, found)
         else:
-            await _answer(send, 404, {"detail": "Not Found"})
+            await answer(send, 404, {"detail": "Not Found"})
+
+    async def other(self, method: str, path: str, body: Body, send: Send) -> bool:
+        """For engines with a wire of their own: override, answer by `answer`, and return True."""
+        return False
 
     def _state(self, path: str) -> Any:
         models = [{"name": name, "model": name, "size": 1, "digest": "0"} for name in self.models]
@@ -195,26 +201,26 @@ class StandIn:
         if path.endswith("unload_lora_adapter"):
             if self.adapters.pop(str(name), None) is None:
                 text = f"The lora adapter '{name}' cannot be found."
-                await _answer(send, 404, _error(path, text, "NotFoundError", 404))
+                await answer(send, 404, _error(path, text, "NotFoundError", 404))
             else:
-                await _answer(send, 200, f"Success: LoRA adapter '{name}' removed successfully.")
+                await answer(send, 200, f"Success: LoRA adapter '{name}' removed successfully.")
             return
         if not name or not place:
             text = "Both 'lora_name' and 'lora_path' must be provided."
-            await _answer(send, 400, _error(path, text, "InvalidUserInput", 400))
+            await answer(send, 400, _error(path, text, "InvalidUserInput", 400))
         elif name in self.adapters:
             text = f"The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, …"
-            await _answer(send, 400, _error(path, text, "InvalidUserInput", 400))
+            await answer(send, 400, _error(path, text, "InvalidUserInput", 400))
         elif not self.adapter_paths(place):
             text = f"Loading lora {name} failed: No adapter found for {place}"
-            await _answer(send, 404, _error(path, text, "NotFoundError", 404))
+            await answer(send, 404, _error(path, text, "NotFoundError", 404))
         else:
             await asyncio.sleep(self.load_seconds)
             self.loads.append(name)
             self.adapters[name] = place
             while len(self.adapters) > self.max_adapters:
                 del self.adapters[next(iter(self.adapters))]
-            await _answer(send, 200, f"Success: LoRA adapter '{name}' added successfully.")
+            await answer(send, 200, f"Success: LoRA adapter '{name}' added successfully.")
 
     def _refusal(self, path: str, body: Body) -> tuple[int, Any] | None:
         model = str(body.get("model", ""))
@@ -233,12 +239,12 @@ class StandIn:
     async def _words(self, path: str, body: Body, receive: Callable[[], Any], send: Send) -> None:
         fault = self.faults.pop(0) if self.faults else self.always
         if (refused := self._refusal(path, body)) is not None:
-            await _answer(send, *refused)
+            await answer(send, *refused)
             return
         if fault and fault.kind == "refuse":
             headers = [] if fault.retry_after is None else [(b"retry-after", str(fault.retry_after).encode())]
             text = _error(path, fault.message, "api_error", fault.status)
-            await _answer(send, fault.status, text, headers)
+            await answer(send, fault.status, text, headers)
             return
         if fault and fault.kind == "drop":
             raise _Cut
@@ -413,7 +419,8 @@ def _error(path: str, message: str, kind: str, code: int) -> Any:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-async def _answer(send: Send, status: int, content: Any, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+async def answer(send: Send, status: int, content: Any, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Send a whole answer: text as it is, anything else as JSON."""
     plain = isinstance(content, str)
     data = content.encode() if plain else json.dumps(content).encode()
     kind = [] if plain else [(b"content-type", b"application/json")]

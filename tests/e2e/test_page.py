@@ -75,6 +75,13 @@ def test_a_person_talks_to_an_npc_and_sees_its_mind(serve: Callable[..., Server]
     page.all("[data-npc=innkeeper]")[0].click()
     page.say("When does the ferry run?")
     page.until(".words .speaking")  # it is heard, too
+    seen = set()
+
+    def moves() -> bool:
+        seen.add(page.all("#mouth")[0].get_attribute("data-shape"))
+        return len(seen) >= 5
+
+    wait(browser, moves)
     wait(browser, lambda: len(page.all(".timings tr")) >= 4)
     page.all("details summary")[0].click()
     assert "explain" in page.text("summary")

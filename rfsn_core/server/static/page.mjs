@@ -9,6 +9,8 @@ const player = new Player();
 const name = localStorage.getItem("rfsn.player") ?? `guest-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
 localStorage.setItem("rfsn.player", name);
 
+player.onshape = (shape) => (element("mouth").dataset.shape = shape);
+
 let rfsn = null; // the connection
 let npc = null; // who is talked to
 let turn = null; // the turn under way
@@ -46,7 +48,7 @@ async function open(wait = 500) {
     }
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     broken = (await answer.json()).components?.rendering?.broken ?? [];
-    rfsn = await connect(`${scheme}://${location.host}/v1/ws`, { client: "page", key });
+    rfsn = await connect(`${scheme}://${location.host}/v1/ws`, { client: "page", key, visemes: true });
   } catch {
     show("the server is away; trying again…", true);
     setTimeout(open, wait, Math.min(wait * 2, 10_000));
@@ -137,8 +139,11 @@ async function follow(mine, who) {
     for await (const event of mine) {
       if (event.type === "audio") {
         if (turn === mine) player.play(event);
-      } else if (event.type === "speech.started") player.begin(event.sentence, event.sample_rate);
-      else if (event.type === "state") feel(event);
+      } else if (event.type === "visemes") player.mouth(event);
+      else if (event.type === "speech.started") {
+        element("state").hidden = false; // the mouth is there
+        player.begin(event.sentence, event.sample_rate);
+      } else if (event.type === "state") feel(event);
       else reply.take(event);
     }
   } catch (error) {

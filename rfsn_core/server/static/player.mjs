@@ -9,6 +9,11 @@ export class Player {
   #parts = []; // what was scheduled: {sentence, start, end, source}
   #timer = 0;
   #shown = null;
+  #shapes = new Map(); // sentence → [[shape, start_ms, end_ms], …]
+  #shape = "sil";
+
+  /** Set it to move a mouth; called with the shape it has now, one of the fifteen visemes. */
+  onshape = () => {};
 
   /** Set it to know which sentence sounds now; called with its index, and with null at the end. */
   onsentence = () => {};
@@ -30,8 +35,16 @@ export class Player {
   }
 
   begin(sentence, rate) {
-    if (sentence === 0) this.#parts = [];
+    if (sentence === 0) {
+      this.#parts = [];
+      this.#shapes.clear();
+    }
     this.#rates.set(sentence, rate);
+  }
+
+  /** Takes the mouth shapes of a stretch of a sentence. */
+  mouth({ sentence, visemes }) {
+    this.#shapes.set(sentence, [...(this.#shapes.get(sentence) ?? []), ...visemes]);
   }
 
   play({ sentence, samples }) {
@@ -47,7 +60,7 @@ export class Player {
     source.start(start);
     this.#next = start + buffer.duration;
     this.#parts.push({ sentence, start, end: this.#next, source });
-    this.#timer ||= setInterval(() => this.#tell(), 100);
+    this.#timer ||= setInterval(() => this.#tell(), 25);
   }
 
   /** Whether something sounds, or is about to. */
@@ -81,5 +94,9 @@ export class Player {
       this.#timer = 0;
     }
     if (sentence !== this.#shown) this.onsentence((this.#shown = sentence));
+    const ms = part ? (now - this.#parts.find((each) => each.sentence === sentence).start) * 1000 : 0;
+    const found = part && this.#shapes.get(sentence)?.find(([, start, end]) => start <= ms && ms < end);
+    const shape = found?.[0] ?? "sil";
+    if (shape !== this.#shape) this.onshape((this.#shape = shape));
   }
 }

@@ -1,0 +1,142 @@
+"""xVASynth's wire: it loads one model at a time, and writes each sentence to a file."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import wave
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rfsn_core import EngineError, Host
+from rfsn_core.providers import Speech, Voice, VoiceStyle
+from rfsn_core.sound.pcm import pcm16
+from rfsn_core.wire.remote import Remote
+
+if TYPE_CHECKING:
+    from rfsn_tts_xvasynth import Settings
+
+PIECE = 0.2
+"""Seconds of sound in each piece that is handed on."""
+
+
+class XvaSynth:
+    """The opened provider."""
+
+    visemes = False
+    """It tells nothing of mouth shapes."""
+
+    def __init__(self, settings: Settings, host: Host) -> None:
+        self.sample_rate = settings.sample_rate
+        self._settings, self._log = settings, host.log
+        self._remote = Remote(
+            settings.url,
+            "xVASynth",
+            connect_timeout=settings.connect_timeout,
+            start="Start xVASynth, and load any voice once",
+        )
+        self._one_at_a_time = asyncio.Lock()
+        self._loaded = ""
+        self._broken: set[str] = set()
+        self._folder = tempfile.TemporaryDirectory(prefix="rfsn-xvasynth-")
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        await self._remote.close()
+        self._folder.cleanup()
+
+    async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
+        """A sentence, as soon as its file is there."""
+        if not any(map(str.isalnum, text)):
+            return
+        async with self._one_at_a_time:
+            await self._load(self._path(voice.voice))
+            samples = await self._make(text, voice)
+        step = int(self.sample_rate * PIECE)
+        for start in range(0, len(samples), step):
+            yield Speech(pcm16(samples[start : start + step], voice.volume))
+
+    def _path(self, name: str) -> str:
+        folder = self._settings.folder.rstrip("/\\")
+        return f"{folder}/{name}" if name and folder else name or self._settings.voice
+
+    async def _load(self, path: str) -> None:
+        """Have the model loaded; the default where an NPC's own cannot be."""
+        default = self._settings.voice
+        if path in self._broken:
+            path = default
+        if path == self._loaded:
+            return
+        self._loaded = ""
+        body = {
+            "model": path, "modelType": self._settings.model_type, "base_lang": self._settings.language,
+            "pluginsContext": "{}",
+        }  # fmt: skip
+        try:
+            await self._remote.ask("POST", "/loadModel", body, patience=self._settings.patience)
+        except EngineError as error:
+            # It closes the connection when a model cannot be loaded: is it the model, or is nobody there?
+            if path == default or not await self._alive():
+                raise
+            if len(self._broken) < 1000:
+                self._broken.add(path)
+            self._log.warning("no voice '%.80s': the default speaks instead. %s", path, error)
+            await self._load(default)
+            return
+        self._loaded = path
+
+    async def _alive(self) -> bool:
+        try:
+            await self._remote.ask("GET", "/", patience=2)
+        except EngineError as error:
+            return "refused" in str(error)  # it answered, if only with an error
+        return True
+
+    async def _make(self, text: str, voice: VoiceStyle) -> np.ndarray:
+        settings = self._settings
+        target = Path(self._folder.name) / "sentence.wav"
+        target.unlink(missing_ok=True)
+        body = {
+            "sequence": text, "pace": 1 / max(0.25, min(4.0, voice.rate)), "outfile": str(target),
+            "vocoder": settings.vocoder, "modelType": settings.model_type, "base_lang": settings.language,
+            "base_emb": "", "useSR": False, "useCleanup": False, "pluginsContext": "{}",
+        }  # fmt: skip
+        try:
+            await self._remote.ask("POST", "/synthesize", body, patience=settings.patience)
+        except EngineError:
+            self._loaded = ""  # it may have been started anew
+            raise
+        return await asyncio.to_thread(self._read, target)
+
+    def _read(self, path: Path) -> np.ndarray:
+        """Samples at our rate, in -1…1. Raises EngineError for what is no sound."""
+        try:
+            with wave.open(str(path), "rb") as file:
+                rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
+                data = file.readframes(file.getnframes())
+        except (OSError, EOFError, wave.Error) as error:
+            raise EngineError(f"xVASynth made no sound: {error}", retryable=True) from error
+        if width != 2:
+            raise EngineError(f"xVASynth wrote samples of {8 * width} bits, not of 16")
+        samples = np.frombuffer(data, "<i2").reshape(-1, channels).mean(axis=1) / 32768
+        if rate != self.sample_rate and len(samples):
+            places = np.arange(int(len(samples) * self.sample_rate / rate)) * rate / self.sample_rate
+            samples = np.interp(places, np.arange(len(samples)), samples)
+        return np.asarray(samples, np.float32)
+
+    async def health(self) -> str:
+        """What is there."""
+        if not await self._alive():
+            await self._remote.ask("GET", "/", patience=2)
+        return f"{self._remote}, voice {self._settings.voice}"
+
+    async def voices(self) -> Sequence[str]:
+        """The models in the folder, when it is on this machine."""
+        folder = Path(self._settings.folder or ".")
+        return await asyncio.to_thread(lambda: sorted(path.stem for path in folder.glob("*.pt")))
+
+
+_: type[Voice] = XvaSynth
