@@ -94,9 +94,8 @@ async def first_sound(voice: Espeak, count: int = 300) -> None:
             if speech.pcm:
                 times.append(time.perf_counter() - start)
                 break
-    print(
-        f"\nespeak, to its first sound: p50 {statistics.median(times) * 1000:.2f} ms, p95 {percentile(times, 0.95):.2f} ms"
-    )
+    p50, p95 = statistics.median(times) * 1000, percentile(times, 0.95)
+    print(f"\nespeak, to its first sound: p50 {p50:.2f} ms, p95 {p95:.2f} ms")
 
 
 async def measure(folder: Path) -> None:
