@@ -88,7 +88,9 @@ class Remote:
 
     async def _lines(self, response: httpx.Response) -> AsyncGenerator[bytes]:
         rest = b""
-        async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as chunks:
+        # Some proxies compress what they were asked not to.
+        source = response.aiter_bytes() if response.headers.get("content-encoding") else response.aiter_raw()
+        async with aclosing(cast("AsyncGenerator[bytes]", source)) as chunks:
             async for chunk in chunks:
                 *whole, rest = (rest + chunk).split(b"\n")
                 for line in whole:
@@ -127,7 +129,7 @@ class Remote:
             raise EngineError(f"{self} cannot be reached", retryable=True, hint=self.start) from error
         except httpx.TimeoutException as error:
             raise EngineError(f"{self} takes too long", retryable=True) from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise EngineError(f"{self} broke off: {error or type(error).__name__}", retryable=True) from error
 
     def _refusal(self, response: httpx.Response, content: bytes) -> EngineError:

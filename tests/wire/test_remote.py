@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import email.utils
+import gzip
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
@@ -114,6 +117,51 @@ async def test_chat_streams_as_servers_really_send_them(content: bytes, said: st
     assert found[0] == said
     assert error in found[1]
     assert bool(error) == bool(found[1])
+
+
+@asynccontextmanager
+async def raw(answer: bytes) -> AsyncIterator[str]:
+    """A server that sends these bytes to whoever connects."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+OK = b"HTTP/1.1 200 OK\r\nconnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "error"),
+    [
+        (OK + b"content-encoding: gzip\r\n\r\n" + gzip.compress(HELLO + data("[DONE]")), "Hello.", ""),
+        (OK + b"content-encoding: gzip\r\n\r\nno gzip", "", "broke off"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "", "broke off"),
+        (b"HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n", "", "refused (307)"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n" + HELLO, "Hello.", "broke off"),
+        (b"HTTP/1.1 999 \xff\xfe\r\n\r\n", "", "refused (999)"),
+        (b"", "", "broke off"),
+    ],
+)
+async def test_what_speaks_no_proper_http_is_an_error_of_ours(answer: bytes, said: str, error: str) -> None:
+    async with raw(answer) as url:
+        remote = Remote(url, "it", connect_timeout=2)
+        found, failed = [], ""
+        try:
+            async for part in chat.completion(remote, chat.body(make_prompt(), "tiny", {})):
+                found.append(str(part))
+        except EngineError as problem:
+            failed = str(problem)
+        await remote.close()
+    assert "".join(found) == said
+    assert error in failed
+    assert bool(failed) == bool(error)
 
 
 async def test_a_connection_is_used_again() -> None:
