@@ -6,8 +6,10 @@ import asyncio
 import difflib
 import importlib
 import logging
+import re
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import EngineError, Host
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from rfsn_tts_kokoro import Settings
 
 INSTALL = 'pip install "rfsn-tts-kokoro[engine]"'
-WHERE = "github.com/thewh1teagle/kokoro-onnx names the files to download"
+WHERE = "The page of kokoro-onnx names it: rfsn fetch ADDRESS FILE"
 RATE = 24000
 
 
@@ -41,7 +43,7 @@ class KokoroVoice:
         """Load the model, and say a word, so that the first sentence does not pay for it. Raises EngineError."""
         for path in (self._model, self._voices):
             if not path.is_file():
-                raise EngineError(f"there is no file {path}", hint=f"{WHERE}; set its path in [speech.kokoro]")
+                raise EngineError(f"there is no file {path}", hint=await self._work(self._where, path))
         await self._work(self._load)
 
     async def stop(self) -> None:
@@ -50,6 +52,23 @@ class KokoroVoice:
 
     async def _work(self, job: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, job, *arguments)
+
+    def _where(self, missing: Path) -> str:
+        """Where to get a file: the address that the package itself names for its version."""
+        there = [str(path if path == missing else __file__) for path in (self._model, self._voices)]
+        try:
+            package: Any = importlib.import_module("kokoro_onnx.config")
+            package.KoKoroConfig(*there).validate()
+        except FileNotFoundError as error:
+            if found := re.search(r"https://\S+", str(error)):
+                address = found[0]
+                page = not address.endswith(missing.suffix)
+                return (
+                    f"{address} lists it: rfsn fetch ADDRESS {missing}" if page else f"rfsn fetch {address} {missing}"
+                )
+        except Exception:  # noqa: BLE001  not installed, or another version
+            return WHERE
+        return WHERE
 
     def _load(self) -> None:
         # It complains of every sentence whose words it counts differently, which is no concern of ours.

@@ -54,7 +54,7 @@ def sound(parts: list[Speech]) -> Any:
 async def test_files_that_are_not_there_are_told(tmp_path: Path) -> None:
     said = await refused(model=str(tmp_path / "k.onnx"))
     assert "there is no file" in said
-    assert "kokoro-onnx names the files" in said
+    assert "rfsn fetch" in said
 
 
 async def test_without_the_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +63,15 @@ async def test_without_the_library_it_says_what_to_install(tmp_path: Path, monke
         (tmp_path / name).write_bytes(b"x")
     said = await refused(model=str(tmp_path / "k.onnx"), voices=str(tmp_path / "v.bin"))
     assert "pip install" in said
+
+
+@engines
+async def test_a_missing_file_is_told_with_the_command_that_fetches_it(tmp_path: Path, files: dict[str, str]) -> None:
+    missing = tmp_path / "voices-v1.0.bin"
+    said = await refused(**(files | {"voices": str(missing)}))
+    assert "rfsn fetch https://github.com/" in said
+    assert said.endswith(str(missing))
+    assert "lists it" in await refused(**(files | {"model": str(tmp_path / "k.onnx")}))
 
 
 @engines
