@@ -210,6 +210,7 @@ class SpeechStage(Stage):
     """`[speech]`: what speaks, and what happens when it fails."""
 
     expressive: bool = Field(True, description="Mood and style move rate, pitch and volume a little.")
+    gap_ms: int = Field(0, ge=0, le=5000, description="Silence after each sentence, besides what the voice makes.")
     cache_mb: float = Field(64, ge=0, description="Sound of sentences that is kept, for when they are said again.")
     cache_seconds: float = Field(3600, gt=0, description="For how long.")
     breaker_failures: int = Field(3, ge=1, description="Failures in a row after which a voice is left alone.")

@@ -38,6 +38,8 @@ class Hello(Message, tag="hello", kw_only=True):
     """Send every text delta as it is generated (`text` events)."""
     visemes: bool = False
     """Send mouth shapes with the speech."""
+    sample_rate: Annotated[int, Meta(ge=0, le=192_000)] = 0
+    """Hz of the speech, 8,000 or more; 0: each voice's own."""
 
 
 class Turn(Message, tag="turn", kw_only=True):

@@ -253,6 +253,8 @@ class Turn:
             request.outbox,
             self._emit,
             visemes=request.wants.visemes,
+            rate=request.wants.sample_rate,
+            gap=self.runtime.settings.speech.gap_ms,
             patience=self._operations.speech_timeout,
             queue=self._operations.speech_queue,
             first_audio=lambda: self._mark("first_audio"),

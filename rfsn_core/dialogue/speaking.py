@@ -15,6 +15,7 @@ from rfsn_core.errors import EngineError, contained
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Speech, Voice, VoiceStyle
+from rfsn_core.sound.resample import Resampler
 from rfsn_core.sound.visemes import estimated
 from rfsn_core.world.folder import Npc
 
@@ -67,7 +68,11 @@ class Speaking:
 
 
 class Speaker:
-    """Speaks one turn. When a voice fails the next one takes over; in the end the text goes on alone."""
+    """Speaks one turn. When a voice fails the next one takes over; in the end the text goes on alone.
+
+    :param rate: Hz that the client wants; 0 for the voice's own.
+    :param gap: ms of silence after each sentence.
+    """
 
     def __init__(
         self,
@@ -80,6 +85,8 @@ class Speaker:
         emit: Callable[[events.Message], None],
         *,
         visemes: bool,
+        rate: int,
+        gap: int,
         patience: float,
         queue: int,
         first_audio: Callable[[], None],
@@ -88,7 +95,7 @@ class Speaker:
         self._manner = manner
         self._npc, self._turn_id, self._turn_no = npc, turn_id, turn_no
         self._outbox, self._emit, self._first_audio = outbox, emit, first_audio
-        self._visemes, self._patience = visemes, patience
+        self._visemes, self._rate, self._gap, self._patience = visemes, rate, gap, patience
         self._queue: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue(queue)
         self._begun = False  # whether any of the sentence at hand was voiced
         self.lengths: dict[int, int] = {}
@@ -148,10 +155,12 @@ class Speaker:
             self._emit(events.SpeechOff(turn_id=self._turn_id, reason=f"{name}: {reason}"))
 
     async def _voice(self, voice: Voice, sentence: int, text: str, style: VoiceStyle) -> None:
-        outbox, rate, turn_id, turn_no = self._outbox, voice.sample_rate, self._turn_id, self._turn_no
-        sequence, size, dropped = 0, 0, 0
+        turn_id, rate = self._turn_id, self._rate or voice.sample_rate
+        frames = _Frames(self._outbox, self._turn_no, sentence)
+        convert = Resampler(voice.sample_rate, rate)
         guess = not getattr(voice, "visemes", True)
         loop = asyncio.get_running_loop()
+        made = 0  # bytes, at the voice's own rate
         speaking = cast("AsyncGenerator[Speech, None]", voice.speak(text, style))
         async with aclosing(speaking) as stream, asyncio.timeout(self._patience) as deadline:
             async for speech in stream:
@@ -162,30 +171,55 @@ class Speaker:
                     self._begun = True
                     self._first_audio()
                     self._emit(
-                        events.SpeechStarted(turn_id=turn_id, turn_no=turn_no, sentence=sentence, sample_rate=rate)
+                        events.SpeechStarted(
+                            turn_id=turn_id, turn_no=self._turn_no, sentence=sentence, sample_rate=rate
+                        )
                     )
+                at, made = made, made + len(speech.pcm)
                 if self._visemes and (speech.visemes or guess):
-                    now = (size * 500 / rate, (size + len(speech.pcm)) * 500 / rate)
-                    shown = list(speech.visemes) or estimated(text, *now)
+                    shown = list(speech.visemes) or estimated(
+                        text, at * 500 / voice.sample_rate, made * 500 / voice.sample_rate
+                    )
                     self._emit(
                         events.Visemes(turn_id=turn_id, sentence=sentence, visemes=shown, estimated=not speech.visemes)
                     )
-                for start in range(0, len(speech.pcm), AUDIO_FRAME):
-                    pcm = speech.pcm[start : start + AUDIO_FRAME]
-                    frame = events.audio_frame(sentence, turn_no, sequence, pcm)
-                    dropped += not await outbox.put_audio(Audio(turn_no, frame))
-                    sequence += 1
-                    size += len(pcm)
-                self.lengths[sentence] = size * 500 // rate
-                if dropped and outbox.policy == "reject":
+                await frames.send(convert.feed(speech.pcm))
+                self.lengths[sentence] = made * 500 // voice.sample_rate
+                if frames.dropped and self._outbox.policy == "reject":
                     break
                 deadline.reschedule(loop.time() + self._patience)
-        if size:
-            last = events.audio_frame(sentence, turn_no, sequence, b"", last=True)
-            await outbox.put_audio(Audio(turn_no, last))
-            METRICS.audio_seconds.inc(size / 2 / rate)
+        if made:
+            await frames.send(convert.finish() + bytes(2 * (rate * self._gap // 1000)))
+            await frames.end()
+            METRICS.audio_seconds.inc(frames.size / 2 / rate)
             self._emit(
                 events.SpeechFinished(
-                    turn_id=turn_id, sentence=sentence, duration_ms=size * 500 // rate, dropped=dropped
+                    turn_id=turn_id, sentence=sentence, duration_ms=frames.size * 500 // rate, dropped=frames.dropped
                 )
             )
+
+
+class _Frames:
+    """The binary frames of one sentence."""
+
+    def __init__(self, outbox: Outbox, turn_no: int, sentence: int) -> None:
+        self._outbox, self._turn_no, self._sentence = outbox, turn_no, sentence
+        self._sequence = 0
+        self.size = 0
+        self.dropped = 0
+
+    async def send(self, pcm: bytes) -> None:
+        """In frames of a bounded size."""
+        for start in range(0, len(pcm), AUDIO_FRAME):
+            await self._put(pcm[start : start + AUDIO_FRAME])
+
+    async def end(self) -> None:
+        """The frame that says so."""
+        await self._put(b"", last=True)
+
+    async def _put(self, pcm: bytes, *, last: bool = False) -> None:
+        frame = events.audio_frame(self._sentence, self._turn_no, self._sequence, pcm, last=last)
+        taken = await self._outbox.put_audio(Audio(self._turn_no, frame))
+        self._sequence += 1
+        self.size += len(pcm)
+        self.dropped += not (taken or last)

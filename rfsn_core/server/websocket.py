@@ -16,6 +16,7 @@ from rfsn_core.kernel import Kernel, RunningTurn, version
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.server.auth import refusal
+from rfsn_core.sound import resample
 
 log = logger("websocket")
 
@@ -223,6 +224,10 @@ class Connection:
             case events.Reward():
                 self._answer_later(asyncio.create_task(self._kernel.reward(message)))
             case events.Hello():
+                if message.sample_rate:
+                    if message.sample_rate < 8000:
+                        raise BadMessage("speech has 8,000 samples a second at least", field="sample_rate")
+                    resample.available()
                 self._wants = message
             case events.Ping():
                 self.send(events.Pong(id=message.id))

@@ -73,7 +73,7 @@ async def test_a_turn_uses_it_and_settings_turn_it_off(tmp_path: Path) -> None:
     for megabytes, times in ((64, 1), (0, 2)):
         tone = Tone()
         offered = plugin(rendering={"tokens": Tokens(["Hello there."])}, speech={"tone": tone})
-        settings = {"speech": {"provider": "tone", "cache_mb": megabytes}}
+        settings = {"speech": {"provider": "tone", "cache_mb": megabytes, "expressive": False}}
         async with kernel(tmp_path / str(megabytes), offered, settings=settings) as it:
             heard = [await turn(it, "Hello!", wants=events.Hello(audio=True)) for _ in range(2)]
         assert len(tone.spoken) == times
