@@ -13,10 +13,12 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import rfsn_tts_espeak
 from piper import PiperVoice, SynthesisConfig
 from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP
 from rfsn_tts_espeak.voice import Espeak
@@ -25,8 +27,12 @@ from rfsn_tts_kokoro.voice import KokoroVoice
 from rfsn_tts_piper import Settings as PiperSettings
 from rfsn_tts_piper.voice import Piper
 
+from rfsn_core import events
 from rfsn_core.providers import Host, Voice, VoiceStyle
 from rfsn_core.runtime import SystemClock
+from rfsn_core.testing import NPC, Served, plugin, served
+from rfsn_core.testing.client import connected
+from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.tiny import write_kokoro, write_piper
 
 TEXT = "Nobody crosses tonight."
@@ -98,6 +104,77 @@ async def first_sound(voice: Espeak, count: int = 300) -> None:
     print(f"\nespeak, to its first sound: p50 {p50:.2f} ms, p95 {p95:.2f} ms")
 
 
+@asynccontextmanager
+async def server() -> AsyncIterator[Served]:
+    """espeak-ng behind a real socket; the words of a turn are there at once."""
+    settings = {
+        "server": {"max_turns": 10_000, "messages_per_second": 10_000, "outbox_audio": 100_000},
+        "speech": {"provider": "espeak", "cache_mb": 0},
+        "operations": {"log_level": "error"},
+    }
+    words = [f"{TEXT} ", "The river rose in the night, and the ferry has not come back. ", "Ask at the tavern."]
+    with tempfile.TemporaryDirectory() as folder:
+        offered = plugin(rendering={"words": Tokens(words)})
+        async with served(Path(folder), offered, ("tts_espeak", rfsn_tts_espeak), settings=settings) as running:
+            yield running
+
+
+async def crowd(npcs: int, per_socket: int = 50) -> None:
+    """Does the sound of every sentence come before it is needed, when it is played as soon as it begins?"""
+    slack: list[float] = []
+    first: list[float] = []
+
+    async def listen(address: str, name: int, count: int) -> None:
+        async with connected(address) as client:
+            begun: dict[tuple[int, int], tuple[float, float]] = {}  # (turn, sentence) → (began, seconds that came)
+            said: dict[tuple[int, int], float] = {}
+            for number in range(count):
+                await client.send("turn", npc=NPC, text="What happened?", player=f"p{name} {number}")
+            ends, numbers, rate = 0, dict[str, int](), 22050
+            while ends < count:
+                item = await client.receive()
+                now = time.perf_counter()
+                if isinstance(item, events.TurnStarted):
+                    numbers[item.turn_id] = item.turn_no
+                elif isinstance(item, events.Sentence):
+                    said[numbers[item.turn_id], item.index] = now
+                elif isinstance(item, events.AudioFrame) and item.pcm:
+                    key = (item.turn_no, item.sentence)
+                    if key not in begun:
+                        begun[key] = (now, 0.0)
+                        if item.sentence == 0:  # the others wait until the one before was made
+                            first.append(now - said[key])
+                    began, came = begun[key]
+                    slack.append(began + came - now)
+                    begun[key] = (began, came + len(item.pcm) / 2 / rate)
+                ends += isinstance(item, events.TurnFinished)
+
+    async with server() as running:
+        sockets = [min(per_socket, npcs - start) for start in range(0, npcs, per_socket)]
+        await asyncio.gather(*(listen(running.ws, name, count) for name, count in enumerate(sockets)))
+    late = sum(each < 0 for each in slack)
+    p50, p95 = percentile(first, 0.5), percentile(first, 0.95)
+    print(
+        f"{npcs:4} NPCs at once, espeak, three sentences each: {late} of {len(slack)} frames came too late; from the"
+        f" first sentence to its sound, at the client: p50 {p50:.1f} ms, p95 {p95:.1f} ms"
+    )
+
+
+async def silence(count: int = 100) -> None:
+    """From the cancel to the last frame, at the client."""
+    times = []
+    async with server() as running, connected(running.ws) as client:
+        for number in range(count):
+            await client.send("turn", npc=NPC, text="What happened?", turn_id=f"t{number}")
+            await client.until("speech.started", turn_id=f"t{number}")
+            start = time.perf_counter()
+            await client.send("cancel", turn_id=f"t{number}")
+            await client.until("turn.cancelled", "turn.finished", "error")
+            times.append(time.perf_counter() - start)
+    p50, p95 = percentile(times, 0.5), percentile(times, 0.95)
+    print(f"\na cancel silences the NPC, at the client: p50 {p50:.1f} ms, p95 {p95:.1f} ms (to hold: 50)")
+
+
 async def measure(folder: Path) -> None:
     host = Host(folder, folder, LOG, SystemClock(), random.Random(1))
     write_kokoro(folder / "k.onnx", folder / "v.bin")
@@ -117,6 +194,10 @@ async def measure(folder: Path) -> None:
     await first_sound(espeak)
     for voice in (kokoro, piper, espeak):
         await voice.stop()
+    print()
+    for npcs in (1, 100, 300):
+        await crowd(npcs)
+    await silence()
 
 
 def main() -> None:
