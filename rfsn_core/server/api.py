@@ -119,13 +119,14 @@ class Api:
         for opened in runtime.opened:
             stage, name = opened.key[:2]
             components.setdefault(stage, {"status": "ok", "providers": []})["providers"].append(name)
-        broken = [
-            {"provider": engine.name, "state": engine.breaker.state, "reason": engine.breaker.reason}
-            for engine in runtime.renderers
-            if engine.breaker.state != "closed"
-        ]
-        if broken:
-            components["rendering"] |= {"status": "degraded", "broken": broken}
+        for stage, engines in (("rendering", runtime.renderers), ("speech", runtime.voices)):
+            broken = [
+                {"provider": engine.name, "state": engine.breaker.state, "reason": engine.breaker.reason}
+                for engine in engines
+                if engine.breaker.state != "closed"
+            ]
+            if broken:
+                components[stage] |= {"status": "degraded", "broken": broken}
         try:
             async with asyncio.timeout(2):
                 await runtime.store.stats("")

@@ -50,7 +50,7 @@ class NpcFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, description="Display name.")
+    name: str = Field(min_length=1, pattern=r"\S", description="Display name.")
     title: str = Field("", description="Who this is, in a few words.")
     persona: str = Field("", description="Character, manner, history: free text for the renderer.")
     knows: list[str] = Field([], description="Facts that this NPC knows.")

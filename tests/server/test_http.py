@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 
 from rfsn_core import events
 from rfsn_core.testing import NPC, Served, plugin, served
-from rfsn_core.testing.client import connected
+from rfsn_core.testing.client import connected, kind
 from rfsn_core.testing.scripted import Memory, Tokens, Tone
 
 
@@ -250,3 +250,17 @@ async def test_what_would_be_asked(tmp_path: Path) -> None:
         assert (await http.get("/api/decisions")).json()["decisions"] == []
         for wrong, status in (({"npc": "nobody", "text": "x"}, 404), ({"npc": "smith"}, 400), ({"text": "x"}, 400)):
             assert (await http.post("/api/prompt", json=wrong)).status_code == status
+
+
+async def test_a_voice_that_is_left_alone_is_told(tmp_path: Path) -> None:
+    offered = plugin(speech={"broken": Tone(fail_after=0)})
+    settings = {"speech": {"provider": "broken", "breaker_failures": 1}}
+    async with served(tmp_path, offered, settings=settings) as server, httpx.AsyncClient(base_url=server.http) as http:
+        async with connected(server.ws) as client:
+            got = await client.turn("smith")
+        assert any(kind(item) == "engine.changed" for item in got)
+        health = await http.get("/api/health")
+        assert (health.status_code, health.json()["status"]) == (200, "degraded")
+        (broken,) = health.json()["components"]["speech"]["broken"]
+        assert (broken["provider"], broken["state"]) == ("broken", "open")
+        assert "as told to" in broken["reason"]

@@ -47,7 +47,8 @@ async function open(wait = 500) {
       return open(wait);
     }
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    broken = (await answer.json()).components?.rendering?.broken ?? [];
+    const { rendering, speech } = (await answer.json()).components ?? {};
+    broken = [...(rendering?.broken ?? []), ...(speech?.broken ?? [])];
     rfsn = await connect(`${scheme}://${location.host}/v1/ws`, { client: "page", key, visemes: true });
   } catch {
     show("the server is away; trying again…", true);
