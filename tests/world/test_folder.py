@@ -31,6 +31,7 @@ def test_the_example_world_is_right_and_complete() -> None:
     [
         ("", "name: Field required"),
         ('name = ""', "name: String should have at least 1 character"),
+        ('name = " "', "name: String should match pattern"),
         ('name = "S"\nnmae = 1', "nmae: Extra inputs are not permitted"),
         ('name = "S"\n[state]\ntrust = 7', "state.trust: Input should be less than or equal to 1"),
         ('name = "S"\n[voice]\nrate = 0', "voice.rate: Input should be greater than or equal to 0.25"),
