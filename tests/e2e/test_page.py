@@ -44,6 +44,9 @@ def wait(browser: Chrome, condition: Callable[[], Any]) -> Any:
     return WebDriverWait(browser, 15, 0.05, [StaleElementReferenceException]).until(lambda _: condition())
 
 
+KOKORO = 'kokoro.model = "k.onnx"\nkokoro.voices = "v.bin"\nkokoro.threads = 1\n'
+
+
 class Page:
     """What a person does with it."""
 
@@ -156,6 +159,36 @@ def test_it_shows_an_engine_that_fails_and_comes_back(
             return "works again" in page.text("#status")
 
         wait(browser, works)
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("provider", ["kokoro", "piper"])
+def test_each_voice_is_heard_and_moves_the_mouth(
+    serve: Callable[..., Server], browser: Chrome, tmp_path: Path, provider: str
+) -> None:
+    pytest.importorskip("onnx", reason="needs the group `engines`")
+    from rfsn_core.testing.tiny import write_kokoro, write_piper
+
+    world = make_world(tmp_path / "world", f'[speech]\nprovider = "espeak"\npiper.model = "p.onnx"\n{KOKORO}')
+    page = Page(browser, serve(world=world).http)
+    if provider == "piper":
+        from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP
+
+        write_piper(world / "p.onnx", DEFAULT_PHONEME_ID_MAP)
+    else:
+        write_kokoro(world / "k.onnx", world / "v.bin")
+    settings = world / "rfsn.toml"
+    settings.write_text(settings.read_text("utf-8").replace('"espeak"', f'"{provider}"'), "utf-8")
+    wait(browser, lambda: "settings changed" in page.text("#status"))
+    page.say("What happened here?")
+    page.until(".words .speaking")
+    seen = set()
+
+    def moves() -> bool:
+        seen.add(page.all("#mouth")[0].get_attribute("data-shape"))
+        return len(seen) >= 4
+
+    wait(browser, moves)
     assert page.complaints() == []
 
 
