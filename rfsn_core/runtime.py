@@ -20,17 +20,15 @@ from pydantic import BaseModel, ValidationError
 
 from rfsn_core import config
 from rfsn_core.config import RenderingStage, Settings, Source, SpeechStage
-from rfsn_core.dialogue.breaker import STATES, Breaker
+from rfsn_core.dialogue.breaker import STATES, Breaker, Engine
 from rfsn_core.dialogue.prompt import Prompts
-from rfsn_core.dialogue.speaking import Speaking
-from rfsn_core.dialogue.wording import Engine
-from rfsn_core.errors import ConfigError, PluginError, RfsnError, UserError
+from rfsn_core.errors import ConfigError, PluginError, RfsnError, UserError, contained
 from rfsn_core.events import EngineChanged, Message
 from rfsn_core.observers import Observers
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
-from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Store
+from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Renderer, Store, Voice
 from rfsn_core.sound.cache import Cache, CachedVoice
 from rfsn_core.world import candidates
 from rfsn_core.world.actions import Action, Actions
@@ -119,9 +117,9 @@ class Runtime:
     decider: Decider
     prompts: Prompts
     observers: Observers
-    renderers: tuple[Engine, ...]
+    renderers: tuple[Engine[Renderer], ...]
     gates: tuple[Gate, ...]
-    voices: tuple[Speaking, ...]
+    voices: tuple[Engine[Voice], ...]
     store: Store
     opened: tuple[Opened, ...] = field(repr=False)
     leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
@@ -303,16 +301,16 @@ class Runtimes:
             opened=tuple(acquired),
         )
 
-    def _engine(self, item: Opened, settings: RenderingStage) -> Engine:
+    def _engine(self, item: Opened, settings: RenderingStage) -> Engine[Renderer]:
         return Engine(item.key[1], item.value, self._breaker(item, settings))
 
-    def _voice(self, item: Opened, settings: SpeechStage) -> Speaking:
+    def _voice(self, item: Opened, settings: SpeechStage) -> Engine[Voice]:
         """A voice with its breaker, and the memory that all voices share."""
         self._cache.most, self._cache.seconds = int(settings.cache_mb * 1e6), settings.cache_seconds
         self._cache.shrink()
         silent = not settings.cache_mb or item.value.sample_rate == 0
         voice = item.value if silent else CachedVoice(item.value, self._cache, item.key)
-        return Speaking(item.key[1], voice, self._breaker(item, settings))
+        return Engine(item.key[1], voice, self._breaker(item, settings))
 
     def _breaker(self, item: Opened, settings: RenderingStage | SpeechStage) -> Breaker:
         """It lasts as long as the opened provider."""
@@ -394,7 +392,8 @@ def _hand_over(old: Decider, new: Decider) -> None:
     if new.policy is old.policy or new.policy_name != old.policy_name:
         return
     try:
-        new.policy.restore(old.policy.snapshot())
+        with contained():
+            new.policy.restore(old.policy.snapshot())
     except Exception:
         log.exception("the new policy starts without what the old one learned", policy=new.policy_name)
 

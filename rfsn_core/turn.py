@@ -240,7 +240,7 @@ class Turn:
 
     async def _word_and_speak(self, prompt: Prompt) -> wording.Wording:
         """Text and speech at once; cancelling the turn cancels both and the engines behind them."""
-        voices = [each for each in self.runtime.voices if each.voice.sample_rate > 0]
+        voices = [each for each in self.runtime.voices if each.provider.sample_rate > 0]
         if not (voices and self.request.wants.audio):
             return await self._word(prompt)
         request = self.request

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+T = TypeVar("T")
 STATES = ("closed", "half_open", "open")
 
 
@@ -74,3 +77,12 @@ class Breaker:
     def _become(self, state: str, reason: str) -> None:
         self.state, self.reason = state, reason
         self._changed(state, reason)
+
+
+@dataclass(frozen=True)
+class Engine(Generic[T]):
+    """An opened provider, and whether it is worth asking."""
+
+    name: str
+    provider: T
+    breaker: Breaker

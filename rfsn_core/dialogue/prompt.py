@@ -55,7 +55,7 @@ class Memory(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        # Here and not in the template: each name that a sandboxed template looks up costs a microsecond.
+        # Here and not in the template: a sandbox checks each name that is looked up, in every memory of every turn.
         return f'<memory from="{self.source}" when="{self.age}">{self.text}</memory>'
 
 
@@ -91,6 +91,7 @@ _RELATION = {
 
 class _System(NamedTuple):
     text: str
+    tokens: int
     notes: tuple[str, ...]
 
 
@@ -148,14 +149,14 @@ class Prompts:
             while True:
                 values = {"npc": npc.file, "facts": facts, "lore": lore, "final_json": self._final_json}
                 text = self._render("system", notes, **values)
-                if tokens(text) <= limit or not (facts or lore):
+                if (size := tokens(text)) <= limit or not (facts or lore):
                     break
                 (lore or facts).pop()
             left_out = len(npc.file.knows) - len(facts), len(self._world.lore) - len(lore)
             notes += [
                 f"left out: {n} of {what}" for n, what in zip(left_out, ("the facts", "the lore"), strict=True) if n
             ]
-            found = self._systems[npc.id] = _System(text, tuple(dict.fromkeys(notes)))
+            found = self._systems[npc.id] = _System(text, size, tuple(dict.fromkeys(notes)))
         return found
 
     @staticmethod
@@ -209,13 +210,14 @@ class Prompts:
             shown = shown[:GAME_STATE_CHARACTERS]
             notes.append(f"the game's state was cut at {GAME_STATE_CHARACTERS} characters")
         style_words = STYLES.get(style, style.replace("_", " "))
-        total = len(kept)
+        remembered = len(kept)
         while True:
             values = self._turn_values(
                 npc, player, text, action.name, action.instruction, style_words, state, kept, shown
-            )  # fmt: skip
+            )
             turn = self._render("turn", notes, **values)
-            over = tokens(system.text) + tokens(turn) - self._budget
+            total = system.tokens + tokens(turn)
+            over = total - self._budget
             if over <= 0 or not (kept or shown):
                 break
             if not kept:
@@ -223,8 +225,8 @@ class Prompts:
                 notes.append("left out: the game's state")
             while kept and over > 0:
                 over -= tokens(kept.pop(0).text)
-        if total > len(kept):
-            notes.append(f"left out: {total - len(kept)} of {total} memories")
+        if remembered > len(kept):
+            notes.append(f"left out: {remembered - len(kept)} of {remembered} memories")
         return Prompt(
             npc=npc.id,
             name=npc.name,
@@ -249,6 +251,6 @@ class Prompts:
             avoid=tuple(turn.npc_text for turn in recent[-3:]),
             final_json=self._final_json,
             labels=self._labels,
-            tokens=tokens(system.text) + tokens(turn),
+            tokens=total,
             notes=tuple(dict.fromkeys(notes)),
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import cast
 
 from rfsn_core import events
-from rfsn_core.dialogue.breaker import Breaker
+from rfsn_core.dialogue.breaker import Engine
 from rfsn_core.dialogue.outbox import Audio, Outbox
 from rfsn_core.errors import EngineError, contained
 from rfsn_core.operations.logs import logger
@@ -58,15 +58,6 @@ def until(text: str, share: float) -> str:
     return f"{words.rstrip(' ,;:')}—" if words.strip() and cut < len(text.rstrip()) else words
 
 
-@dataclass(frozen=True)
-class Speaking:
-    """A voice, and whether it is worth asking."""
-
-    name: str
-    voice: Voice
-    breaker: Breaker = field(default_factory=lambda: Breaker(3, 10.0))
-
-
 class Speaker:
     """Speaks one turn. When a voice fails the next one takes over; in the end the text goes on alone.
 
@@ -76,7 +67,7 @@ class Speaker:
 
     def __init__(
         self,
-        voices: Sequence[Speaking],
+        voices: Sequence[Engine[Voice]],
         npc: Npc,
         manner: VoiceStyle,
         turn_id: str,
@@ -124,7 +115,8 @@ class Speaker:
     async def _sentence(self, sentence: int, text: str) -> None:
         self._begun = False
         while self._voices and not self._begun:  # a sentence that broke off is not begun again
-            name, voice, breaker = self._voices[0].name, self._voices[0].voice, self._voices[0].breaker
+            engine = self._voices[0]
+            name, breaker = engine.name, engine.breaker
             if not breaker.admits():
                 self._give_up(name, breaker.reason)
                 continue
@@ -133,7 +125,7 @@ class Speaker:
                 style = replace(style, voice=special)
             try:
                 with contained():
-                    await self._voice(voice, sentence, text, style)
+                    await self._voice(engine.provider, sentence, text, style)
                 breaker.succeeded()
                 return
             except asyncio.CancelledError:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from rfsn_core.dialogue.breaker import Breaker
+from rfsn_core.dialogue.breaker import Engine
 from rfsn_core.dialogue.reply import Reply
 from rfsn_core.dialogue.sentences import Piece, Sentences
 from rfsn_core.errors import EngineError, contained
@@ -24,15 +24,6 @@ log = logger("wording")
 
 LONGEST_PAUSE = 10.0
 """Seconds between two attempts, whatever the engine asks for: a player waits."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A renderer, and whether it is worth asking."""
-
-    name: str
-    renderer: Renderer
-    breaker: Breaker = field(default_factory=lambda: Breaker(5, 10.0))
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class Wording:
 
 
 async def word(
-    engines: Sequence[Engine],
+    engines: Sequence[Engine[Renderer]],
     prompt: Prompt,
     options: RenderOptions,
     limits: Limits,
@@ -104,7 +95,7 @@ class _Asked:
     """One renderer, and all attempts to get words from it."""
 
     def __init__(
-        self, engine: Engine, prompt: Prompt, options: RenderOptions, limits: Limits,
+        self, engine: Engine[Renderer], prompt: Prompt, options: RenderOptions, limits: Limits,
         release: Callable[[Piece], Awaitable[bool]], first_token: Callable[[], None],
     ) -> None:  # fmt: skip
         self._engine, self._prompt, self._options, self._limits = engine, prompt, options, limits
@@ -162,7 +153,6 @@ class _Asked:
             return None
         pause = self._limits.pause * 2 ** (self._attempts - 1) * random.uniform(0.5, 1)
         pause = max(pause, error.retry_after or 0.0)
-        # The turn itself asks once more, after a pause: a breaker that opened meanwhile stops only the others.
         late = asyncio.get_running_loop().time() + pause >= deadline
         return None if late or pause > LONGEST_PAUSE else pause
 
@@ -180,16 +170,16 @@ class _Asked:
 
 class _Stream:
     def __init__(
-        self, engine: Engine, prompt: Prompt, limits: Limits, release: Callable[[Piece], Awaitable[bool]],
+        self, engine: Engine[Renderer], prompt: Prompt, limits: Limits, release: Callable[[Piece], Awaitable[bool]],
         first_token: Callable[[], None],
     ) -> None:  # fmt: skip
         self._engine, self._prompt, self._limits = engine, prompt, limits
         self._release, self._first_token = release, first_token
-        self._sentences = Sentences()
         self._waiting: list[Piece] = []
         own = (prompt.name, prompt.name.split()[0] if prompt.name.strip() else prompt.npc, prompt.npc)
         self.reply = Reply(own, prompt.labels, prompt.player)
-        self._reports = prompt.final_json and getattr(engine.renderer, "reports", True)
+        self._reports = prompt.final_json and getattr(engine.provider, "reports", True)
+        self._holds = limits.require_report and self._reports
         self.usage: Usage | None = None
         self.tokens = 0
         self.said = False
@@ -201,12 +191,12 @@ class _Stream:
         return self.reply.outcome(self._prompt.action, plain) if self._reports else ""
 
     async def run(self, options: RenderOptions, first_token_by: float) -> None:
-        limits, reply, sentences = self._limits, self.reply, self._sentences
+        limits, reply, sentences = self._limits, self.reply, Sentences()
         loop = asyncio.get_running_loop()
         characters = 0
         flushed = False
         renew = 0.0  # moving a timer costs more than the rest of a token: a tenth of the limit is near enough
-        stream = self._engine.renderer.render(self._prompt, options)
+        stream = self._engine.provider.render(self._prompt, options)
         try:
             async with asyncio.timeout_at(first_token_by) as deadline:
                 async for token in stream:
@@ -243,7 +233,7 @@ class _Stream:
         if not flushed:
             rest = reply.close()
             await self._pass_on([*(sentences.feed(rest) if rest else []), *sentences.flush()])
-        if self._limits.require_report and self._reports:
+        if self._holds:
             outcome = self.outcome()
             if outcome != "ok":
                 raise EngineError(f"FINAL_JSON: {outcome}", engine_at_fault=False)
@@ -251,7 +241,7 @@ class _Stream:
                 self.said = await self._release(piece) or self.said
 
     async def _pass_on(self, pieces: list[Piece]) -> None:
-        if self._limits.require_report and self._reports:
+        if self._holds:
             self._waiting += pieces
             return
         for piece in pieces:

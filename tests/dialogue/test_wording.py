@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rfsn_core.dialogue.breaker import Breaker
+from rfsn_core.dialogue.breaker import Breaker, Engine
 from rfsn_core.dialogue.sentences import Piece
-from rfsn_core.dialogue.wording import Engine, Limits, Wording, word
+from rfsn_core.dialogue.wording import Limits, Wording, word
 from rfsn_core.errors import EngineError
 from rfsn_core.events import Usage
 from rfsn_core.providers import Prompt, Renderer, RenderOptions
@@ -177,7 +177,7 @@ async def test_a_last_sentence_without_end_goes_out_as_soon_as_the_report_begins
         return True
 
     prompt = make_prompt(final_json=True)
-    how = await word([Engine("slow", Slow())], prompt, RenderOptions(), FAST, release, lambda: None)
+    how = await word([Engine("slow", Slow(), Breaker(5, 10))], prompt, RenderOptions(), FAST, release, lambda: None)
     assert (how.reason, how.trace.final_json) == ("complete", "ok")
 
 
