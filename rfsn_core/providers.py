@@ -244,6 +244,13 @@ class RenderOptions:
     temperature: float | None = None
     max_tokens: int | None = None
 
+    def over(self, temperature: float, max_tokens: int) -> tuple[float, int]:
+        """(temperature, max_tokens) to use, given the provider's own."""
+        return (
+            temperature if self.temperature is None else self.temperature,
+            max_tokens if self.max_tokens is None else self.max_tokens,
+        )
+
 
 class Renderer(Protocol):
     """Words a decision. It never decides.

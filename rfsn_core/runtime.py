@@ -29,7 +29,8 @@ from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
 from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Renderer, Store, Voice
-from rfsn_core.sound.cache import Cache, CachedVoice
+from rfsn_core.sound import cache
+from rfsn_core.sound.cache import CachedVoice
 from rfsn_core.world import candidates
 from rfsn_core.world.actions import Action, Actions
 from rfsn_core.world.candidates import SafetyRule
@@ -164,7 +165,7 @@ class Runtimes:
         self._clock = clock or SystemClock()
         self._current: Runtime | None = None
         self._lock = asyncio.Lock()
-        self._cache = Cache(0, 0)
+        self._cache = cache.make(0, 1)
         self._draining: set[asyncio.Task[None]] = set()
         self.announce: Callable[[Message], None] = lambda event: None
         """Called with what every client should hear of."""
@@ -306,8 +307,9 @@ class Runtimes:
 
     def _voice(self, item: Opened, settings: SpeechStage) -> Engine[Voice]:
         """A voice with its breaker, and the memory that all voices share."""
-        self._cache.most, self._cache.seconds = int(settings.cache_mb * 1e6), settings.cache_seconds
-        self._cache.shrink()
+        bound = int(settings.cache_mb * 1e6), settings.cache_seconds
+        if bound != (self._cache.maxsize, self._cache.ttl):
+            self._cache = cache.make(*bound)
         silent = not settings.cache_mb or item.value.sample_rate == 0
         voice = item.value if silent else CachedVoice(item.value, self._cache, item.key)
         return Engine(item.key[1], voice, self._breaker(item, settings))

@@ -3,57 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import cast
+
+from cachetools import TTLCache
 
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Speech, Voice, VoiceStyle
 
+EMPTY = 200
+"""Bytes that a sentence costs besides its sound."""
 
-class Cache:
+Key = tuple[Hashable, str, VoiceStyle]
+Cache = TTLCache[Key, tuple[Speech, ...]]
+
+
+def make(most: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> Cache:
     """Sentences as sound, the least recently used forgotten first.
 
-    :param most: bytes of sound; 0: nothing is kept.
+    :param most: bytes of sound.
     :param seconds: after which a sentence is made anew.
     """
-
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.most, self.seconds = most, seconds
-        self._clock = clock
-        self._kept: OrderedDict[Hashable, tuple[float, int, tuple[Speech, ...]]] = OrderedDict()
-        self.size = 0
-
-    def get(self, key: Hashable) -> tuple[Speech, ...] | None:
-        """The sound of a sentence, if it is there and not too old."""
-        found = self._kept.get(key)
-        if found is None:
-            return None
-        made, size, speech = found
-        if self._clock() - made > self.seconds:
-            del self._kept[key]
-            self.size -= size
-            return None
-        self._kept.move_to_end(key)
-        return speech
-
-    def put(self, key: Hashable, speech: tuple[Speech, ...]) -> None:
-        """Keep a sentence, as far as there is room for one like it."""
-        size = sum(len(part.pcm) for part in speech) + 200
-        if size > self.most // 4:
-            return
-        if (old := self._kept.pop(key, None)) is not None:
-            self.size -= old[1]
-        self._kept[key] = (self._clock(), size, speech)
-        self.size += size
-        self.shrink()
-
-    def shrink(self) -> None:
-        """Forget until the bound is kept."""
-        while self.size > self.most and self._kept:
-            _, (_, size, _) = self._kept.popitem(last=False)
-            self.size -= size
+    return TTLCache(most, seconds, clock, lambda speech: sum(len(part.pcm) for part in speech) + EMPTY)
 
 
 class CachedVoice:
@@ -81,4 +53,5 @@ class CachedVoice:
             async for speech in stream:
                 said.append(speech)
                 yield speech
-        self._cache.put(key, tuple(said))
+        with suppress(ValueError):  # longer than the whole cache
+            self._cache[key] = tuple(said)

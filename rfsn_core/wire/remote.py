@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import os
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -37,6 +38,14 @@ class RemoteSettings(BaseModel, extra="forbid"):
     connect_timeout: float = Field(5.0, gt=0, description="Seconds until a connection must stand.")
 
 
+def api_key(given: str, variable: str, service: str) -> str:
+    """The key from the settings, or the environment. Raises EngineError that says where to put it."""
+    key = given or os.environ.get(variable, "")
+    if not key:
+        raise EngineError(f"there is no API key for {service}", hint=f"Set {variable} in the environment")
+    return key
+
+
 class Remote:
     """One engine.
 
@@ -60,7 +69,12 @@ class Remote:
         )
 
     def __str__(self) -> str:
-        return f"{self.name} at {_CREDENTIALS.sub('//', self.url)}"  # clients and logs see it
+        return f"{self.name} at {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """The address without a password: clients and logs see it."""
+        return _CREDENTIALS.sub("//", self.url)
 
     async def close(self) -> None:
         """Close all connections."""

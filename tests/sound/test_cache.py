@@ -4,12 +4,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from rfsn_core import events
 from rfsn_core.providers import Speech, VoiceStyle
-from rfsn_core.sound.cache import Cache, CachedVoice
+from rfsn_core.sound import cache
+from rfsn_core.sound.cache import CachedVoice
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Tokens, Tone
 
@@ -18,30 +16,19 @@ def sound(size: int) -> tuple[Speech, ...]:
     return (Speech(b"x" * size),)
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 400))))
-def test_the_bound_is_kept(puts: list[tuple[int, int]]) -> None:
-    cache = Cache(2000, 10)
-    for key, size in puts:
-        cache.put(key, sound(size))
-        assert cache.size <= 2000
-        assert cache.size == sum(size for _, size, _ in cache._kept.values())
-
-
-def test_the_least_recently_used_goes_first_and_the_old_go_too() -> None:
+def test_bytes_are_counted_the_least_recently_used_goes_first_and_the_old_go_too() -> None:
     now = 0.0
-    cache = Cache(1000, 10, lambda: now)
-    for key in "abc":
-        cache.put(key, sound(50))
-    assert cache.get("a")
-    for key in "de":
-        cache.put(key, sound(50))
-    assert cache.get("b") is None
-    assert cache.get("a")
+    kept = cache.make(1000, 10, lambda: now)
+    keys = {name: ("tone", name, VoiceStyle()) for name in "abcde"}
+    for name in "abc":
+        kept[keys[name]] = sound(50)
+    assert kept.get(keys["a"])
+    for name in "de":
+        kept[keys[name]] = sound(50)
+    assert set(kept) == {keys[name] for name in "acde"} - {keys["b"]}
+    assert kept.currsize == 4 * (50 + cache.EMPTY)
     now = 11
-    assert cache.get("a") is None
-    assert cache.size == 3 * 250
-    cache.put("large", sound(900))
-    assert cache.get("large") is None
+    assert kept.get(keys["a"]) is None
 
 
 async def say(voice: CachedVoice, text: str = "Hello there.", **style: Any) -> bytes:
@@ -49,19 +36,25 @@ async def say(voice: CachedVoice, text: str = "Hello there.", **style: Any) -> b
 
 
 async def test_what_was_said_is_not_made_again() -> None:
-    tone, cache = Tone(), Cache(10_000_000, 10)
-    voice = CachedVoice(tone, cache, "tone")
+    tone, kept = Tone(), cache.make(10_000_000, 10)
+    voice = CachedVoice(tone, kept, "tone")
     first = await say(voice)
     assert await say(voice) == first
     assert tone.spoken == ["Hello there."]
     await say(voice, rate=2.0)
-    await say(CachedVoice(tone, cache, "another"))
+    await say(CachedVoice(tone, kept, "another"))
     assert len(tone.spoken) == 3
+
+
+async def test_what_is_longer_than_the_cache_is_spoken_all_the_same() -> None:
+    kept = cache.make(100, 10)
+    assert await say(CachedVoice(Tone(), kept, "tone"))
+    assert len(kept) == 0
 
 
 async def test_what_broke_off_is_not_kept() -> None:
     tone = Tone()
-    voice = CachedVoice(tone, Cache(10_000_000, 10), "tone")
+    voice = CachedVoice(tone, cache.make(10_000_000, 10), "tone")
     async with aclosing(voice.speak("Hello there.", VoiceStyle())) as stream:
         await anext(stream)
     assert tone.running == 0

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from pydantic import Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.errors import EngineError
 from rfsn_core.providers import Renderer
-from rfsn_core.wire.remote import RemoteSettings
+from rfsn_core.wire.remote import RemoteSettings, api_key
 
 VARIABLE = "ANTHROPIC_API_KEY"
 
@@ -28,10 +26,7 @@ class Settings(RemoteSettings):
 async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
     from rfsn_llm_anthropic.renderer import Anthropic
 
-    key = settings.key or os.environ.get(VARIABLE, "")
-    if not key:
-        raise EngineError("there is no API key for Anthropic", hint=f"Set {VARIABLE} in the environment")
-    renderer = Anthropic(settings, key)
+    renderer = Anthropic(settings, api_key(settings.key, VARIABLE, "Anthropic"))
     try:
         yield renderer
     finally:

@@ -74,11 +74,11 @@ class Anthropic:
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
         """Stream a reply."""
         settings = self._settings
-        temperature = settings.temperature if options.temperature is None else options.temperature
+        temperature, max_tokens = options.over(settings.temperature, settings.max_tokens)
         system = "\n".join(message.content for message in prompt.messages if message.role == "system")
         request = {
             "model": settings.model,
-            "max_tokens": settings.max_tokens if options.max_tokens is None else options.max_tokens,
+            "max_tokens": max_tokens,
             "temperature": min(1.0, temperature),  # its scale ends there
             # Marked, so that the part which is the same for every turn is kept between requests.
             "system": [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],

@@ -88,13 +88,14 @@ class LlamaCpp:
         stop: threading.Event,
     ) -> None:  # fmt: skip
         settings, started = self._settings, False
+        temperature, max_tokens = options.over(settings.temperature, settings.max_tokens)
         try:
             if stop.is_set():
                 return
             chunks = self._llama.create_chat_completion(
                 messages=[{"role": message.role, "content": message.content} for message in prompt.messages],
-                temperature=settings.temperature if options.temperature is None else options.temperature,
-                max_tokens=settings.max_tokens if options.max_tokens is None else options.max_tokens,
+                temperature=temperature,
+                max_tokens=max_tokens,
                 seed=prompt.seed & 0x7FFFFFFF,
                 stream=True,
                 grammar=self._grammar if settings.structured and prompt.final_json else None,

@@ -76,9 +76,10 @@ class Ollama:
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
         """Stream a reply."""
         settings = self._settings
+        temperature, max_tokens = options.over(settings.temperature, settings.max_tokens)
         given = {
-            "temperature": settings.temperature if options.temperature is None else options.temperature,
-            "num_predict": settings.max_tokens if options.max_tokens is None else options.max_tokens,
+            "temperature": temperature,
+            "num_predict": max_tokens,
             "seed": prompt.seed & 0x7FFFFFFF,
             "num_ctx": settings.num_ctx,
         }

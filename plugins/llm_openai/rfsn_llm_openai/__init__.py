@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.errors import EngineError
 from rfsn_core.providers import Renderer
-from rfsn_core.wire.remote import RemoteSettings
+from rfsn_core.wire.remote import RemoteSettings, api_key
 
 VARIABLE = "OPENAI_API_KEY"
 
@@ -31,10 +29,7 @@ class Settings(RemoteSettings):
 async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
     from rfsn_llm_openai.renderer import OpenAi
 
-    key = settings.key or os.environ.get(VARIABLE, "")
-    if not key:
-        raise EngineError("there is no API key for OpenAI", hint=f"Set {VARIABLE} in the environment")
-    renderer = OpenAi(settings, key)
+    renderer = OpenAi(settings, api_key(settings.key, VARIABLE, "OpenAI"))
     try:
         yield renderer
     finally:

@@ -37,10 +37,10 @@ class OpenAi:
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
         """Stream a reply."""
         settings = self._settings
+        temperature, max_tokens = options.over(settings.temperature, settings.max_tokens)
         given = {
-            "temperature": settings.temperature if options.temperature is None else options.temperature,
-            # Newer models refuse `max_tokens`.
-            "max_completion_tokens": settings.max_tokens if options.max_tokens is None else options.max_tokens,
+            "temperature": temperature,
+            "max_completion_tokens": max_tokens,  # newer models refuse `max_tokens`
             **settings.extra,
         }
         request = chat.body(prompt, settings.model, {k: v for k, v in given.items() if k not in settings.omit})

@@ -41,6 +41,11 @@ class Vllm:
         self.adapters = Adapters(self._load, self._unload, own.max_adapters, own.patience, host.log)
         self._base_only: set[str] = set()  # adapters that cannot be had: said once
 
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._remote.shown
+
     async def start(self) -> None:
         """Hear what archetypes other machines have."""
         if self._settings.adapters.enabled:
@@ -78,13 +83,14 @@ class Vllm:
 
     def _request(self, prompt: Prompt, model: str, options: RenderOptions) -> dict[str, object]:
         settings = self._settings
+        temperature, max_tokens = options.over(settings.temperature, settings.max_tokens)
+        held = settings.structured and prompt.final_json
         given = {
-            "temperature": settings.temperature if options.temperature is None else options.temperature,
-            "max_tokens": settings.max_tokens if options.max_tokens is None else options.max_tokens,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
             "priority": settings.priority,
+            "structured_outputs": {"grammar": chat.REPORT_GRAMMAR} if held else None,
         }
-        if settings.structured and prompt.final_json:
-            given["structured_outputs"] = {"grammar": chat.REPORT_GRAMMAR}  # type: ignore[assignment]
         return chat.body(prompt, model, {**given, **settings.extra})
 
     async def _base(self) -> str:

@@ -19,15 +19,15 @@ def route() -> Route:
     """`GET /plugins/llm_vllm/adapters`: what is loaded, why, and how big."""
 
     async def answer(request: Request) -> JSONResponse:
-        return JSONResponse({"servers": [_state(each) for each in OPEN]})
+        return JSONResponse({"servers": [state(each) for each in OPEN]})
 
     return Route("/adapters", answer, methods=["GET"])
 
 
-def _state(vllm: Vllm) -> dict[str, Any]:
+def state(vllm: Vllm) -> dict[str, Any]:
     now = time.time()
     return {
-        "url": vllm._remote.url,
+        "url": vllm.url,
         "switches": vllm.adapters.switches,
         "loaded": [
             {

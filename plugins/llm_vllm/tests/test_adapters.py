@@ -339,7 +339,7 @@ async def test_the_report_tells_what_is_loaded_why_and_how_big(tmp_path: Path) -
         vllm = renderer(tmp_path, engine)
         await vllm.start()
         await say(vllm)
-        state = report._state(vllm)
+        state = report.state(vllm)
         assert OPEN == [vllm]
         await vllm.close()
     assert OPEN == []
