@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from rfsn_core.errors import contained
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
@@ -48,7 +49,8 @@ class Hook:
         for _, result in self(**arguments):
             if inspect.isawaitable(result):
                 try:
-                    await result
+                    with contained():
+                        await result
                 except Exception:
                     log.exception("plugin hook failed", hook=self.name)
 

@@ -14,14 +14,10 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from rfsn_core.errors import RfsnError, UserError
+from rfsn_core.errors import UserError
 
 ATTEMPTS = 5
 """Connections in a row that may break without a byte; whatever came is kept."""
-
-
-class Broken(RfsnError):
-    """The server stopped in the middle."""
 
 
 @click.command()
@@ -70,7 +66,7 @@ def _download(url: str, part: Path) -> None:
             try:
                 _more(client, url, part, bar, task)
                 return
-            except (httpx.TransportError, Broken) as error:
+            except (httpx.TransportError, httpx.HTTPStatusError) as error:
                 grown = (part.stat().st_size if part.exists() else 0) > before
                 failures = 0 if grown else failures + 1
                 if failures >= ATTEMPTS:
@@ -87,7 +83,7 @@ def _more(client: httpx.Client, url: str, part: Path, bar: Progress, task: Any) 
         if response.status_code == 416:  # nothing is missing
             return
         if response.status_code >= 500:
-            raise Broken(f"it answered {response.status_code}")
+            response.raise_for_status()  # it may pass
         if response.status_code not in (200, 206):
             raise UserError(
                 f"{url} cannot be had: the server answered {response.status_code}", hint="Is the address right?"

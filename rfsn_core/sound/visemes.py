@@ -52,30 +52,33 @@ def shapes(phoneme: str) -> list[str]:
 
 
 def visemes(phonemes: Iterable[tuple[str, float, float]]) -> list[Viseme]:
-    """(phoneme, start, end), in ms and in order, as mouth shapes without gaps.
+    """(phoneme, start, end), in ms and in order, as mouth shapes.
 
     A diphthong's time is shared evenly; a mark's goes to the shape before it; equal neighbours become one.
     """
     spans: list[tuple[str, float, float]] = []
     for phoneme, start, end in phonemes:
         parts = shapes(phoneme)
-        if not parts:
-            if spans:
-                spans[-1] = (spans[-1][0], spans[-1][1], end)
-            continue
-        step = (end - start) / len(parts)
-        for index, shape in enumerate(parts):
-            if spans and spans[-1][0] == shape:
-                spans[-1] = (shape, spans[-1][1], start + (index + 1) * step)
-            else:
-                spans.append((shape, start + index * step, start + (index + 1) * step))
-    made = []
+        if not parts and spans:
+            spans[-1] = (*spans[-1][:2], end)
+        step = (end - start) / max(1, len(parts))
+        spans += [(shape, start + n * step, start + (n + 1) * step) for n, shape in enumerate(parts)]
+    return _joined(spans)
+
+
+def _joined(spans: Iterable[tuple[str, float, float]]) -> list[Viseme]:
+    """Whole milliseconds, in order; equal neighbours as one, and none that is empty."""
+    made: list[Viseme] = []
     last = 0
     for shape, start, end in spans:
         first, past = max(last, round(start)), round(end)
-        if past > first:
+        if past <= first:
+            continue
+        if made and made[-1].shape == shape and made[-1].end_ms == first:
+            made[-1] = Viseme(shape, made[-1].start_ms, past)
+        else:
             made.append(Viseme(shape, first, past))
-            last = past
+        last = past
     return made
 
 
@@ -98,10 +101,4 @@ def estimated(text: str, start_ms: float, end_ms: float) -> list[Viseme]:
         plain = unicodedata.normalize("NFD", letter)[:1]
         shape = _BY_LETTER.get(plain, "aa" if plain.isalpha() else "sil")
         spans.append((shape, start_ms + index * step, start_ms + (index + 1) * step))
-    made: list[Viseme] = []
-    for shape, start, end in spans:
-        if made and made[-1].shape == shape:
-            made[-1] = Viseme(shape, made[-1].start_ms, round(end))
-        elif round(end) > round(start):
-            made.append(Viseme(shape, round(start), round(end)))
-    return made
+    return _joined(spans)

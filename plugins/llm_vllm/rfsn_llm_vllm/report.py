@@ -25,6 +25,7 @@ def route() -> Route:
 
 
 def state(vllm: Vllm) -> dict[str, Any]:
+    """What one provider has loaded, as the command shows it."""
     now = time.time()
     return {
         "url": vllm.url,

@@ -7,7 +7,6 @@ each: a long sentence of one NPC does not delay the first sound of another by mo
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from rfsn_core import EngineError
 from rfsn_core.providers import Speech, VoiceStyle
+from rfsn_core.sound.unknown import Unknown, nearest
 from rfsn_tts_espeak import library
 from rfsn_tts_espeak.library import Library, Phoneme
 from rfsn_tts_espeak.visemes import Timeline
@@ -39,8 +39,7 @@ class Espeak:
 
     def __init__(self, voice: str, rate: int, log: logging.Logger) -> None:
         self.sample_rate = 0
-        self._log = log
-        self._unknown: set[str] = set()
+        self._unknown = Unknown(log)
         self._default, self._rate = voice, rate
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="rfsn-espeak")
         self._engine: Library
@@ -112,7 +111,7 @@ class Espeak:
                     return
                 if not self._engine.set_voice(voice.voice or self._default):
                     self._engine.set_voice(self._default)
-                    self._tell(voice.voice)
+                    self._unknown.tell(voice.voice, f"'{self._default}'", _nearest(voice.voice))
                 self._engine.set_parameter(library.RATE, max(80, min(450, round(self._rate * voice.rate))))
                 self._engine.set_parameter(library.PITCH, max(0, min(99, round(50 * voice.pitch))))
                 self._engine.set_parameter(library.VOLUME, max(0, min(200, round(100 * voice.volume))))
@@ -124,12 +123,6 @@ class Espeak:
         except BaseException as error:  # noqa: BLE001  handed to the one who waits for the sound
             deliver(error)
 
-    def _tell(self, name: str) -> None:
-        """An NPC's voice is missing: that is no reason for silence, but one to say so, once."""
-        if name not in self._unknown and len(self._unknown) < 1000:
-            self._unknown.add(name)
-            self._log.warning("no voice '%.60s': '%s' speaks instead. %s", name, self._default, _nearest(name))
-
 
 def _names() -> list[str]:
     import espeakng_loader
@@ -139,5 +132,4 @@ def _names() -> list[str]:
 
 
 def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name.partition("+")[0], _names(), 3, 0.4)
-    return f"Nearest: {', '.join(close)}" if close else "`rfsn voices espeak` lists them"
+    return nearest(name.partition("+")[0], _names(), "`rfsn voices espeak` lists them")

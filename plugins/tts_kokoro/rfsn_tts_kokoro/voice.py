@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import importlib
 import logging
 import re
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rfsn_core import EngineError, Host
 from rfsn_core.providers import Speech, Voice, VoiceStyle
 from rfsn_core.sound.pcm import clauses, pcm16
+from rfsn_core.sound.unknown import Unknown, nearest
 from rfsn_core.sound.visemes import visemes
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ class KokoroVoice:
     def __init__(self, settings: Settings, host: Host) -> None:
         self.sample_rate = RATE
         self.visemes = True
-        self._settings, self._log = settings, host.log
+        self._settings = settings
         self._model = (host.world_dir / settings.model).expanduser()
         self._voices = (host.world_dir / settings.voices).expanduser()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="rfsn-kokoro")
         self._kokoro: Any = None
         self._styles: dict[str, Any] = {}
-        self._unknown: set[str] = set()
+        self._unknown = Unknown(host.log)
 
     async def start(self) -> None:
         """Load the model, and say a word, so that the first sentence does not pay for it. Raises EngineError."""
@@ -87,20 +87,18 @@ class KokoroVoice:
             if hasattr(archive := self._kokoro.voices, "close"):  # read whole, or the file stays open for ever
                 self._kokoro.voices = {name: archive[name] for name in archive}
                 archive.close()
-            names = list(self._kokoro.get_voices())
-            if self._settings.voice not in names and self._blend(self._settings.voice) is None:
-                raise EngineError(f"Kokoro has no voice '{self._settings.voice}'", hint=self._nearest(names))
-            self._make("Hm.", self._style(self._settings.voice), 1.0)
+            if self._blend(default := self._settings.voice) is None:
+                raise EngineError(f"Kokoro has no voice '{default}'", hint=self._nearest(default))
+            self._make("Hm.", self._style(default), 1.0)
         except EngineError:
             raise
         except Exception as error:
             raise EngineError(f"{self._model} and {self._voices} are no Kokoro: {error}", hint=WHERE) from error
         self.visemes = bool(getattr(self._kokoro, "has_timings", False))
 
-    @staticmethod
-    def _nearest(names: Sequence[str], name: str = "") -> str:
-        close = difflib.get_close_matches(name, names, 3, 0.4)
-        return f"Nearest: {', '.join(close)}" if close else f"There are: {', '.join(sorted(names))}"
+    def _nearest(self, name: str) -> str:
+        names = sorted(self._kokoro.get_voices())
+        return nearest(name, names, f"There are: {', '.join(names)}")
 
     # ── voices ───────────────────────────────────────────────────────────────────────────────────
 
@@ -125,18 +123,11 @@ class KokoroVoice:
         if found is None:
             found = self._blend(name)
             if found is None:
-                self._tell(name)
+                self._unknown.tell(name, f"'{self._settings.voice}'", self._nearest(name))
                 return self._style(self._settings.voice)
             if len(self._styles) < 1000:
                 self._styles[name] = found
         return found
-
-    def _tell(self, name: str) -> None:
-        """An NPC's voice is missing: that is no reason for silence, but one to say so, once."""
-        if name not in self._unknown and len(self._unknown) < 1000:
-            self._unknown.add(name)
-            nearest = self._nearest(list(self._kokoro.get_voices()), name)
-            self._log.warning("no voice '%.60s': '%s' speaks instead. %s", name, self._settings.voice, nearest)
 
     # ── speaking ─────────────────────────────────────────────────────────────────────────────────
 
@@ -145,14 +136,11 @@ class KokoroVoice:
         if not any(map(str.isalnum, text)):
             return
         speed = min(2.0, max(0.5, self._settings.speed * voice.rate))
+        style = self._style(voice.voice or self._settings.voice)
         samples = 0
         for clause in clauses(text):
             try:
-                audio, timings = await self._work(self._make, clause, self._style_of(voice), speed)
-            except asyncio.CancelledError:
-                raise
-            except EngineError:
-                raise
+                audio, timings = await self._work(self._make, clause, style, speed)
             except Exception as error:
                 raise EngineError(f"Kokoro failed: {error}") from error
             if not len(audio):
@@ -161,9 +149,6 @@ class KokoroVoice:
             shown = visemes((t.phoneme, start + t.start * 1000, start + t.end * 1000) for t in timings)
             samples += len(audio)
             yield Speech(pcm16(audio, voice.volume), tuple(shown))
-
-    def _style_of(self, voice: VoiceStyle) -> Any:
-        return self._style(voice.voice or self._settings.voice)
 
     def _make(self, text: str, style: Any, speed: float) -> tuple[Any, Sequence[Any]]:
         """(samples, timings); none for a text without sounds."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import importlib
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rfsn_core import EngineError, Host
 from rfsn_core.providers import Speech, Voice, VoiceStyle
 from rfsn_core.sound.pcm import clauses
+from rfsn_core.sound.unknown import Unknown, nearest
 from rfsn_core.sound.visemes import visemes
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ class Piper:
     def __init__(self, settings: Settings, host: Host) -> None:
         self.sample_rate = 0
         self.visemes = True
-        self._settings, self._log = settings, host.log
+        self._settings = settings
         self._model = (host.world_dir / settings.model).expanduser()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="rfsn-piper")
         self._piper: Any = None
         self._config: Any = None
-        self._unknown: set[str] = set()
+        self._unknown = Unknown(host.log)
 
     async def start(self) -> None:
         """Load the model, and say a word, so that the first sentence does not pay for it. Raises EngineError."""
@@ -60,7 +60,10 @@ class Piper:
             self.sample_rate = int(self._piper.config.sample_rate)
             speaker = self._speaker(self._settings.speaker)
             if self._settings.speaker and speaker is None:
-                raise EngineError(f"{self._model} has no speaker '{self._settings.speaker}'", hint=self._nearest())
+                raise EngineError(
+                    f"{self._model} has no speaker '{self._settings.speaker}'",
+                    hint=self._nearest(self._settings.speaker),
+                )
             made = self._make("Hm.", VoiceStyle())
         except EngineError:
             raise
@@ -79,15 +82,9 @@ class Piper:
             return known[name]
         return int(name) if name.isdecimal() and int(name) < self._piper.config.num_speakers else None
 
-    def _nearest(self, name: str = "") -> str:
+    def _nearest(self, name: str) -> str:
         names = sorted(self._speakers())
-        close = difflib.get_close_matches(name, names, 3, 0.4)
-        count = self._piper.config.num_speakers
-        return (
-            f"Nearest: {', '.join(close)}"
-            if close
-            else f"It has {count}" + (f": {', '.join(names)}"[:300] if names else "")
-        )
+        return nearest(name, names, f"It has {self._piper.config.num_speakers}: {', '.join(names)}"[:300])
 
     def _chosen(self, name: str) -> int | None:
         """The speaker of an NPC; None for a model that has but one."""
@@ -95,9 +92,8 @@ class Piper:
             return None
         found = self._speaker(name) if name else None
         if found is None:
-            if name and name not in self._unknown and len(self._unknown) < 1000:
-                self._unknown.add(name)
-                self._log.warning("no speaker '%.60s': the default speaks instead. %s", name, self._nearest(name))
+            if name:
+                self._unknown.tell(name, "the default", self._nearest(name))
             found = self._speaker(self._settings.speaker)
         return found or 0
 

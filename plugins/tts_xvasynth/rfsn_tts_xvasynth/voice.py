@@ -14,6 +14,8 @@ import numpy as np
 from rfsn_core import EngineError, Host
 from rfsn_core.providers import Speech, Voice, VoiceStyle
 from rfsn_core.sound.pcm import pcm16
+from rfsn_core.sound.resample import Resampler
+from rfsn_core.sound.unknown import Unknown
 from rfsn_core.wire.remote import Remote
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class XvaSynth:
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self.sample_rate = settings.sample_rate
-        self._settings, self._log = settings, host.log
+        self._settings = settings
         self._remote = Remote(
             settings.url,
             "xVASynth",
@@ -40,7 +42,7 @@ class XvaSynth:
         )
         self._one_at_a_time = asyncio.Lock()
         self._loaded = ""
-        self._broken: set[str] = set()
+        self._missing = Unknown(host.log)
         self._folder = tempfile.TemporaryDirectory(prefix="rfsn-xvasynth-")
 
     async def stop(self) -> None:
@@ -54,10 +56,10 @@ class XvaSynth:
             return
         async with self._one_at_a_time:
             await self._load(self._path(voice.voice))
-            samples = await self._make(text, voice)
-        step = int(self.sample_rate * PIECE)
-        for start in range(0, len(samples), step):
-            yield Speech(pcm16(samples[start : start + step], voice.volume))
+            pcm = await self._make(text, voice)
+        step = 2 * int(self.sample_rate * PIECE)
+        for start in range(0, len(pcm), step):
+            yield Speech(pcm[start : start + step])
 
     def _path(self, name: str) -> str:
         folder = self._settings.folder.rstrip("/\\")
@@ -66,7 +68,7 @@ class XvaSynth:
     async def _load(self, path: str) -> None:
         """Have the model loaded; the default where an NPC's own cannot be."""
         default = self._settings.voice
-        if path in self._broken:
+        if path in self._missing:
             path = default
         if path == self._loaded:
             return
@@ -81,9 +83,7 @@ class XvaSynth:
             # It closes the connection when a model cannot be loaded: is it the model, or is nobody there?
             if path == default or not await self._alive():
                 raise
-            if len(self._broken) < 1000:
-                self._broken.add(path)
-            self._log.warning("no voice '%.80s': the default speaks instead. %s", path, error)
+            self._missing.tell(path, "the default", str(error))
             await self._load(default)
             return
         self._loaded = path
@@ -95,7 +95,7 @@ class XvaSynth:
             return "refused" in str(error)  # it answered, if only with an error
         return True
 
-    async def _make(self, text: str, voice: VoiceStyle) -> np.ndarray:
+    async def _make(self, text: str, voice: VoiceStyle) -> bytes:
         settings = self._settings
         target = Path(self._folder.name) / "sentence.wav"
         target.unlink(missing_ok=True)
@@ -109,10 +109,10 @@ class XvaSynth:
         except EngineError:
             self._loaded = ""  # it may have been started anew
             raise
-        return await asyncio.to_thread(self._read, target)
+        return await asyncio.to_thread(self._read, target, voice.volume)
 
-    def _read(self, path: Path) -> np.ndarray:
-        """Samples at our rate, in -1…1. Raises EngineError for what is no sound."""
+    def _read(self, path: Path, volume: float) -> bytes:
+        """The file's sound at our rate. Raises EngineError for what is no sound."""
         try:
             with wave.open(str(path), "rb") as file:
                 rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
@@ -122,10 +122,8 @@ class XvaSynth:
         if width != 2:
             raise EngineError(f"xVASynth wrote samples of {8 * width} bits, not of 16")
         samples = np.frombuffer(data, "<i2").reshape(-1, channels).mean(axis=1) / 32768
-        if rate != self.sample_rate and len(samples):
-            places = np.arange(int(len(samples) * self.sample_rate / rate)) * rate / self.sample_rate
-            samples = np.interp(places, np.arange(len(samples)), samples)
-        return np.asarray(samples, np.float32)
+        convert = Resampler(rate, self.sample_rate)
+        return convert.feed(pcm16(samples.astype(np.float32), volume)) + convert.finish()
 
     async def health(self) -> str:
         """What is there."""
