@@ -24,8 +24,8 @@ from typing import Any, Literal, Self
 import uvicorn
 
 from rfsn_core.server.app import listen
+from rfsn_core.testing.wires import AnthropicWire, Body, ChatWire, OllamaWire
 
-Body = Mapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Any]
 
 
@@ -68,9 +68,6 @@ class StandIn:
     lora: bool = True
     """Whether adapters can be loaded at run time."""
     adapter_paths: Callable[[str], bool] = lambda path: "missing" not in path
-    load_seconds: float = 0.0
-    max_adapters: int = 1000
-    """The oldest is forgotten when there are more, as vLLM does not; `forget` does so on demand."""
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -82,7 +79,6 @@ class StandIn:
         """(path, body) of everything that was asked for."""
         self.running = 0
         """Streams in progress."""
-        self.most_running = 0
         self.closed: list[float] = []
         """When a client closed its connection before the end; `time.perf_counter`."""
         self.adapters: dict[str, str] = {}
@@ -215,11 +211,8 @@ class StandIn:
             text = f"Loading lora {name} failed: No adapter found for {place}"
             await answer(send, 404, _error(path, text, "NotFoundError", 404))
         else:
-            await asyncio.sleep(self.load_seconds)
             self.loads.append(name)
             self.adapters[name] = place
-            while len(self.adapters) > self.max_adapters:
-                del self.adapters[next(iter(self.adapters))]
             await answer(send, 200, f"Success: LoRA adapter '{name}' added successfully.")
 
     def _refusal(self, path: str, body: Body) -> tuple[int, Any] | None:
@@ -251,7 +244,6 @@ class StandIn:
         stream = asyncio.create_task(self._stream(path, body, fault, send))
         gone = asyncio.create_task(_disconnected(receive))
         self.running += 1
-        self.most_running = max(self.most_running, self.running)
         try:
             await asyncio.wait([stream, gone], return_when=asyncio.FIRST_COMPLETED)
             if not stream.done():
@@ -272,10 +264,10 @@ class StandIn:
         await send({"type": "http.response.body", "body": b""})
 
     async def _parts(self, path: str, body: Body, fault: Fault | None) -> AsyncIterator[bytes]:
-        wires: dict[str, type[_Ollama] | type[_Chat] | type[_Messages]] = {
-            "/api/chat": _Ollama,
-            "/v1/chat/completions": _Chat,
-            "/v1/messages": _Messages,
+        wires: dict[str, type[OllamaWire] | type[ChatWire] | type[AnthropicWire]] = {
+            "/api/chat": OllamaWire,
+            "/v1/chat/completions": ChatWire,
+            "/v1/messages": AnthropicWire,
         }
         wire = wires[path](body)
         kind = fault.kind if fault else ""
@@ -307,108 +299,6 @@ class StandIn:
             yield wire.token(token)
         if kind != "endless":
             yield wire.last(len(tokens))
-
-
-class _Ollama:
-    def __init__(self, body: Body) -> None:
-        self.model = str(body.get("model"))
-
-    def line(self, data: bytes) -> bytes:
-        return data + b"\n"
-
-    def _message(self, done: bool = False, **fields: Any) -> bytes:
-        message = {"role": "assistant", "content": "", **fields.pop("message", {})}
-        value = {"model": self.model, "created_at": "2026-01-01T00:00:00Z", "message": message, "done": done, **fields}
-        return self.line(json.dumps(value).encode())
-
-    def first(self) -> bytes:
-        return b""
-
-    def token(self, text: str) -> bytes:
-        return self._message(message={"content": text})
-
-    def thought(self, text: str) -> bytes:
-        return self._message(message={"thinking": text})
-
-    def failure(self, text: str) -> bytes:
-        return self.line(json.dumps({"error": text}).encode())
-
-    def last(self, count: int) -> bytes:
-        return self._message(
-            done=True, done_reason="stop", total_duration=9_000_000, load_duration=1_000_000, prompt_eval_count=42,
-            prompt_eval_duration=2_000_000, eval_count=count, eval_duration=6_000_000,
-        )  # fmt: skip
-
-
-class _Chat:
-    def __init__(self, body: Body) -> None:
-        self.model = str(body.get("model"))
-        self.usage = bool(body.get("stream_options", {}).get("include_usage"))
-
-    def line(self, data: bytes) -> bytes:
-        return b"data: " + data + b"\n\n"
-
-    def _chunk(self, choices: list[Any], **fields: Any) -> bytes:
-        value = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "model": self.model,
-            "choices": choices,
-            **fields,
-        }
-        return self.line(json.dumps(value).encode())
-
-    def _delta(self, finish: str | None = None, **delta: Any) -> bytes:
-        return self._chunk([{"index": 0, "delta": delta, "finish_reason": finish}])
-
-    def first(self) -> bytes:
-        return self._delta(role="assistant", content="")
-
-    def token(self, text: str) -> bytes:
-        return self._delta(content=text)
-
-    def thought(self, text: str) -> bytes:
-        return self._delta(reasoning=text)
-
-    def failure(self, text: str) -> bytes:
-        error = {"message": text, "type": "InternalServerError", "param": None, "code": 500}
-        return self.line(json.dumps({"error": error}).encode()) + self.line(b"[DONE]")
-
-    def last(self, count: int) -> bytes:
-        usage = {"prompt_tokens": 42, "completion_tokens": count, "total_tokens": 42 + count}
-        told = self._chunk([], usage=usage) if self.usage else b""
-        return self._delta(finish="stop") + told + self.line(b"[DONE]")
-
-
-class _Messages:
-    def __init__(self, body: Body) -> None:
-        self.model = str(body.get("model"))
-
-    def line(self, data: bytes) -> bytes:
-        return b"event: x\ndata: " + data + b"\n\n"
-
-    def _event(self, kind: str, **fields: Any) -> bytes:
-        data = json.dumps({"type": kind, **fields}).encode()
-        return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
-
-    def first(self) -> bytes:
-        message = {"id": "m", "role": "assistant", "content": [], "usage": {"input_tokens": 42, "output_tokens": 1}}
-        start = self._event("message_start", message=message)
-        return start + self._event("ping") + self._event("content_block_start", index=0, content_block={"type": "text"})
-
-    def token(self, text: str) -> bytes:
-        return self._event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
-
-    def thought(self, text: str) -> bytes:
-        return self._event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": text})
-
-    def failure(self, text: str) -> bytes:
-        return self._event("error", error={"type": "overloaded_error", "message": text})
-
-    def last(self, count: int) -> bytes:
-        usage = {"output_tokens": count}
-        delta = self._event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
-        return self._event("content_block_stop", index=0) + delta + self._event("message_stop")
 
 
 def _error(path: str, message: str, kind: str, code: int) -> Any:

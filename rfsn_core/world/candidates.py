@@ -46,7 +46,7 @@ class SafetyRule:
     def applies(self, situation: Situation) -> bool:
         """Whether every condition holds."""
         state = situation.state
-        # Plain loops: asked for every rule of every turn, and generators cost three times as much.
+        # Plain loops and not `all(…)`: asked for every rule of every turn.
         for name, bound in self.above.items():
             if not getattr(state, name) > bound:
                 return False

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rfsn_core.cli import main
-from rfsn_core.testing.engine import Body, Send, StandIn, answer
+from rfsn_core.testing.engine import Send, StandIn, answer
+from rfsn_core.testing.wires import Body
 
 CONTENT = bytes(range(256)) * 4000
 

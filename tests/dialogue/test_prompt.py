@@ -78,7 +78,8 @@ def test_what_does_not_change_comes_first_and_does_not_change(tmp_path: Path) ->
     prompts = Prompts(found)
     one = build(prompts, found, "Hello!")
     two = build(prompts, found, "Where is the ferry?", state=NpcState(mood="angry", turns=7), recent=[record(1)])
-    assert one.messages[0] is two.messages[0] or one.messages[0] == two.messages[0]
+    assert one.messages[0] == two.messages[0]
+    assert one.messages[1] != two.messages[1]
     assert "Hello!" not in one.messages[0].content
 
 
@@ -154,7 +155,10 @@ def test_what_is_least_useful_goes_first_and_is_told(tmp_path: Path) -> None:
     assert any("memories" in note for note in fewer.notes)
     least = at(size - 8 * 60)
     assert "new" not in least.messages[1].content
-    assert "the game's state" in str(least.notes) or "yyy" in least.messages[1].content
+    assert "yyy" in least.messages[1].content  # the game's state goes last
+    bare = at(least.tokens - 1)
+    assert "left out: the game's state" in bare.notes
+    assert "yyy" not in bare.messages[1].content
     assert "Hello!" in least.messages[1].content
 
 

@@ -162,11 +162,11 @@ def test_it_shows_an_engine_that_fails_and_comes_back(
     assert page.complaints() == []
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("provider", ["kokoro", "piper"])
 def test_each_voice_is_heard_and_moves_the_mouth(
     serve: Callable[..., Server], browser: Chrome, tmp_path: Path, provider: str
 ) -> None:
-    pytest.importorskip("onnx", reason="needs the group `engines`")
     from rfsn_core.testing.tiny import write_kokoro, write_piper
 
     world = make_world(tmp_path / "world", f'[speech]\nprovider = "espeak"\npiper.model = "p.onnx"\n{KOKORO}')

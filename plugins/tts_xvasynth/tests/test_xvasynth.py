@@ -17,8 +17,9 @@ from rfsn_tts_xvasynth.voice import XvaSynth
 from rfsn_core import EngineError
 from rfsn_core.providers import Host, Speech, VoiceStyle
 from rfsn_core.runtime import SystemClock
-from rfsn_core.testing.engine import Body, Send, StandIn, answer
+from rfsn_core.testing.engine import Send, StandIn, answer
 from rfsn_core.testing.suites import VoiceSuite
+from rfsn_core.testing.wires import Body
 
 LOG = logging.getLogger("rfsn.test")
 
