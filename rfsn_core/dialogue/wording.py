@@ -113,6 +113,13 @@ class _Asked:
 
     async def run(self) -> tuple[str, str]:
         """(the turn's reason, what went wrong in words)."""
+        try:
+            return await self._run()
+        except asyncio.CancelledError:
+            self._engine.breaker.undecided()  # also between two attempts: or nobody would ever try again
+            raise
+
+    async def _run(self) -> tuple[str, str]:
         engine, name = self._engine, self._engine.name
         deadline = asyncio.get_running_loop().time() + self._limits.first_token
         while True:
@@ -125,9 +132,6 @@ class _Asked:
                     engine.breaker.succeeded()
                     return ("too_long" if stream.too_long else "complete"), ""
                 reason, why, error = "renderer_failed", "it said nothing", None
-            except asyncio.CancelledError:
-                engine.breaker.undecided()
-                raise
             except TimeoutError:
                 what = "between two tokens" if stream.tokens else "for its first token"
                 reason, why, error = "renderer_timeout", f"it took too long {what}", None

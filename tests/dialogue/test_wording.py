@@ -150,6 +150,20 @@ async def test_a_cancelled_probe_says_nothing_either() -> None:
     assert stalled.running == 0
 
 
+async def test_a_probe_that_is_cancelled_between_two_attempts_leaves_its_place() -> None:
+    breaker = Breaker(1, 0.0001)
+    breaker.failed("no")
+    await asyncio.sleep(0.001)
+    script = Script([EngineError("busy", retryable=True, retry_after=2)])
+    task = asyncio.create_task(worded(script, Tokens(["Hello."]), breakers=[breaker]))
+    await asyncio.sleep(0.05)
+    assert (script.asked, breaker.state) == (1, "half_open")
+    task.cancel()
+    await asyncio.wait([task])
+    assert breaker.state == "open"
+    assert breaker.admits()
+
+
 async def test_usage_and_report_are_in_the_trace() -> None:
     script = Script(["Good evening.\n", REPORT, Usage(prompt_tokens=7)])
     how, said, _ = await worded(script, final_json=True, tokens=9, notes=("left out: 1",))
