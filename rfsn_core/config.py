@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from rfsn_core.dialogue.delivery import QueuePolicy
 from rfsn_core.dialogue.outbox import AudioPolicy
 from rfsn_core.errors import ConfigError
 
@@ -175,7 +176,6 @@ class OperationsSettings(BaseModel, extra="forbid"):
     speech_timeout: float = Field(15.0, gt=0, description="Seconds until the next piece of audio.")
     store_timeout: float = Field(5.0, gt=0, description="Seconds until a turn is spooled instead.")
     max_reply: int = Field(4000, ge=100, description="Longest reply in characters; the renderer is stopped there.")
-    speech_queue: int = Field(16, ge=1, description="Sentences of a turn that may wait for the voice.")
     reload: bool = Field(True, description="Watch the settings, NPC and prompt files.")
 
 
@@ -211,6 +211,9 @@ class SpeechStage(Stage):
 
     expressive: bool = Field(True, description="Mood and style move rate, pitch and volume a little.")
     gap_ms: int = Field(0, ge=0, le=5000, description="Silence after each sentence, besides what the voice makes.")
+    queue: int = Field(16, ge=1, description="Sentences of a turn that may wait for the voice.")
+    when_full: QueuePolicy = Field("wait", description="The words wait then, or which sentence is left unspoken.")
+    queue_seconds: float = Field(60.0, gt=0, description="A sentence that waited longer is left unspoken.")
     cache_mb: float = Field(64, ge=0, description="Sound of sentences that is kept, for when they are said again.")
     cache_seconds: float = Field(3600, gt=0, description="For how long.")
     breaker_failures: int = Field(3, ge=1, description="Failures in a row after which a voice is left alone.")

@@ -236,6 +236,14 @@ class SpeechFinished(Message, tag="speech.finished", kw_only=True):
     dropped: int = 0
 
 
+class SpeechDropped(Message, tag="speech.dropped", kw_only=True):
+    """A sentence is left unspoken, because too many wait (`full`) or it waited too long (`late`); its text stands."""
+
+    turn_id: str
+    sentence: int
+    reason: str
+
+
 class SpeechOff(Message, tag="speech.off", kw_only=True):
     """The voice failed; the turn goes on as text."""
 
@@ -424,6 +432,7 @@ ServerMessage = (
     | SpeechStarted
     | Visemes
     | SpeechFinished
+    | SpeechDropped
     | SpeechOff
     | State
     | StateDrift

@@ -49,6 +49,8 @@ class Kernel:
         self.runtimes = runtimes
         self.options = RenderOptions()
         """Tuned while running, over the settings."""
+        self._queue = 0
+        self._left_out = 0
         self._sessions: dict[Scope, Session] = {}
         self._numbers = itertools.count(1)
         self._running: dict[asyncio.Task[None], RunningTurn] = {}
@@ -120,7 +122,7 @@ class Kernel:
         if previous and settings.overlap == "wait" and session.waiting >= settings.max_waiting:
             raise SessionBusy(f"{session.waiting} turns already wait for {request.npc.name}")
         runtime.lease()
-        turn = Turn(request, runtime, session, self._spool, self.channel, self.options)
+        turn = Turn(request, runtime, session, self._spool, self.channel, self.options, self._queue)
         running = RunningTurn(turn)
         if previous in self._running and settings.overlap == "interrupt":
             self._running[previous].cancel("barge_in")
@@ -186,6 +188,7 @@ class Kernel:
         turn = self._running.pop(task).turn
         turn.close()
         self.last_latency = turn.latency
+        self._left_out += turn.left_out
         if not task.cancelled() and (error := task.exception()):
             log.error("turn ended with an error", exc_info=error)
 
@@ -223,6 +226,28 @@ class Kernel:
     def active_turns(self) -> int:
         """Turns in progress."""
         return len(self._running)
+
+    @property
+    def sentences_waiting(self) -> int:
+        """For their voice."""
+        return sum(running.turn.waiting for running in self._running.values())
+
+    @property
+    def sentences_left_out(self) -> int:
+        """Not spoken, for want of room or time, since the start."""
+        return self._left_out + sum(running.turn.left_out for running in self._running.values())
+
+    @property
+    def speech_queue(self) -> int:
+        """How many sentences of a turn may wait for its voice."""
+        return self._queue or self.runtimes.current.settings.speech.queue
+
+    @speech_queue.setter
+    def speech_queue(self, bound: int) -> None:
+        """Over the settings, also of the turns that run."""
+        self._queue = bound
+        for running in self._running.values():
+            running.turn.resize_queue(bound)
 
     # ── what else a client sends ─────────────────────────────────────────────────────────────────
 
@@ -293,7 +318,7 @@ class Kernel:
         request = turn.request
         if self._learning().detect and turn.prior_decision_id:
             found += [(turn.prior_decision_id, name) for name in play.signals(request.text, request.signal)]
-        if self._learning().detect and turn.decision_id and turn.cancel_reason == "barge_in" and turn.overran:
+        if self._learning().detect and turn.decision_id and turn.overran:
             found.append((turn.decision_id, "tts_overrun"))
         for decision_id, name in found:
             if name in self._learning().signals:

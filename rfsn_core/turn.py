@@ -47,6 +47,7 @@ class Turn:
         spool: Spool,
         channel: Channel,
         options: RenderOptions,
+        queue: int = 0,
     ) -> None:
         self.request, self.runtime, self.session = request, runtime, session
         self._channel = channel
@@ -58,7 +59,7 @@ class Turn:
         self.cancel_reason = "cancelled"
         self.heard: tuple[int, int] | None = None
         """(sentence, ms) up to which the client has acknowledged playback."""
-        self._spool, self._options = spool, options
+        self._spool, self._options, self._queue = spool, options, queue
         self._operations = runtime.settings.operations
         self._player_text = request.text
         self._state = NpcState()
@@ -127,8 +128,25 @@ class Turn:
 
     @property
     def overran(self) -> bool:
-        """Whether the NPC was speaking when it was cut off."""
-        return self.latency.first_audio is not None
+        """Whether the NPC said more than the player would hear: it was cut off, or its voice fell behind."""
+        interrupted = self.cancel_reason == "barge_in" and self.latency.first_audio is not None
+        return interrupted or self.left_out > 0
+
+    @property
+    def waiting(self) -> int:
+        """Sentences that wait for the voice."""
+        return len(self._speaker.delivery) if self._speaker else 0
+
+    @property
+    def left_out(self) -> int:
+        """Sentences that were not spoken, for want of room or time."""
+        return self._speaker.left_out if self._speaker else 0
+
+    def resize_queue(self, bound: int) -> None:
+        """How many sentences may wait for the voice, from now on."""
+        self._queue = bound
+        if self._speaker:
+            self._speaker.delivery.resize(bound)
 
     @property
     def prior_decision_id(self) -> str:
@@ -243,7 +261,7 @@ class Turn:
         voices = [each for each in self.runtime.voices if each.provider.sample_rate > 0]
         if not (voices and self.request.wants.audio):
             return await self._word(prompt)
-        request = self.request
+        request, speech = self.request, self.runtime.settings.speech
         self._speaker = speaker = Speaker(
             voices,
             request.npc,
@@ -254,16 +272,18 @@ class Turn:
             self._emit,
             visemes=request.wants.visemes,
             rate=request.wants.sample_rate,
-            gap=self.runtime.settings.speech.gap_ms,
+            gap=speech.gap_ms,
             patience=self._operations.speech_timeout,
-            queue=self._operations.speech_queue,
+            queue=self._queue or speech.queue,
+            when_full=speech.when_full,
+            too_late=speech.queue_seconds,
             first_audio=lambda: self._mark("first_audio"),
         )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(speaker.run())
                 words = await self._word(prompt)
-                await speaker.finish()
+                speaker.delivery.finish()
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         return words
@@ -322,7 +342,7 @@ class Turn:
         self._send(piece.sentence, text)
         self._emit(events.Sentence(turn_id=self.request.turn_id, index=piece.sentence, text=text.strip()))
         if self._speaker is not None:
-            await self._speaker.say(piece.sentence, text.strip())
+            await self._speaker.delivery.put(piece.sentence, text.strip())
         return True
 
     def _replacement(self, piece: Piece, verdict: Verdict) -> str:

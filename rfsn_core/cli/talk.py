@@ -101,6 +101,8 @@ def show(console: Console, item: Item) -> None:
             console.print(item.text, markup=False)
         case events.SentenceBlocked():
             console.print(f"[yellow]({item.verdict}: {', '.join(item.reasons)})[/yellow]")
+        case events.SpeechDropped():
+            console.print(f"[yellow](sentence {item.sentence} is not spoken: {item.reason})[/yellow]")
         case events.SpeechOff():
             console.print(f"[yellow](speech is off: {item.reason})[/yellow]")
         case events.State():

@@ -55,18 +55,6 @@ class Outbox:
         """Audio frames in the queue."""
         return self._audio_waiting
 
-    def resize(self, audio: int, policy: AudioPolicy | None = None) -> None:
-        """Change the bound of the audio while in use; what is over it is dropped by the policy."""
-        self._audio = audio
-        self.policy = policy or self.policy
-        while self._audio_waiting > audio:
-            if self.policy in ("drop_newest", "reject"):
-                self._drop(self._audio_waiting - 1)
-            else:
-                self._make_room()
-        if self._audio_waiting < audio:
-            self._room.set()
-
     def put(self, message: Message) -> None:
         """Queue a message."""
         if self.closed:

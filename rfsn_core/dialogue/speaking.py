@@ -10,6 +10,7 @@ from typing import cast
 
 from rfsn_core import events
 from rfsn_core.dialogue.breaker import Engine
+from rfsn_core.dialogue.delivery import Delivery, QueuePolicy
 from rfsn_core.dialogue.outbox import Audio, Outbox
 from rfsn_core.errors import EngineError, contained
 from rfsn_core.operations.logs import logger
@@ -63,6 +64,7 @@ class Speaker:
 
     :param rate: Hz that the client wants; 0 for the voice's own.
     :param gap: ms of silence after each sentence.
+    :param queue: sentences that may wait; `when_full` and `too_late` (seconds) say which are left out: see Delivery.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class Speaker:
         gap: int,
         patience: float,
         queue: int,
+        when_full: QueuePolicy,
+        too_late: float,
         first_audio: Callable[[], None],
     ) -> None:
         self._voices = list(voices)
@@ -87,32 +91,30 @@ class Speaker:
         self._npc, self._turn_id, self._turn_no = npc, turn_id, turn_no
         self._outbox, self._emit, self._first_audio = outbox, emit, first_audio
         self._visemes, self._rate, self._gap, self._patience = visemes, rate, gap, patience
-        self._queue: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue(queue)
+        self.delivery = Delivery(queue, when_full, too_late, self._leave_out)
         self._begun = False  # whether any of the sentence at hand was voiced
         self.lengths: dict[int, int] = {}
         """Sentence → ms of its sound so far."""
-
-    async def say(self, sentence: int, text: str) -> None:
-        """Hand over a sentence; waits when too many are ahead of it."""
-        await self._queue.put((sentence, text))
-        METRICS.speech_queue.inc()
-
-    async def finish(self) -> None:
-        """No more sentences will come."""
-        await self._queue.put(None)
+        self.left_out = 0
+        """Sentences that were not spoken, for want of room or time."""
 
     async def run(self) -> None:
-        """Speak the sentences in order, until `finish`."""
+        """Speak the sentences of `delivery` in order, until it is finished."""
         try:
-            while (item := await self._queue.get()) is not None:
-                METRICS.speech_queue.dec()
-                await self._sentence(*item)
+            while (item := await self.delivery.get()) is not None:
+                spoken = await self._sentence(item.sentence, item.text)
+                METRICS.speech.labels("spoken" if spoken else "silent").inc()
         finally:
-            while not self._queue.empty():
-                if self._queue.get_nowait() is not None:
-                    METRICS.speech_queue.dec()
+            if cut := self.delivery.abandon():
+                METRICS.speech.labels("cancelled").inc(cut)
 
-    async def _sentence(self, sentence: int, text: str) -> None:
+    def _leave_out(self, sentence: int, reason: str) -> None:
+        self.left_out += 1
+        METRICS.speech.labels(reason).inc()
+        self._emit(events.SpeechDropped(turn_id=self._turn_id, sentence=sentence, reason=reason))
+
+    async def _sentence(self, sentence: int, text: str) -> bool:
+        """Whether all of it was voiced."""
         self._begun = False
         while self._voices and not self._begun:  # a sentence that broke off is not begun again
             engine = self._voices[0]
@@ -127,7 +129,7 @@ class Speaker:
                 with contained():
                     await self._voice(engine.provider, sentence, text, style)
                 breaker.succeeded()
-                return
+                return self._begun
             except asyncio.CancelledError:
                 breaker.undecided()
                 raise
@@ -137,6 +139,7 @@ class Speaker:
                 log.warning("voice failed", voice=name, npc=self._npc.id, error=reason)
                 breaker.failed(reason)
                 self._give_up(name, reason)
+        return False
 
     def _give_up(self, name: str, reason: str) -> None:
         """For this turn; the next voice takes over, or the text goes on alone."""

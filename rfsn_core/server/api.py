@@ -179,8 +179,8 @@ class Api:
             "first_sentence_ms": latency.first_sentence,
             "first_audio_ms": latency.first_audio,
             "total_generation_ms": latency.total,
-            "tts_queue_size": self._connections.audio_waiting(),
-            "dropped_sentences": self._connections.audio_dropped(),
+            "tts_queue_size": self._kernel.sentences_waiting,
+            "dropped_sentences": self._kernel.sentences_left_out,
             "active_turns": self._kernel.active_turns,
         }
 
@@ -193,8 +193,8 @@ class Api:
             old.max_tokens if tune.max_tokens is None else tune.max_tokens,
         )
         if tune.max_queue_size is not None:
-            self._connections.resize(tune.max_queue_size)
-        return JSONResponse({**asdict(self._kernel.options), "max_queue_size": self._connections.audio_bound()})
+            self._kernel.speech_queue = tune.max_queue_size
+        return JSONResponse({**asdict(self._kernel.options), "max_queue_size": self._kernel.speech_queue})
 
     async def _reward(self, request: Request) -> Response:
         limit = self._kernel.runtimes.current.settings.server.max_message

@@ -33,7 +33,6 @@ class Connections:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self._open: set[Connection] = set()
-        self._audio = 0  # tuned while running, over the settings
 
     async def serve(self, socket: WebSocket) -> None:
         """The endpoint: a connection, from handshake to close."""
@@ -47,7 +46,7 @@ class Connections:
         if len(self._open) >= settings.max_connections:
             await socket.send_denial_response(_denial(503, "too many connections"))
             return
-        connection = Connection(socket, self.kernel, self.audio_bound())
+        connection = Connection(socket, self.kernel)
         self._open.add(connection)
         METRICS.connections.inc()
         try:
@@ -62,29 +61,11 @@ class Connections:
         for connection in self._open:
             connection.send(message)
 
-    def resize(self, audio: int) -> None:
-        """Change the audio bound of every connection, also of those to come."""
-        self._audio = audio
-        for connection in self._open:
-            connection.outbox.resize(audio)
-
     async def close(self) -> None:
         """Say goodbye to everyone who is still reading: the server stops."""
         leaving = [asyncio.create_task(connection.leave(1001, "server stops")) for connection in self._open]
         if leaving:
             await asyncio.wait(leaving, timeout=CLOSE_PATIENCE)
-
-    def audio_bound(self) -> int:
-        """Audio frames that may wait for a client that connects now."""
-        return self._audio or self.kernel.runtimes.current.settings.server.outbox_audio
-
-    def audio_waiting(self) -> int:
-        """Audio frames that wait to be sent."""
-        return sum(connection.outbox.audio_waiting for connection in self._open)
-
-    def audio_dropped(self) -> int:
-        """Audio frames dropped for the clients that are connected."""
-        return sum(connection.outbox.dropped for connection in self._open)
 
 
 def _denial(status: int, reason: str) -> Any:
@@ -96,13 +77,13 @@ def _denial(status: int, reason: str) -> Any:
 class Connection:
     """One client: a reader, a writer, and the turns between them."""
 
-    def __init__(self, socket: WebSocket, kernel: Kernel, audio: int) -> None:
+    def __init__(self, socket: WebSocket, kernel: Kernel) -> None:
         self._socket, self._kernel = socket, kernel
         settings = kernel.runtimes.current.settings.server
         self._settings = settings
         self.outbox = Outbox(
             messages=settings.outbox_messages,
-            audio=audio,
+            audio=settings.outbox_audio,
             policy=settings.audio_policy,
             patience=settings.audio_patience,
         )

@@ -26,11 +26,11 @@ async def drain(outbox: Outbox) -> list[Item]:
 @given(
     st.sampled_from(POLICIES),
     st.integers(1, 4),
-    st.lists(st.sampled_from(["text", "audio", "get", "purge", "grow", "shrink"]), max_size=60),
+    st.lists(st.sampled_from(["text", "audio", "get", "purge"]), max_size=60),
 )
 def test_order_bound_and_count_hold_for_any_use(policy: AudioPolicy, bound: int, uses: list[str]) -> None:
     async def use() -> None:
-        outbox, limit = Outbox(audio=bound, policy=policy, patience=0), bound
+        outbox = Outbox(audio=bound, policy=policy, patience=0)
         put: list[Item] = []
         got: list[Item] = []
         purged = 0
@@ -45,10 +45,7 @@ def test_order_bound_and_count_hold_for_any_use(policy: AudioPolicy, bound: int,
                 got.append(await outbox.get())
             elif what == "purge":
                 purged += outbox.purge(1)
-            elif what in ("grow", "shrink"):
-                limit = limit + 1 if what == "grow" else max(1, limit - 1)
-                outbox.resize(limit)
-            assert outbox.audio_waiting <= limit
+            assert outbox.audio_waiting <= bound
             assert outbox.audio_waiting == sum(isinstance(item, Audio) for item in outbox._items)
         got += await drain(outbox)
         assert [item for item in got if not isinstance(item, Audio)] == [i for i in put if not isinstance(i, Audio)]

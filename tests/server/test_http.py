@@ -142,6 +142,7 @@ async def test_tuning_applies_from_the_next_turn(tmp_path: Path) -> None:
     ):
         answer = await http.post("/api/tune-performance", json={"temperature": 0.2, "max_queue_size": 7})
         assert answer.json() == {"temperature": 0.2, "max_tokens": None, "max_queue_size": 7}
+        assert (await http.post("/api/tune-performance", json={})).json()["max_queue_size"] == 7
         await http.post("/api/tune-performance", json={"max_tokens": 90})
         await client.turn(NPC)
         assert (renderer.seen.temperature, renderer.seen.max_tokens) == (0.2, 90)
