@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rfsn_tts_espeak
 from piper import PiperVoice, SynthesisConfig
 from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP
@@ -30,6 +31,7 @@ from rfsn_tts_piper.voice import Piper
 from rfsn_core import events
 from rfsn_core.providers import Host, Voice, VoiceStyle
 from rfsn_core.runtime import SystemClock
+from rfsn_core.sound.frames import frames
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Tokens
@@ -160,6 +162,19 @@ async def crowd(npcs: int, per_socket: int = 50) -> None:
     )
 
 
+def opus(seconds: int = 60) -> None:
+    """What Opus costs, beside the bytes it saves."""
+    loud = np.random.default_rng(0).normal(0, 3000, seconds * 24000).astype("<i2").tobytes()
+    made = frames("opus", 24000)
+    begun = time.process_time()
+    packets = [packet for at in range(0, len(loud), 9600) for packet in made.feed(loud[at : at + 9600])]
+    cost = (time.process_time() - begun) / seconds
+    print(
+        f"\nOpus: {cost * 1000:.1f} ms of a processor for a second of sound,"
+        f" {sum(map(len, packets)) / len(loud):.2f} of its bytes"
+    )
+
+
 async def silence(count: int = 100) -> None:
     """From the cancel to the last frame, at the client."""
     times = []
@@ -198,6 +213,7 @@ async def measure(folder: Path) -> None:
     for npcs in (1, 100, 300):
         await crowd(npcs)
     await silence()
+    opus()
 
 
 def main() -> None:

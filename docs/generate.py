@@ -65,6 +65,8 @@ def shown(kind: types.Type) -> str:
             return " or ".join(shown(member) for member in members)
         case types.NoneType():
             return "null"
+        case types.LiteralType(values=values):
+            return " or ".join(f"`{value}`" for value in values)
     raise TypeError(kind)
 
 

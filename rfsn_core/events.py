@@ -40,6 +40,8 @@ class Hello(Message, tag="hello", kw_only=True):
     """Send mouth shapes with the speech."""
     sample_rate: Annotated[int, Meta(ge=0, le=192_000)] = 0
     """Hz of the speech, 8,000 or more; 0: each voice's own."""
+    audio_format: Literal["pcm16", "opus"] = "pcm16"
+    """What the binary frames hold: samples, or one Opus packet of 20 ms each."""
 
 
 class Turn(Message, tag="turn", kw_only=True):
@@ -201,12 +203,16 @@ class SentenceBlocked(Message, tag="sentence.blocked", kw_only=True):
 
 
 class SpeechStarted(Message, tag="speech.started", kw_only=True):
-    """Audio of a sentence begins: PCM16 mono at `sample_rate` Hz, in binary frames."""
+    """Audio of a sentence begins, mono, in binary frames."""
 
     turn_id: str
     turn_no: int
     sentence: int
     sample_rate: int
+    """Hz."""
+    audio_format: str = "pcm16"
+    pre_skip: int = 0
+    """Samples at 48 kHz that an Opus decoder throws away at the beginning of the sentence."""
 
 
 class Viseme(msgspec.Struct, array_like=True, frozen=True):

@@ -271,6 +271,7 @@ class Turn:
             request.outbox,
             self._emit,
             visemes=request.wants.visemes,
+            audio_format=request.wants.audio_format,
             rate=request.wants.sample_rate,
             gap=speech.gap_ms,
             patience=self._operations.speech_timeout,

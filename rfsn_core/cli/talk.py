@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import wave
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from rfsn_core.errors import UserError
 from rfsn_core.kernel import conversation, running
 from rfsn_core.operations import logs
 from rfsn_core.runtime import Runtimes
+from rfsn_core.sound.loudspeaker import Loudspeaker
 
 
 @click.command()
@@ -115,18 +118,20 @@ def show(console: Console, item: Item) -> None:
 @click.argument("npc")
 @world_options
 @click.option("--player", default="player", show_default=True, help="Who is speaking.")
-def chat(npc: str, world: Path | None, config_file: Path | None, player: str) -> None:
-    """Talk with NPC until an empty line."""
+@click.option("--mute", is_flag=True, help="Only read what the NPC says.")
+def chat(npc: str, world: Path | None, config_file: Path | None, player: str, mute: bool) -> None:
+    """Talk with NPC until an empty line. It is heard when a voice is set and this machine can play sound."""
     found = runtimes(world, config_file)
     logs.configure("warning")
-    asyncio.run(_chat(found, npc, player))
+    asyncio.run(_chat(found, npc, player, mute))
 
 
-async def _chat(found: Runtimes, npc: str, player: str) -> None:
+async def _chat(found: Runtimes, npc: str, player: str, mute: bool) -> None:
     console = Console(highlight=False)
     async with running(found) as kernel:
         name = found.current.world.npc(npc).name
         console.print(f"[dim]You talk with {name}. An empty line ends it.[/dim]")
+        speaker = None if mute else _loudspeaker(console, found)
         while True:
             try:
                 text = await asyncio.to_thread(console.input, "[bold]> [/bold]")
@@ -135,5 +140,39 @@ async def _chat(found: Runtimes, npc: str, player: str) -> None:
             if not text.strip():
                 return
             turn = events.Turn(npc=npc, player=player, text=text[: events.MAX_TEXT])
-            async for item in conversation(kernel, turn, events.Hello(audio=False)):
+            try:
+                await _heard(console, conversation(kernel, turn, events.Hello(audio=speaker is not None)), speaker)
+            except UserError as error:
+                speaker = None
+                console.print(f"({error})", style="dim", markup=False)
+
+
+def _loudspeaker(console: Console, found: Runtimes) -> Loudspeaker | None:
+    if not any(voice.provider.sample_rate for voice in found.current.voices):
+        console.print('[dim]The NPC has no voice: `provider = "espeak"` in \\[speech] gives it one.[/dim]')
+        return None
+    try:
+        return Loudspeaker()
+    except UserError as error:
+        console.print(f"({error})", style="dim", markup=False)
+        return None
+
+
+async def _heard(console: Console, items: AsyncGenerator[Item], speaker: Loudspeaker | None) -> None:
+    """Show what comes, and play it; the next turn waits for the last word."""
+    rate = 0
+    try:
+        async with aclosing(items) as stream:
+            async for item in stream:
+                if isinstance(item, Audio):
+                    if speaker is not None and (pcm := events.read_audio_frame(item.frame).pcm):
+                        await speaker.play(pcm, rate)
+                    continue
+                if isinstance(item, events.SpeechStarted):
+                    rate = item.sample_rate
                 show(console, item)
+        if speaker is not None:
+            await speaker.drain()
+    finally:
+        if speaker is not None:
+            speaker.stop()

@@ -16,15 +16,12 @@ from rfsn_core.errors import EngineError, contained
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Speech, Voice, VoiceStyle
+from rfsn_core.sound.frames import AudioFormat, Frames, Pcm, frames
 from rfsn_core.sound.resample import Resampler
 from rfsn_core.sound.visemes import estimated
 from rfsn_core.world.folder import Npc
 
 log = logger("speaking")
-
-AUDIO_FRAME = 8192
-"""Bytes of samples in the largest binary frame: about 0.2 s at 22 kHz."""
-
 
 MOODS = {
     "happy": (1.04, 1.06, 1.0),
@@ -62,7 +59,7 @@ def until(text: str, share: float) -> str:
 class Speaker:
     """Speaks one turn. When a voice fails the next one takes over; in the end the text goes on alone.
 
-    :param rate: Hz that the client wants; 0 for the voice's own.
+    :param rate: Hz that the client wants; 0 for the voice's own, or the next that the format knows.
     :param gap: ms of silence after each sentence.
     :param queue: sentences that may wait; `when_full` and `too_late` (seconds) say which are left out: see Delivery.
     """
@@ -78,6 +75,7 @@ class Speaker:
         emit: Callable[[events.Message], None],
         *,
         visemes: bool,
+        audio_format: AudioFormat,
         rate: int,
         gap: int,
         patience: float,
@@ -90,7 +88,8 @@ class Speaker:
         self._manner = manner
         self._npc, self._turn_id, self._turn_no = npc, turn_id, turn_no
         self._outbox, self._emit, self._first_audio = outbox, emit, first_audio
-        self._visemes, self._rate, self._gap, self._patience = visemes, rate, gap, patience
+        self._visemes, self._format, self._rate, self._gap = visemes, audio_format, rate, gap
+        self._patience = patience
         self.delivery = Delivery(queue, when_full, too_late, self._leave_out)
         self._begun = False  # whether any of the sentence at hand was voiced
         self.lengths: dict[int, int] = {}
@@ -150,10 +149,10 @@ class Speaker:
             self._emit(events.SpeechOff(turn_id=self._turn_id, reason=f"{name}: {reason}"))
 
     async def _voice(self, voice: Voice, sentence: int, text: str, style: VoiceStyle) -> None:
-        turn_id, rate = self._turn_id, self._rate or voice.sample_rate
-        frames = _Frames(self._outbox, self._turn_no, sentence)
+        turn_id = self._turn_id
+        out = _Sending(frames(self._format, self._rate or voice.sample_rate), self._outbox, self._turn_no, sentence)
+        rate = out.frames.rate
         convert = Resampler(voice.sample_rate, rate)
-        guess = not getattr(voice, "visemes", True)
         loop = asyncio.get_running_loop()
         made = 0  # bytes, at the voice's own rate
         speaking = cast("AsyncGenerator[Speech, None]", voice.speak(text, style))
@@ -167,54 +166,68 @@ class Speaker:
                     self._first_audio()
                     self._emit(
                         events.SpeechStarted(
-                            turn_id=turn_id, turn_no=self._turn_no, sentence=sentence, sample_rate=rate
+                            turn_id=turn_id,
+                            turn_no=self._turn_no,
+                            sentence=sentence,
+                            sample_rate=rate,
+                            audio_format=self._format,
+                            pre_skip=out.frames.pre_skip,
                         )
                     )
                 at, made = made, made + len(speech.pcm)
-                if self._visemes and (speech.visemes or guess):
+                if self._visemes and (speech.visemes or not getattr(voice, "visemes", True)):
                     shown = list(speech.visemes) or estimated(
                         text, at * 500 / voice.sample_rate, made * 500 / voice.sample_rate
                     )
                     self._emit(
                         events.Visemes(turn_id=turn_id, sentence=sentence, visemes=shown, estimated=not speech.visemes)
                     )
-                await frames.send(convert.feed(speech.pcm))
+                await out.send(convert.feed(speech.pcm))
                 self.lengths[sentence] = made * 500 // voice.sample_rate
-                if frames.dropped and self._outbox.policy == "reject":
+                if out.dropped and self._outbox.policy == "reject":
                     break
                 deadline.reschedule(loop.time() + self._patience)
         if made:
-            await frames.send(convert.finish() + bytes(2 * (rate * self._gap // 1000)))
-            await frames.end()
-            METRICS.audio_seconds.inc(frames.size / 2 / rate)
+            await out.send(convert.finish() + bytes(2 * (rate * self._gap // 1000)))
+            await out.end()
+            METRICS.audio_seconds.inc(out.size / 2 / rate)
             self._emit(
                 events.SpeechFinished(
-                    turn_id=turn_id, sentence=sentence, duration_ms=frames.size * 500 // rate, dropped=frames.dropped
+                    turn_id=turn_id, sentence=sentence, duration_ms=out.size * 500 // rate, dropped=out.dropped
                 )
             )
 
 
-class _Frames:
-    """The binary frames of one sentence."""
+class _Sending:
+    """The binary frames of one sentence, on their way out."""
 
-    def __init__(self, outbox: Outbox, turn_no: int, sentence: int) -> None:
+    def __init__(self, made: Frames, outbox: Outbox, turn_no: int, sentence: int) -> None:
+        self.frames = made
         self._outbox, self._turn_no, self._sentence = outbox, turn_no, sentence
         self._sequence = 0
         self.size = 0
+        """Bytes of samples."""
         self.dropped = 0
 
     async def send(self, pcm: bytes) -> None:
-        """In frames of a bounded size."""
-        for start in range(0, len(pcm), AUDIO_FRAME):
-            await self._put(pcm[start : start + AUDIO_FRAME])
+        """More samples."""
+        self.size += len(pcm)
+        for frame in await self._make(self.frames.feed, pcm):
+            await self._put(frame)
 
     async def end(self) -> None:
-        """The frame that says so."""
+        """The rest, and the frame that says so."""
+        for frame in await self._make(self.frames.finish):
+            await self._put(frame)
         await self._put(b"", last=True)
 
-    async def _put(self, pcm: bytes, *, last: bool = False) -> None:
-        frame = events.audio_frame(self._sentence, self._turn_no, self._sequence, pcm, last=last)
+    async def _make(self, work: Callable[..., Sequence[bytes]], *pcm: bytes) -> Sequence[bytes]:
+        if isinstance(self.frames, Pcm):
+            return work(*pcm)
+        return await asyncio.to_thread(work, *pcm)  # benchmarks/voices.py: milliseconds for each second of sound
+
+    async def _put(self, content: bytes, *, last: bool = False) -> None:
+        frame = events.audio_frame(self._sentence, self._turn_no, self._sequence, content, last=last)
         taken = await self._outbox.put_audio(Audio(self._turn_no, frame))
         self._sequence += 1
-        self.size += len(pcm)
         self.dropped += not (taken or last)

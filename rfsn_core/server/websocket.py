@@ -16,7 +16,7 @@ from rfsn_core.kernel import Kernel, RunningTurn, version
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.server.auth import refusal
-from rfsn_core.sound import resample
+from rfsn_core.sound import frames, resample
 
 log = logger("websocket")
 
@@ -209,6 +209,12 @@ class Connection:
                     if message.sample_rate < 8000:
                         raise BadMessage("speech has 8,000 samples a second at least", field="sample_rate")
                     resample.available()
+                if message.audio_format == "opus":
+                    resample.available()  # few voices have one of its rates
+                    frames.available(message.audio_format)
+                    if message.sample_rate and message.sample_rate not in frames.OPUS_RATES:
+                        known = ", ".join(map(str, frames.OPUS_RATES))
+                        raise BadMessage(f"Opus has the rates {known}", field="sample_rate")
                 self._wants = message
             case events.Ping():
                 self.send(events.Pong(id=message.id))

@@ -92,12 +92,30 @@ def test_the_conversation_is_remembered_between_runs(tmp_path: Path) -> None:
     assert texts[0] != texts[1]
 
 
-def test_chat_goes_on_until_an_empty_line(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "rfsn_core.cli", "chat", "innkeeper"], cwd=tmp_path, input="Hello!\nGoodbye!\n\n",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", "RFSN_DATA_DIR": str(tmp_path)}, capture_output=True,
+def chat(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rfsn_core.cli", "chat", "innkeeper", *arguments], cwd=cwd,
+        input="Hello!\nGoodbye!\n\n",
+        env={**os.environ, **PLAIN, "RFSN_DATA_DIR": str(cwd), **environment}, capture_output=True,
         text=True, encoding="utf-8", timeout=60, check=False,
     )  # fmt: skip
+
+
+def test_chat_says_in_one_line_why_nothing_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    espeak = {"RFSN_SPEECH__PROVIDER": "espeak", "PYTHONPATH": str(tmp_path)}
+    silent = chat(cwd=tmp_path, RFSN_SPEECH__PROVIDER="silent").stdout
+    assert silent.count('provider = "espeak"') == 1
+    broken = chat(cwd=tmp_path, **espeak).stdout
+    assert broken.count("(no sound: PortAudio library not found. sudo apt install libportaudio2)") == 1
+    assert "farewell ·" in broken
+    (tmp_path / "sounddevice.py").write_text("raise ImportError('no such package')")
+    assert chat(cwd=tmp_path, **espeak).stdout.count("rfsn-core[sound]") == 1
+    assert "no sound" not in chat("--mute", cwd=tmp_path, **espeak).stdout
+
+
+def test_chat_goes_on_until_an_empty_line(tmp_path: Path) -> None:
+    ran = chat(cwd=tmp_path)
     assert ran.returncode == 0
     assert "greet ·" in ran.stdout
     assert "farewell ·" in ran.stdout

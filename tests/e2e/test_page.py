@@ -12,6 +12,7 @@ import pytest
 from rfsn_core.testing import make_world
 from rfsn_core.testing.engine import StandIn
 from rfsn_core.testing.process import Server
+from rfsn_core.testing.xvasynth import XvaSynthStandIn
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -163,33 +164,35 @@ def test_it_shows_an_engine_that_fails_and_comes_back(
 
 
 @pytest.mark.engines
-@pytest.mark.parametrize("provider", ["kokoro", "piper"])
+@pytest.mark.parametrize("provider", ["kokoro", "piper", "xvasynth"])
 def test_each_voice_is_heard_and_moves_the_mouth(
     serve: Callable[..., Server], browser: Chrome, tmp_path: Path, provider: str
 ) -> None:
     from rfsn_core.testing.tiny import write_kokoro, write_piper
 
-    world = make_world(tmp_path / "world", f'[speech]\nprovider = "espeak"\npiper.model = "p.onnx"\n{KOKORO}')
-    page = Page(browser, serve(world=world).http)
-    if provider == "piper":
-        from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP
+    with XvaSynthStandIn() as program:
+        tables = f'piper.model = "p.onnx"\n{KOKORO}xvasynth.url = "{program.url}"\nxvasynth.voice = "/m/narrator"\n'
+        world = make_world(tmp_path / "world", f'[speech]\nprovider = "espeak"\n{tables}')
+        page = Page(browser, serve(world=world).http)
+        if provider == "piper":
+            from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP
 
-        write_piper(world / "p.onnx", DEFAULT_PHONEME_ID_MAP)
-    else:
-        write_kokoro(world / "k.onnx", world / "v.bin")
-    settings = world / "rfsn.toml"
-    settings.write_text(settings.read_text("utf-8").replace('"espeak"', f'"{provider}"'), "utf-8")
-    wait(browser, lambda: "settings changed" in page.text("#status"))
-    page.say("What happened here?")
-    page.until(".words .speaking")
-    seen = set()
+            write_piper(world / "p.onnx", DEFAULT_PHONEME_ID_MAP)
+        elif provider == "kokoro":
+            write_kokoro(world / "k.onnx", world / "v.bin")
+        settings = world / "rfsn.toml"
+        settings.write_text(settings.read_text("utf-8").replace('"espeak"', f'"{provider}"'), "utf-8")
+        wait(browser, lambda: "settings changed" in page.text("#status"))
+        page.say("What happened here?")
+        page.until(".words .speaking")
+        seen = set()
 
-    def moves() -> bool:
-        seen.add(page.all("#mouth")[0].get_attribute("data-shape"))
-        return len(seen) >= 4
+        def moves() -> bool:
+            seen.add(page.all("#mouth")[0].get_attribute("data-shape"))
+            return len(seen) >= 4
 
-    wait(browser, moves)
-    assert page.complaints() == []
+        wait(browser, moves)
+        assert page.complaints() == []
 
 
 def test_it_asks_for_the_key(serve: Callable[..., Server], browser: Chrome) -> None:

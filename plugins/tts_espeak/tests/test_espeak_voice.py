@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import subprocess
+import wave
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from itertools import pairwise
@@ -46,6 +49,26 @@ async def test_visemes_cover_the_audio_in_order(voice: Espeak) -> None:
     duration = len(pcm) // 2 * 1000 // voice.sample_rate
     assert visemes[0].start_ms < 100
     assert duration * 0.8 < visemes[-1].end_ms <= duration
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("text", [TEXT, "Who are you?"])
+async def test_it_sounds_as_the_program_itself_does(voice: Espeak, tmp_path: Path, text: str) -> None:
+    program = shutil.which("espeak-ng")
+    assert program, "espeak-ng is missing: apt-get install espeak-ng"
+    command = [program, "-v", "en", "-s", "165", "-w", str(tmp_path / "its.wav"), text]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    with wave.open(str(tmp_path / "its.wav")) as file:
+        assert file.getframerate() == voice.sample_rate
+        its = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
+    ours = np.frombuffer((await say(voice, text))[0], "<i2").astype(float)
+    # Ours ends with the sentence, not with the pause after it. What was said before moves a sound by some samples.
+    ours, its = np.trim_zeros(ours, "b"), np.trim_zeros(its, "b")
+    assert abs(len(ours) / len(its) - 1) < 0.03
+    step = voice.sample_rate // 25
+    both = min(len(ours), len(its)) // step * step
+    loud, wanted = (np.abs(each[:both]).reshape(-1, step).mean(axis=1) for each in (ours, its))
+    assert np.corrcoef(loud, wanted)[0, 1] > 0.95
 
 
 async def test_rate_pitch_volume_and_voice_are_heard(voice: Espeak) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -19,6 +20,9 @@ class Settings(BaseModel, extra="forbid"):
     voice: str = Field("af_heart", min_length=1, description="Default voice; an NPC's own comes from its file.")
     language: str = Field("en-us", min_length=2, description="As espeak-ng names it.")
     speed: float = Field(1.0, ge=0.5, le=2, description="At an NPC's rate of 1.")
+    load: Literal["start", "first_sentence"] = Field(
+        "start", description="When the model is loaded: `first_sentence` saves its memory while it is only a fallback."
+    )
     workers: int = Field(1, ge=1, le=16, description="Sentences that are made at once.")
     threads: int = Field(2, ge=1, le=64, description="Of the processor, for each of them.")
 

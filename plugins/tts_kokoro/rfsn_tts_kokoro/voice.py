@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import re
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,8 +20,21 @@ if TYPE_CHECKING:
     from rfsn_tts_kokoro import Settings
 
 INSTALL = 'pip install "rfsn-tts-kokoro[engine]"'
-WHERE = "The page of kokoro-onnx names it: rfsn fetch ADDRESS FILE"
+WHERE = "The page of kokoro-onnx names the files that belong together: rfsn fetch ADDRESS FILE"
 RATE = 24000
+RELEASE = "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.1"
+FILES = {
+    "kokoro-v1.0.onnx": "beb0d1848dee9a49da392cc3df26958d46cfa35d321edf434f52949153f0df3a",
+    "voices-v1.0.bin": "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
+}
+"""Of the release → their SHA-256, on which all agree who pin them in public."""
+
+
+def _where(missing: Path) -> str:
+    """Where to get a file."""
+    if missing.name in FILES:
+        return f'rfsn fetch {RELEASE}/{missing.name} "{missing}" --sha256 {FILES[missing.name]}'
+    return WHERE
 
 
 class KokoroVoice:
@@ -36,15 +48,25 @@ class KokoroVoice:
         self._voices = (host.world_dir / settings.voices).expanduser()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="rfsn-kokoro")
         self._kokoro: Any = None
+        self._loading, self._ready = asyncio.Lock(), False
         self._styles: dict[str, Any] = {}
         self._unknown = Unknown(host.log)
 
     async def start(self) -> None:
-        """Load the model, and say a word, so that the first sentence does not pay for it. Raises EngineError."""
+        """Load the model, if it is time, and say a word, so that no sentence pays for that. Raises EngineError."""
         for path in (self._model, self._voices):
             if not path.is_file():
-                raise EngineError(f"there is no file {path}", hint=await self._work(self._where, path))
-        await self._work(self._load)
+                raise EngineError(f"there is no file {path}", hint=_where(path))
+        if self._settings.load == "start":
+            await self._loaded()
+
+    async def _loaded(self) -> None:
+        if self._ready:
+            return
+        async with self._loading:
+            if not self._ready:
+                await self._work(self._load)
+                self._ready = True
 
     async def stop(self) -> None:
         """Wait for the sentences that are being made."""
@@ -52,23 +74,6 @@ class KokoroVoice:
 
     async def _work(self, job: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, job, *arguments)
-
-    def _where(self, missing: Path) -> str:
-        """Where to get a file: the address that the package itself names for its version."""
-        there = [str(path if path == missing else __file__) for path in (self._model, self._voices)]
-        try:
-            package: Any = importlib.import_module("kokoro_onnx.config")
-            package.KoKoroConfig(*there).validate()
-        except FileNotFoundError as error:
-            if found := re.search(r"https://\S+", str(error)):
-                address = found[0]
-                page = not address.endswith(missing.suffix)
-                return (
-                    f"{address} lists it: rfsn fetch ADDRESS {missing}" if page else f"rfsn fetch {address} {missing}"
-                )
-        except Exception:  # noqa: BLE001  not installed, or another version
-            return WHERE
-        return WHERE
 
     def _load(self) -> None:
         # It complains of every sentence whose words it counts differently, which is no concern of ours.
@@ -135,6 +140,7 @@ class KokoroVoice:
         """A sentence, clause by clause, so that its first sound comes early."""
         if not any(map(str.isalnum, text)):
             return
+        await self._loaded()
         speed = min(2.0, max(0.5, self._settings.speed * voice.rate))
         style = self._style(voice.voice or self._settings.voice)
         samples = 0
@@ -166,10 +172,12 @@ class KokoroVoice:
 
     async def health(self) -> str:
         """What is there."""
+        await self._loaded()
         return f"Kokoro with {self._model.name}, {len(self._kokoro.get_voices())} voices"
 
     async def voices(self) -> Sequence[str]:
         """Their names; two or more can be blended."""
+        await self._loaded()
         return sorted(self._kokoro.get_voices())
 
 

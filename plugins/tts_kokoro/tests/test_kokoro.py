@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -65,13 +66,38 @@ async def test_without_the_library_it_says_what_to_install(tmp_path: Path, monke
     assert "pip install" in said
 
 
+@pytest.mark.parametrize("name", ["kokoro-v1.0.onnx", "voices-v1.0.bin"])
+async def test_a_missing_file_is_told_with_the_command_that_fetches_it(tmp_path: Path, name: str) -> None:
+    for other in ("kokoro-v1.0.onnx", "voices-v1.0.bin"):
+        if other != name:
+            (tmp_path / other).write_bytes(b"x")
+    said = await refused(model=str(tmp_path / "kokoro-v1.0.onnx"), voices=str(tmp_path / "voices-v1.0.bin"))
+    command = said.split("rfsn fetch ")[1]
+    assert re.fullmatch(
+        rf'https://github.com/\S+/{name} "{re.escape(str(tmp_path / name))}" --sha256 [0-9a-f]{{64}}', command
+    )
+
+
 @engines
-async def test_a_missing_file_is_told_with_the_command_that_fetches_it(tmp_path: Path, files: dict[str, str]) -> None:
-    missing = tmp_path / "voices-v1.0.bin"
-    said = await refused(**(files | {"voices": str(missing)}))
-    assert "rfsn fetch https://github.com/" in said
-    assert said.endswith(str(missing))
-    assert "lists it" in await refused(**(files | {"model": str(tmp_path / "k.onnx")}))
+async def test_a_fallback_is_loaded_by_its_first_sentence(files: dict[str, str]) -> None:
+    voice = make(load="first_sentence", **files)
+    await voice.start()
+    assert voice._kokoro is None
+    both = await asyncio.gather(say(voice), say(voice))  # at once: loaded once
+    assert all(np.sqrt((sound(each) ** 2).mean()) > 100 for each in both)
+    assert "voices" in await voice.health()
+    await voice.stop()
+
+
+@engines
+async def test_a_fallback_that_turns_out_broken_fails_its_sentence(tmp_path: Path, files: dict[str, str]) -> None:
+    (tmp_path / "broken").write_bytes(b"no model")
+    voice = make(load="first_sentence", **(files | {"model": str(tmp_path / "broken")}))
+    await voice.start()
+    for _ in range(2):
+        with pytest.raises(EngineError, match="are no Kokoro"):
+            await say(voice)
+    await voice.stop()
 
 
 @engines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -18,6 +19,9 @@ class Settings(BaseModel, extra="forbid"):
     speaker: str = Field("", description="Default speaker of a model that has several: name or number.")
     speed: float = Field(1.0, ge=0.25, le=4, description="At an NPC's rate of 1.")
     normalize: bool = Field(False, description="Bring every sentence to full volume: loud, and uneven.")
+    load: Literal["start", "first_sentence"] = Field(
+        "start", description="When the model is loaded: `first_sentence` saves its memory while it is only a fallback."
+    )
     workers: int = Field(1, ge=1, le=16, description="Sentences that are made at once.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -31,15 +32,30 @@ class Piper:
         self._model = (host.world_dir / settings.model).expanduser()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="rfsn-piper")
         self._piper: Any = None
+        self._loading, self._ready = asyncio.Lock(), False
         self._config: Any = None
         self._unknown = Unknown(host.log)
 
     async def start(self) -> None:
-        """Load the model, and say a word, so that the first sentence does not pay for it. Raises EngineError."""
-        for path in (self._model, self._model.with_name(self._model.name + ".json")):
+        """Load the model, if it is time, and say a word, so that no sentence pays for that. Raises EngineError."""
+        about = self._model.with_name(self._model.name + ".json")
+        for path in (self._model, about):
             if not path.is_file():
                 raise EngineError(f"there is no file {path}", hint=FETCH)
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._load)
+        try:
+            self.sample_rate = int(json.loads(about.read_text("utf-8"))["audio"]["sample_rate"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise EngineError(f"{about} does not describe a voice of Piper: {error!r}", hint=FETCH) from error
+        if self._settings.load == "start":
+            await self._loaded()
+
+    async def _loaded(self) -> None:
+        if self._ready:
+            return
+        async with self._loading:
+            if not self._ready:
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._load)
+                self._ready = True
 
     async def stop(self) -> None:
         """Wait for the sentences that are being made."""
@@ -57,7 +73,6 @@ class Piper:
         try:
             self._config = package.SynthesisConfig
             self._piper = package.PiperVoice.load(str(self._model), include_alignments=self.visemes)
-            self.sample_rate = int(self._piper.config.sample_rate)
             speaker = self._speaker(self._settings.speaker)
             if self._settings.speaker and speaker is None:
                 raise EngineError(
@@ -103,6 +118,7 @@ class Piper:
         """A sentence, clause by clause, so that its first sound comes early."""
         if not any(map(str.isalnum, text)):
             return
+        await self._loaded()
         loop = asyncio.get_running_loop()
         samples = 0
         for clause in clauses(text):
@@ -140,10 +156,12 @@ class Piper:
 
     async def health(self) -> str:
         """What is there."""
+        await self._loaded()
         return f"Piper with {self._model.name}, {self.sample_rate} Hz, {self._piper.config.num_speakers} speakers"
 
     async def voices(self) -> Sequence[str]:
         """The model's speakers."""
+        await self._loaded()
         return sorted(self._speakers()) or [str(n) for n in range(self._piper.config.num_speakers)]
 
 

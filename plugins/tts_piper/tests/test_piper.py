@@ -70,8 +70,27 @@ async def test_files_that_are_not_there_are_told_with_the_command_that_fetches_t
 async def test_without_the_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "piper", None)
     for name in ("p.onnx", "p.onnx.json"):
-        (tmp_path / name).write_bytes(b"{}")
+        (tmp_path / name).write_bytes(b'{"audio": {"sample_rate": 16000}}')
     assert "pip install" in await refused(model=str(tmp_path / "p.onnx"))
+
+
+@engines
+async def test_a_fallback_is_loaded_by_its_first_sentence(model: str) -> None:
+    voice = make(model=model, load="first_sentence")
+    await voice.start()
+    assert voice._piper is None
+    assert voice.sample_rate == 16000
+    both = await asyncio.gather(say(voice), say(voice))  # at once: loaded once
+    assert all(np.sqrt((sound(each) ** 2).mean()) > 100 for each in both)
+    assert "speakers" in await voice.health()
+    await voice.stop()
+
+
+async def test_a_description_that_describes_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "v.onnx").write_bytes(b"x")
+    for content in ("", "[]", "{}", '{"audio": {"sample_rate": "fast"}}'):
+        (tmp_path / "v.onnx.json").write_text(content)
+        assert "v.onnx.json does not describe" in await refused(model=str(tmp_path / "v.onnx"))
 
 
 @engines
@@ -81,10 +100,10 @@ async def test_files_that_are_something_else_are_told(tmp_path: Path, model: str
     broken.write_bytes(content)
     settings = Path(f"{model}.json").read_bytes()  # noqa: ASYNC240
     (tmp_path / "p.onnx.json").write_bytes(settings)
-    assert "is no voice of Piper" in await refused(model=str(broken))
+    assert "voice of Piper" in await refused(model=str(broken))
     broken.write_bytes(Path(model).read_bytes())  # noqa: ASYNC240
     (tmp_path / "p.onnx.json").write_bytes(content)
-    assert "is no voice of Piper" in await refused(model=str(broken))
+    assert "voice of Piper" in await refused(model=str(broken))
 
 
 @engines
