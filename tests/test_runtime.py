@@ -190,6 +190,29 @@ async def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+async def test_reloads_while_a_model_loads_take_their_turn_and_close_what_they_replace(tmp_path: Path) -> None:
+    class Slow(Ticker):
+        @asynccontextmanager
+        async def _open(self, settings: Settings, host: Host) -> AsyncIterator[Tokens]:
+            await asyncio.sleep(0.1 if settings.word != "tick" else 0)
+            async with super()._open(settings, host) as value:
+                yield value
+
+    slow = Slow("slow")
+    found = runtimes(tmp_path, slow)
+    await found.start()
+    reloads = []
+    for word in ("one", "two", "two"):
+        configure(tmp_path, f'[rendering]\nprovider = "slow"\nfallback = []\nslow.word = "{word}"\n')
+        reloads.append(asyncio.create_task(found.reload()))
+        await asyncio.sleep(0.02)
+    await asyncio.gather(*reloads)
+    assert slow.opened[-1] == "two"
+    assert slow.opened.count("two") == 1
+    await found.close()
+    assert sorted(slow.closed) == sorted(slow.opened)
+
+
 async def test_a_turn_that_waits_keeps_the_runtime_of_its_arrival(tmp_path: Path) -> None:
     a, b = Ticker("a"), Ticker("b")
     found = runtimes(tmp_path, a, b)

@@ -437,6 +437,17 @@ class VoiceSuite(_Suite):
 
         self.run(tmp_path, body)
 
+    def test_odd_manners_are_no_error(self, tmp_path: Path) -> None:
+        async def body(voice: Voice) -> None:
+            for number in (0.0, -1.0, 100.0):
+                for style in (VoiceStyle(rate=number), VoiceStyle(pitch=number), VoiceStyle(volume=number)):
+                    pcm, _ = await _spoken(voice, SPEAKABLE, style)
+                    assert bool(pcm) == self.audible
+            pcm, _ = await _spoken(voice, SPEAKABLE, VoiceStyle(voice="../no such voice"))
+            assert bool(pcm) == self.audible
+
+        self.run(tmp_path, body)
+
     def test_many_speak_at_once_and_the_loop_stays_free(self, tmp_path: Path) -> None:
         async def body(voice: Voice) -> None:
             ticks = 0
