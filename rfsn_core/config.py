@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from rfsn_core.dialogue.delivery import QueuePolicy
 from rfsn_core.dialogue.outbox import AudioPolicy
 from rfsn_core.errors import ConfigError
+from rfsn_core.memory.governance import SINGLE_VALUED
 
 NAMES = ("rfsn.toml", "rfsn.json", "rfsn.yaml", "rfsn.yml")
 """What a world's settings file may be called."""
@@ -163,6 +164,13 @@ class MemorySettings(BaseModel, extra="forbid"):
 
     recent: int = Field(6, ge=0, le=50, description="Last turns that the renderer sees.")
     related: int = Field(2, ge=0, le=20, description="Older turns found by the player's words.")
+    known: int = Field(6, ge=0, le=50, description="Memories (facts, promises, events, …) that the renderer sees.")
+    admitted: float = Field(0.5, ge=0, le=1, description="Confidence from which a memory is believed.")
+    single_valued: list[str] = Field(
+        list(SINGLE_VALUED), description="Predicates of facts that hold one value at a time: another one contradicts."
+    )
+    summary_every: int = Field(10, ge=0, le=50, description="Turns between two summaries of a conversation; 0: none.")
+    cache_minutes: float = Field(30.0, gt=0, description="A session that is idle for longer is read again.")
 
 
 class OperationsSettings(BaseModel, extra="forbid"):

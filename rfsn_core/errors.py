@@ -69,6 +69,12 @@ class UnknownNpc(UserError):
     code = "unknown_npc"
 
 
+class NotThere(UserError):
+    """A save, a backup or a memory of that name is not there."""
+
+    code = "not_there"
+
+
 class BadMessage(UserError):
     """A client's message is malformed; `field` names the part."""
 

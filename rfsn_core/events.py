@@ -77,6 +77,43 @@ class GameEvent(Message, tag="event", kw_only=True):
     """Details, for the memory."""
 
 
+class Remember(Message, tag="remember", kw_only=True):
+    """The game tells an NPC something that it saw or heard of a player; answered with `remembered`."""
+
+    npc: Name
+    player: Name = "player"
+    world: Name = "default"
+    text: Annotated[str, Meta(max_length=2000)] = ""
+    """In words, as the NPC would think it. It may be empty for an exact fact: predicate and value."""
+    kind: Literal["fact", "event", "promise", "preference"] = "fact"
+    subject: Annotated[str, Meta(max_length=200)] = ""
+    """Whom or what it is about; empty: the player."""
+    predicate: Annotated[str, Meta(max_length=60)] = ""
+    """Such as `name`, `home`, `owner`; `memory.single_valued` in the settings says which hold one value at a time."""
+    value: Annotated[str, Meta(max_length=200)] = ""
+    negated: bool = False
+    """It is *not* so."""
+    confidence: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    importance: Annotated[float, Meta(ge=0, le=1)] = 0.6
+    ttl: float | None = None
+    """Seconds until it is forgotten; null: never."""
+
+
+class TakeSnapshot(Message, tag="snapshot", kw_only=True):
+    """The game was saved: what the NPCs of a world know now can be gone back to. Answered with `snapshot.taken`."""
+
+    tag: Name
+    """The save's name; one that is there is replaced."""
+    world: Name = "default"
+
+
+class Rollback(Message, tag="rollback", kw_only=True):
+    """A save was loaded: the NPCs of that world know what they knew then. Everyone is told, `world.reverted`."""
+
+    tag: Name
+    world: Name = "default"
+
+
 class Cancel(Message, tag="cancel", kw_only=True):
     """Barge-in: stop the turn, its generation, and its speech."""
 
@@ -111,7 +148,7 @@ class Ping(Message, tag="ping", kw_only=True):
     id: str = ""
 
 
-ClientMessage = Hello | Turn | GameEvent | Cancel | Reward | Played | Ping
+ClientMessage = Hello | Turn | GameEvent | Remember | TakeSnapshot | Rollback | Cancel | Reward | Played | Ping
 
 
 # ── what the server sends ────────────────────────────────────────────────────────────────────────
@@ -322,6 +359,8 @@ class Trace(msgspec.Struct, kw_only=True):
     """About how long the prompt was."""
     notes: list[str] = []
     """What was left out of the prompt to keep the budget, and what went wrong with it."""
+    memories: list[str] = []
+    """What the NPC had in mind, besides turns: kind, id and source of each; `rfsn memory show` tells more."""
     usage: Usage | None = None
     final_json: str = ""
     """`ok`; `missing`; `invalid`; or `mismatch` when the model says that it did something else than was decided.
@@ -391,6 +430,33 @@ class RewardAccepted(Message, tag="reward.accepted", kw_only=True):
     """Why it was put aside instead, such as a decision that nobody made."""
 
 
+class Remembered(Message, tag="remembered", kw_only=True):
+    """What became of what an NPC was told."""
+
+    memory_id: str
+    status: str
+    """`active`, or `quarantined` when it is not believed."""
+    reason: str = ""
+    superseded: list[str] = []
+    """Memories that yielded to it."""
+
+
+class SnapshotTaken(Message, tag="snapshot.taken", kw_only=True):
+    """A world can be brought back to this."""
+
+    world: str
+    tag: str
+    turns: int
+
+
+class WorldReverted(Message, tag="world.reverted", kw_only=True):
+    """A world is what it was at a save; its turns that ran were cancelled."""
+
+    world: str
+    tag: str
+    turns: int
+
+
 class LearningChanged(Message, tag="learning.changed", kw_only=True):
     """The guard slowed or froze learning, or an operator let it go on."""
 
@@ -448,6 +514,9 @@ ServerMessage = (
     | TurnCancelled
     | TurnFailed
     | RewardAccepted
+    | Remembered
+    | SnapshotTaken
+    | WorldReverted
     | LearningChanged
     | ConfigChanged
     | ConfigRejected

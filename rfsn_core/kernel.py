@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from rfsn_core.learning.guard import STATES, Guard, Limits
 from rfsn_core.learning.journal import Journal
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.records import state_change
+from rfsn_core.memories import Memories
+from rfsn_core.memory.remembering import with_changes
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Backup, Prompt, RenderOptions, Scope, TurnRecord
+from rfsn_core.providers import Prompt, RenderOptions, Scope, TurnRecord
 from rfsn_core.runtime import Runtimes
 from rfsn_core.session import Request, Session
 from rfsn_core.turn import Turn, state_event
@@ -38,6 +40,8 @@ log = logger("kernel")
 
 SPOOL_RETRY = 2.0
 """Seconds between attempts to store what was spooled."""
+EVICT_EVERY = 60.0
+"""Seconds between two looks for idle sessions."""
 EVENT_TEXT = 2000
 """Characters of a game event that are remembered."""
 
@@ -57,6 +61,8 @@ class Kernel:
         self._spool = Spool(Path())
         self._replaying: asyncio.Task[None] | None = None
         self._stopping = False
+        self._pauses: list[tuple[Callable[[Scope], bool], asyncio.Future[None]]] = []
+        self._evicting: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self.last_latency = events.Latency()
         """Of the turn that ended last."""
@@ -76,6 +82,15 @@ class Kernel:
         self.guard.load(self.journal.folder / "guard.json")
         await self.learner.open()
         await self.channel.resume()
+        self.memories = Memories(
+            self.runtimes,
+            self.journal,
+            self._spool,
+            self._session,
+            lambda session, work: self._queue_up(session, work, "memory"),
+            self._paused,
+        )
+        self._evicting = asyncio.create_task(self._evict(), name="evict")
         await runtime.observers.started.run(info=self._info())
 
     async def drain(self) -> None:
@@ -91,8 +106,9 @@ class Kernel:
     async def stop(self) -> None:
         """End all turns, and tell the plugins."""
         await self.drain()
-        if self._replaying:
-            self._replaying.cancel()
+        for task in (self._replaying, self._evicting):
+            if task:
+                task.cancel()
         if self._background:
             await asyncio.wait(self._background, timeout=5)
         await self.learner.close()
@@ -168,7 +184,7 @@ class Kernel:
         finally:
             turn.close()
 
-    async def _run(self, turn: Turn, session: Session, previous: asyncio.Task[Any] | None) -> None:
+    async def _run(self, turn: Turn, session: Session, previous: asyncio.Future[Any] | None) -> None:
         if previous is not None:
             session.waiting += 1
             try:
@@ -193,34 +209,71 @@ class Kernel:
             log.error("turn ended with an error", exc_info=error)
 
     def _session(self, scope: Scope) -> Session:
-        session = self._sessions.pop(scope, None) or Session(scope)
+        session = self._sessions.pop(scope, None)
+        if session is None:
+            session = Session(scope, last=next((over for selected, over in self._pauses if selected(scope)), None))
         self._sessions[scope] = session  # last in, so the first is the longest idle
-        most = self.runtimes.current.settings.world.max_sessions
-        if len(self._sessions) > most and not self._spool:  # what is spooled cannot be loaded again yet
-            for old in list(itertools.islice(self._sessions, len(self._sessions) - most)):
-                if (last := self._sessions[old].last) is None or last.done():
-                    del self._sessions[old]
-        METRICS.sessions.set(len(self._sessions))
+        session.used = time.monotonic()
+        self._let_go()
         return session
+
+    def _let_go(self) -> None:
+        """Of sessions that are too many, or idle for too long: they are read again when they are needed."""
+        settings = self.runtimes.current.settings
+        if self._spool:  # what is spooled cannot be loaded again yet
+            return
+        late = time.monotonic() - settings.memory.cache_minutes * 60
+        over = len(self._sessions) - settings.world.max_sessions
+        for number, (scope, session) in enumerate(list(self._sessions.items())):
+            if number >= over and session.used > late:
+                break
+            if session.last is None or session.last.done():
+                del self._sessions[scope]
+        METRICS.sessions.set(len(self._sessions))
+
+    async def _evict(self) -> None:
+        while True:
+            await asyncio.sleep(EVICT_EVERY)
+            self._let_go()
+
+    @asynccontextmanager
+    async def _paused(self, selected: Callable[[Scope], bool], reason: str) -> AsyncIterator[None]:
+        """End the turns of some sessions; those that begin meanwhile wait until it is over, and read all anew."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pauses.append((selected, over))
+        try:
+            for running in list(self._running.values()):
+                if selected(running.turn.request.scope):
+                    running.cancel(reason)
+            ended = [self._sessions.pop(scope) for scope in list(self._sessions) if selected(scope)]
+            if busy := [session.last for session in ended if session.last and not session.last.done()]:
+                await asyncio.wait(busy)
+            yield
+        finally:
+            self._pauses.remove((selected, over))
+            over.set_result(None)
+
+    def _queue_up(self, session: Session, work: Callable[[], Awaitable[Any]], name: str) -> asyncio.Task[Any]:
+        """Work that takes its place among the session's turns at once."""
+        previous = session.last if session.last and not session.last.done() else None
+
+        async def wait_and_work() -> Any:
+            if previous is not None:
+                await asyncio.wait([previous])
+            with self.runtimes.current.leased():
+                try:
+                    return await work()
+                finally:
+                    self._replay_soon()
+
+        session.last = asyncio.create_task(wait_and_work(), name=name)
+        return session.last
 
     async def state(self, npc: str, player: str, world: str) -> dict[str, Any]:
         """How an NPC feels about a player now. Raises UnknownNpc or StoreError."""
         found = self.runtimes.current.world.npc(npc)
         session = self._session(Scope(world, found.id, player))
         return (await session.load(self.runtimes.current, found.initial)).plain()
-
-    async def reset(self, name: str) -> Backup:
-        """Forget an NPC, in the store after a backup, and here. Its running turns are cancelled first."""
-        npc = self.runtimes.current.world.npc(name)
-        busy = [task for task, running in self._running.items() if running.turn.request.npc.id == npc.id]
-        for task in busy:
-            self._running[task].cancel("cancelled")
-        if busy:
-            await asyncio.wait(busy)
-        saved = await self.runtimes.current.store.reset(npc.id)
-        for scope in [scope for scope in self._sessions if scope.npc == npc.id]:
-            del self._sessions[scope]
-        return saved
 
     @property
     def active_turns(self) -> int:
@@ -258,40 +311,30 @@ class Kernel:
         """
         npc = self.runtimes.current.world.npc(message.npc)
         session = self._session(Scope(message.world, npc.id, message.player))
-        previous = session.last if session.last and not session.last.done() else None
-        task = asyncio.create_task(self._event(message, npc, session, previous), name=f"event {message.kind}")
-        session.last = task
-        return task
+        return self._queue_up(session, lambda: self._event(message, npc, session), f"event {message.kind}")
 
-    async def _event(
-        self, message: events.GameEvent, npc: Npc, session: Session, previous: asyncio.Task[Any] | None
-    ) -> events.State:
-        if previous is not None:
-            await asyncio.wait([previous])
+    async def _event(self, message: events.GameEvent, npc: Npc, session: Session) -> events.State:
         runtime = self.runtimes.current
-        runtime.lease()
-        try:
-            with contained():
-                before = await session.load(runtime, npc.initial)
-            state = happened(before, message.kind)
-            text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
-            record = TurnRecord(
-                turn_id=uuid.uuid4().hex,
-                scope=session.scope,
-                time=time.time(),
-                player_text=text[:EVENT_TEXT],
-                npc_text="",
-                outcome="event",
-                decision_id="",
-                state=state.plain(),
-            )
-            change = state_change(session.scope, f"event: {message.kind}", before, state, record.time)
-            await self.journal.append(change)
-            await session.keep(record, state, runtime, self._spool)
-            return state_event(session.scope, state)
-        finally:
-            runtime.release()
-            self._replay_soon()
+        with contained():
+            before = await session.load(runtime, npc.initial)
+        state = happened(before, message.kind)
+        text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
+        record = TurnRecord(
+            turn_id=uuid.uuid4().hex,
+            scope=session.scope,
+            time=time.time(),
+            player_text=text[:EVENT_TEXT],
+            npc_text="",
+            outcome="event",
+            decision_id="",
+            state=state.plain(),
+        )
+        mind = session.mind(runtime)
+        mind.event(record, message.kind, message.data, state)
+        change = state_change(session.scope, f"event: {message.kind}", before, state, record.time)
+        await self.journal.append(change)
+        await session.keep(with_changes(record, mind), state, runtime, self._spool)
+        return state_event(session.scope, state)
 
     async def reward(self, message: events.Reward) -> events.RewardAccepted:
         """Take a reward. Raises BadMessage, UnknownDecision or StoreError."""

@@ -12,6 +12,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from random import Random
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -233,6 +234,8 @@ class Prompt:
     """Names that a model might put in front of what it says: those of the world's NPCs."""
     tokens: int = 0
     """About how many tokens the messages have."""
+    provenance: tuple[str, ...] = ()
+    """Of the memories that are not turns: kind, id and source of each."""
     notes: tuple[str, ...] = ()
     """What was left out to keep the budget, and what went wrong."""
 
@@ -369,10 +372,74 @@ class Scope:
         """As one text."""
         return "/".join((self.world, self.npc, self.player))
 
+    def within(self, world: str, npc: str, player: str) -> bool:
+        """Whether it is selected; an empty text selects all."""
+        return world in ("", self.world) and npc in ("", self.npc) and player in ("", self.player)
+
+
+class MemoryKind(StrEnum):
+    """What is remembered."""
+
+    CONVERSATION_TURN = "conversation_turn"
+    FACT = "fact"
+    EVENT = "event"
+    PROMISE = "promise"
+    PREFERENCE = "preference"
+    SUMMARY = "summary"
+
+
+class MemorySource(StrEnum):
+    """Who said so, the most trusted first."""
+
+    OPERATOR = "operator"
+    GAME = "game"
+    NPC_RESPONSE = "npc_response"
+    PLAYER = "player"
+    INFERRED = "inferred"
+
+
+class MemoryStatus(StrEnum):
+    """Only what is active reaches an NPC; the rest is kept, with the reason."""
+
+    ACTIVE = "active"
+    SUPERSEDED = "superseded"
+    QUARANTINED = "quarantined"
+    FORGOTTEN = "forgotten"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryRecord:
+    """A version of something that an NPC knows of a player, and why. The newest version of an id counts."""
+
+    memory_id: str
+    kind: MemoryKind
+    source: MemorySource
+    text: str
+    time: float
+    confidence: float = 1.0
+    """0…1"""
+    importance: float = 0.5
+    """0…1"""
+    turn_id: str = ""
+    """The turn in which it was learned, and its decision."""
+    decision_id: str = ""
+    subject: str = ""
+    """Of a fact, with `predicate`, `value` and whether it is denied: what exact contradictions are found by."""
+    predicate: str = ""
+    value: str = ""
+    negated: bool = False
+    expires: float | None = None
+    """Unix time; None: never."""
+    status: MemoryStatus = MemoryStatus.ACTIVE
+    reason: str = ""
+    """Why it is not active, or what is odd about it."""
+    by: str = ""
+    """The memory that it yielded to."""
+
 
 @dataclass(frozen=True)
 class TurnRecord:
-    """A turn as it is remembered."""
+    """A turn as it is remembered: all that is stored. State, memories and cards are read off the turns."""
 
     turn_id: str
     scope: Scope
@@ -381,10 +448,36 @@ class TurnRecord:
     npc_text: str
     """What was delivered, which after a barge-in is less than what was meant."""
     outcome: str
-    """`complete`, `cancelled`, `event`, or the reason why the text is cut short."""
+    """`complete`, `cancelled`, `event`, `governed`, or the reason why the text is cut short."""
     decision_id: str
     state: Mapping[str, Any]
     """The NPC's state after the turn."""
+    memories: tuple[MemoryRecord, ...] = ()
+    """New memories, and new versions of older ones."""
+    card: Mapping[str, Any] | None = None
+    """The memory card after the turn, when it changed."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What an NPC and a player have behind them."""
+
+    state: Mapping[str, Any] | None = None
+    """None before the first turn."""
+    turns: Sequence[TurnRecord] = ()
+    """The last ones, oldest first."""
+    memories: Sequence[MemoryRecord] = ()
+    """The newest version of each, oldest first."""
+    card: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A turn that a search found."""
+
+    turn: TurnRecord
+    relevance: float
+    """Above 0; comparable within one search."""
 
 
 @dataclass(frozen=True)
@@ -396,23 +489,54 @@ class Backup:
     size: int
 
 
-class Store(Protocol):
-    """Remembers. Nothing is acknowledged before it is safe on disk."""
+@dataclass(frozen=True)
+class Snapshot:
+    """A world as it was, under the name of a save."""
 
-    async def load(self, scope: Scope) -> Mapping[str, Any] | None:
-        """The NPC's last state with this player, or None before the first turn."""
+    world: str
+    tag: str
+    time: float
+    turns: int
+
+
+class Store(Protocol):
+    """Remembers. Nothing is acknowledged before it is safe on disk. Scopes are compared exactly.
+
+    `world`, `npc` and `player` as strings select what is equal; empty, all.
+    """
+
+    async def load(self, scope: Scope, turns: int) -> Past:
+        """All that a turn begins with, in one go."""
 
     async def append(self, turn: TurnRecord) -> None:
-        """Store turn and state, all or nothing. The same turn_id again changes nothing."""
+        """Store a turn with all it changed, or nothing. The same turn_id again changes nothing."""
 
-    async def recent(self, scope: Scope, limit: int) -> Sequence[TurnRecord]:
-        """The last turns, oldest first."""
-
-    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[TurnRecord]:
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
         """Turns that contain the query's words, best first. Any text is a valid query."""
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
         """Counts and times of an NPC's memory."""
+
+    async def snapshot(self, world: str, tag: str) -> Snapshot:
+        """Remember what a world is like now, under a tag; one that is there is replaced."""
+
+    async def snapshots(self, world: str) -> Sequence[Snapshot]:
+        """What `rollback` can go to, newest first."""
+
+    async def rollback(self, world: str, tag: str) -> int:
+        """Make a world what it was, and return how many turns it has. What came after is kept for other tags.
+
+        Raises StoreError when there is no such tag.
+        """
+
+    async def export(self, world: str, npc: str, player: str) -> Sequence[TurnRecord]:
+        """Turns, oldest first, as `append` takes them."""
+
+    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
+        """Leave no trace of turns, in backups neither if told so; returns how many there were."""
+
+    async def check(self) -> Sequence[str]:
+        """What is damaged, in words; empty when all is whole."""
 
     async def backup(self) -> Backup:
         """Copy the whole store while it is in use."""

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,15 @@ class Runtime:
         self.leases.count -= 1
         if self.leases.count == 0 and self.leases.retired:
             self.leases.free.set()
+
+    @contextmanager
+    def leased(self) -> Iterator[Runtime]:
+        """Held as long as the block runs."""
+        self.lease()
+        try:
+            yield self
+        finally:
+            self.release()
 
 
 class _Leases:

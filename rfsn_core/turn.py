@@ -18,10 +18,13 @@ from rfsn_core.dialogue.speaking import Speaker, expressed, until
 from rfsn_core.errors import RfsnError, StoreError, contained
 from rfsn_core.learning.channel import Channel
 from rfsn_core.learning.records import decision_record, state_change
+from rfsn_core.memory.governance import believed
+from rfsn_core.memory.remembering import with_changes
+from rfsn_core.memory.retrieval import ranked, useful
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Prompt, RenderOptions, Scope, TurnRecord, Utterance, Verdict, VoiceStyle
+from rfsn_core.providers import MemoryRecord, Prompt, RenderOptions, Scope, TurnRecord, Utterance, Verdict, VoiceStyle
 from rfsn_core.runtime import Runtime
 from rfsn_core.session import Request, Session
 from rfsn_core.world.candidates import Situation
@@ -237,11 +240,17 @@ class Turn:
             state=self._state,
             related=related,
             recent=recent,
+            known=self._known(memory.known),
             game=request.game,
             seed=f"{runtime.settings.world.seed}/{scope.world}/{scope.npc}/{scope.player}"
             f"/{self._state.turns}/{self._player_text}",
         )
         return runtime.observers.changed_prompt(prompt)
+
+    def _known(self, limit: int) -> list[MemoryRecord]:
+        """What comes to the NPC's mind."""
+        now = time.time()
+        return useful(believed(self.session.memories.values(), now), self._player_text, now, limit)
 
     async def _related(self, limit: int, seen: set[str]) -> list[TurnRecord]:
         try:
@@ -252,7 +261,8 @@ class Turn:
             METRICS.errors.labels("storage").inc()
             log.warning("search failed; the turn goes on without it", error=repr(error))
             return []
-        return [turn for turn in found if turn.turn_id not in seen][:limit]
+        hits = ranked((hit for hit in found if hit.turn.turn_id not in seen), time.time())
+        return [hit.turn for hit in hits[:limit]]
 
     # ── the words, and their voice ───────────────────────────────────────────────────────────────
 
@@ -395,6 +405,10 @@ class Turn:
             delivered=bool(text),
             final_json=final_json,
         )
+        mind = self.session.mind(self.runtime)
+        if text or outcome == "complete":
+            mind.turn(record, decision.signal, self._state, self.session.recent)
+        record = with_changes(record, mind)
         cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome}"
         change = state_change(self.request.scope, cause, self._at_start, self._state, record.time)
         await self._channel.record(logged, change)

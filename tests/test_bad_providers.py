@@ -11,7 +11,7 @@ import pytest
 
 from rfsn_core import events
 from rfsn_core.events import Viseme
-from rfsn_core.providers import Abstraction, Selection, Speech, Verdict
+from rfsn_core.providers import Abstraction, Past, Selection, Speech, Verdict
 from rfsn_core.testing import kernel, kinds, plugin, turn
 from rfsn_core.testing.scripted import Memory, Tokens
 
@@ -179,17 +179,31 @@ async def test_a_bad_abstractor_never_takes_the_server_down(tmp_path: Path, answ
     assert isinstance(got[-1], events.TurnFailed | events.TurnFinished)
 
 
-@pytest.mark.parametrize("state", [{"mood": 7}, {"trust": 99}, {"unheard": 1}, [], "text"], ids=repr)
-async def test_a_state_that_cannot_be_read_is_not_believed(tmp_path: Path, state: Any) -> None:
+@pytest.mark.parametrize(
+    "past",
+    [
+        Past({"mood": 7}),
+        Past({"trust": 99}),
+        Past({"unheard": 1}),
+        Past("text"),  # type: ignore[arg-type]
+        Past(card={"gifts": "many"}),
+        Past(memories=["a memory"]),  # type: ignore[list-item]
+        Past(turns=7),  # type: ignore[arg-type]
+        None,
+        {},
+    ],
+    ids=repr,
+)
+async def test_a_past_that_cannot_be_read_is_not_believed(tmp_path: Path, past: Any) -> None:
     class Confused(Memory):
-        async def load(self, scope: Any) -> Any:
-            return state
+        async def load(self, scope: Any, turns: int) -> Any:
+            return past
 
     got = await two_turns(tmp_path, storage=Confused())
     assert isinstance(got[-1], events.TurnFinished | events.TurnFailed)
 
 
-@pytest.mark.parametrize("method", ["load", "append", "recent", "search"])
+@pytest.mark.parametrize("method", ["load", "append", "search"])
 @pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit(1)], ids=repr)
 async def test_a_bad_store_never_takes_the_server_down(tmp_path: Path, method: str, error: BaseException) -> None:
     store = Memory()

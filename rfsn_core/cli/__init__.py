@@ -7,7 +7,7 @@ from functools import cached_property
 
 import click
 
-from rfsn_core.cli import config, decisions, engines, episode, fetch, plugins, protocol, serve, talk, world
+from rfsn_core.cli import config, decisions, engines, episode, fetch, memory, plugins, protocol, serve, talk, world
 from rfsn_core.cli.options import find_world
 from rfsn_core.errors import PluginError, RfsnError, StoreError, UserError
 from rfsn_core.plugins import discover
@@ -70,7 +70,7 @@ def main() -> None:
 
 COMMANDS = (
     serve.serve, talk.say, talk.chat, world.init, config.config, engines.doctor, engines.models,
-    engines.voices, fetch.fetch, engines.prompt,
+    engines.voices, fetch.fetch, engines.prompt, memory.memory,
     plugins.plugins, decisions.decision, decisions.replay,
     episode.episode, decisions.evaluate, protocol.protocol,
 )  # fmt: skip

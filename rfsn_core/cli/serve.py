@@ -14,7 +14,7 @@ import uvicorn.server
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.operations import logs
 from rfsn_core.runtime import Runtimes
-from rfsn_core.server.app import http_server, listen, serving
+from rfsn_core.server.app import ADDRESS, http_server, listen, serving
 from rfsn_core.server.auth import check_bind
 
 
@@ -47,13 +47,22 @@ async def run(found: Runtimes) -> None:
         for problem in found.plugins.problems:
             click.echo(f"rfsn: {problem}", err=True)
         shown = settings.server.host if settings.server.host not in ("0.0.0.0", "::") else "127.0.0.1"
+        address = found.world_dir / settings.data_dir / ADDRESS
+        address.write_text(f"http://{_reachable(shown)}:{port}\n", "utf-8")
         click.echo(f"RFSN serves {found.world_dir.name} with {len(found.current.world.npcs)} NPCs.")
         click.echo(f"Talk to them on http://{shown}:{port}/   games connect to ws://{shown}:{port}/v1/ws")
         click.echo("Ctrl+C stops it.")
         server = http_server(app, settings.server)
-        with _signals_end_here():
-            await server.serve(sockets=[listener])
+        try:
+            with _signals_end_here():
+                await server.serve(sockets=[listener])
+        finally:
+            address.unlink(missing_ok=True)
     click.echo("rfsn: stopped", err=True)
+
+
+def _reachable(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 @contextmanager

@@ -1,47 +1,34 @@
-"""`sqlite`: turns and state in one file, written by one thread.
-
-WAL with synchronous=FULL: what `append` returned from survives a crash and a power cut. Writes that wait
-together share one commit. (docs/decisions/storage.md)
-"""
+"""`sqlite`: turns in one file, and all that is read off them: state, memories, cards, saves."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import queue
-import re
 import sqlite3
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from pydantic import BaseModel, Field
 
-from rfsn_core.errors import StoreError, StoreInUse
+from rfsn_core.defaults import database
+from rfsn_core.defaults.database import FIELDS, Database, checksum, note, session_token
+from rfsn_core.errors import NotThere, StoreError
 from rfsn_core.hookspecs import hookimpl
-from rfsn_core.providers import Backup, Host, Provider, Scope, Store, TurnRecord
+from rfsn_core.memory.governance import latest
+from rfsn_core.memory.retrieval import smoothed, terms
+from rfsn_core.operations.logs import logger
+from rfsn_core.operations.metrics import METRICS
+from rfsn_core.providers import Backup, Found, Host, MemoryRecord, Past, Provider, Scope, Snapshot, Store, TurnRecord
 
-T = TypeVar("T")
-SCHEMA_VERSION = 2
-SCHEMA = """
-CREATE TABLE turns (
-    id INTEGER PRIMARY KEY, turn_id TEXT NOT NULL UNIQUE,
-    world TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL, time REAL NOT NULL,
-    player_text TEXT NOT NULL, npc_text TEXT NOT NULL, outcome TEXT NOT NULL,
-    decision_id TEXT NOT NULL, state TEXT NOT NULL
-) STRICT;
-CREATE INDEX turns_scope ON turns (npc, player, world, id);
-CREATE UNIQUE INDEX turns_decision ON turns (decision_id) WHERE decision_id != '';
-CREATE VIRTUAL TABLE words USING fts5(player_text, npc_text, content='turns', content_rowid='id',
-    tokenize="porter unicode61 remove_diacritics 2");
-"""
-_COLUMNS = "turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id, state"
-_QUERY_WORD = re.compile(r"\w+")
-_MOST_WAITING = 10_000
+log = logger("storage")
+
+HITS = 64
+"""Turns that the index gives a search before they are ranked."""
+_memories = msgspec.json.Decoder(tuple[MemoryRecord, ...])
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -53,267 +40,231 @@ class Settings(BaseModel, extra="forbid"):
 
 
 class Sqlite:
-    """The opened provider: a connection and the thread that owns it."""
+    """The opened provider."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
-        self.path = path
-        self._settings = settings
-        self._jobs: queue.Queue[tuple[Callable[[sqlite3.Connection], Any], bool, Any, Any] | None] = queue.Queue(
-            _MOST_WAITING
-        )
-        self._thread = threading.Thread(target=self._work, name="rfsn-sqlite", daemon=True)
-        self._opened: queue.Queue[BaseException | None] = queue.Queue()
+        self._keep = settings.keep_backups
+        self._file = Database(path, settings.synchronous)
+        self._do = self._file.do
+        self.start, self.stop = self._file.start, self._file.stop
 
-    # ── opening and closing ──────────────────────────────────────────────────────────────────────
+    # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
-    async def start(self) -> None:
-        """Open or create the file, in the store's own thread."""
-        self._thread.start()
-        error = await asyncio.to_thread(self._opened.get)
-        if error is not None:
-            raise error
+    async def load(self, scope: Scope, turns: int) -> Past:
+        """One job, four reads by index. A row that is damaged is left out, and told."""
+        key = _key(scope)
 
-    async def stop(self) -> None:
-        """Finish what waits, checkpoint, close."""
-        self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, isolation_level=None, timeout=2, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"cannot open {self.path}: {error}", hint="Is the folder writable? `data_dir` in the settings moves it"
-            ) from error
-        try:
-            # Exclusive: a second server on this file is refused instead of corrupting what this one knows.
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA synchronous={self._settings.synchronous}")
-            connection.execute("PRAGMA secure_delete=ON")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            connection.execute("BEGIN IMMEDIATE")
-            if version == 0:
-                for statement in SCHEMA.split(";\n"):
-                    if statement.strip():
-                        connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            connection.execute("COMMIT")
-            if 0 < version < SCHEMA_VERSION:
-                hint = "Move it away to start anew"
-                raise StoreError(f"{self.path} was written by an early version (schema {version})", hint=hint)
-            if version > SCHEMA_VERSION:
-                raise StoreError(
-                    f"{self.path} was written by a newer RFSN (schema {version})", hint="Upgrade rfsn-core"
-                )
-            result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if result != "ok":
-                raise sqlite3.DatabaseError(result)
-        except sqlite3.Error as error:
-            connection.close()
-            text = str(error)
-            if "locked" in text:
-                raise StoreInUse(
-                    f"{self.path} is in use by another process", hint="Stop the other server, or set another data_dir"
-                ) from error
-            if "readonly" in text or "unable to open" in text:
-                raise StoreError(
-                    f"cannot write {self.path}: {text}",
-                    hint="Is the folder writable? `data_dir` in the settings moves it",
-                ) from error
-            raise StoreError(
-                f"{self.path} is damaged: {text}",
-                hint=f"Move it away to start anew, or put back a copy from {self.path.parent / 'backups'}",
-            ) from error
-        except StoreError:
-            connection.close()
-            raise
-        return connection
-
-    # ── the thread ───────────────────────────────────────────────────────────────────────────────
-
-    def _work(self) -> None:
-        try:
-            connection = self._connect()
-        except BaseException as error:  # noqa: BLE001  handed to the opener, whatever it is
-            self._opened.put(error)
-            return
-        self._opened.put(None)
-        with closing(connection):
-            running = True
-            while running:
-                batch = [self._jobs.get()]
-                while len(batch) < 256:
-                    try:
-                        batch.append(self._jobs.get_nowait())
-                    except queue.Empty:
-                        break
-                running = batch[-1] is not None and None not in batch
-                self._run(connection, [job for job in batch if job is not None])
-
-    def _run(self, connection: sqlite3.Connection, batch: list[Any]) -> None:
-        """Run jobs in order; writes next to each other share one transaction, each behind a savepoint."""
-        done: list[tuple[Any, Any, Any, BaseException | None]] = []
-
-        def commit() -> None:
-            error: BaseException | None = None
-            if connection.in_transaction:
-                try:
-                    connection.execute("COMMIT")
-                except sqlite3.Error as problem:
-                    error = problem
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-            for loop, future, value, own in done:
-                _answer(loop, future, value, own or error)
-            done.clear()
-
-        for job, writes, loop, future in batch:
-            if not writes:
-                commit()
-            value, own = None, None
-            try:
-                if writes:
-                    if not connection.in_transaction:
-                        connection.execute("BEGIN IMMEDIATE")
-                    connection.execute("SAVEPOINT job")
-                value = job(connection)
-                if writes:
-                    connection.execute("RELEASE job")
-            except BaseException as error:  # noqa: BLE001  handed to whoever waits for the job
-                own = error
-                if writes and connection.in_transaction:
-                    try:
-                        connection.execute("ROLLBACK TO job")
-                        connection.execute("RELEASE job")
-                    except sqlite3.Error:
-                        connection.execute("ROLLBACK")
-            done.append((loop, future, value, own))
-        commit()
-
-    async def _do(self, job: Callable[[sqlite3.Connection], T], *, writes: bool = False) -> T:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        try:
-            self._jobs.put_nowait((job, writes, loop, future))
-        except queue.Full:
-            raise StoreError(f"{self.path}: {_MOST_WAITING} operations are waiting") from None
-        try:
-            return await future
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
-
-    # ── the protocol ─────────────────────────────────────────────────────────────────────────────
-
-    async def load(self, scope: Scope) -> Mapping[str, Any] | None:
-        def job(db: sqlite3.Connection) -> Mapping[str, Any] | None:
-            row = db.execute(
-                "SELECT state FROM turns WHERE npc=? AND player=? AND world=? ORDER BY id DESC LIMIT 1", _key(scope)
-            ).fetchone()
-            return msgspec.json.decode(row[0], type=dict[str, Any]) if row else None
+        def job(db: sqlite3.Connection) -> Past:
+            last = self._turns(db, f"{_SESSION} ORDER BY id DESC LIMIT 1", key)
+            newest = self._turns(db, f"{_SESSION} AND {_SPOKEN} ORDER BY id DESC LIMIT ?", (*key, turns))
+            changes = self._turns(db, f"{_SESSION} AND memories != '' ORDER BY id", key)
+            cards = self._turns(db, f"{_SESSION} AND card != '' ORDER BY id DESC LIMIT 1", key)
+            return Past(
+                state=last[0].state if last else None,
+                turns=newest[::-1],
+                memories=latest(memory for turn in changes for memory in turn.memories),
+                card=cards[0].card if cards else None,
+            )
 
         return await self._do(job)
 
     async def append(self, turn: TurnRecord) -> None:
-        scope = turn.scope
-        values = (
-            turn.turn_id,
-            scope.world,
-            scope.npc,
-            scope.player,
-            turn.time,
-            turn.player_text,
-            turn.npc_text,
-            turn.outcome,
-            turn.decision_id,
-            msgspec.json.encode(turn.state).decode(),
-        )
+        """Durable when it returns."""
+        values = database.row(turn)
+        await self._do(lambda db: database.insert(db, values), writes=True)
 
-        def job(db: sqlite3.Connection) -> None:
-            added = db.execute(
-                f"INSERT INTO turns ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", values
-            )
-            if added.rowcount:
-                db.execute(
-                    "INSERT INTO words (rowid, player_text, npc_text) VALUES (?,?,?)",
-                    (added.lastrowid, turn.player_text, turn.npc_text),
-                )
-
-        await self._do(job, writes=True)
-
-    async def recent(self, scope: Scope, limit: int) -> Sequence[TurnRecord]:
-        return await self._select(
-            f"SELECT {_COLUMNS} FROM turns WHERE npc=? AND player=? AND world=? ORDER BY id DESC LIMIT ?",
-            (*_key(scope), limit),
-            reverse=True,
-        )
-
-    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[TurnRecord]:
-        words = _QUERY_WORD.findall(query)[:32]
-        if not words:
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
+        """By bm25 within the conversation, whose id is a word of the index; a hit lifts the turns around it."""
+        words = terms(query)
+        if not words or limit < 1:
             return ()
-        match = " OR ".join(f'"{word}"' for word in words)
-        columns = ", ".join(f"turns.{name.strip()}" for name in _COLUMNS.split(","))
-        return await self._select(
-            f"SELECT {columns} FROM words JOIN turns ON turns.id = words.rowid WHERE words MATCH ?"
-            " AND npc=? AND player=? AND world=? ORDER BY bm25(words) LIMIT ?",
-            (match, *_key(scope), limit),
+        key = _key(scope)
+        wanted = " OR ".join(f'"{word}"' for word in words)
+        match = f'session : "{key[0]}" AND ({wanted})'
+
+        def job(db: sqlite3.Connection) -> Sequence[Found]:
+            hits = db.execute(
+                "SELECT turns.position, -bm25(words, 0.0, 1.0, 1.0) FROM words JOIN turns ON turns.id = words.rowid"
+                f" WHERE words MATCH ? AND {_SESSION.replace('session', 'turns.session')} ORDER BY rank LIMIT {HITS}",
+                (match, *key),
+            ).fetchall()
+            scores = smoothed(dict(hits))
+            best = sorted(scores, key=lambda position: -scores[position])[:limit]
+            places = ",".join("?" * len(best))
+            rows = db.execute(
+                f"SELECT position, checksum, {FIELDS} FROM turns WHERE {_SESSION} AND {_SPOKEN}"
+                f" AND position IN ({places})",
+                (*key, *best),
+            ).fetchall()
+            whole = ((position, self._turn(given, values)) for position, given, *values in rows)
+            found = [Found(turn, scores[position]) for position, turn in whole if turn is not None]
+            return sorted(found, key=lambda each: -each.relevance)
+
+        return await self._do(job)
+
+    def _turns(self, db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[TurnRecord]:
+        rows = db.execute(f"SELECT checksum, {FIELDS} FROM turns WHERE {where}", values)
+        return [turn for given, *fields in rows if (turn := self._turn(given, fields)) is not None]
+
+    def _turn(self, given: int, values: Sequence[Any]) -> TurnRecord | None:
+        if checksum(tuple(values)) != given:
+            METRICS.errors.labels("storage").inc()
+            log.error("a stored turn is damaged and left out: rfsn memory check", turn=str(values[0])[:100])
+            return None
+        return TurnRecord(
+            turn_id=values[0],
+            scope=Scope(*values[1:4]),
+            time=values[4],
+            player_text=values[5],
+            npc_text=values[6],
+            outcome=values[7],
+            decision_id=values[8],
+            state=msgspec.json.decode(values[9]),
+            memories=_memories.decode(values[10]) if values[10] else (),
+            card=msgspec.json.decode(values[11]) if values[11] else None,
         )
+
+    # ── saves ────────────────────────────────────────────────────────────────────────────────────
+
+    async def snapshot(self, world: str, tag: str) -> Snapshot:
+        """The spans of row numbers that are live now."""
+
+        def job(db: sqlite3.Connection) -> Snapshot:
+            rows = db.execute(f"SELECT id, live, {_SPOKEN} FROM turns WHERE world=? ORDER BY id", (world,)).fetchall()
+            spans: list[tuple[int, int]] = []
+            for live, run in groupby(rows, key=lambda row: row[1]):
+                ids = [row[0] for row in run]
+                if live:
+                    spans.append((ids[0], ids[-1]))
+            made = Snapshot(world, tag, time.time(), sum(live * spoken for _, live, spoken in rows))
+            db.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES (?,?,?,?,?)",
+                (world, tag, made.time, made.turns, msgspec.json.encode(spans).decode()),
+            )
+            return made
+
+        return await self._do(job, writes=True)
+
+    async def snapshots(self, world: str) -> Sequence[Snapshot]:
+        def job(db: sqlite3.Connection) -> Sequence[Snapshot]:
+            rows = db.execute(
+                "SELECT world, tag, time, turns FROM snapshots WHERE ? IN ('', world) ORDER BY time DESC", (world,)
+            )
+            return [Snapshot(*row) for row in rows]
+
+        return await self._do(job)
+
+    async def rollback(self, world: str, tag: str) -> int:
+        """What is live changes, nothing is deleted: a later save can be loaded again."""
+
+        def job(db: sqlite3.Connection) -> int:
+            found = db.execute("SELECT spans FROM snapshots WHERE world=? AND tag=?", (world, tag)).fetchone()
+            if found is None:
+                tags = ", ".join(row[0] for row in db.execute("SELECT tag FROM snapshots WHERE world=?", (world,)))
+                raise NotThere(f"world '{world}' has no save '{tag}'", hint=f"It has: {tags or 'none'}")
+            db.execute("UPDATE turns SET live=0 WHERE world=? AND live=1", (world,))
+            for span in msgspec.json.decode(found[0]):
+                db.execute("UPDATE turns SET live=1 WHERE world=? AND id BETWEEN ? AND ?", (world, *span))
+            count = f"SELECT count(*) FROM turns WHERE world=? AND live=1 AND {_SPOKEN}"
+            live = int(db.execute(count, (world,)).fetchone()[0])
+            # Ids that came after may come again: a game that is played anew is no repetition.
+            db.execute("INSERT INTO worlds VALUES (?, 1) ON CONFLICT (world) DO UPDATE SET epoch = epoch + 1", (world,))
+            note(db, f"world {world} went back to save {tag}, {live} turns")
+            return live
+
+        return await self._do(job, writes=True)
+
+    # ── what an operator does ────────────────────────────────────────────────────────────────────
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
         def job(db: sqlite3.Connection) -> Mapping[str, Any]:
-            turns, players, first, last = db.execute(
-                "SELECT count(*), count(DISTINCT player || char(0) || world), min(time), max(time)"
-                " FROM turns WHERE npc=?",
+            turns, live, players, first, last = db.execute(
+                "SELECT count(*), sum(live), count(DISTINCT session), min(time), max(time) FROM turns"
+                f" WHERE npc=? AND {_SPOKEN}",
                 (npc,),
             ).fetchone()
             return {
                 "npc": npc,
-                "turns": turns,
+                "turns": live or 0,
+                "undone": turns - (live or 0),
                 "sessions": players,
                 "first": first,
                 "last": last,
-                "bytes": self.path.stat().st_size,
+                "bytes": self._file.path.stat().st_size,
             }
+
+        return await self._do(job)
+
+    async def export(self, world: str, npc: str, player: str) -> Sequence[TurnRecord]:
+        return await self._do(lambda db: self._turns(db, f"live=1 AND {_SELECTED} ORDER BY id", (world, npc, player)))
+
+    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
+        which = (world, npc, player)
+
+        def erased(db: sqlite3.Connection) -> int:
+            db.execute("BEGIN IMMEDIATE")
+            count = int(db.execute(f"SELECT count(*) FROM turns WHERE {_SELECTED} AND {_SPOKEN}", which).fetchone()[0])
+            database.remove(db, _SELECTED, which)
+            note(db, f"{count} turns were erased")  # not whose: that would be a trace
+            db.execute("COMMIT")
+            database.scrub(db)
+            return count
+
+        def job(db: sqlite3.Connection) -> int:
+            if backups:
+                for path in sorted(self._file.backups.glob("*.db")):
+                    with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+                        copy.execute("PRAGMA secure_delete=ON")
+                        if database.version_of(copy) == database.SCHEMA_VERSION:
+                            erased(copy)
+                        else:
+                            path.unlink()  # of another version: it cannot be searched
+            return erased(db)
+
+        return await self._do(job)
+
+    async def check(self) -> Sequence[str]:
+        def job(db: sqlite3.Connection) -> Sequence[str]:
+            found = [f"{self._file.path}: {row[0]}" for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            for given, *values in db.execute(f"SELECT checksum, {FIELDS} FROM turns"):
+                if checksum(tuple(values)) != given:
+                    stamp = time.strftime("%Y-%m-%d %H:%M", time.gmtime(values[4]))
+                    found.append(f"turn {values[0]} of {values[2]} with {values[3]}, {stamp}: not what was written")
+            return found
 
         return await self._do(job)
 
     async def backup(self) -> Backup:
         def job(db: sqlite3.Connection) -> Backup:
-            folder = self._backups()
-            folder.mkdir(exist_ok=True)
-            stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-            path = next(
-                candidate
-                for n in range(10_000)
-                if not (candidate := folder / f"{stamp}{f'-{n}' if n else ''}.db").exists()
-            )
-            partial = path.with_suffix(".partial")
-            partial.unlink(missing_ok=True)
-            db.execute("VACUUM INTO ?", (str(partial),))
-            os.replace(partial, path)
-            for old in sorted(folder.glob("*.db"), reverse=True)[self._settings.keep_backups :]:
+            path = self._file.copy(db)
+            for old in sorted(self._file.backups.glob("2*.db"), reverse=True)[self._keep :]:
                 old.unlink()
             return _describe(path)
 
         return await self._do(job)
 
     async def backups(self) -> Sequence[Backup]:
-        return await asyncio.to_thread(
-            lambda: [_describe(path) for path in sorted(self._backups().glob("*.db"), reverse=True)]
-        )
+        def found() -> list[Backup]:
+            paths = sorted(self._file.backups.glob("*.db"), key=lambda path: path.stat().st_mtime, reverse=True)
+            return [_describe(path) for path in paths]
+
+        return await asyncio.to_thread(found)
 
     async def restore(self, name: str) -> None:
-        path = self._backups() / name
-        if path.parent != self._backups() or not path.is_file():
-            raise StoreError(f"no backup '{name}'", hint=f"See {self._backups()}")
-        await self._do(lambda db: _check_backup(path))
+        path = self._file.backups / name
+        if path.parent != self._file.backups or not path.is_file():
+            raise NotThere(f"no backup '{name}'", hint=f"See {self._file.backups}")
+        await asyncio.to_thread(_check_backup, path)
         await self.backup()
 
         def job(db: sqlite3.Connection) -> None:
             with closing(sqlite3.connect(path)) as source:
                 source.backup(db)
+            db.execute("BEGIN IMMEDIATE")
+            if (version := database.version_of(db)) < database.SCHEMA_VERSION:
+                database.migrate(db, version)
+            note(db, f"restored from {name}")
+            db.execute("COMMIT")
 
         await self._do(job)
 
@@ -321,45 +272,20 @@ class Sqlite:
         saved = await self.backup()
 
         def job(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM turns WHERE npc=?", (npc,))
-            db.execute("INSERT INTO words(words) VALUES ('rebuild')")
+            note(db, f"{npc} forgot {database.remove(db, 'npc=?', (npc,))} turns; before that: {saved.name}")
 
         await self._do(job, writes=True)
         return saved
 
-    def _backups(self) -> Path:
-        return self.path.parent / "backups"
 
-    async def _select(self, sql: str, values: Iterable[Any], *, reverse: bool = False) -> list[TurnRecord]:
-        rows = await self._do(lambda db: db.execute(sql, tuple(values)).fetchall())
-        turns = [
-            TurnRecord(
-                turn_id=row[0], scope=Scope(*row[1:4]), time=row[4], player_text=row[5], npc_text=row[6],
-                outcome=row[7], decision_id=row[8],
-                state=msgspec.json.decode(row[9]),
-            )
-            for row in rows
-        ]  # fmt: skip
-        return turns[::-1] if reverse else turns
+_SPOKEN = "(outcome != 'governed')"
+"""Turns as people count them: without those that only carry a change of memories."""
+_SESSION = "session=? AND live=1 AND world=? AND npc=? AND player=?"
+_SELECTED = "?1 IN ('', world) AND ?2 IN ('', npc) AND ?3 IN ('', player)"
 
 
-def _answer(
-    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any, error: BaseException | None
-) -> None:
-    def deliver() -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
-
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(deliver)
-
-
-def _key(scope: Scope) -> tuple[str, str, str]:
-    return scope.npc, scope.player, scope.world
+def _key(scope: Scope) -> tuple[str, str, str, str]:
+    return session_token(scope), scope.world, scope.npc, scope.player
 
 
 def _describe(path: Path) -> Backup:
@@ -369,9 +295,15 @@ def _describe(path: Path) -> Backup:
 
 def _check_backup(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
-            raise StoreError(f"{path} is damaged or of another version (schema {version})")
+        try:
+            version = database.version_of(db)
+            whole = db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+        except sqlite3.Error as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+        if not whole:
+            raise StoreError(f"{path} is damaged")
+        if not database.OLDEST <= version <= database.SCHEMA_VERSION:
+            raise StoreError(f"{path} is of another version (schema {version})")
 
 
 @asynccontextmanager
@@ -387,4 +319,4 @@ async def _open(settings: Settings, host: Host) -> AsyncIterator[Store]:
 @hookimpl
 def rfsn_storage() -> Iterable[Provider[Store]]:
     """The embedded default."""
-    yield Provider("sqlite", Settings, _open, "one file, one writer thread, full-text search")
+    yield Provider("sqlite", Settings, _open, "one file, one writer thread, full-text search, saves")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from rfsn_core.errors import WorldError
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import ChatMessage, Prompt, TurnRecord
+from rfsn_core.providers import ChatMessage, MemoryRecord, Prompt, TurnRecord
 from rfsn_core.world.actions import STYLES, Action
 from rfsn_core.world.folder import Npc, World
 from rfsn_core.world.state import NpcState
@@ -50,7 +50,7 @@ class Memory(NamedTuple):
     """Something that the NPC remembers, and where from."""
 
     source: str
-    """`conversation`, or `event` for what happened in the game."""
+    """`conversation`, `event` for what happened in the game, or who told a fact."""
     age: str
     text: str
 
@@ -59,10 +59,14 @@ class Memory(NamedTuple):
         return f'<memory from="{self.source}" when="{self.age}">{self.text}</memory>'
 
 
+def _age(time: float, now: float) -> str:
+    days = (now - time) / 86400
+    return "just now" if days < 0.02 else "today" if days < 1 else "yesterday" if days < 2 else f"{int(days)} days ago"
+
+
 def memory(turn: TurnRecord, now: float) -> Memory | None:
     """A turn as it is remembered; None when there is nothing to remember."""
-    days = (now - turn.time) / 86400
-    age = "just now" if days < 0.02 else "today" if days < 1 else "yesterday" if days < 2 else f"{int(days)} days ago"
+    age = _age(turn.time, now)
     if turn.outcome == "event":
         return Memory("event", age, turn.player_text)
     if not turn.npc_text:
@@ -191,42 +195,54 @@ class Prompts:
         recent: Sequence[TurnRecord],
         game: Mapping[str, Any],
         seed: str,
+        known: Sequence[MemoryRecord] = (),
     ) -> Prompt:
         """The prompt of a turn.
 
         When it is too long, what is least useful goes first: older turns that were found by the player's words, then
-        recent ones, the oldest first, then the game's state. What went is told in the prompt's `notes`.
+        recent ones, the oldest first, then what is known, then the game's state. What went is told in the prompt's
+        `notes`.
 
         :param related: older turns, the best match first.
         :param recent: the session's last turns, oldest first.
+        :param known: what the NPC knows of the player, the most useful first.
         """
         system = self._system(npc)
         notes = list(system.notes)
         now = time.time()
         # In the order in which they are given up, and with each its place in the story.
         kept = [made for turn in (*reversed(related), *recent) if (made := memory(turn, now)) is not None]
+        facts = [(Memory(each.source.value, _age(each.time, now), each.text), each) for each in known]
         shown = json.dumps(game, ensure_ascii=False) if game else ""
         if len(shown) > GAME_STATE_CHARACTERS:
             shown = shown[:GAME_STATE_CHARACTERS]
             notes.append(f"the game's state was cut at {GAME_STATE_CHARACTERS} characters")
         style_words = STYLES.get(style, style.replace("_", " "))
-        remembered = len(kept)
+        remembered = len(kept) + len(facts)
         while True:
             values = self._turn_values(
-                npc, player, text, action.name, action.instruction, style_words, state, kept, shown
+                npc,
+                player,
+                text,
+                action.name,
+                action.instruction,
+                style_words,
+                state,
+                [*(memory for memory, _ in facts), *kept],
+                shown,
             )
             turn = self._render("turn", notes, **values)
             total = system.tokens + tokens(turn)
             over = total - self._budget
-            if over <= 0 or not (kept or shown):
+            if over <= 0 or not (kept or facts or shown):
                 break
-            if not kept:
+            if not (kept or facts):
                 shown = ""
                 notes.append("left out: the game's state")
-            while kept and over > 0:
-                over -= tokens(kept.pop(0).text)
-        if remembered > len(kept):
-            notes.append(f"left out: {remembered - len(kept)} of {remembered} memories")
+            while (kept or facts) and over > 0:
+                over -= tokens((kept.pop(0) if kept else facts.pop()[0]).text)
+        if left_out := remembered - len(kept) - len(facts):
+            notes.append(f"left out: {left_out} of {remembered} memories")
         return Prompt(
             npc=npc.id,
             name=npc.name,
@@ -246,7 +262,8 @@ class Prompts:
                 "plain_action": action.variant_of or action.name,
             },
             state=state.plain(),
-            memories=tuple(m.text for m in kept),
+            memories=tuple(m.text for m in (*(memory for memory, _ in facts), *kept)),
+            provenance=tuple(f"{each.kind.value} {each.memory_id} ({each.source.value})" for _, each in facts),
             seed=int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=6).digest(), "big"),
             avoid=tuple(turn.npc_text for turn in recent[-3:]),
             final_json=self._final_json,

@@ -88,7 +88,7 @@ async def word(
 
 
 def _trace(prompt: Prompt) -> Trace:
-    return Trace(prompt_tokens=prompt.tokens, notes=list(prompt.notes))
+    return Trace(prompt_tokens=prompt.tokens, notes=list(prompt.notes), memories=list(prompt.provenance))
 
 
 class _Asked:

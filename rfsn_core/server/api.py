@@ -1,4 +1,4 @@
-"""The HTTP routes: health, metrics, tuning, memory, rewards."""
+"""The HTTP routes: health, metrics, tuning, rewards, decisions, learning."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rfsn_core import events
-from rfsn_core.errors import RfsnError, StoreError, UnknownDecision, UnknownNpc
+from rfsn_core.errors import NotThere, RfsnError, StoreError, UnknownDecision, UnknownNpc
 from rfsn_core.kernel import Kernel, version
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import RenderOptions
 from rfsn_core.server import sse
 from rfsn_core.server.auth import refusal
+from rfsn_core.server.memory import MemoryRoutes
 from rfsn_core.server.websocket import Connections
 
 STATIC = Path(__file__).parent / "static"
@@ -50,10 +51,6 @@ class Steer(msgspec.Struct, forbid_unknown_fields=True):
     """For `rollback`: an id from `GET /api/learning`."""
     before: float = math.inf
     """For `rollback`, without an id: the newest snapshot up to then, in seconds since the epoch."""
-
-
-def _json(content: Any) -> Response:
-    return Response(msgspec.json.encode(content), media_type="application/json")
 
 
 class Api:
@@ -83,9 +80,7 @@ class Api:
             Route("/api/learning", self._guarded(self._learning), methods=get),
             Route("/api/learning", self._guarded(self._steer), methods=post),
             Route("/api/protocol", self._protocol, methods=get),
-            Route("/api/memory/{npc}/stats", self._guarded(self._stats), methods=get),
-            Route("/api/memory/{npc}/backups", self._guarded(self._backups), methods=get),
-            Route("/api/memory/{npc}/safe_reset", self._guarded(self._reset), methods=post),
+            *MemoryRoutes(self._kernel).routes(self._guarded),
         ]
         for offer, plugin in self._kernel.runtimes.plugins.offers("rfsn_routes"):
             routes.append(Mount(f"/plugins/{plugin.name}", routes=[offer]))
@@ -98,7 +93,7 @@ class Api:
             except msgspec.ValidationError as error:
                 return sse.problem(400, "bad_message", str(error))
             except RfsnError as error:
-                status = 404 if isinstance(error, UnknownNpc | UnknownDecision) else 400
+                status = 404 if isinstance(error, UnknownNpc | UnknownDecision | NotThere) else 400
                 return sse.problem(503 if isinstance(error, StoreError) else status, error.code, str(error))
 
         return guarded
@@ -206,7 +201,7 @@ class Api:
         """What a model would be asked; the body is a `turn` message, without its type."""
         limit = self._kernel.runtimes.current.settings.server.max_message
         body = await sse.read_json(request, limit, dict[str, Any])
-        return _json(await self._kernel.preview(msgspec.convert({**body, "type": "turn"}, events.Turn)))
+        return sse.as_json(await self._kernel.preview(msgspec.convert({**body, "type": "turn"}, events.Turn)))
 
     async def _decisions(self, request: Request) -> Response:
         query = request.query_params
@@ -217,7 +212,7 @@ class Api:
         found = await self._kernel.journal.decisions(
             npc=query.get("npc", ""), session=query.get("session", ""), limit=limit
         )
-        return _json({"decisions": found})
+        return sse.as_json({"decisions": found})
 
     async def _decision(self, request: Request) -> Response:
         """All of a decision, with what came of it."""
@@ -225,12 +220,12 @@ class Api:
         record = await self._kernel.journal.decision(decision_id)
         if record is None:
             raise UnknownDecision(f"no decision '{decision_id[:80]}'")
-        return _json({"decision": record, "rewards": await self._kernel.journal.rewards(decision_id)})
+        return sse.as_json({"decision": record, "rewards": await self._kernel.journal.rewards(decision_id)})
 
     async def _learning(self, request: Request) -> Response:
         kernel = self._kernel
         decider = kernel.runtimes.current.decider
-        return _json(
+        return sse.as_json(
             {
                 "policy": decider.policy_label,
                 "enabled": kernel.runtimes.current.settings.learning.enabled,
@@ -255,14 +250,3 @@ class Api:
             except ValueError as error:
                 return sse.problem(400, "bad_message", str(error))
         return await self._learning(request)
-
-    async def _stats(self, request: Request) -> Response:
-        npc = self._kernel.runtimes.current.world.npc(request.path_params["npc"])
-        return JSONResponse(dict(await self._kernel.runtimes.current.store.stats(npc.id)))
-
-    async def _backups(self, request: Request) -> Response:
-        self._kernel.runtimes.current.world.npc(request.path_params["npc"])
-        return JSONResponse({"backups": [asdict(b) for b in await self._kernel.runtimes.current.store.backups()]})
-
-    async def _reset(self, request: Request) -> Response:
-        return JSONResponse({"backup": asdict(await self._kernel.reset(request.path_params["npc"]))})

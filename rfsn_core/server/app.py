@@ -30,6 +30,9 @@ from rfsn_core.server.auth import refusal
 from rfsn_core.server.sse import problem
 from rfsn_core.server.websocket import ABORT, Connections
 
+ADDRESS = "address"
+"""File in the data folder that says where the server listens that uses it."""
+
 
 @asynccontextmanager
 async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -116,3 +116,8 @@ async def read_json(request: Request, most: int, kind: type[T]) -> T:
 def problem(status: int, code: str, message: str) -> JSONResponse:
     """An error, as every HTTP route answers it."""
     return JSONResponse({"error": {"code": code, "message": message}}, status)
+
+
+def as_json(value: Any) -> Response:
+    """An answer."""
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -15,6 +15,7 @@ from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, UnknownTurn
 from rfsn_core.kernel import Kernel, RunningTurn, version
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
+from rfsn_core.providers import MemorySource
 from rfsn_core.server.auth import refusal
 from rfsn_core.sound import frames, resample
 
@@ -204,6 +205,13 @@ class Connection:
                 self._answer_later(self._kernel.event(message))
             case events.Reward():
                 self._answer_later(asyncio.create_task(self._kernel.reward(message)))
+            case events.Remember():
+                self._answer_later(self._kernel.memories.remember(message, MemorySource.GAME))
+            case events.TakeSnapshot():
+                self._answer_later(asyncio.create_task(self._snapshot(message)))
+            case events.Rollback():
+                # Everyone is told, and so is the one who asked: there is no other answer.
+                self._answer_later(asyncio.create_task(self._rollback(message)))
             case events.Hello():
                 if message.sample_rate:
                     if message.sample_rate < 8000:
@@ -219,6 +227,13 @@ class Connection:
             case events.Ping():
                 self.send(events.Pong(id=message.id))
 
+    async def _snapshot(self, message: events.TakeSnapshot) -> events.SnapshotTaken:
+        taken = await self._kernel.memories.snapshot(message.world, message.tag)
+        return events.SnapshotTaken(world=taken.world, tag=taken.tag, turns=taken.turns)
+
+    async def _rollback(self, message: events.Rollback) -> None:
+        await self._kernel.memories.rollback(message.world, message.tag)
+
     def _answer_later(self, task: asyncio.Task[Any]) -> None:
         """Send what the task returns, without holding up the messages behind it."""
 
@@ -228,7 +243,8 @@ class Connection:
                 return
             error = task.exception()
             if error is None:
-                self.send(task.result())
+                if (answer := task.result()) is not None:
+                    self.send(answer)
             elif isinstance(error, RfsnError):
                 self.send(_error(error))
             else:

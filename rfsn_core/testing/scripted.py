@@ -8,17 +8,22 @@ import struct
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from rfsn_core.errors import EngineError, StoreError
+from rfsn_core.errors import EngineError, NotThere, StoreError
 from rfsn_core.events import Viseme
+from rfsn_core.memory.governance import latest
+from rfsn_core.memory.retrieval import terms
 from rfsn_core.providers import (
     Arm,
     Backup,
     Context,
+    Found,
     Lesson,
+    Past,
     Prompt,
     RenderOptions,
     Scope,
     Selection,
+    Snapshot,
     Speech,
     Step,
     TurnRecord,
@@ -188,6 +193,7 @@ class Memory:
         self.away = False
         self.delay = 0.0
         self._backups: dict[str, list[TurnRecord]] = {}
+        self._saves: dict[tuple[str, str], list[TurnRecord]] = {}
 
     async def _answer(self) -> None:
         if self.delay:
@@ -195,10 +201,17 @@ class Memory:
         if self.away:
             raise StoreError("the store is away, as told to")
 
-    async def load(self, scope: Scope) -> Mapping[str, Any] | None:
-        """The newest state."""
+    async def load(self, scope: Scope, turns: int) -> Past:
+        """Read off the turns."""
         await self._answer()
-        return next((turn.state for turn in reversed(self.turns) if turn.scope == scope), None)
+        all_of_it = [turn for turn in self.turns if turn.scope == scope]
+        spoken = [turn for turn in all_of_it if turn.outcome != "governed"]
+        return Past(
+            state=all_of_it[-1].state if all_of_it else None,
+            turns=spoken[-turns:] if turns else [],
+            memories=latest(memory for turn in all_of_it for memory in turn.memories),
+            card=next((turn.card for turn in reversed(all_of_it) if turn.card is not None), None),
+        )
 
     async def append(self, turn: TurnRecord) -> None:
         """Once for each id."""
@@ -206,23 +219,55 @@ class Memory:
         if all(known.turn_id != turn.turn_id for known in self.turns):
             self.turns.append(turn)
 
-    async def recent(self, scope: Scope, limit: int) -> Sequence[TurnRecord]:
-        """The last ones."""
-        await self._answer()
-        found = [turn for turn in self.turns if turn.scope == scope]
-        return found[-limit:] if limit else []
-
-    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[TurnRecord]:
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
         """By the number of words in common."""
         await self._answer()
-        words = set(query.lower().split())
+        words = set(terms(query))
         scored = [
-            (len(words & set(f"{turn.player_text} {turn.npc_text}".lower().replace(".", " ").split())), turn)
+            Found(turn, float(len(words & set(terms(f"{turn.player_text} {turn.npc_text}")))))
             for turn in self.turns
             if turn.scope == scope
         ]
-        best = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
-        return [turn for _, turn in best[:limit]]
+        return sorted((hit for hit in scored if hit.relevance), key=lambda hit: -hit.relevance)[:limit]
+
+    async def snapshot(self, world: str, tag: str) -> Snapshot:
+        """A copy of the world's turns."""
+        await self._answer()
+        kept = [turn for turn in self.turns if turn.scope.world == world]
+        self._saves[world, tag] = kept
+        return Snapshot(world, tag, 0.0, len(kept))
+
+    async def snapshots(self, world: str) -> Sequence[Snapshot]:
+        """Newest first."""
+        saves = [Snapshot(of, tag, 0.0, len(kept)) for (of, tag), kept in self._saves.items() if world in ("", of)]
+        return saves[::-1]
+
+    async def rollback(self, world: str, tag: str) -> int:
+        """Put the copy back."""
+        await self._answer()
+        if (world, tag) not in self._saves:
+            raise NotThere(f"world '{world}' has no save '{tag}'")
+        kept = self._saves[world, tag]
+        self.turns = [turn for turn in self.turns if turn.scope.world != world] + kept
+        return len(kept)
+
+    async def export(self, world: str, npc: str, player: str) -> Sequence[TurnRecord]:
+        """In order."""
+        await self._answer()
+        return [turn for turn in self.turns if turn.scope.within(world, npc, player)]
+
+    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
+        """Here, in saves, and in backups when told so."""
+        await self._answer()
+        before = len(self.turns)
+        lists = [self.turns, *self._saves.values(), *(self._backups.values() if backups else ())]
+        for turns in lists:
+            turns[:] = [turn for turn in turns if not turn.scope.within(world, npc, player)]
+        return before - len(self.turns)
+
+    async def check(self) -> Sequence[str]:
+        """Memory does not rot."""
+        return ()
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
         """How many turns."""
@@ -243,7 +288,7 @@ class Memory:
     async def restore(self, name: str) -> None:
         """After a backup."""
         if name not in self._backups:
-            raise StoreError(f"no backup '{name}'")
+            raise NotThere(f"no backup '{name}'")
         await self.backup()
         self.turns = list(self._backups[name])
 

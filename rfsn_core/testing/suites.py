@@ -22,11 +22,13 @@ import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import pytest
 
+from rfsn_core.errors import NotThere
 from rfsn_core.events import Usage, VisemeShape
 from rfsn_core.plugins import discover
 from rfsn_core.providers import (
@@ -39,6 +41,11 @@ from rfsn_core.providers import (
     Gate,
     Host,
     Lesson,
+    MemoryKind,
+    MemoryRecord,
+    MemorySource,
+    MemoryStatus,
+    Past,
     Policy,
     Prompt,
     Provider,
@@ -509,6 +516,18 @@ def record(number: int, scope: Scope = HERE, text: str = "Good evening!", answer
     )
 
 
+def memory_of(turn_id: str, text: str) -> MemoryRecord:
+    """Something to remember."""
+    return MemoryRecord(
+        memory_id=text.lower().replace(" ", "-"),
+        kind=MemoryKind.FACT,
+        source=MemorySource.PLAYER,
+        text=text,
+        time=1000.0,
+        turn_id=turn_id,
+    )
+
+
 class StoreSuite(_Suite):
     """For providers of the storage stage."""
 
@@ -516,10 +535,10 @@ class StoreSuite(_Suite):
 
     def test_the_last_state_is_loaded(self, tmp_path: Path) -> None:
         async def body(store: Store) -> None:
-            assert await store.load(HERE) is None
+            assert await store.load(HERE, 5) == Past(None, [], [], None)
             for number in (1, 2, 3):
                 await store.append(record(number))
-            assert await store.load(HERE) == {"affinity": 0.03, "turns": 3}
+            assert (await store.load(HERE, 0)).state == {"affinity": 0.03, "turns": 3}
 
         self.run(tmp_path, body)
 
@@ -527,7 +546,7 @@ class StoreSuite(_Suite):
         async def body(store: Store) -> None:
             for _ in range(3):
                 await store.append(record(1))
-            assert list(await store.recent(HERE, 10)) == [record(1)]
+            assert list((await store.load(HERE, 10)).turns) == [record(1)]
 
         self.run(tmp_path, body)
 
@@ -545,9 +564,9 @@ class StoreSuite(_Suite):
             for number, scope in enumerate(scopes):
                 await store.append(record(number, scope, text="the same words"))
             for number, scope in enumerate(scopes):
-                assert [turn.scope for turn in await store.recent(scope, 10)] == [scope]
-                assert [turn.scope for turn in await store.search(scope, "words", 10)] == [scope]
-                assert await store.load(scope) == record(number, scope).state
+                assert [turn.scope for turn in (await store.load(scope, 10)).turns] == [scope]
+                assert [hit.turn.scope for hit in await store.search(scope, "words", 10)] == [scope]
+                assert (await store.load(scope, 1)).state == record(number, scope).state
 
         self.run(tmp_path, body)
 
@@ -555,8 +574,8 @@ class StoreSuite(_Suite):
         async def body(store: Store) -> None:
             for number in range(10):
                 await store.append(record(number))
-            assert [turn.state["turns"] for turn in await store.recent(HERE, 3)] == [7, 8, 9]
-            assert list(await store.recent(HERE, 0)) == []
+            assert [turn.state["turns"] for turn in (await store.load(HERE, 3)).turns] == [7, 8, 9]
+            assert list((await store.load(HERE, 0)).turns) == []
 
         self.run(tmp_path, body)
 
@@ -565,7 +584,7 @@ class StoreSuite(_Suite):
             await store.append(record(1, text="I lost my red boat at the weir"))
             await store.append(record(2, text="The ferry is late"))
             found = await store.search(HERE, "the boat?", 1)
-            assert [turn.player_text for turn in found] == ["I lost my red boat at the weir"]
+            assert [hit.turn.player_text for hit in found] == ["I lost my red boat at the weir"]
             assert list(await store.search(HERE, "dragon", 5)) == []
             for text in ODD_TEXTS:
                 await store.search(HERE, text, 5)
@@ -576,7 +595,7 @@ class StoreSuite(_Suite):
         async def body(store: Store) -> None:
             for number, text in enumerate(ODD_TEXTS):
                 await store.append(record(number, text=text, answer=text))
-            assert [turn.npc_text for turn in await store.recent(HERE, 50)] == list(ODD_TEXTS)
+            assert [turn.npc_text for turn in (await store.load(HERE, 50)).turns] == list(ODD_TEXTS)
 
         self.run(tmp_path, body)
 
@@ -585,7 +604,7 @@ class StoreSuite(_Suite):
             await store.append(record(1))
 
         async def read(store: Store) -> None:
-            assert list(await store.recent(HERE, 10)) == [record(1)]
+            assert list((await store.load(HERE, 10)).turns) == [record(1)]
 
         self.run(tmp_path, write)
         self.run(tmp_path, read)
@@ -595,7 +614,7 @@ class StoreSuite(_Suite):
             scopes = [Scope("default", f"npc{n}", "player") for n in range(20)]
             await asyncio.gather(*(store.append(record(n, scope)) for scope in scopes for n in range(10)))
             for scope in scopes:
-                assert len(await store.recent(scope, 100)) == 10
+                assert len((await store.load(scope, 100)).turns) == 10
 
         self.run(tmp_path, body)
 
@@ -607,9 +626,113 @@ class StoreSuite(_Suite):
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
-            for turn in await store.recent(HERE, 50):
+            for turn in (await store.load(HERE, 50)).turns:
                 assert turn in [record(number) for number in range(20)]
             await store.append(record(99))
-            assert (await store.recent(HERE, 1))[0] == record(99)
+            assert (await store.load(HERE, 1)).turns[0] == record(99)
+
+        self.run(tmp_path, body)
+
+    def test_memories_and_cards_are_read_off_the_turns(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            first = memory_of("t1", "The player likes plums.")
+            second = replace(first, status=MemoryStatus.QUARANTINED, reason="an operator's word")
+            other = memory_of("t2", "The player promised to come back.")
+            await store.append(replace(record(1), memories=(first,), card={"gifts": 1}))
+            await store.append(record(2))
+            await store.append(replace(record(3), memories=(other, second), outcome="governed"))
+            past = await store.load(HERE, 10)
+            assert list(past.memories) == [second, other]
+            assert past.card == {"gifts": 1}
+            assert [turn.state["turns"] for turn in past.turns] == [1, 2]
+            assert past.turns[0].memories == (first,)
+            assert past.state == record(3).state
+
+        self.run(tmp_path, body)
+
+    def test_an_older_save_takes_the_world_back_and_a_newer_one_forth(self, tmp_path: Path) -> None:
+        elsewhere = replace(HERE, world="another save")
+
+        async def texts(store: Store) -> list[str]:
+            return [turn.player_text for turn in (await store.load(HERE, 50)).turns]
+
+        async def body(store: Store) -> None:
+            await store.append(record(1, text="one oak tree"))
+            await store.append(record(1, elsewhere))
+            assert (await store.snapshot("default", "early")).turns == 1
+            likes = memory_of("t2", "The player likes plums.")
+            await store.append(replace(record(2, text="two oak trees"), memories=(likes,), card={"gifts": 1}))
+            await store.snapshot("default", "late")
+            await store.append(record(3, text="three oak trees"))
+            assert await store.rollback("default", "early") == 1
+            assert await store.load(HERE, 50) == Past(record(1).state, [record(1, text="one oak tree")], [], None)
+            assert [hit.turn.player_text for hit in await store.search(HERE, "oak", 5)] == ["one oak tree"]
+            await store.append(record(2, text="two elm trees"))  # played anew, under the same id
+            assert await texts(store) == ["one oak tree", "two elm trees"]
+            await store.snapshot("default", "other way")
+            assert await store.rollback("default", "late") == 2
+            assert await texts(store) == ["one oak tree", "two oak trees"]
+            assert (await store.load(HERE, 0)).memories == [likes]
+            await store.rollback("default", "other way")
+            assert await texts(store) == ["one oak tree", "two elm trees"]
+            assert len((await store.load(elsewhere, 10)).turns) == 1
+            assert {save.tag for save in await store.snapshots("default")} == {"early", "late", "other way"}
+            with pytest.raises(NotThere, match="never"):
+                await store.rollback("default", "never")
+            with pytest.raises(NotThere):
+                await store.rollback("another save", "early")
+
+        self.run(tmp_path, body)
+
+    def test_what_is_exported_can_be_imported(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            scopes = [HERE, Scope("default", "smith", "other"), Scope("default", "miller", "player")]
+            for scope in scopes:
+                await store.append(
+                    replace(record(1, scope), memories=(memory_of("t1", "It rained."),), card={"gifts": 2})
+                )
+            (turn,) = await store.export("default", "smith", "player")
+            assert len(await store.export("", "smith", "")) == 2
+            assert len(await store.export("", "", "")) == 3
+            assert list(await store.export("", "nobody", "")) == []
+            before = await store.load(HERE, 10)
+            await store.erase("default", "smith", "player", backups=False)
+            await store.append(turn)
+            assert await store.load(HERE, 10) == before
+
+        self.run(tmp_path, body)
+
+    def test_what_is_erased_is_gone_and_the_rest_is_not(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            scopes = [Scope("default", "smith", "player"), Scope("default", "smith", "player2")]
+            for scope in scopes:
+                for number in range(5):
+                    await store.append(record(number, scope, text=f"the heron of {scope.player}"))
+            await store.snapshot("default", "save")
+            assert await store.erase("", "", "player", backups=True) == 5
+            assert await store.load(scopes[0], 10) == Past(None, [], [], None)
+            assert list(await store.search(scopes[0], "heron", 5)) == []
+            assert len((await store.load(scopes[1], 10)).turns) == 5
+            assert len(await store.search(scopes[1], "heron", 5)) == 5
+            await store.rollback("default", "save")
+            assert list((await store.load(scopes[0], 10)).turns) == []
+            assert list(await store.check()) == []
+
+        self.run(tmp_path, body)
+
+    def test_a_backup_is_restored_and_what_was_there_is_backed_up(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            await store.append(record(1))
+            saved = await store.backup()
+            await store.append(record(2))
+            await store.restore(saved.name)
+            assert len((await store.load(HERE, 10)).turns) == 1
+            assert len(await store.backups()) == 2
+            await store.append(record(3))
+            await store.reset("smith")
+            assert list((await store.load(HERE, 10)).turns) == []
+            for odd in ("nothing", "../escape", ""):
+                with pytest.raises(NotThere):
+                    await store.restore(odd)
 
         self.run(tmp_path, body)

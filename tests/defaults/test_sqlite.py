@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import sqlite3
 import subprocess
@@ -92,5 +93,119 @@ async def test_what_was_said_is_there_after_a_restart(tmp_path: Path) -> None:
     async with kernel(tmp_path) as it:
         await turn(it, "Remember the blue heron.")
     async with kernel(tmp_path) as it:
-        (found,) = await it.runtimes.current.store.recent(Scope("default", "smith", "player"), 5)
-        assert found.player_text == "Remember the blue heron."
+        past = await it.runtimes.current.store.load(Scope("default", "smith", "player"), 5)
+        assert past.turns[0].player_text == "Remember the blue heron."
+
+
+SCHEMA_2 = """
+CREATE TABLE turns (
+    id INTEGER PRIMARY KEY, turn_id TEXT NOT NULL UNIQUE,
+    world TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL, time REAL NOT NULL,
+    player_text TEXT NOT NULL, npc_text TEXT NOT NULL, outcome TEXT NOT NULL,
+    decision_id TEXT NOT NULL, state TEXT NOT NULL
+) STRICT;
+CREATE INDEX turns_scope ON turns (npc, player, world, id);
+CREATE UNIQUE INDEX turns_decision ON turns (decision_id) WHERE decision_id != '';
+CREATE VIRTUAL TABLE words USING fts5(player_text, npc_text, content='turns', content_rowid='id',
+    tokenize="porter unicode61 remove_diacritics 2");
+PRAGMA user_version=2;
+"""
+
+
+def older_file(path: Path, turns: int = 3) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path) as db:
+        db.executescript(SCHEMA_2)
+        for n in range(1, turns + 1):
+            state = f'{{"mood":"calm","affinity":0.1,"trust":0.5,"fear":0.0,"turns":{n}}}'
+            values = (
+                f"t{n}",
+                "default",
+                "smith",
+                "player",
+                1000.0 + n,
+                f"The heron {n}.",
+                "Aye.",
+                "complete",
+                "",
+                state,
+            )
+            db.execute(
+                "INSERT INTO turns (turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id,"
+                " state) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                values,
+            )
+    db.close()
+
+
+async def test_a_file_of_an_older_version_is_brought_forward_after_a_backup(tmp_path: Path) -> None:
+    older_file(database(tmp_path))
+    async with kernel(tmp_path) as it:
+        shown = await it.memories.show("smith", "player", "default")
+        assert shown["state"]["turns"] == 3
+        assert len(await it.memories.search("smith", "player", "default", "heron", 5)) == 3
+        await turn(it)
+        (backup,) = await it.memories.backups()
+        assert backup.name.startswith("before-schema-3-")
+        await it.memories.restore(backup.name)  # of the older version: brought forward, too
+        assert (await it.memories.show("smith", "player", "default"))["state"]["turns"] == 3
+        assert await it.memories.check() == []
+    await opens(tmp_path)
+    assert len(list((database(tmp_path).parent / "backups").iterdir())) == 2
+
+
+async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    path = database(tmp_path)
+    older_file(path)
+    with sqlite3.connect(path) as db:
+        db.execute("DROP INDEX turns_scope")
+    db.close()
+    assert "no such index" in await refusal(tmp_path)
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == 2
+        assert db.execute("SELECT count(*) FROM turns").fetchone()[0] == 3
+    db.close()
+
+
+async def test_a_text_that_was_changed_on_disk_is_found_named_left_out_and_can_be_restored(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        for text in ("Remember the heron.", "Remember the otter.", "Remember the pike."):
+            await turn(it, text)
+        saved = await it.memories.backup()
+    path = database(tmp_path)
+    data = path.read_bytes()
+    assert data.count(b"Remember the otter.") == 1
+    path.write_bytes(data.replace(b"Remember the otter.", b"Remember the stoat."))
+    async with kernel(tmp_path) as it:
+        (damaged,) = await it.memories.check()
+        assert "of smith with player" in damaged
+        shown = await it.memories.show("smith", "player", "default")
+        assert [each["player_text"] for each in shown["turns"]] == ["Remember the heron.", "Remember the pike."]
+        assert len(await it.memories.search("smith", "player", "default", "remember", 5)) == 2
+        await turn(it)
+        await it.memories.restore(saved.name)
+        assert await it.memories.check() == []
+        assert len((await it.memories.show("smith", "player", "default"))["turns"]) == 3
+
+
+async def test_a_damaged_backup_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        await turn(it)
+        saved = await it.memories.backup()
+        path = database(tmp_path).parent / "backups" / saved.name
+        for content in (b"no database", b"", path.read_bytes()[:5000]):
+            path.write_bytes(content)
+            with pytest.raises(StoreError, match=r"damaged|another version"):
+                await it.memories.restore(saved.name)
+        assert len((await it.memories.show("smith", "player", "default"))["turns"]) == 1
+
+
+async def test_a_turn_of_a_megabyte_is_kept(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        store = it.runtimes.current.store
+        await turn(it)
+        (mine,) = (await store.load(Scope("default", "smith", "player"), 1)).turns
+        large = dataclasses.replace(mine, turn_id="large", decision_id="", player_text="heron " * 170_000)
+        await store.append(large)
+        assert (await store.load(Scope("default", "smith", "player"), 1)).turns == [large]
+        assert (await store.search(Scope("default", "smith", "player"), "heron", 1))[0].turn == large

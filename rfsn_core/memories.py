@@ -1,0 +1,285 @@
+"""What is done with memory outside of turns: shown, searched, told, judged, saved, taken back, erased."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import msgspec
+
+from rfsn_core import events
+from rfsn_core.errors import BadMessage, NotThere, RfsnError, StoreError, contained
+from rfsn_core.learning.journal import Journal
+from rfsn_core.memory import governance, retrieval
+from rfsn_core.memory.remembering import Mind, with_changes
+from rfsn_core.memory.spool import Spool
+from rfsn_core.operations.logs import logger
+from rfsn_core.providers import (
+    Backup,
+    MemoryKind,
+    MemoryRecord,
+    MemorySource,
+    MemoryStatus,
+    Scope,
+    Snapshot,
+    Store,
+    TurnRecord,
+)  # fmt: skip
+from rfsn_core.runtime import Runtimes
+from rfsn_core.session import Session
+from rfsn_core.world.folder import Npc
+
+log = logger("memory")
+T = TypeVar("T")
+
+MOST_TEXT = 2000
+LONGEST_LINE = 1_000_000
+"""Bytes of one turn in what is imported."""
+
+
+class Memories:
+    """Of all NPCs.
+
+    :param queue: runs work in a session, after what is running there.
+    :param paused: ends the turns of some sessions, and lets none begin; what they knew is read anew afterwards.
+    """
+
+    def __init__(
+        self, runtimes: Runtimes, journal: Journal, spool: Spool, session: Callable[[Scope], Session],
+        queue: Callable[[Session, Callable[[], Awaitable[Any]]], asyncio.Task[Any]],
+        paused: Callable[[Callable[[Scope], bool], str], AbstractAsyncContextManager[None]],
+    ) -> None:  # fmt: skip
+        self._runtimes, self._journal, self._spool = runtimes, journal, spool
+        self._session, self._queue, self._paused = session, queue, paused
+
+    @property
+    def _store(self) -> Store:
+        return self._runtimes.current.store
+
+    def _scope(self, npc: str, player: str, world: str) -> tuple[Npc, Scope]:
+        found = self._runtimes.current.world.npc(npc)
+        return found, Scope(world, found.id, player)
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────
+
+    async def show(self, npc: str, player: str, world: str, turns: int = 10) -> dict[str, Any]:
+        """All that an NPC knows of a player, and what it does not believe. Raises UnknownNpc or StoreError."""
+        found, scope = self._scope(npc, player, world)
+        past = await self._guarded(self._store.load(scope, turns))
+        now = time.time()
+        memories = [asdict(memory) | {"expired": governance.expired(memory, now)} for memory in reversed(past.memories)]
+        believed = governance.believed(past.memories, now)
+        return {
+            "npc": found.id,
+            "name": found.name,
+            "player": player,
+            "world": world,
+            "state": past.state,
+            "card": past.card,
+            "salient": [memory.memory_id for memory in retrieval.salient(believed, now)],
+            "memories": memories,
+            "turns": [_plain(turn) for turn in past.turns],
+        }
+
+    async def search(self, npc: str, player: str, world: str, query: str, limit: int) -> list[dict[str, Any]]:
+        """Turns by their words, the most useful first."""
+        _, scope = self._scope(npc, player, world)
+        hits = retrieval.ranked(await self._guarded(self._store.search(scope, query, limit)), time.time())
+        return [_plain(hit.turn) | {"relevance": round(hit.relevance, 3)} for hit in hits]
+
+    # ── telling and judging ──────────────────────────────────────────────────────────────────────
+
+    def remember(self, message: events.Remember, source: MemorySource) -> asyncio.Task[events.Remembered]:
+        """Tell an NPC something, by the rules of governance. Raises UnknownNpc and BadMessage; the task, StoreError."""
+        npc, scope = self._scope(message.npc, message.player, message.world)
+        said = message.text.strip()
+        if not (said or (message.predicate and message.value)):
+            raise BadMessage("there is nothing to remember", field="text", hint="Give text, or predicate and value")
+        if message.ttl is not None and message.ttl <= 0:
+            raise BadMessage(
+                "a memory lasts longer than that", field="ttl", hint="Seconds, above 0; without it: for ever"
+            )
+        subject = message.subject or scope.player
+        exact = (subject, message.predicate, message.value.lower(), str(message.negated))
+        denied = "not " if message.negated else ""
+        now = time.time()
+        memory = MemoryRecord(
+            memory_id=governance.memory_id(*exact) if message.predicate else governance.memory_id(said.lower()),
+            kind=MemoryKind(message.kind),
+            source=source,
+            text=(said or f"{subject}: {message.predicate.replace('_', ' ')} is {denied}{message.value}.")[:MOST_TEXT],
+            time=now,
+            confidence=message.confidence,
+            importance=message.importance,
+            subject=subject,
+            predicate=message.predicate,
+            value=message.value,
+            negated=message.negated,
+            expires=None if message.ttl is None else now + message.ttl,
+        )
+
+        async def learn() -> events.Remembered:
+            versions = await self._change(scope, npc, lambda mind: mind.learn(memory))
+            mine = next((each for each in versions if each.memory_id == memory.memory_id), memory)
+            yielded = [each.memory_id for each in versions if each.memory_id != memory.memory_id]
+            return events.Remembered(
+                memory_id=mine.memory_id, status=mine.status.value, reason=mine.reason, superseded=yielded
+            )
+
+        return self._queue(self._session(scope), learn)
+
+    def judge(
+        self, npc: str, player: str, world: str, memory_id: str, status: MemoryStatus, reason: str
+    ) -> asyncio.Task[MemoryRecord]:
+        """An operator's word. Raises UnknownNpc; the task, NotThere or StoreError."""
+        found, scope = self._scope(npc, player, world)
+
+        async def change() -> MemoryRecord:
+            past = await self._guarded(self._store.load(scope, 0))
+            memory = next((each for each in past.memories if each.memory_id == memory_id), None)
+            if memory is None:
+                raise NotThere(f"{found.name} has no memory '{memory_id[:40]}' of {player}", hint="rfsn memory show")
+            told = governance.decide(memory, status, reason or "by an operator", time.time())
+
+            def put(mind: Mind) -> Sequence[MemoryRecord]:
+                mind.changes.append(told)
+                return [told]
+
+            await self._change(scope, found, put)
+            log.info("a memory was judged", npc=found.id, memory=memory_id, status=status.value)
+            return told
+
+        return self._queue(self._session(scope), change)
+
+    async def _change(
+        self, scope: Scope, npc: Npc, work: Callable[[Mind], Sequence[MemoryRecord]]
+    ) -> Sequence[MemoryRecord]:
+        """Memories change only together with a turn; here one without words."""
+        runtime = self._runtimes.current
+        session = self._session(scope)
+        state = await session.load(runtime, npc.initial)
+        mind = session.mind(runtime)
+        versions = work(mind)
+        if mind.changes:
+            turn = TurnRecord(uuid.uuid4().hex, scope, time.time(), "", "", "governed", "", state.plain())
+            await session.keep(with_changes(turn, mind), state, runtime, self._spool)
+        return versions
+
+    # ── saves ────────────────────────────────────────────────────────────────────────────────────
+
+    async def snapshot(self, world: str, tag: str) -> Snapshot:
+        """A save of the game, under its tag."""
+        self._settled()
+        return await self._guarded(self._store.snapshot(world, tag))
+
+    async def snapshots(self, world: str) -> Sequence[Snapshot]:
+        """The saves of a world, or of all."""
+        return await self._guarded(self._store.snapshots(world))
+
+    async def rollback(self, world: str, tag: str) -> int:
+        """The game loads an older save: the NPCs go back with it. Raises NotThere."""
+        self._settled()
+        async with self._paused(lambda scope: scope.world == world, "rollback"):
+            turns = await self._guarded(self._store.rollback(world, tag))
+        log.info("a world went back to a save", world=world, tag=tag, turns=turns)
+        self._runtimes.announce(events.WorldReverted(world=world, tag=tag, turns=turns))
+        return turns
+
+    # ── everything at once ───────────────────────────────────────────────────────────────────────
+
+    async def stats(self, npc: str) -> dict[str, Any]:
+        """Raises UnknownNpc."""
+        return dict(await self._guarded(self._store.stats(self._runtimes.current.world.npc(npc).id)))
+
+    async def reset(self, name: str) -> Backup:
+        """Forget an NPC, after a backup."""
+        npc = self._runtimes.current.world.npc(name)
+        async with self._paused(lambda scope: scope.npc == npc.id, "cancelled"):
+            return await self._guarded(self._store.reset(npc.id))
+
+    async def backup(self) -> Backup:
+        """A copy of all of it."""
+        return await self._guarded(self._store.backup())
+
+    async def backups(self) -> Sequence[Backup]:
+        """What can be restored."""
+        return await self._guarded(self._store.backups())
+
+    async def restore(self, name: str) -> None:
+        """Replace everything by a backup, after backing up what is there. Raises NotThere."""
+        self._settled()
+        async with self._paused(lambda scope: True, "cancelled"):
+            await self._guarded(self._store.restore(name))
+        log.info("a backup was restored", backup=name)
+
+    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> dict[str, int]:
+        """Leave no trace of an NPC, a player, a world, or of what they have in common: turns and decisions."""
+        if not (world or npc or player):
+            raise BadMessage("name a world, an NPC or a player", hint="To forget an NPC after a backup: reset")
+        self._settled()
+        async with self._paused(lambda scope: scope.within(world, npc, player), "cancelled"):
+            turns = await self._guarded(self._store.erase(world, npc, player, backups=backups))
+            decisions = await self._journal.erase(world, npc, player)
+        log.info("turns were erased", turns=turns, decisions=decisions)
+        return {"turns": turns, "decisions": decisions}
+
+    async def check(self) -> Sequence[str]:
+        """What is damaged."""
+        return await self._guarded(self._store.check())
+
+    async def export(self, world: str, npc: str, player: str) -> AsyncIterator[bytes]:
+        """Lines of JSON, a turn each, oldest first."""
+        for turn in await self._guarded(self._store.export(world, npc, player)):
+            yield msgspec.json.encode(turn) + b"\n"
+
+    async def load_lines(self, chunks: AsyncIterator[bytes]) -> int:
+        """Import what was exported; turns that are there stay as they are. Raises BadMessage, which names the line."""
+        self._settled()
+        number, rest = 0, b""
+        async with self._paused(lambda scope: True, "cancelled"):
+            async for chunk in chunks:
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > LONGEST_LINE:
+                    raise BadMessage(f"line {number + len(lines) + 1} is longer than {LONGEST_LINE} bytes")
+                for line in lines:
+                    number += 1
+                    await self._load_line(line, number)
+            if rest.strip():
+                number += 1
+                await self._load_line(rest, number)
+        return number
+
+    async def _load_line(self, line: bytes, number: int) -> None:
+        try:
+            turn = msgspec.json.decode(line, type=TurnRecord)
+            if len(line) > LONGEST_LINE or not all((turn.turn_id, turn.scope.npc, turn.scope.player, turn.scope.world)):
+                raise ValueError("too long, or without a name")
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            said = f"line {number} is no turn: {error}. The {number - 1} before it are stored"
+            raise BadMessage(said, field=f"line {number}") from error
+        await self._guarded(self._store.append(turn))
+
+    def _settled(self) -> None:
+        if self._spool:
+            raise StoreError("turns wait for the store", hint="Try again when it has taken them")
+
+    async def _guarded(self, call: Awaitable[T]) -> T:
+        """A store's code may do anything; here it is an error of the store, or what it says itself."""
+        try:
+            with contained():
+                return await call
+        except RfsnError:
+            raise
+        except Exception as error:
+            raise StoreError(f"the store failed: {type(error).__name__}: {error}") from error
+
+
+def _plain(turn: TurnRecord) -> dict[str, Any]:
+    """A turn for people: without what is shown beside it."""
+    shown = {name: getattr(turn, name) for name in ("turn_id", "time", "player_text", "npc_text", "outcome")}
+    return shown | {"decision_id": turn.decision_id}

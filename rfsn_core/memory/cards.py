@@ -1,0 +1,152 @@
+"""The card of an NPC and a player: what happened between them, counted, within 2 KB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+CARD_BYTES = 2048
+TRAJECTORY = 24
+"""Points of the emotional trajectory that are kept."""
+_MOST_NAMES = 12
+_NAME_LENGTH = 60
+
+
+class Betrayal(msgspec.Struct, frozen=True):
+    """One of them."""
+
+    what: str
+    severity: float
+    """0…1"""
+
+
+class Feeling(msgspec.Struct, frozen=True, array_like=True):
+    """A point of the emotional trajectory: after so many turns, mood and affinity."""
+
+    turn: int
+    mood: str
+    affinity: float
+
+
+class Card(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What an NPC would count up, if it were asked about a player."""
+
+    trust: float = 0.5
+    affinity: float = 0.0
+    promises_made: int = 0
+    promises_kept: int = 0
+    promises_broken: int = 0
+    betrayals: tuple[Betrayal, ...] = ()
+    gifts: int = 0
+    insults: int = 0
+    lives_saved: int = 0
+    quests: tuple[str, ...] = ()
+    """Active ones."""
+    milestones: tuple[str, ...] = ()
+    """Quests that were completed, and what the game calls a milestone; the newest last."""
+    flags: Mapping[str, bool] = {}
+    trajectory: tuple[Feeling, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """As it is stored."""
+        return dict(msgspec.to_builtins(self))
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any] | None) -> Card:
+        """The inverse of `plain`; an empty card for None. Raises msgspec.ValidationError."""
+        return msgspec.convert(values or {}, cls)
+
+    def lines(self) -> list[str]:
+        """In words, for a prompt."""
+        counted = (
+            (self.lives_saved, "saved your life"),
+            (self.gifts, "gave you something"),
+            (self.promises_kept, "kept a promise"),
+            (self.promises_broken, "broke a promise"),
+            (self.insults, "insulted you"),
+        )
+        said = [f"The player {what}{times(count)}." for count, what in counted if count]
+        said += [f"The player betrayed you: {betrayal.what}." for betrayal in self.betrayals[-2:]]
+        said += [f"The player is on a quest that you know of: {quest}." for quest in self.quests[-3:]]
+        return said
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return "" if count == 1 else " twice" if count == 2 else f" {count} times"
+
+
+def felt(card: Card, turn: int, mood: str, affinity: float, trust: float) -> Card:
+    """After a turn: the numbers, and a point of the trajectory where the mood or the affinity moved."""
+    last = card.trajectory[-1] if card.trajectory else None
+    trajectory = card.trajectory
+    if last is None or last.mood != mood or abs(last.affinity - affinity) >= 0.05:
+        trajectory = (*trajectory, Feeling(turn, mood, round(affinity, 2)))[-TRAJECTORY:]
+    return _bounded(
+        msgspec.structs.replace(card, affinity=round(affinity, 2), trust=round(trust, 2), trajectory=trajectory)
+    )
+
+
+def heard(card: Card, signal: str, promises: int) -> Card:
+    """After the player's words."""
+    if signal == "betray":
+        card = _betrayed(card, "they said so themselves", 0.6)
+    return msgspec.structs.replace(
+        card, insults=card.insults + (signal == "insult"), promises_made=card.promises_made + promises
+    )
+
+
+def happened(card: Card, kind: str, data: Mapping[str, Any]) -> Card:
+    """After something in the game."""
+    name = str(data.get("quest") or data.get("name") or data.get("what") or "")[:_NAME_LENGTH]
+    change: dict[str, Any] = {}
+    match kind:
+        case "gift":
+            change = {"gifts": card.gifts + 1}
+        case "promise_kept":
+            change = {"promises_kept": card.promises_kept + 1}
+        case "promise_broken":
+            change = {"promises_broken": card.promises_broken + 1}
+        case "saved_life":
+            change = {"lives_saved": card.lives_saved + 1}
+        case "betrayal":
+            severity = data.get("severity", 0.8)
+            valid = isinstance(severity, int | float) and 0 <= severity <= 1
+            return _bounded(_betrayed(card, name or "a betrayal", float(severity) if valid else 0.8))
+        case "quest_started" if name:
+            change = {"quests": _added(card.quests, name)}
+        case "quest_completed":
+            ended = name or (card.quests[-1] if card.quests else "a quest")
+            change = {
+                "quests": tuple(quest for quest in card.quests if quest != ended),
+                "milestones": _added(card.milestones, ended),
+            }
+        case "milestone" if name:
+            change = {"milestones": _added(card.milestones, name)}
+        case "flag" if name:
+            change = {"flags": {**card.flags, name: data.get("value") is not False}}
+    return _bounded(msgspec.structs.replace(card, **change))
+
+
+def _betrayed(card: Card, what: str, severity: float) -> Card:
+    return msgspec.structs.replace(card, betrayals=(*card.betrayals, Betrayal(what, severity))[-_MOST_NAMES:])
+
+
+def _added(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return (*(each for each in names if each != name), name)[-_MOST_NAMES:]
+
+
+def _bounded(card: Card) -> Card:
+    """Within `CARD_BYTES`: the oldest of what there is most of goes first."""
+    while len(msgspec.json.encode(card)) > CARD_BYTES:
+        sizes = {
+            name: len(msgspec.json.encode(getattr(card, name)))
+            for name in ("trajectory", "milestones", "quests", "betrayals", "flags")
+        }
+        name = max(sizes, key=sizes.__getitem__)
+        value = getattr(card, name)
+        left = dict(list(value.items())[1:]) if name == "flags" else value[1:]
+        card = msgspec.structs.replace(card, **{name: left})
+    return card

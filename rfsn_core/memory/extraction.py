@@ -1,0 +1,73 @@
+"""What can be learned from words without asking a model: a few forms of English that are nearly always meant so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rfsn_core.providers import MemoryKind
+
+
+class Learned(NamedTuple):
+    """Something that somebody said."""
+
+    kind: MemoryKind
+    text: str
+    confidence: float
+    importance: float
+    subject: str = ""
+    predicate: str = ""
+    value: str = ""
+    negated: bool = False
+
+
+_NAME = r"[A-Z][\w'’-]*(?: (?:of )?(?:the )?[A-Z][\w'’-]*){0,3}"
+_THING = r"[^.,;:!?\n]{2,60}?"
+_END = r"(?=[.,;:!?\n]|$| and | but )"
+_FACTS = (
+    (rf"(?:[Mm]y name(?: is|'s)|[Cc]all me|[Tt]hey call me) (?P<value>{_NAME})", "name", 0.9, 0.8),
+    (rf"I(?: am|'m) from (?P<value>{_NAME})", "origin", 0.8, 0.5),
+    (rf"I come from (?P<value>{_NAME})", "origin", 0.8, 0.5),
+    (rf"I live in (?P<value>{_NAME})", "home", 0.8, 0.5),
+    (rf"I(?: am|'m) an? (?P<value>[a-z][a-z -]{{2,30}}?) by trade{_END}", "trade", 0.8, 0.5),
+    (rf"I(?: work| earn my bread| make my living) as an? (?P<value>[a-z][a-z -]{{2,30}}?){_END}", "trade", 0.8, 0.5),
+    (rf"I(?: am|'m) married to (?P<value>{_NAME})", "married_to", 0.8, 0.5),
+)
+_LIKES = re.compile(
+    rf"\bI (?P<really>really )?(?P<not>do(?:n'?t| not) )?(?P<verb>like|love|adore|enjoy|prefer|hate|dislike|despise)"
+    rf" (?P<value>{_THING}){_END}"
+)
+_PROMISE = re.compile(
+    rf"\bI (?:(?:swear|promise|vow|give you my word)(?: to you)?(?: that)?(?: I(?:'ll| will)| to)"
+    rf"|(?:will|shall) (?:always|never)) (?P<value>{_THING}){_END}"
+)
+_HATE = ("hate", "dislike", "despise")
+_VAGUE = ("it", "that", "this", "them", "him", "her", "these", "those", "to")
+_YOU = re.compile(r"\b(?:you|your|yourself)\b", re.IGNORECASE)
+_COMPILED = [(re.compile(rf"\b{pattern}"), predicate, sure, weight) for pattern, predicate, sure, weight in _FACTS]
+
+
+def from_player(text: str, player: str) -> Iterator[Learned]:
+    """What the player says of themselves, and what they promise."""
+    text = text.replace("’", "'")
+    for pattern, predicate, confidence, importance in _COMPILED:
+        for match in pattern.finditer(text):
+            value = match["value"].strip()
+            said = f"The player says: {match[0].strip()}."
+            yield Learned(MemoryKind.FACT, said, confidence, importance, player, predicate, value)
+    for match in _LIKES.finditer(text):
+        value = match["value"].strip()
+        if _YOU.search(value) or value.lower() in _VAGUE or text[match.end() : match.end() + 1] == "?":
+            continue  # a compliment or an insult, which the state knows; or nothing that can be told later
+        dislikes = (match["verb"] in _HATE) != bool(match["not"])
+        said = f"The player {'dislikes' if dislikes else 'likes'} {value}."
+        yield Learned(MemoryKind.PREFERENCE, said, 0.8, 0.4, player, "likes", value, dislikes)
+    for match in _PROMISE.finditer(text):
+        yield Learned(MemoryKind.PROMISE, f"The player promised: {match[0].strip()}.", 0.8, 0.9)
+
+
+def from_npc(text: str) -> Iterator[Learned]:
+    """What the NPC bound itself to."""
+    for match in _PROMISE.finditer(text.replace("’", "'")):
+        yield Learned(MemoryKind.PROMISE, f"You promised: {match[0].strip()}.", 0.7, 0.9)

@@ -1,0 +1,84 @@
+"""Which of the past a turn needs: keyword relevance, smoothed over the conversation, times recency and importance."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from rfsn_core.providers import Found, MemoryRecord
+
+STOP_WORDS = frozenset(
+    "a about after all also am an and any are as at be because been before being but by can could did do does doing"
+    " don down for from get go got had has have he her here hers him his how i if in into is it its just know let like"
+    " ll m make may me might mine more most must my no nor not now of off oh on once one only or other our out over own"
+    " please re s said same say see shall she should so some such t take tell than that the their them then there these"
+    " they thing think this those through to too under up us ve very want was we well were what when where which while"
+    " who whom why will with would yes you your yours".split()
+)
+"""English words that nearly every line has."""
+_WORD = re.compile(r"\w+")
+MOST_TERMS = 32
+NEIGHBOURS = ((1, 0.5), (2, 0.3), (-1, 0.2))
+"""A turn gains from the one before it, the one before that, and the next: (how far back, how much)."""
+HALF_LIFE = 7 * 86400.0
+"""Seconds in which the recency of a memory halves."""
+
+
+def terms(text: str) -> list[str]:
+    """The words of a query that say something; without any of them there is nothing to look for."""
+    words = dict.fromkeys(word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS)
+    return list(words)[:MOST_TERMS]
+
+
+def smoothed(scores: Mapping[int, float]) -> dict[int, float]:
+    """Position in a conversation → score, for hits and their neighbours: an answer belongs to its question."""
+    found = dict(scores)
+    for position, score in scores.items():
+        for distance, share in NEIGHBOURS:
+            near = position + distance
+            if near > 0:
+                found[near] = found.get(near, 0.0) + share * score
+    return found
+
+
+def recency(time: float, now: float) -> float:
+    """1 for now, one half after `HALF_LIFE`; a clock that was set back makes nothing newer than now."""
+    return math.exp2(-max(0.0, now - time) / HALF_LIFE)
+
+
+def ranked(found: Iterable[Found], now: float) -> list[Found]:
+    """Hits of a search, the most useful first: relevance counts, recency decides between equals."""
+    return sorted(found, key=lambda hit: hit.relevance * (0.8 + 0.2 * recency(hit.turn.time, now)), reverse=True)
+
+
+def useful(memories: Iterable[MemoryRecord], text: str, now: float, limit: int) -> list[MemoryRecord]:
+    """What an NPC has in mind when it hears a text: what touches its words, what matters, what is new."""
+    words = _stems(text)
+
+    def score(memory: MemoryRecord) -> float:
+        own = _stems(memory.text)
+        shared = len(words & own) / math.sqrt(len(own) or 1)
+        return shared + memory.importance * (0.5 + 0.5 * recency(memory.time, now))
+
+    return sorted(memories, key=score, reverse=True)[:limit]
+
+
+@lru_cache(maxsize=20_000)
+def _stems(text: str) -> frozenset[str]:
+    """Kept, for the same memories come up turn after turn."""
+    return frozenset(map(_stem, terms(text)))
+
+
+def _stem(word: str) -> str:
+    """Crude, and the same for both sides: plurals and tenses of a word meet."""
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def salient(memories: Sequence[MemoryRecord], now: float, limit: int = 8) -> list[MemoryRecord]:
+    """What an NPC would never leave out when it speaks of a player."""
+    return useful(memories, "", now, limit)

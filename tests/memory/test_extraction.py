@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rfsn_core.memory.extraction import from_npc, from_player
+from rfsn_core.providers import MemoryKind
+
+
+def found(text: str) -> list[tuple[str, str, bool]]:
+    return [
+        (each.predicate or each.kind.value, each.value or each.text, each.negated) for each in from_player(text, "p")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "learned"),
+    [
+        ("My name is Aldric Fenn.", [("name", "Aldric Fenn", False)]),
+        ("Good evening. They call me Bren the Grey, and I come from Harrow.",
+         [("name", "Bren the Grey", False), ("origin", "Harrow", False)]),
+        ("I’m from Low Weir", [("origin", "Low Weir", False)]),
+        ("I work as a cooper, mostly.", [("trade", "cooper", False)]),
+        ("I love plum pie and the sea.", [("likes", "plum pie", False)]),
+        ("I don't like rain.", [("likes", "rain", True)]),
+        ("I hate fish!", [("likes", "fish", True)]),
+        ("I don't hate fish.", [("likes", "fish", False)]),
+        ("I swear that I will bring the bell back.",
+         [("promise", "The player promised: I swear that I will bring the bell back.", False)]),
+        ("I promise to find him, believe me.", [("promise", "The player promised: I promise to find him.", False)]),
+        # What is no such thing:
+        ("I hate you!", []),
+        ("I love your stew.", []),
+        ("What is your name?", []),
+        ("I am tired.", []),
+        ("He says his name is Oren.", []),
+        ("I will go now.", []),
+        ("Do I like it? Who knows.", []),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_what_players_say_of_themselves(text: str, learned: list[tuple[str, str, bool]]) -> None:
+    assert found(text) == learned
+
+
+def test_what_an_npc_binds_itself_to() -> None:
+    (promise,) = from_npc("I give you my word that I will keep the lantern lit. Now go.")
+    assert promise.kind is MemoryKind.PROMISE
+    assert promise.text == "You promised: I give you my word that I will keep the lantern lit."
+    assert list(from_npc("I will pour you a drink.")) == []
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read(text: str) -> None:
+    for learned in (*from_player(text, "p"), *from_npc(text)):
+        assert learned.text
+
+
+@pytest.mark.timeout(30)
+def test_long_and_tangled_text_does_not_run_away() -> None:
+    for text in ("I like " * 3000, "My name is " + "A" * 20_000, "I swear I will " + "x " * 9000, "A " * 10_000):
+        list(from_player(text, "p"))

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rfsn_core.memory.governance import memory_id
+from rfsn_core.memory.retrieval import MOST_TERMS, ranked, recency, salient, smoothed, terms, useful
+from rfsn_core.memory.summaries import LONGEST, SHORTEST, summary
+from rfsn_core.providers import Found, MemoryKind, MemoryRecord, MemorySource, Scope, TurnRecord
+
+NOW = 1_000_000.0
+DAY = 86400.0
+
+
+def memory(text: str, days: float = 0, importance: float = 0.5) -> MemoryRecord:
+    return MemoryRecord(
+        memory_id=memory_id(text), kind=MemoryKind.FACT, source=MemorySource.GAME, text=text, time=NOW - days * DAY,
+        importance=importance,
+    )  # fmt: skip
+
+
+def turn(n: int, player: str, npc: str, outcome: str = "complete", days: float = 0) -> TurnRecord:
+    return TurnRecord(f"t{n}", Scope("w", "n", "p"), NOW - days * DAY, player, npc, outcome, "", {})
+
+
+def test_only_words_that_say_something_are_looked_for() -> None:
+    assert terms("What do you know of the ferry, and of the Ferry's bell?") == ["ferry", "bell"]
+    assert terms("Who are you?") == []
+    assert len(terms(" ".join(f"word{n}" for n in range(100)))) == MOST_TERMS
+
+
+def test_an_answer_belongs_to_its_question() -> None:
+    scores = smoothed({5: 1.0})
+    assert scores == {5: 1.0, 6: 0.5, 7: 0.3, 4: 0.2}
+    assert smoothed({1: 1.0}).keys() == {1, 2, 3}
+    assert smoothed({5: 1.0, 6: 1.0})[6] == 1.5
+
+
+def test_between_equals_the_newer_comes_first_and_relevance_counts_more() -> None:
+    old, new = Found(turn(1, "a", "b", days=60), 1.0), Found(turn(2, "a", "b"), 1.0)
+    better = Found(turn(3, "a", "b", days=60), 2.0)
+    assert ranked([old, new, better], NOW) == [better, new, old]
+    assert recency(NOW + 10 * DAY, NOW) == 1.0  # a clock that was set back
+
+
+def test_what_touches_the_words_comes_to_mind_first() -> None:
+    known = [memory("The player lost a boat."), memory("The player likes plums."), memory("It rained.", importance=0.9)]
+    assert useful(known, "Have you seen my boats?", NOW, 1) == [known[0]]
+    assert salient(known, NOW, 1) == [known[2]]
+    assert useful(known, "", NOW, 0) == []
+
+
+@given(st.lists(st.tuples(st.text(max_size=200), st.text(max_size=400)), max_size=20))
+def test_a_summary_is_never_longer_than_it_may_be(said: list[tuple[str, str]]) -> None:
+    assert len(summary([turn(n, *each) for n, each in enumerate(said)])) <= LONGEST
+
+
+def test_a_summary_is_made_of_the_most_telling_sentences_in_their_order() -> None:
+    turns = [
+        turn(1, "Has the ferry come back?", "The ferry is gone, and the ferryman with it. Nobody knows more."),
+        turn(2, "Hm.", "Aye."),
+        turn(3, "[gift] {'what': 'a silver bell'}", "", "event"),
+        turn(4, "Who saw the ferryman last?", "The miller saw the ferryman at the weir, before the river rose."),
+        *(turn(n, f"Tell me of the river and the weir, number {n}.", "The river rose.") for n in range(5, 15)),
+    ]
+    made = summary(turns)
+    assert SHORTEST <= len(made) <= LONGEST
+    assert "ferryman" in made
+    assert "Hm" not in made
+    assert made.index("ferry") < made.rindex("weir")
+    assert summary([]) == ""
+    assert summary([turn(1, "…", "")]) == ""
