@@ -146,6 +146,12 @@ class StoreInUse(StoreError):
     code = "store_in_use"
 
 
+class Overtaken(StoreError):
+    """Another server has gone on with a conversation meanwhile."""
+
+    code = "overtaken"
+
+
 @contextmanager
 def contained() -> Iterator[None]:
     """Goes around a provider's code: what would end the server, or look like our own cancelling, is a failure.

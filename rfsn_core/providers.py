@@ -469,6 +469,8 @@ class Past:
     memories: Sequence[MemoryRecord] = ()
     """The newest version of each, oldest first."""
     card: Mapping[str, Any] | None = None
+    version: str = field(default="", compare=False)
+    """Of a shared store: changes with every turn of the conversation."""
 
 
 @dataclass(frozen=True)
@@ -549,3 +551,14 @@ class Store(Protocol):
 
     async def reset(self, npc: str) -> Backup:
         """Forget an NPC, after backing up."""
+
+
+@runtime_checkable
+class SharedStore(Store, Protocol):
+    """A store that several servers use at once: what one of them keeps in memory may have been overtaken."""
+
+    async def newer(self, scope: Scope, turns: int, version: str) -> Past | None:
+        """As `load`, in one round trip; None when nothing has changed since that version."""
+
+    async def append_after(self, turn: TurnRecord, version: str) -> str:
+        """As `append`, and returns the new version. Raises Overtaken when another server appended since `version`."""

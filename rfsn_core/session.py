@@ -5,27 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import msgspec
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Outbox
-from rfsn_core.errors import StoreError, contained
+from rfsn_core.errors import Overtaken, StoreError, contained
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.governance import in_mind, latest
 from rfsn_core.memory.remembering import Mind, Rules
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import MemoryRecord, Scope, TurnRecord
+from rfsn_core.providers import MemoryRecord, Past, Scope, SharedStore, TurnRecord
 from rfsn_core.runtime import Runtime
 from rfsn_core.world.folder import Npc
 from rfsn_core.world.state import NpcState
 
 log = logger("turn")
+T = TypeVar("T")
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Session:
     memories: dict[str, MemoryRecord] = field(default_factory=dict)
     """By id, the newest version of what the NPC knows of the player."""
     card: Card = field(default_factory=Card)
+    version: str = ""
+    """Of what is held, in a shared store."""
     used: float = field(default_factory=time.monotonic)
     """When it was asked for last."""
     recent: deque[TurnRecord] = field(default_factory=lambda: deque(maxlen=50))
@@ -46,26 +49,44 @@ class Session:
     waiting: int = 0
 
     async def load(self, runtime: Runtime, initial: NpcState) -> NpcState:
-        """The NPC's state, on first use read from the store together with the last turns. Raises StoreError."""
+        """The NPC's state; read from the store on first use, and when another server has gone on. Raises StoreError."""
+        store, turns = runtime.store, runtime.settings.memory.recent
         if self.state is None:
-            patience = runtime.settings.operations.store_timeout
+            self._take(await self._in_time(runtime, store.load(self.scope, turns)), initial)
+        elif isinstance(store, SharedStore):
             try:
-                async with asyncio.timeout(patience):
-                    past = await runtime.store.load(self.scope, runtime.settings.memory.recent)
-            except TimeoutError:
-                raise StoreError(f"the store did not answer in {patience:g} s") from None
-            try:
-                card, state = Card.from_plain(past.card), initial
-                if past.state is not None:
-                    state = NpcState.from_plain(past.state)
-                turns, memories = list(past.turns), in_mind(latest(past.memories))
-            except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
-                hint = f"POST /api/memory/{self.scope.npc}/safe_reset starts anew, after a backup"
-                raise StoreError(f"the stored past of {self.scope} cannot be used: {error}", hint=hint) from error
-            self.card, self.state = card, state
-            self.recent.extend(turns)
-            self.memories = {memory.memory_id: memory for memory in memories}
+                past = await self._in_time(runtime, store.newer(self.scope, turns, self.version))
+            except Exception as error:  # noqa: BLE001  the store's code: what is held here is good enough to go on
+                METRICS.errors.labels("storage").inc()
+                log.warning("the shared store does not answer; the turn goes on with what is held", error=repr(error))
+            else:
+                if past is not None:
+                    self._take(past, initial)
+        assert self.state is not None
         return self.state
+
+    async def _in_time(self, runtime: Runtime, call: Awaitable[T]) -> T:
+        patience = runtime.settings.operations.store_timeout
+        try:
+            async with asyncio.timeout(patience):
+                return await call
+        except TimeoutError:
+            raise StoreError(f"the store did not answer in {patience:g} s") from None
+
+    def _take(self, past: Past, initial: NpcState) -> None:
+        """What the store has becomes what is held. Raises StoreError when it cannot be used."""
+        try:
+            card, state = Card.from_plain(past.card), initial
+            if past.state is not None:
+                state = NpcState.from_plain(past.state)
+            turns, memories = list(past.turns), in_mind(latest(past.memories))
+        except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
+            hint = f"POST /api/memory/{self.scope.npc}/safe_reset starts anew, after a backup"
+            raise StoreError(f"the stored past of {self.scope} cannot be used: {error}", hint=hint) from error
+        self.card, self.state, self.version = card, state, past.version
+        self.recent.clear()
+        self.recent.extend(turns)
+        self.memories = {memory.memory_id: memory for memory in memories}
 
     def mind(self, runtime: Runtime) -> Mind:
         """What the NPC knows, to add to."""
@@ -82,7 +103,7 @@ class Session:
             try:
                 with contained():
                     async with asyncio.timeout(runtime.settings.operations.store_timeout):
-                        await runtime.store.append(record)
+                        record, state = await self._append(record, state, runtime)
             except Exception as error:  # noqa: BLE001  the store's code: nothing acknowledged may be lost
                 METRICS.errors.labels("storage").inc()
                 log.error("the store is away; the turn is spooled", error=repr(error), spool=str(spool.path))
@@ -98,6 +119,25 @@ class Session:
             known = in_mind(latest([*self.memories.values(), *record.memories]))
             self.memories = {memory.memory_id: memory for memory in known}
         return durable
+
+    async def _append(self, record: TurnRecord, state: NpcState, runtime: Runtime) -> tuple[TurnRecord, NpcState]:
+        """Stored; and what of it holds, when another server has gone on with the conversation meanwhile."""
+        store = runtime.store
+        if not isinstance(store, SharedStore):
+            await store.append(record)
+            return record, state
+        while True:
+            try:
+                self.version = await store.append_after(record, self.version)
+            except Overtaken:
+                # The words were said; how the NPC feels is for the one who was first.
+                METRICS.overtaken.inc()
+                log.warning("another server has gone on with this conversation", npc=self.scope.npc)
+                self._take(await store.load(self.scope, runtime.settings.memory.recent), state)
+                assert self.state is not None
+                record, state = replace(record, state=self.state.plain(), card=None), self.state
+            else:
+                return record, state
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import time
 import zlib
 from collections.abc import Callable
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,9 +39,9 @@ CREATE TABLE turns (
 ) STRICT;
 CREATE UNIQUE INDEX turns_id ON turns (turn_id, epoch);
 CREATE UNIQUE INDEX turns_decision ON turns (decision_id, epoch) WHERE decision_id != '';
-CREATE INDEX turns_session ON turns (session, live, id);
-CREATE INDEX turns_memories ON turns (session, live, id) WHERE memories != '';
-CREATE INDEX turns_card ON turns (session, live, id) WHERE card != '';
+CREATE INDEX turns_session ON turns (session, live, position);
+CREATE INDEX turns_memories ON turns (session, live, position) WHERE memories != '';
+CREATE INDEX turns_card ON turns (session, live, position) WHERE card != '';
 CREATE INDEX turns_npc ON turns (npc);
 CREATE TABLE worlds (world TEXT PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshots (
@@ -86,21 +87,52 @@ def checksum(values: tuple[Any, ...]) -> int:
     return zlib.crc32(msgspec.json.encode(values))
 
 
-def insert(db: sqlite3.Connection, values: tuple[Any, ...]) -> None:
+class Places:
+    """Where the next turn of a session stands, and in which epoch its world is: known to the one thread that writes."""
+
+    def __init__(self) -> None:
+        self._positions: dict[str, int] = {}
+        self._epochs: dict[str, int] = {}
+
+    def next(self, db: sqlite3.Connection, session: str) -> int:
+        """Position of the session's last turn."""
+        if session not in self._positions:
+            if len(self._positions) > 10_000:
+                self._positions.clear()
+            sql = "SELECT max(position) FROM turns WHERE session=? AND live=1"
+            last = db.execute(sql, (session,)).fetchone()
+            self._positions[session] = last[0] or 0
+        return self._positions[session]
+
+    def took(self, session: str, position: int) -> None:
+        """A turn was added."""
+        self._positions[session] = position
+
+    def epoch(self, db: sqlite3.Connection, world: str) -> int:
+        """How often the world went back to a save."""
+        if world not in self._epochs:
+            found = db.execute("SELECT epoch FROM worlds WHERE world=?", (world,)).fetchone()
+            self._epochs[world] = found[0] if found else 0
+        return self._epochs[world]
+
+    def forget(self) -> None:
+        """Something else was done to the file, or undone."""
+        self._positions.clear()
+        self._epochs.clear()
+
+
+def insert(db: sqlite3.Connection, values: tuple[Any, ...], places: Places) -> None:
     """Add a turn; one that is there stays as it is."""
     world, npc, player = values[1:4]
     session = session_token(Scope(world, npc, player))
-    last = db.execute(
-        "SELECT position FROM turns WHERE session=? AND live=1 ORDER BY id DESC LIMIT 1", (session,)
-    ).fetchone()
-    position = (last[0] if last else 0) + (values[7] != "governed")  # which is no part of what was said
-    epoch = db.execute("SELECT epoch FROM worlds WHERE world=?", (world,)).fetchone()
+    position = places.next(db, session) + (values[7] != "governed")  # which is no part of what was said
     added = db.execute(
         f"INSERT INTO turns ({FIELDS}, session, position, epoch, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
         " ON CONFLICT DO NOTHING",
-        (*values, session, position, epoch[0] if epoch else 0, checksum(values)),
+        (*values, session, position, places.epoch(db, world), checksum(values)),
     )
     if added.rowcount:
+        places.took(session, position)
         db.execute(
             "INSERT INTO words (rowid, session, player_text, npc_text) VALUES (?,?,?,?)",
             (added.lastrowid, session, values[5], values[6]),
@@ -145,11 +177,12 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
         db.execute(f"DROP INDEX {index}")
     db.execute("DROP TABLE words")
     create(db)
+    places = Places()
     for old in db.execute(
         "SELECT turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id, state"
         " FROM turns_2 ORDER BY id"
     ):
-        insert(db, (*old, "", ""))
+        insert(db, (*old, "", ""), places)
     db.execute("DROP TABLE turns_2")
     note(db, f"brought from schema {version} to {SCHEMA_VERSION}")
 
@@ -173,6 +206,7 @@ class Database:
         )
         self._thread = threading.Thread(target=self._work, name="rfsn-sqlite", daemon=True)
         self._opened: queue.Queue[BaseException | None] = queue.Queue()
+        self.places = Places()
 
     @property
     def backups(self) -> Path:
@@ -284,40 +318,44 @@ class Database:
                 self._run(connection, [job for job in batch if job is not None])
 
     def _run(self, connection: sqlite3.Connection, batch: list[Any]) -> None:
-        """Run jobs in order; writes next to each other share one transaction, each behind a savepoint."""
-        done: list[tuple[Any, Any, Any, BaseException | None]] = []
+        """Run jobs in order; writes next to each other share one transaction."""
+        for writes, jobs in groupby(batch, key=lambda job: job[1]):
+            if writes:
+                self._write(connection, list(jobs))
+                continue
+            for job, _, loop, future in jobs:
+                value, error = self._attempt(connection, job)
+                self.places.forget()  # it may have been a restore
+                _answer([(loop, future, value, error)])
 
-        def commit() -> None:
-            error: BaseException | None = None
+    def _write(self, connection: sqlite3.Connection, jobs: list[Any]) -> None:
+        """All of them in one commit; where one fails, each for itself."""
+        values, error = self._attempt(connection, lambda db: [job(db) for job, *_ in jobs], "BEGIN IMMEDIATE")
+        if error is None:
+            _answer([(loop, future, value, None) for (_, _, loop, future), value in zip(jobs, values, strict=True)])
+            return
+        if len(jobs) == 1:
+            _answer([(*jobs[0][2:], None, error)])
+            return
+        for job in jobs:
+            self._write(connection, [job])
+
+    def _attempt(
+        self, connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any], begin: str = ""
+    ) -> tuple[Any, BaseException | None]:
+        """What a job returns or raises; after an error nothing of it is there."""
+        try:
+            if begin:
+                connection.execute(begin)
+            value = job(connection)
+            if begin:
+                connection.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001  handed to whoever waits for the job
+            self.places.forget()
             if connection.in_transaction:
-                try:
-                    connection.execute("COMMIT")
-                except sqlite3.Error as problem:
-                    error = problem
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-            for loop, future, value, own in done:
-                _answer(loop, future, value, own or error)
-            done.clear()
-
-        for job, writes, loop, future in batch:
-            if not writes:
-                commit()
-            value, own = None, None
-            try:
-                if writes:
-                    if not connection.in_transaction:
-                        connection.execute("BEGIN IMMEDIATE")
-                    connection.execute("SAVEPOINT job")
-                value = job(connection)
-                if writes:
-                    connection.execute("RELEASE job")
-            except BaseException as error:  # noqa: BLE001  handed to whoever waits for the job
-                own = error
-                if connection.in_transaction:
-                    _undo(connection, whole=not writes)
-            done.append((loop, future, value, own))
-        commit()
+                connection.execute("ROLLBACK")
+            return None, error
+        return value, None
 
     async def do(self, job: Callable[[sqlite3.Connection], T], *, writes: bool = False) -> T:
         """Run a job in the thread; one that `writes` is all or nothing, and done when it is on disk.
@@ -336,28 +374,18 @@ class Database:
             raise StoreError(f"{self.path}: {error}") from error
 
 
-def _undo(connection: sqlite3.Connection, *, whole: bool) -> None:
-    """What one job did, or, where it cannot be told apart or had a transaction of its own, all that is open."""
-    try:
-        if not whole:
-            connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
-            return
-    except sqlite3.Error:
-        pass
-    connection.execute("ROLLBACK")
+def _answer(answers: list[tuple[Any, Any, Any, BaseException | None]]) -> None:
+    """One call into the loop for all of them: each wakes it."""
 
-
-def _answer(
-    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any, error: BaseException | None
-) -> None:
     def deliver() -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
+        for _, future, value, error in answers:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
 
+    loop = answers[0][0]
     if not loop.is_closed():
         loop.call_soon_threadsafe(deliver)

@@ -55,10 +55,14 @@ class Sqlite:
         key = _key(scope)
 
         def job(db: sqlite3.Connection) -> Past:
-            last = self._turns(db, f"{_SESSION} ORDER BY id DESC LIMIT 1", key)
-            newest = self._turns(db, f"{_SESSION} AND {_SPOKEN} ORDER BY id DESC LIMIT ?", (*key, turns))
-            changes = self._turns(db, f"{_SESSION} AND memories != '' ORDER BY id", key)
-            cards = self._turns(db, f"{_SESSION} AND card != '' ORDER BY id DESC LIMIT 1", key)
+            newest = self._turns(db, f"{_SESSION} ORDER BY position DESC, id DESC LIMIT ?", (*key, max(1, turns)))
+            last = newest[:1]
+            if not turns or any(turn.outcome == "governed" for turn in newest):
+                newest = self._turns(
+                    db, f"{_SESSION} AND {_SPOKEN} ORDER BY position DESC, id DESC LIMIT ?", (*key, turns)
+                )
+            changes = self._turns(db, f"{_SESSION} AND memories != '' ORDER BY position, id", key)
+            cards = self._turns(db, f"{_SESSION} AND card != '' ORDER BY position DESC, id DESC LIMIT 1", key)
             return Past(
                 state=last[0].state if last else None,
                 turns=newest[::-1],
@@ -71,7 +75,7 @@ class Sqlite:
     async def append(self, turn: TurnRecord) -> None:
         """Durable when it returns."""
         values = database.row(turn)
-        await self._do(lambda db: database.insert(db, values), writes=True)
+        await self._do(lambda db: database.insert(db, values, self._file.places), writes=True)
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
         """By bm25 within the conversation, whose id is a word of the index; a hit lifts the turns around it."""
@@ -84,8 +88,9 @@ class Sqlite:
 
         def job(db: sqlite3.Connection) -> Sequence[Found]:
             hits = db.execute(
-                "SELECT turns.position, -bm25(words, 0.0, 1.0, 1.0) FROM words JOIN turns ON turns.id = words.rowid"
-                f" WHERE words MATCH ? AND {_SESSION.replace('session', 'turns.session')} ORDER BY rank LIMIT {HITS}",
+                "SELECT turns.position, -bm25(words, 0.0, 1.0, 1.0) AS score"
+                " FROM words JOIN turns ON turns.id = words.rowid WHERE words MATCH ?"
+                f" AND {_SESSION.replace('session', 'turns.session')} ORDER BY score DESC LIMIT {HITS}",
                 (match, *key),
             ).fetchall()
             scores = smoothed(dict(hits))
@@ -169,6 +174,7 @@ class Sqlite:
             live = int(db.execute(count, (world,)).fetchone()[0])
             # Ids that came after may come again: a game that is played anew is no repetition.
             db.execute("INSERT INTO worlds VALUES (?, 1) ON CONFLICT (world) DO UPDATE SET epoch = epoch + 1", (world,))
+            self._file.places.forget()
             note(db, f"world {world} went back to save {tag}, {live} turns")
             return live
 
@@ -272,7 +278,9 @@ class Sqlite:
         saved = await self.backup()
 
         def job(db: sqlite3.Connection) -> None:
-            note(db, f"{npc} forgot {database.remove(db, 'npc=?', (npc,))} turns; before that: {saved.name}")
+            forgot = database.remove(db, "npc=?", (npc,))
+            self._file.places.forget()
+            note(db, f"{npc} forgot {forgot} turns; before that: {saved.name}")
 
         await self._do(job, writes=True)
         return saved
@@ -280,7 +288,8 @@ class Sqlite:
 
 _SPOKEN = "(outcome != 'governed')"
 """Turns as people count them: without those that only carry a change of memories."""
-_SESSION = "session=? AND live=1 AND world=? AND npc=? AND player=?"
+_SESSION = "session=? AND live=1 AND +world=? AND +npc=? AND +player=?"
+"""By the index of sessions, and no other; the names are compared all the same."""
 _SELECTED = "?1 IN ('', world) AND ?2 IN ('', npc) AND ?3 IN ('', player)"
 
 

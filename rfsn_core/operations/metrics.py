@@ -53,6 +53,7 @@ class Metrics:
         self.updates = Counter("rfsn_learning_updates", "Lessons by outcome.", ["outcome"], registry=r)
         self.learning = Gauge("rfsn_learning_state", "0 learning, 1 slowed, 2 frozen.", registry=r)
         self.drift = Counter("rfsn_state_drifts", "Turns in which the game's NPC differed from ours.", registry=r)
+        self.overtaken = Counter("rfsn_overtaken_turns", "Turns that another server was ahead of.", registry=r)
         self.spooled = Gauge("rfsn_spooled_turns", "Turns on disk that wait for the store.", registry=r)
 
     def text(self) -> bytes:

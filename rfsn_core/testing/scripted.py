@@ -11,7 +11,7 @@ from typing import Any
 from rfsn_core.errors import EngineError, NotThere, StoreError
 from rfsn_core.events import Viseme
 from rfsn_core.memory.governance import latest
-from rfsn_core.memory.retrieval import terms
+from rfsn_core.memory.retrieval import search
 from rfsn_core.providers import (
     Arm,
     Backup,
@@ -220,15 +220,10 @@ class Memory:
             self.turns.append(turn)
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
-        """By the number of words in common."""
+        """By their words."""
         await self._answer()
-        words = set(terms(query))
-        scored = [
-            Found(turn, float(len(words & set(terms(f"{turn.player_text} {turn.npc_text}")))))
-            for turn in self.turns
-            if turn.scope == scope
-        ]
-        return sorted((hit for hit in scored if hit.relevance), key=lambda hit: -hit.relevance)[:limit]
+        spoken = [turn for turn in self.turns if turn.scope == scope and turn.outcome != "governed"]
+        return search(spoken, query, limit)
 
     async def snapshot(self, world: str, tag: str) -> Snapshot:
         """A copy of the world's turns."""

@@ -1,0 +1,39 @@
+"""Redis as a store that several servers share. The client is imported when the provider opens, not before."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from pydantic import BaseModel, Field
+
+from rfsn_core import Host, Provider, hookimpl
+from rfsn_core.providers import Store
+
+
+class Settings(BaseModel, extra="forbid"):
+    """`[storage.redis]`."""
+
+    url: str = Field("redis://127.0.0.1:6379/0", min_length=1, description="With user and password; rediss:// for TLS.")
+    prefix: str = Field("rfsn:", max_length=40, description="Begins every key: several games can share a Redis.")
+    days: float = Field(30.0, gt=0, description="Turns that are older are dropped, and conversations idle for so long.")
+    timeout: float = Field(0.25, gt=0, description="Seconds for one round trip; then the turn is spooled.")
+    connections: int = Field(32, ge=1, description="At once.")
+
+
+@asynccontextmanager
+async def _open(settings: Settings, host: Host) -> AsyncIterator[Store]:
+    from rfsn_memory_redis.store import RedisStore
+
+    store = RedisStore(settings, host)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.stop()
+
+
+@hookimpl
+def rfsn_storage() -> Iterable[Provider[Store]]:
+    """Offers `redis`."""
+    yield Provider("redis", Settings, _open, "shared by several servers; the last 30 days")

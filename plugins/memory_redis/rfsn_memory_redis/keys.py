@@ -1,0 +1,57 @@
+"""Names of keys. All keys of a conversation share a hash tag, so that they lie on one node of a cluster."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from rfsn_core.providers import Scope
+
+PARTS = ("sessions", "seen", "salient", "relationship", "quest", "emotional_trajectory", "meta")
+"""Of a conversation: its turns (list), their ids (sorted set), memories (hash), the card in three parts (strings), and
+state and version (hash)."""
+
+
+class Conversation(NamedTuple):
+    """The keys of one scope, in the order of `PARTS`."""
+
+    sessions: str
+    seen: str
+    salient: str
+    relationship: str
+    quest: str
+    emotional_trajectory: str
+    meta: str
+
+
+def member(scope: Scope) -> str:
+    """A conversation in the list of its world."""
+    return f"{quote(scope.npc, safe='')}:{quote(scope.player, safe='')}"
+
+
+def scope_of(world: str, name: str) -> Scope:
+    """The inverse of `member`."""
+    npc, player = name.split(":")
+    return Scope(world, unquote(npc), unquote(player))
+
+
+def conversation(prefix: str, scope: Scope, save: str = "") -> Conversation:
+    """The keys of a scope; those of a save of it when one is named."""
+    tag = f"{prefix}npc:{{{quote(scope.world, safe='')}:{member(scope)}}}:"
+    ending = f":save:{quote(save, safe='')}" if save else ""
+    return Conversation(*(f"{tag}{part}{ending}" for part in PARTS))
+
+
+def worlds(prefix: str) -> str:
+    """The set of all worlds."""
+    return f"{prefix}worlds"
+
+
+def world(prefix: str, name: str) -> str:
+    """The set of a world's conversations."""
+    return f"{prefix}world:{quote(name, safe='')}"
+
+
+def saves(prefix: str, name: str) -> str:
+    """The hash of a world's saves."""
+    return f"{prefix}saves:{quote(name, safe='')}"

@@ -1,0 +1,364 @@
+"""Turns in Redis: one round trip to read what a turn needs, one to write it, each atomic."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
+
+from rfsn_core import Host
+from rfsn_core.errors import NotThere, Overtaken, StoreError
+from rfsn_core.memory.retrieval import search
+from rfsn_core.providers import Backup, Found, MemoryRecord, Past, Scope, SharedStore, Snapshot, TurnRecord
+from rfsn_memory_redis import keys
+
+if TYPE_CHECKING:
+    from rfsn_memory_redis import Settings
+
+CARD = {
+    "quest": ("quests", "milestones", "flags"),
+    "emotional_trajectory": ("trajectory",),
+}
+"""Part of the card → its fields; all others are the relationship's."""
+SEARCHED = 1000
+"""Turns of a conversation, the newest, in which words are looked for."""
+READ = """
+local version = redis.call('HGET', KEYS[7], 'version') or ''
+if ARGV[2] ~= '' and ARGV[2] == version then return {version} end
+return {version, redis.call('HGET', KEYS[7], 'state') or '', redis.call('LRANGE', KEYS[1], -tonumber(ARGV[1]), -1),
+    redis.call('HVALS', KEYS[3]), redis.call('GET', KEYS[4]) or '', redis.call('GET', KEYS[5]) or '',
+    redis.call('GET', KEYS[6]) or ''}
+"""
+WRITE = """
+local version = redis.call('HGET', KEYS[7], 'version') or ''
+if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return {0, version, 0} end
+if ARGV[4] ~= '*' and ARGV[4] ~= version then return {-1, version, 0} end
+local count = redis.call('HINCRBY', KEYS[7], 'count', 1)
+version = ARGV[10] .. '.' .. count
+redis.call('HSET', KEYS[7], 'version', version, 'state', ARGV[5])
+redis.call('RPUSH', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[2], count, ARGV[1])
+for n = 1, 10 do
+    local first = redis.call('LINDEX', KEYS[1], 0)
+    if not first or redis.call('LLEN', KEYS[1]) < 2 or cjson.decode(first).time >= tonumber(ARGV[3]) then break end
+    redis.call('LPOP', KEYS[1])
+    redis.call('ZPOPMIN', KEYS[2])
+end
+for part = 4, 6 do
+    if ARGV[part + 2] ~= '' then redis.call('SET', KEYS[part], ARGV[part + 2]) end
+end
+for n = 11, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
+for n = 1, #KEYS do redis.call('EXPIRE', KEYS[n], ARGV[9]) end
+return {1, version, count}
+"""
+COPY = """
+for n = 1, 7 do
+    redis.call('DEL', KEYS[7 + n])
+    if redis.call('EXISTS', KEYS[n]) == 1 then redis.call('COPY', KEYS[n], KEYS[7 + n]) end
+    redis.call('PERSIST', KEYS[7 + n])
+end
+if ARGV[1] ~= '' then
+    if redis.call('EXISTS', KEYS[14]) == 1 then
+        redis.call('HSET', KEYS[14], 'version', ARGV[1])
+        for n = 8, 14 do redis.call('EXPIRE', KEYS[n], ARGV[2]) end
+    end
+end
+return redis.call('LLEN', KEYS[8])
+"""
+_turn = msgspec.json.Decoder(TurnRecord)
+_memory = msgspec.json.Decoder(MemoryRecord)
+
+
+class RedisStore:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings, host: Host) -> None:
+        self._settings, self._backups = settings, host.data_dir / "backups"
+        self._prefix = settings.prefix
+        self._listed: set[Scope] = set()
+        """Conversations that this server has entered in the list of their world."""
+        pool = BlockingConnectionPool.from_url(
+            settings.url,
+            max_connections=settings.connections,
+            timeout=settings.timeout,
+            socket_timeout=settings.timeout,
+            socket_connect_timeout=settings.timeout,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._redis: Any = Redis(connection_pool=pool)
+        self._read, self._write, self._copy = (self._redis.register_script(script) for script in (READ, WRITE, COPY))
+
+    async def start(self) -> None:
+        """Raises StoreError, which says what to do."""
+        info = await self._ask(self._redis.info("replication"))
+        if info.get("role") not in (None, "master"):
+            raise StoreError("this Redis is a replica: it takes no turns", hint="Set `url` to the one that it follows")
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose(close_connection_pool=True)
+
+    async def _ask(self, call: Awaitable[Any]) -> Any:
+        try:
+            return await call
+        except AuthenticationError as error:
+            hint = "`url` in [storage.redis] holds user and password"
+            raise StoreError(f"Redis does not let us in: {error}", hint=hint) from error
+        except (RedisError, OSError, TimeoutError) as error:
+            hint = "Is it running? `url` in [storage.redis]"
+            raise StoreError(f"Redis: {str(error) or type(error).__name__}", hint=hint) from error
+
+    # ── turns ────────────────────────────────────────────────────────────────────────────────────
+
+    async def load(self, scope: Scope, turns: int) -> Past:
+        """One round trip."""
+        past = await self.newer(scope, turns, "")
+        assert past is not None
+        return past
+
+    async def newer(self, scope: Scope, turns: int, version: str) -> Past | None:
+        """One round trip, of a few bytes when nothing has changed."""
+        names = keys.conversation(self._prefix, scope)
+        got = await self._ask(self._read(names, [turns + 2, version]))
+        if len(got) == 1:
+            return None
+        spoken = _spoken(got[2])
+        if len(spoken) < turns and len(got[2]) == turns + 2:  # so many only carried a change of memories
+            spoken = _spoken(await self._ask(self._redis.lrange(names.sessions, -SEARCHED, -1)))
+        memories = sorted(map(_memory.decode, got[3]), key=lambda memory: (memory.time, memory.memory_id))
+        card: dict[str, Any] = {}
+        for part in got[4:7]:
+            card |= msgspec.json.decode(part) if part else {}
+        return Past(
+            state=msgspec.json.decode(got[1]) if got[1] else None,
+            turns=spoken[-turns:] if turns else [],
+            memories=memories,
+            card=card if any(got[4:7]) else None,
+            version=got[0].decode(),
+        )
+
+    async def append(self, turn: TurnRecord) -> None:
+        """One round trip, whoever was first."""
+        await self._append(turn, "*")
+
+    async def append_after(self, turn: TurnRecord, version: str) -> str:
+        """One round trip. Raises Overtaken."""
+        return await self._append(turn, version)
+
+    async def _append(self, turn: TurnRecord, version: str) -> str:
+        scope, settings = turn.scope, self._settings
+        seconds = int(settings.days * 86400)
+        card = ["", "", ""]
+        if turn.card is not None:
+            named = {
+                part: {name: turn.card[name] for name in names if name in turn.card} for part, names in CARD.items()
+            }
+            inside = {name for names in CARD.values() for name in names}
+            rest = {name: value for name, value in turn.card.items() if name not in inside}
+            card = [
+                msgspec.json.encode(each).decode() for each in (rest, named["quest"], named["emotional_trajectory"])
+            ]
+        arguments: list[Any] = [
+            turn.turn_id, msgspec.json.encode(turn), time.time() - seconds, version, msgspec.json.encode(turn.state),
+            *card, seconds, f"{time.time():.6f}",
+        ]  # fmt: skip
+        for memory in turn.memories:
+            arguments += [memory.memory_id, msgspec.json.encode(memory)]
+        if scope not in self._listed:
+            await self._list(scope)
+        outcome, now, count = await self._ask(self._write(keys.conversation(self._prefix, scope), arguments))
+        if count == 1:  # another server may have erased it
+            await self._list(scope)
+        if outcome < 0:
+            raise Overtaken("another server has appended to this conversation")
+        return str(now.decode())
+
+    async def _list(self, scope: Scope) -> None:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.sadd(keys.worlds(self._prefix), scope.world)
+            pipeline.sadd(keys.world(self._prefix, scope.world), keys.member(scope))
+            await self._ask(pipeline.execute())
+        self._listed.add(scope)
+
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
+        """In the newest thousand turns of the conversation, here."""
+        lines = await self._ask(self._redis.lrange(keys.conversation(self._prefix, scope).sessions, -SEARCHED, -1))
+        return await asyncio.to_thread(search, _spoken(lines), query, limit)
+
+    async def _scopes(self, world: str = "", npc: str = "", player: str = "") -> AsyncIterator[Scope]:
+        names = (
+            [world]
+            if world
+            else [name.decode() for name in await self._ask(self._redis.smembers(keys.worlds(self._prefix)))]
+        )
+        for name in sorted(names):
+            for each in sorted(await self._ask(self._redis.smembers(keys.world(self._prefix, name)))):
+                scope = keys.scope_of(name, each.decode())
+                if scope.within(world, npc, player):
+                    yield scope
+
+    async def _turns(self, scope: Scope) -> list[TurnRecord]:
+        lines = await self._ask(self._redis.lrange(keys.conversation(self._prefix, scope).sessions, 0, -1))
+        return [_turn.decode(line) for line in lines]
+
+    # ── saves ────────────────────────────────────────────────────────────────────────────────────
+
+    async def snapshot(self, world: str, tag: str) -> Snapshot:
+        """A copy of each conversation, beside it."""
+        turns = 0
+        async for scope in self._scopes(world):
+            held = keys.conversation(self._prefix, scope)
+            await self._ask(self._copy([*held, *keys.conversation(self._prefix, scope, tag)], ["", ""]))
+            turns += sum(turn.outcome != "governed" for turn in await self._turns(scope))
+        made = Snapshot(world, tag, time.time(), turns)
+        await self._ask(self._redis.hset(keys.saves(self._prefix, world), tag, msgspec.json.encode(made)))
+        await self._ask(self._redis.sadd(keys.worlds(self._prefix), world))
+        return made
+
+    async def snapshots(self, world: str) -> Sequence[Snapshot]:
+        worlds = (
+            [world]
+            if world
+            else [name.decode() for name in await self._ask(self._redis.smembers(keys.worlds(self._prefix)))]
+        )
+        found: list[Snapshot] = []
+        for name in worlds:
+            for line in await self._ask(self._redis.hvals(keys.saves(self._prefix, name))):
+                found.append(msgspec.json.decode(line, type=Snapshot))
+        return sorted(found, key=lambda save: -save.time)
+
+    async def rollback(self, world: str, tag: str) -> int:
+        """Conversation by conversation; each gets a new version, so that no server goes on with what it holds."""
+        if not await self._ask(self._redis.hexists(keys.saves(self._prefix, world), tag)):
+            tags = ", ".join(save.tag for save in await self.snapshots(world))
+            raise NotThere(f"world '{world}' has no save '{tag}'", hint=f"It has: {tags or 'none'}")
+        turns = 0
+        async for scope in self._scopes(world):
+            saved = keys.conversation(self._prefix, scope, tag)
+            version = f"{time.time():.6f}.{tag}"
+            seconds = int(self._settings.days * 86400)
+            await self._ask(self._copy([*saved, *keys.conversation(self._prefix, scope)], [version, seconds]))
+            turns += sum(turn.outcome != "governed" for turn in await self._turns(scope))
+        return turns
+
+    # ── what an operator does ────────────────────────────────────────────────────────────────────
+
+    async def stats(self, npc: str) -> Mapping[str, Any]:
+        if not npc:
+            await self._ask(self._redis.ping())
+            return {"npc": npc}
+        turns = [turn async for scope in self._scopes(npc=npc) for turn in await self._turns(scope)]
+        spoken = [turn for turn in turns if turn.outcome != "governed"]
+        times = [turn.time for turn in spoken]
+        return {
+            "npc": npc,
+            "turns": len(spoken),
+            "sessions": len({turn.scope for turn in spoken}),
+            "first": min(times, default=None),
+            "last": max(times, default=None),
+        }
+
+    async def export(self, world: str, npc: str, player: str) -> Sequence[TurnRecord]:
+        return [turn async for scope in self._scopes(world, npc, player) for turn in await self._turns(scope)]
+
+    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
+        turns = 0
+        async for scope in self._scopes(world, npc, player):
+            turns += sum(turn.outcome != "governed" for turn in await self._turns(scope))
+            tags = [save.tag for save in await self.snapshots(scope.world)]
+            names = [name for tag in ["", *tags] for name in keys.conversation(self._prefix, scope, tag)]
+            await self._ask(self._redis.delete(*names))
+            await self._ask(self._redis.srem(keys.world(self._prefix, scope.world), keys.member(scope)))
+        if backups:
+            await asyncio.to_thread(self._scrub_backups, world, npc, player)
+        return turns
+
+    def _scrub_backups(self, world: str, npc: str, player: str) -> None:
+        for path in self._backups.glob("redis-*.ndjson"):
+            partial = path.with_suffix(".partial")
+            with path.open("rb") as lines, partial.open("wb") as kept:
+                kept.writelines(line for line in lines if not _turn.decode(line).scope.within(world, npc, player))
+            os.replace(partial, path)
+
+    async def check(self) -> Sequence[str]:
+        """Redis guards its own files; here, that every turn can be read."""
+        found: list[str] = []
+        async for scope in self._scopes():
+            name = keys.conversation(self._prefix, scope).sessions
+            for line in await self._ask(self._redis.lrange(name, 0, -1)):
+                try:
+                    _turn.decode(line)
+                except msgspec.MsgspecError as error:
+                    found.append(f"{name}: {error}")
+        return found
+
+    async def backup(self) -> Backup:
+        """All turns, a line of JSON each, in the data folder of this server."""
+        turns = await self.export("", "", "")
+        return await asyncio.to_thread(self._write_backup, turns)
+
+    def _write_backup(self, turns: Sequence[TurnRecord]) -> Backup:
+        self._backups.mkdir(parents=True, exist_ok=True)
+        stamp = time.strftime("redis-%Y%m%d-%H%M%S", time.gmtime())
+        path = next(
+            candidate
+            for n in range(10_000)
+            if not (candidate := self._backups / f"{stamp}{f'-{n}' if n else ''}.ndjson").exists()
+        )
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            file.writelines(msgspec.json.encode(turn) + b"\n" for turn in turns)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        return _describe(path)
+
+    async def backups(self) -> Sequence[Backup]:
+        paths = await asyncio.to_thread(lambda: sorted(self._backups.glob("redis-*.ndjson"), reverse=True))
+        return [_describe(path) for path in paths]
+
+    async def restore(self, name: str) -> None:
+        """Read whole before anything is changed."""
+        path = self._backups / name
+        if path.parent != self._backups or not path.is_file():
+            raise NotThere(f"no backup '{name}'", hint=f"See {self._backups}")
+        try:
+            turns = await asyncio.to_thread(lambda: [_turn.decode(line) for line in path.read_bytes().splitlines()])
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+        await self.backup()
+        await self._forget("")
+        for turn in turns:
+            await self.append(turn)
+
+    async def reset(self, npc: str) -> Backup:
+        saved = await self.backup()
+        await self._forget(npc)
+        return saved
+
+    async def _forget(self, npc: str) -> None:
+        """Conversations as they are now; saves stay."""
+        async for scope in self._scopes(npc=npc):
+            await self._ask(self._redis.delete(*keys.conversation(self._prefix, scope)))
+
+
+def _spoken(lines: Sequence[bytes]) -> list[TurnRecord]:
+    """Without turns that only carry a change of memories."""
+    return [turn for turn in map(_turn.decode, lines) if turn.outcome != "governed"]
+
+
+def _describe(path: Path) -> Backup:
+    stat = path.stat()
+    return Backup(path.name, stat.st_mtime, stat.st_size)
+
+
+_: type[SharedStore] = RedisStore

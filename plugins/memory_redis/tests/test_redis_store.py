@@ -1,0 +1,217 @@
+"""Redis as a store: a real one, started here, or the one that RFSN_TEST_REDIS_URL names."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import rfsn_memory_redis
+from rfsn_memory_redis import Settings, keys
+from rfsn_memory_redis.store import RedisStore
+
+from rfsn_core import events
+from rfsn_core.errors import Overtaken, StoreError
+from rfsn_core.kernel import Kernel
+from rfsn_core.providers import Host, Scope
+from rfsn_core.runtime import SystemClock
+from rfsn_core.testing import NPC, kernel, plugin, turn
+from rfsn_core.testing.databases import RedisServer
+from rfsn_core.testing.scripted import Tokens
+from rfsn_core.testing.suites import HERE, StoreSuite, memory_of, record
+
+pytestmark = pytest.mark.engines
+LOG = logging.getLogger("rfsn.test")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if url := os.environ.get("RFSN_TEST_REDIS_URL"):
+        yield url
+        return
+    running = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield running.url
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def empty(request: pytest.FixtureRequest, database: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(database) as client:
+        for key in client.scan_iter("rfsn:*"):
+            client.delete(key)
+    if request.cls is not None:
+        request.cls.settings = {"url": database, "days": 40_000}  # its turns are from 1970
+
+
+class TestRedis(StoreSuite):
+    provider = "redis"
+    settings: ClassVar[dict[str, Any]] = {}
+
+
+@asynccontextmanager
+async def opened(folder: Path, **settings: Any) -> AsyncIterator[RedisStore]:
+    host = Host(folder, folder, LOG, SystemClock(), random.Random(1))
+    store = RedisStore(Settings(**settings), host)
+    try:
+        await store.start()
+        yield store
+    finally:
+        await store.stop()
+
+
+@asynccontextmanager
+async def server(folder: Path, url: str, **fields: Any) -> AsyncIterator[Kernel]:
+    settings = {"storage": {"provider": "redis", "redis": {"url": url}}} | fields
+    offered = ("memory_redis", rfsn_memory_redis), plugin(rendering={"t": Tokens()})
+    async with kernel(folder, *offered, settings=settings) as it:
+        yield it
+
+
+def words(items: list[Any]) -> events.TurnFinished:
+    return next(item for item in items if isinstance(item, events.TurnFinished))
+
+
+async def test_keys_of_a_conversation_share_a_slot_and_no_two_conversations_a_key(tmp_path: Path) -> None:
+    odd = ["a", "a:b", "{a}", "a}", "", "%7Ba%7D", "a/b", "ünï", "a\x00b", " "]
+    seen: set[str] = set()
+    for world in odd:
+        for npc in odd:
+            scope = Scope(world, npc, "p")
+            names = keys.conversation("rfsn:", scope)
+            assert len({name[name.index("{") + 1 : name.index("}")] for name in names}) == 1
+            assert keys.scope_of(world, keys.member(scope)) == scope
+            assert seen.isdisjoint(names)
+            seen |= set(names)
+    assert keys.conversation("rfsn:", HERE).sessions == "rfsn:npc:{default:smith:player}:sessions"
+
+
+async def test_turns_older_than_the_window_go_and_idle_conversations_expire(tmp_path: Path, database: str) -> None:
+    import redis.asyncio
+
+    now = time.time()
+    async with opened(tmp_path, url=database, days=1) as store, redis.asyncio.Redis.from_url(database) as client:
+        for number, age in enumerate((3, 2, 0.5, 0)):
+            await store.append(replace(record(number), time=now - age * 86400))
+        past = await store.load(HERE, 10)
+        assert [each.state["turns"] for each in past.turns] == [2, 3]
+        names = keys.conversation("rfsn:", HERE)
+        assert 86000 < await client.ttl(names.sessions) <= 86400
+        assert await client.zcard(names.seen) == 2
+
+
+async def test_only_the_first_of_two_that_saw_the_same_may_append(tmp_path: Path, database: str) -> None:
+    async with opened(tmp_path, url=database, days=40_000) as store:
+        await store.append(record(1))
+        version = (await store.load(HERE, 5)).version
+        assert await store.newer(HERE, 5, version) is None
+        outcomes = await asyncio.gather(
+            *(store.append_after(record(10 + n), version) for n in range(20)), return_exceptions=True
+        )
+        assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, Overtaken) for outcome in outcomes) == 19
+        past = await store.newer(HERE, 5, version)
+        assert past is not None
+        assert len(past.turns) == 2
+        again = past.turns[-1]  # told again: it is there, whoever asks
+        assert await store.append_after(again, "stale") == past.version
+
+
+async def test_a_rollback_overtakes_what_servers_hold(tmp_path: Path, database: str) -> None:
+    async with opened(tmp_path, url=database, days=40_000) as store:
+        await store.append(replace(record(1), memories=(memory_of("t1", "It rained."),)))
+        await store.snapshot("default", "save")
+        version = (await store.load(HERE, 5)).version
+        await store.rollback("default", "save")
+        assert await store.newer(HERE, 5, version) is not None
+        with pytest.raises(Overtaken):
+            await store.append_after(record(2), version)
+
+
+async def test_a_player_goes_from_one_server_to_another_and_nothing_is_lost(tmp_path: Path, database: str) -> None:
+    async with server(tmp_path / "a", database) as one, server(tmp_path / "b", database) as two:
+        await turn(one, "My name is Aldric.")
+        for _ in range(5):
+            for it in (one, two):
+                assert words(await turn(it, "You fool! I hate you!")).durable
+        shown = [await it.memories.show(NPC, "player", "default") for it in (one, two)]
+        assert shown[0]["state"] == shown[1]["state"]
+        assert shown[0]["state"]["turns"] == 11
+        assert shown[0]["card"]["insults"] == 10
+        both = await asyncio.gather(*(turn(it, "Well?") for it in (one, two) * 5))  # at once, in one conversation
+        told = {words(items).decision_id for items in both if any(isinstance(i, events.TurnFinished) for i in items)}
+        stored = {each.decision_id for each in await one.runtimes.current.store.export("", "", "")}
+        assert told <= stored
+
+
+async def test_turns_go_on_while_redis_is_away_and_follow_in_order(tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    database = RedisServer(tmp_path / "db")
+    try:
+        async with server(tmp_path / "a", database.url) as it:
+            assert words(await turn(it, "one")).durable
+            database.stop(signal.SIGKILL)
+            for text in ("two", "three"):
+                assert not words(await turn(it, text)).durable
+            stranger = await turn(it, "Hello?", player="new")  # nobody is held: nothing is invented
+            assert isinstance(stranger[-1], events.TurnFailed)
+            await asyncio.to_thread(database.start)
+            async with asyncio.timeout(10):
+                while it._spool:  # noqa: ASYNC110  nobody tells
+                    await asyncio.sleep(0.05)
+            assert words(await turn(it, "four")).durable
+            past = await it.runtimes.current.store.load(Scope("default", NPC, "player"), 10)
+            assert [each.player_text for each in past.turns] == ["one", "two", "three", "four"]
+    finally:
+        database.stop()
+
+
+async def test_a_frozen_redis_costs_a_bounded_wait(tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    database = RedisServer(tmp_path / "db")
+    try:
+        async with server(tmp_path / "a", database.url) as it:
+            await turn(it)
+            os.kill(database.pid, signal.SIGSTOP)
+            async with asyncio.timeout(5):
+                assert not words(await turn(it)).durable
+            os.kill(database.pid, signal.SIGCONT)
+    finally:
+        os.kill(database.pid, signal.SIGCONT)
+        database.stop()
+
+
+async def test_what_cannot_work_is_told_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    (tmp_path / "replica").mkdir()
+    locked = RedisServer(tmp_path / "db", requirepass="secret")
+    try:
+        for url, says in (
+            (locked.url, "does not let us in"),
+            (locked.url.replace("//", "//:wrong@"), "does not let us in"),
+            ("redis://127.0.0.1:1/0", "Is it running?"),
+        ):
+            with pytest.raises(StoreError, match=says):
+                async with opened(tmp_path, url=url):
+                    pass
+        async with opened(tmp_path, url=locked.url.replace("//", "//:secret@")):
+            pass
+        replica = RedisServer(tmp_path / "replica", replicaof=f"127.0.0.1 {locked.port}", masterauth="secret")
+        try:
+            with pytest.raises(StoreError, match="is a replica"):
+                async with opened(tmp_path, url=replica.url):
+                    pass
+        finally:
+            replica.stop(signal.SIGKILL)
+    finally:
+        locked.stop(signal.SIGKILL)

