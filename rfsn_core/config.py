@@ -228,6 +228,17 @@ class SpeechStage(Stage):
     breaker_seconds: float = Field(10.0, gt=0, description="For how long; then one sentence tries it.")
 
 
+class StorageStage(Stage):
+    """`[storage]`: what remembers, and where turns go to stay."""
+
+    archive: list[str] = Field([], description="Archives, which get every turn a little later.")
+    archive_mb: float = Field(4096, gt=0, description="What may wait on disk for an archive that is away.")
+
+    def chosen(self) -> list[str]:
+        """Providers to open: the store, then the archives."""
+        return list(dict.fromkeys([self.provider, *self.archive]))
+
+
 class GatingStage(BaseModel, extra="allow"):
     """`[gating]`: all gates are asked, in this order; the most severe verdict wins."""
 
@@ -254,7 +265,7 @@ class Settings(BaseSettings):
     rendering: RenderingStage = RenderingStage(provider="scripted", fallback=["scripted"])
     gating: GatingStage = GatingStage()
     speech: SpeechStage = SpeechStage(provider="silent", fallback=["silent"])
-    storage: Stage = Stage(provider="sqlite")
+    storage: StorageStage = StorageStage(provider="sqlite")
 
     @model_validator(mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from rfsn_core.learning.journal import Journal
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.records import state_change
 from rfsn_core.memories import Memories
+from rfsn_core.memory.archive import ArchiveOutbox
 from rfsn_core.memory.remembering import with_changes
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
@@ -62,7 +63,7 @@ class Kernel:
         self._replaying: asyncio.Task[None] | None = None
         self._stopping = False
         self._pauses: list[tuple[Callable[[Scope], bool], asyncio.Future[None]]] = []
-        self._evicting: asyncio.Task[None] | None = None
+        self._always: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
         self.last_latency = events.Latency()
         """Of the turn that ended last."""
@@ -73,6 +74,9 @@ class Kernel:
         self._spool = Spool(self.runtimes.world_dir / runtime.settings.data_dir / "spool.jsonl")
         if self._spool:
             self._replay_soon()
+        most = int(runtime.settings.storage.archive_mb * 1e6)
+        path = self.runtimes.world_dir / runtime.settings.data_dir / "archive.jsonl"
+        self._archive = ArchiveOutbox(path, lambda: self.runtimes.current.archives, most)
         limits = Limits(**runtime.settings.learning.guard.model_dump())
         self.journal = Journal(self.runtimes.world_dir / runtime.settings.data_dir / "learning")
         self.guard = Guard(limits)
@@ -86,11 +90,15 @@ class Kernel:
             self.runtimes,
             self.journal,
             self._spool,
+            self._archive,
             self._session,
             lambda session, work: self._queue_up(session, work, "memory"),
             self._paused,
         )
-        self._evicting = asyncio.create_task(self._evict(), name="evict")
+        self._always = [
+            asyncio.create_task(self._evict(), name="evict"),
+            asyncio.create_task(self._archive.run(), name="archive"),
+        ]
         await runtime.observers.started.run(info=self._info())
 
     async def drain(self) -> None:
@@ -106,7 +114,10 @@ class Kernel:
     async def stop(self) -> None:
         """End all turns, and tell the plugins."""
         await self.drain()
-        for task in (self._replaying, self._evicting):
+        if self._always:
+            await self._archive.flush()
+            self._archive.close()
+        for task in (self._replaying, *self._always):
             if task:
                 task.cancel()
         if self._background:
@@ -211,7 +222,8 @@ class Kernel:
     def _session(self, scope: Scope) -> Session:
         session = self._sessions.pop(scope, None)
         if session is None:
-            session = Session(scope, last=next((over for selected, over in self._pauses if selected(scope)), None))
+            paused = next((over for selected, over in self._pauses if selected(scope)), None)
+            session = Session(scope, last=paused, kept=self._archive.note)
         self._sessions[scope] = session  # last in, so the first is the longest idle
         session.used = time.monotonic()
         self._let_go()

@@ -16,6 +16,7 @@ from rfsn_core import events
 from rfsn_core.errors import BadMessage, NotThere, RfsnError, StoreError, contained
 from rfsn_core.learning.journal import Journal
 from rfsn_core.memory import governance, retrieval
+from rfsn_core.memory.archive import ArchiveOutbox
 from rfsn_core.memory.remembering import Mind, with_changes
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
@@ -50,11 +51,12 @@ class Memories:
     """
 
     def __init__(
-        self, runtimes: Runtimes, journal: Journal, spool: Spool, session: Callable[[Scope], Session],
+        self, runtimes: Runtimes, journal: Journal, spool: Spool, archive: ArchiveOutbox,
+        session: Callable[[Scope], Session],
         queue: Callable[[Session, Callable[[], Awaitable[Any]]], asyncio.Task[Any]],
         paused: Callable[[Callable[[Scope], bool], str], AbstractAsyncContextManager[None]],
     ) -> None:  # fmt: skip
-        self._runtimes, self._journal, self._spool = runtimes, journal, spool
+        self._runtimes, self._journal, self._spool, self._archive = runtimes, journal, spool, archive
         self._session, self._queue, self._paused = session, queue, paused
 
     @property
@@ -223,6 +225,7 @@ class Memories:
             raise BadMessage("name a world, an NPC or a player", hint="To forget an NPC after a backup: reset")
         self._settled()
         async with self._paused(lambda scope: scope.within(world, npc, player), "cancelled"):
+            await self._guarded(self._archive.erase(world, npc, player))  # first: it may be away, and then nothing is
             turns = await self._guarded(self._store.erase(world, npc, player, backups=backups))
             decisions = await self._journal.erase(world, npc, player)
         log.info("turns were erased", turns=turns, decisions=decisions)

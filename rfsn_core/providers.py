@@ -562,3 +562,17 @@ class SharedStore(Store, Protocol):
 
     async def append_after(self, turn: TurnRecord, version: str) -> str:
         """As `append`, and returns the new version. Raises Overtaken when another server appended since `version`."""
+
+
+@runtime_checkable
+class Archive(Protocol):
+    """Where turns go to stay; no turn ever waits for it, or reads from it.
+
+    A provider of the storage stage that `archive` in `[storage]` names. Opening it must not wait for a database.
+    """
+
+    async def archive(self, turns: Sequence[TurnRecord]) -> None:
+        """Take turns, all or none; one that is there stays as it is."""
+
+    async def erase(self, world: str, npc: str, player: str) -> int:
+        """Leave no trace of what is selected; an empty text selects all."""

@@ -29,7 +29,7 @@ from rfsn_core.observers import Observers
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
-from rfsn_core.providers import STAGES, Clock, Gate, Host, Provider, Renderer, Store, Voice
+from rfsn_core.providers import STAGES, Archive, Clock, Gate, Host, Provider, Renderer, Store, Voice
 from rfsn_core.sound import cache
 from rfsn_core.sound.cache import CachedVoice
 from rfsn_core.world import candidates
@@ -123,6 +123,7 @@ class Runtime:
     gates: tuple[Gate, ...]
     voices: tuple[Engine[Voice], ...]
     store: Store
+    archives: tuple[Archive, ...]
     opened: tuple[Opened, ...] = field(repr=False)
     leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
 
@@ -286,6 +287,8 @@ class Runtimes:
                     await item.open()
                 item.users += 1
                 acquired.append(item)
+                if stage == "storage":
+                    _fits(item, archives=bool(opened[stage]))
                 opened[stage].append(item)
         except BaseException:
             await _release(acquired)
@@ -309,6 +312,7 @@ class Runtimes:
             gates=tuple(item.value for item in opened["gating"]),
             voices=tuple(self._voice(item, settings.speech) for item in opened["speech"]),
             store=opened["storage"][0].value,
+            archives=tuple(item.value for item in opened["storage"][1:]),
             opened=tuple(acquired),
         )
 
@@ -359,7 +363,8 @@ class Runtimes:
                     problems.append(config.unknown_provider(stage, name, list(offered), source, [stage, name]))
             for position, name in enumerate(table.chosen()):
                 if name not in offered:
-                    key = "providers" if stage == "gating" else "provider" if position == 0 else "fallback"
+                    later = "archive" if stage == "storage" else "fallback"
+                    key = "providers" if stage == "gating" else "provider" if position == 0 else later
                     line = config.unknown_provider(stage, name, list(offered), source, [stage, key])
                     problems.append(line + self._failed_hint(name))
                     continue
@@ -371,7 +376,7 @@ class Runtimes:
                     problems += config.explain(error, source, provider.settings, [stage, name])
                     continue
                 chosen.append((stage, name, provider, plugin, values))
-                if stage in ("abstraction", "selection", "storage"):
+                if stage in ("abstraction", "selection"):
                     break
         return chosen, problems
 
@@ -397,6 +402,14 @@ _Chosen = tuple[str, str, Provider[Any], Found, BaseModel]
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _fits(item: Opened, *, archives: bool) -> None:
+    """Raises ConfigError for an archive that should be a store, or the other way round."""
+    if archives and not isinstance(item.value, Archive):
+        raise ConfigError([f"storage.archive: '{item.key[1]}' is a store, not an archive"])
+    if not archives and not hasattr(item.value, "load"):
+        raise ConfigError([f"storage.provider: '{item.key[1]}' is an archive: name it in storage.archive"])
 
 
 def _hand_over(old: Decider, new: Decider) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -39,6 +39,8 @@ class Session:
     memories: dict[str, MemoryRecord] = field(default_factory=dict)
     """By id, the newest version of what the NPC knows of the player."""
     card: Card = field(default_factory=Card)
+    kept: Callable[[TurnRecord], None] = lambda turn: None
+    """Called with each turn that was stored or spooled."""
     version: str = ""
     """Of what is held, in a shared store."""
     used: float = field(default_factory=time.monotonic)
@@ -110,6 +112,7 @@ class Session:
                 durable = False
         if not durable:
             await spool.append(record)
+        self.kept(record)
         if record.outcome != "governed":
             self.recent.append(record)
         self.state = state

@@ -54,6 +54,8 @@ class Metrics:
         self.learning = Gauge("rfsn_learning_state", "0 learning, 1 slowed, 2 frozen.", registry=r)
         self.drift = Counter("rfsn_state_drifts", "Turns in which the game's NPC differed from ours.", registry=r)
         self.overtaken = Counter("rfsn_overtaken_turns", "Turns that another server was ahead of.", registry=r)
+        self.archived = Counter("rfsn_archived_turns", "Turns that the archive has taken.", registry=r)
+        self.archive_lost = Counter("rfsn_archive_lost_turns", "Turns that will not be archived.", registry=r)
         self.spooled = Gauge("rfsn_spooled_turns", "Turns on disk that wait for the store.", registry=r)
 
     def text(self) -> bytes:

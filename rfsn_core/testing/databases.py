@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import socket
 import subprocess
 import time
+import warnings
 from pathlib import Path
+from typing import Any
 
 
 class RedisServer:
@@ -46,3 +49,23 @@ class RedisServer:
         """End it, by a signal."""
         self._process.send_signal(how)
         self._process.wait(10)
+
+
+class PostgresServer:
+    """A real PostgreSQL on a socket of its own: the programs that package pgserver carries."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        """Again, on the same files."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of folders that a login would have made
+            package: Any = importlib.import_module("pgserver")
+            self._server = package.get_server(self._folder, cleanup_mode="stop")
+        self.url = str(self._server.get_uri())
+
+    def stop(self) -> None:
+        """End it, at once: connections are cut."""
+        self._server.cleanup()

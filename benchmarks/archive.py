@@ -1,0 +1,64 @@
+"""Turns on their way into PostgreSQL: what noting one costs a turn, and how fast they arrive.
+
+uv run --group engines benchmarks/archive.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from redis_store import turn
+from rfsn_memory_postgres import Settings
+from rfsn_memory_postgres.archive import PostgresArchive
+
+from rfsn_core.memory.archive import ArchiveOutbox
+from rfsn_core.testing.databases import PostgresServer
+
+TURNS = 20_000
+
+
+async def measure(url: str, folder: Path) -> None:
+    archive = PostgresArchive(Settings(url=url))
+    await archive.archive([turn(-1)])  # connected, and the table made
+    outbox = ArchiveOutbox(folder / "archive.jsonl", lambda: (archive,), 10**10)
+    with (folder / "floor").open("wb", buffering=0) as file:
+        floor = []
+        for _ in range(2000):
+            begun = time.perf_counter()
+            os.write(file.fileno(), b"x" * 700)
+            floor.append(time.perf_counter() - begun)
+    noting = []
+    turns = [turn(number) for number in range(TURNS)]
+    for each in turns:
+        begun = time.perf_counter()
+        outbox.note(each)
+        noting.append(time.perf_counter() - begun)
+    begun = time.perf_counter()
+    sending = asyncio.create_task(outbox.run())
+    await outbox._idle.wait()
+    took = time.perf_counter() - begun
+    sending.cancel()
+    await archive.close()
+    outbox.close()
+    p50, raw = statistics.median(noting), statistics.median(floor)
+    print(f"noting a turn: p50 {p50 * 1e6:.0f} µs, {p50 / raw:.1f} × a bare write to a file")
+    print(f"{TURNS} turns archived: {TURNS / took:.0f} a second (to hold: 20,000)")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "db").mkdir()
+        server = PostgresServer(Path(folder) / "db")
+        try:
+            asyncio.run(measure(server.url, Path(folder)))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Batches of turns into one table. It connects when it is needed, and again when it was cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+from rfsn_core.errors import EngineError
+from rfsn_core.providers import Archive, TurnRecord
+
+if TYPE_CHECKING:
+    from rfsn_memory_postgres import Settings
+
+COLUMNS = (
+    ("turn_id", "text"),
+    ("world", "text"),
+    ("npc", "text"),
+    ("player", "text"),
+    ("time", "double precision"),
+    ("player_text", "text"),
+    ("npc_text", "text"),
+    ("outcome", "text"),
+    ("decision_id", "text"),
+    ("state", "text"),
+    ("memories", "text"),
+    ("card", "text"),
+)
+"""Documents are JSON as text: PostgreSQL's own type refuses a NUL, which a player may well send."""
+
+
+class PostgresArchive:
+    """The opened provider."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool: Any = None
+        self._connecting = asyncio.Lock()
+        names = ", ".join(name for name, _ in COLUMNS)
+        arrays = ", ".join(f"${n}::{kind}[]" for n, (_, kind) in enumerate(COLUMNS, start=1))
+        self._insert = f"INSERT INTO {settings.table} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"
+
+    async def close(self) -> None:
+        """Without waiting for a database that is away."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def _connected(self) -> Any:
+        async with self._connecting:
+            if self._pool is None:
+                settings = self._settings
+                pool = await asyncpg.create_pool(
+                    settings.url, min_size=0, max_size=2, timeout=settings.timeout, command_timeout=settings.timeout
+                )
+                columns = ", ".join(f"{name} {kind} NOT NULL" for name, kind in COLUMNS)
+                try:
+                    async with asyncio.timeout(settings.timeout):
+                        await pool.execute(
+                            f"CREATE TABLE IF NOT EXISTS {settings.table} (id bigserial, {columns},"
+                            " archived timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (turn_id, world, time));"
+                            f"CREATE INDEX IF NOT EXISTS {settings.table}_scope"
+                            f" ON {settings.table} (npc, player, world, id)"
+                        )
+                except BaseException:
+                    pool.terminate()
+                    raise
+                self._pool = pool
+            return self._pool
+
+    async def archive(self, turns: Sequence[TurnRecord]) -> None:
+        """One statement. Raises EngineError when the database is away."""
+        if not turns:
+            return
+        columns = list(zip(*map(_row, turns), strict=True))
+        await self._execute(self._insert, *columns)
+
+    async def erase(self, world: str, npc: str, player: str) -> int:
+        """One statement. Raises EngineError when the database is away."""
+        where = "$1 IN ('', world) AND $2 IN ('', npc) AND $3 IN ('', player)"
+        said = await self._execute(
+            f"DELETE FROM {self._settings.table} WHERE {where}", *map(_plain, (world, npc, player))
+        )
+        return int(said.split()[-1])
+
+    async def health(self) -> str:
+        """How much is there."""
+        try:
+            pool = await self._connected()
+            count = await pool.fetchval(f"SELECT count(*) FROM {self._settings.table}")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            raise _away(error) from error
+        return f"{count} turns in {self._settings.table}"
+
+    async def _execute(self, statement: str, *values: Any) -> str:
+        try:
+            pool = await self._connected()
+            async with asyncio.timeout(self._settings.timeout):
+                return str(await pool.execute(statement, *values))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            raise _away(error) from error
+
+
+def _away(error: BaseException) -> EngineError:
+    hint = "Is it running? `url` in [storage.postgres]"
+    return EngineError(f"PostgreSQL: {str(error) or type(error).__name__}", hint=hint, retryable=True)
+
+
+def _plain(text: str) -> str:
+    """PostgreSQL keeps no NUL, and no half of a surrogate pair."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _row(turn: TurnRecord) -> tuple[Any, ...]:
+    scope = turn.scope
+    texts = (turn.turn_id, scope.world, scope.npc, scope.player)
+    return (
+        *map(_plain, texts),
+        turn.time,
+        *map(_plain, (turn.player_text, turn.npc_text, turn.outcome, turn.decision_id)),
+        msgspec.json.encode(turn.state).decode(),
+        msgspec.json.encode(turn.memories).decode(),
+        msgspec.json.encode(turn.card).decode(),
+    )
+
+
+_: type[Archive] = PostgresArchive
