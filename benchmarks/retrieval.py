@@ -1,0 +1,93 @@
+"""Which search finds the turn that answers a question: recall by method, on a labelled conversation of our own making.
+
+    uv run benchmarks/retrieval.py
+
+Recall@k: of the questions, those with an answering turn among the first k. `ours` is what a turn gets: SQLite's index,
+and in stores without one `memory.retrieval.search`. The rest take one part away each, or are another way altogether.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from unittest import mock
+
+from retrieval_set import QUESTIONS, TURNS
+
+from rfsn_core.defaults.storage import Settings, Sqlite
+from rfsn_core.memory import retrieval
+from rfsn_core.providers import Scope, TurnRecord
+
+HERE = Scope("default", "innkeeper", "player")
+CONVERSATION = [
+    TurnRecord(f"t{n}", HERE, 1e9 + n, player, npc, "complete", "", {}) for n, (player, npc) in enumerate(TURNS)
+]
+Method = Callable[[str], Sequence[int]]
+
+
+def row(name: str, method: Method) -> None:
+    found = [method(question)[:10] for question, _ in QUESTIONS]
+    at = {
+        k: sum(bool(set(turns[:k]) & gold) for turns, (_, gold) in zip(found, QUESTIONS, strict=True))
+        for k in (1, 5, 10)
+    }
+    print(f"{name:58}" + "".join(f"{count / len(QUESTIONS):8.2f}" for count in at.values()))
+
+
+def plain(question: str) -> list[int]:
+    """How many words are shared."""
+    words = set(question.lower().rstrip("?").split())
+    scores = [
+        len(words & set(f"{player} {npc}".lower().replace(".", "").replace(",", "").split())) for player, npc in TURNS
+    ]
+    return sorted((n for n, score in enumerate(scores) if score), key=lambda n: -scores[n])
+
+
+def in_python(question: str) -> list[int]:
+    return [int(hit.turn.turn_id[1:]) for hit in retrieval.search(CONVERSATION, question, 10)]
+
+
+async def stored(folder: Path, others: int) -> Sqlite:
+    store = Sqlite(folder / f"{others}.db", Settings())
+    await store.start()
+    for turn in CONVERSATION:
+        await store.append(turn)
+    draw = random.Random(1)
+    said = [text for turn in TURNS for text in turn]
+    for n in range(others):
+        scope = Scope("default", f"npc{n % 50}", "player")
+        await store.append(TurnRecord(f"o{n}", scope, 1e9, draw.choice(said), draw.choice(said), "complete", "", {}))
+    return store
+
+
+def main() -> None:
+    print(f"{len(TURNS)} turns, {len(QUESTIONS)} questions")
+    print(f"{'recall':58}" + "".join(f"{f'@{k}':>8}" for k in (1, 5, 10)))
+    draw = random.Random(1)
+    row("at random", lambda _: draw.sample(range(len(TURNS)), 10))
+    row("the newest", lambda _: list(range(len(TURNS)))[::-1])
+    row("words in common, as they are", plain)
+    with mock.patch.object(retrieval, "smoothed", dict), mock.patch.object(retrieval, "STOP_WORDS", frozenset()):
+        retrieval._stems.cache_clear()
+        row("BM25, stemmed", in_python)
+    with mock.patch.object(retrieval, "smoothed", dict):
+        retrieval._stems.cache_clear()
+        row("BM25, stemmed, without stop words", in_python)
+    retrieval._stems.cache_clear()
+    row("ours without an index: and neighbours lifted", in_python)
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        for others in (0, 5000):
+            store = runner.run(stored(Path(folder), others))
+
+            def indexed(question: str, store: Sqlite = store) -> list[int]:
+                return [int(hit.turn.turn_id[1:]) for hit in runner.run(store.search(HERE, question, 10))]
+
+            row(f"ours, in SQLite's index, beside {others} turns of others", indexed)
+            runner.run(store.stop())
+
+
+if __name__ == "__main__":
+    main()
