@@ -74,6 +74,7 @@ class Kernel:
         self._spool = Spool(self.runtimes.world_dir / runtime.settings.data_dir / "spool.jsonl")
         if self._spool:
             self._replay_soon()
+        self.tell_of_store()
         most = int(runtime.settings.storage.archive_mb * 1e6)
         path = self.runtimes.world_dir / runtime.settings.data_dir / "archive.jsonl"
         self._archive = ArchiveOutbox(path, lambda: self.runtimes.current.archives, most)
@@ -129,6 +130,25 @@ class Kernel:
                 await self.runtimes.current.observers.stopping.run(info=self._info())
         except TimeoutError:
             log.warning("plugins took too long to stop")
+
+    def tell_of_store(self) -> None:
+        """Say so when the settings name another store than the one before: nothing is carried over."""
+        runtime = self.runtimes.current
+        now = runtime.settings.storage.provider
+        path = self.runtimes.world_dir / runtime.settings.data_dir / "store"
+        try:
+            before = path.read_text("utf-8").strip() if path.exists() else now
+            if before != now or not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(now + "\n", "utf-8")
+        except OSError as error:
+            log.warning("which store is in use could not be noted", error=str(error))
+            return
+        if before != now:
+            log.warning(
+                f"memory is in {now} now: what {before} holds is kept there, and not visible;"
+                " `rfsn memory export` and `rfsn memory import` carry it over"
+            )
 
     def _info(self) -> dict[str, Any]:
         return {"world": str(self.runtimes.world_dir), "version": version()}

@@ -237,35 +237,43 @@ class Memories:
 
     async def export(self, world: str, npc: str, player: str) -> AsyncIterator[bytes]:
         """Lines of JSON, a turn each, oldest first."""
-        for turn in await self._guarded(self._store.export(world, npc, player)):
-            yield msgspec.json.encode(turn) + b"\n"
+        runtime = self._runtimes.current
+        with runtime.leased():
+            async for turn in runtime.store.export(world, npc, player):
+                yield msgspec.json.encode(turn) + b"\n"
 
     async def load_lines(self, chunks: AsyncIterator[bytes]) -> int:
         """Import what was exported; turns that are there stay as they are. Raises BadMessage, which names the line."""
         self._settled()
         number, rest = 0, b""
-        async with self._paused(lambda scope: True, "cancelled"):
+        scopes: set[Scope] = set()
+        try:
             async for chunk in chunks:
                 *lines, rest = (rest + chunk).split(b"\n")
                 if len(rest) > LONGEST_LINE:
                     raise BadMessage(f"line {number + len(lines) + 1} is longer than {LONGEST_LINE} bytes")
                 for line in lines:
                     number += 1
-                    await self._load_line(line, number)
+                    scopes.add(await self._load_line(line, number))
             if rest.strip():
                 number += 1
-                await self._load_line(rest, number)
+                scopes.add(await self._load_line(rest, number))
+        finally:
+            async with self._paused(scopes.__contains__, "cancelled"):
+                pass  # what is held of them is read anew
         return number
 
-    async def _load_line(self, line: bytes, number: int) -> None:
+    async def _load_line(self, line: bytes, number: int) -> Scope:
         try:
             turn = msgspec.json.decode(line, type=TurnRecord)
-            if len(line) > LONGEST_LINE or not all((turn.turn_id, turn.scope.npc, turn.scope.player, turn.scope.world)):
+            named = all((turn.turn_id, turn.scope.npc, turn.scope.player, turn.scope.world))
+            if len(line) > LONGEST_LINE or not named:
                 raise ValueError("too long, or without a name")
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             said = f"line {number} is no turn: {error}. The {number - 1} before it are stored"
             raise BadMessage(said, field=f"line {number}") from error
         await self._guarded(self._store.append(turn))
+        return turn.scope
 
     def _settled(self) -> None:
         if self._spool:

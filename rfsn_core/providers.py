@@ -531,8 +531,8 @@ class Store(Protocol):
         Raises StoreError when there is no such tag.
         """
 
-    async def export(self, world: str, npc: str, player: str) -> Sequence[TurnRecord]:
-        """Turns, oldest first, as `append` takes them."""
+    def export(self, world: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
+        """Turns as `append` takes them, those of a conversation oldest first; never all of them in memory."""
 
     async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
         """Leave no trace of turns, in backups neither if told so; returns how many there were."""

@@ -20,7 +20,7 @@ from rfsn_core.memory.remembering import Mind, Rules
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import MemoryRecord, Past, Scope, SharedStore, TurnRecord
+from rfsn_core.providers import MemoryRecord, Past, Scope, SharedStore, Store, TurnRecord
 from rfsn_core.runtime import Runtime
 from rfsn_core.world.folder import Npc
 from rfsn_core.world.state import NpcState
@@ -39,6 +39,8 @@ class Session:
     memories: dict[str, MemoryRecord] = field(default_factory=dict)
     """By id, the newest version of what the NPC knows of the player."""
     card: Card = field(default_factory=Card)
+    _from: Store | None = None
+    """Where what is held was read."""
     kept: Callable[[TurnRecord], None] = lambda turn: None
     """Called with each turn that was stored or spooled."""
     version: str = ""
@@ -53,8 +55,9 @@ class Session:
     async def load(self, runtime: Runtime, initial: NpcState) -> NpcState:
         """The NPC's state; read from the store on first use, and when another server has gone on. Raises StoreError."""
         store, turns = runtime.store, runtime.settings.memory.recent
-        if self.state is None:
+        if self.state is None or self._from is not store:  # or the settings name another store now
             self._take(await self._in_time(runtime, store.load(self.scope, turns)), initial)
+            self._from = store
         elif isinstance(store, SharedStore):
             try:
                 past = await self._in_time(runtime, store.newer(self.scope, turns, self.version))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from rfsn_core import events
@@ -262,3 +263,77 @@ async def test_odd_names_are_names(tmp_path: Path, name: str) -> None:
             assert (await http.post("/api/memory/erase", json={"player": name})).json()["turns"] == 1
             saved = await http.post("/api/saves/default", content=json.dumps({"tag": name}))
             assert saved.json()["tag"] == name
+
+
+async def test_another_store_in_the_settings_begins_with_what_it_holds(tmp_path: Path) -> None:
+    one, two = Memory(), Memory()
+    offered = plugin(rendering={"t": Tokens()}, storage={"one": one, "two": two})
+    async with served(tmp_path, offered, settings={"storage": {"provider": "one"}}) as server:
+        async with connected(server.ws) as client:
+            await client.turn(NPC, "My name is Aldric.")
+            runtimes = server.runtimes
+            runtimes._overrides = {**runtimes._overrides, "storage": {"provider": "two"}}
+            await runtimes.reload()
+            await client.turn(NPC, "Who am I?")
+            assert [len(store.turns) for store in (one, two)] == [1, 1]
+            assert two.turns[0].state["turns"] == 1  # not what was held of the other one
+            assert two.turns[0].memories == ()
+
+
+async def test_a_change_of_store_is_told_at_the_next_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    offered = plugin(rendering={"t": Tokens()}, storage={"m": Memory()})
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
+        await turn(it)
+    async with kernel(tmp_path, offered):
+        assert "memory is in m now: what sqlite holds is kept there, and not visible" in capsys.readouterr().out
+    async with kernel(tmp_path, offered):
+        assert "not visible" not in capsys.readouterr().out
+
+
+async def test_a_disk_that_is_full_costs_no_turn(tmp_path: Path) -> None:
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
+        assert finished(await turn(it, "one")).durable
+        store: Any = it.runtimes.current.store
+        await store._do(lambda db: db.execute("PRAGMA max_page_count=1").fetchone())  # SQLite's own "disk is full"
+        for number in range(20):
+            last = finished(await turn(it, f"full {number} " + "x" * 2000))
+        assert not last.durable
+        await store._do(lambda db: db.execute("PRAGMA max_page_count=1000000").fetchone())
+        async with asyncio.timeout(10):
+            while it._spool:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.05)
+        past = await store.load(Scope("default", NPC, "player"), 50)
+        assert [each.player_text.split(" x")[0] for each in past.turns] == ["one", *(f"full {n}" for n in range(20))]
+        assert await it.memories.check() == []
+
+
+async def test_an_export_of_many_turns_comes_in_pages_while_turns_go_on(tmp_path: Path) -> None:
+    from rfsn_core.testing.suites import exported, record
+
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
+        store = it.runtimes.current.store
+        await asyncio.gather(*(store.append(record(number)) for number in range(1203)))
+        lines = it.memories.export("", "", "")
+        first = await anext(lines)
+        await turn(it, "In between.", player="another")
+        rest = [line async for line in lines]
+        assert len([first, *rest]) in (1203, 1204)
+        assert len(await exported(store)) == 1204
+
+
+async def test_an_import_that_is_slow_holds_up_nobody(tmp_path: Path) -> None:
+    from rfsn_core.testing.suites import record
+
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
+        go_on = asyncio.Event()
+
+        async def slowly() -> Any:
+            yield msgspec.json.encode(record(1)) + b"\n"
+            await go_on.wait()
+            yield msgspec.json.encode(record(2)) + b"\n"
+
+        loading = asyncio.create_task(it.memories.load_lines(slowly()))
+        async with asyncio.timeout(5):
+            assert finished(await turn(it, "Good day.", player="another")).durable
+        go_on.set()
+        assert await loading == 2

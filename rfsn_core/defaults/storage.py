@@ -26,6 +26,8 @@ from rfsn_core.providers import Backup, Found, Host, MemoryRecord, Past, Provide
 
 log = logger("storage")
 
+PAGE = 500
+"""Turns that an export reads at once."""
 HITS = 64
 """Turns that the index gives a search before they are ranked."""
 _memories = msgspec.json.Decoder(tuple[MemoryRecord, ...])
@@ -201,8 +203,22 @@ class Sqlite:
 
         return await self._do(job)
 
-    async def export(self, world: str, npc: str, player: str) -> Sequence[TurnRecord]:
-        return await self._do(lambda db: self._turns(db, f"live=1 AND {_SELECTED} ORDER BY id", (world, npc, player)))
+    async def export(self, world: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
+        """Page by page, so that turns go on meanwhile."""
+        after = 0
+        where = f"live=1 AND {_SELECTED} AND id > ?4 ORDER BY id LIMIT {PAGE}"
+        while True:
+
+            def job(db: sqlite3.Connection, after: int = after) -> tuple[int, list[TurnRecord]]:
+                values = (world, npc, player, after)
+                ids = [row[0] for row in db.execute(f"SELECT id FROM turns WHERE {where}", values)]
+                return ids[-1] if ids else 0, self._turns(db, where, values)
+
+            after, turns = await self._do(job)
+            for turn in turns:
+                yield turn
+            if not after:
+                return
 
     async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
         which = (world, npc, player)

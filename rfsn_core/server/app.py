@@ -43,6 +43,7 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
         def changed(change: Change) -> None:
             operations = runtimes.current.settings.operations
             logs.configure(operations.log_level, operations.log_format)
+            kernel.tell_of_store()
             connections.broadcast(events.ConfigChanged(files=list(change.files), reopened=list(change.reopened)))
 
         runtimes.announce = connections.broadcast

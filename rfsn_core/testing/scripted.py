@@ -246,10 +246,11 @@ class Memory:
         self.turns = [turn for turn in self.turns if turn.scope.world != world] + kept
         return len(kept)
 
-    async def export(self, world: str, npc: str, player: str) -> Sequence[TurnRecord]:
+    async def export(self, world: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
         """In order."""
         await self._answer()
-        return [turn for turn in self.turns if turn.scope.within(world, npc, player)]
+        for turn in [turn for turn in self.turns if turn.scope.within(world, npc, player)]:
+            yield turn
 
     async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
         """Here, in saves, and in backups when told so."""

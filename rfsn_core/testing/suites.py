@@ -528,6 +528,11 @@ def memory_of(turn_id: str, text: str) -> MemoryRecord:
     )
 
 
+async def exported(store: Store, world: str = "", npc: str = "", player: str = "") -> list[TurnRecord]:
+    """All of it at once."""
+    return [turn async for turn in store.export(world, npc, player)]
+
+
 class StoreSuite(_Suite):
     """For providers of the storage stage."""
 
@@ -691,10 +696,10 @@ class StoreSuite(_Suite):
                 await store.append(
                     replace(record(1, scope), memories=(memory_of("t1", "It rained."),), card={"gifts": 2})
                 )
-            (turn,) = await store.export("default", "smith", "player")
-            assert len(await store.export("", "smith", "")) == 2
-            assert len(await store.export("", "", "")) == 3
-            assert list(await store.export("", "nobody", "")) == []
+            (turn,) = await exported(store, "default", "smith", "player")
+            assert len(await exported(store, npc="smith")) == 2
+            assert len(await exported(store)) == 3
+            assert await exported(store, npc="nobody") == []
             before = await store.load(HERE, 10)
             await store.erase("default", "smith", "player", backups=False)
             await store.append(turn)

@@ -18,7 +18,7 @@ import pytest
 
 from rfsn_core.defaults.storage import Settings, Sqlite
 from rfsn_core.errors import StoreError
-from rfsn_core.testing.suites import record
+from rfsn_core.testing.suites import exported, record
 
 pytestmark = pytest.mark.engines
 CUTS = int(os.environ.get("RFSN_POWER_CUTS", "150"))
@@ -161,7 +161,7 @@ async def lost(story: list[Op], folder: Path, draw: random.Random) -> list[set[s
             assert not told, "a file with acknowledged turns does not open"
             found.append(set())
             continue
-        kept = [turn.turn_id for turn in await store.export("", "", "")]
+        kept = [turn.turn_id for turn in await exported(store)]
         assert len(kept) == len(set(kept))
         assert list(await store.check()) == []
         await store.append(record(1000))

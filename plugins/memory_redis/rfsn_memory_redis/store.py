@@ -267,8 +267,10 @@ class RedisStore:
             "last": max(times, default=None),
         }
 
-    async def export(self, world: str, npc: str, player: str) -> Sequence[TurnRecord]:
-        return [turn async for scope in self._scopes(world, npc, player) for turn in await self._turns(scope)]
+    async def export(self, world: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
+        async for scope in self._scopes(world, npc, player):
+            for turn in await self._turns(scope):
+                yield turn
 
     async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
         turns = 0
@@ -303,7 +305,7 @@ class RedisStore:
 
     async def backup(self) -> Backup:
         """All turns, a line of JSON each, in the data folder of this server."""
-        turns = await self.export("", "", "")
+        turns = [turn async for turn in self.export("", "", "")]
         return await asyncio.to_thread(self._write_backup, turns)
 
     def _write_backup(self, turns: Sequence[TurnRecord]) -> Backup:

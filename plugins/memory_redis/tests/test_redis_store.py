@@ -27,7 +27,7 @@ from rfsn_core.runtime import SystemClock
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
-from rfsn_core.testing.suites import HERE, StoreSuite, memory_of, record
+from rfsn_core.testing.suites import HERE, StoreSuite, exported, memory_of, record
 
 pytestmark = pytest.mark.engines
 LOG = logging.getLogger("rfsn.test")
@@ -150,7 +150,7 @@ async def test_a_player_goes_from_one_server_to_another_and_nothing_is_lost(tmp_
         assert shown[0]["card"]["insults"] == 10
         both = await asyncio.gather(*(turn(it, "Well?") for it in (one, two) * 5))  # at once, in one conversation
         told = {words(items).decision_id for items in both if any(isinstance(i, events.TurnFinished) for i in items)}
-        stored = {each.decision_id for each in await one.runtimes.current.store.export("", "", "")}
+        stored = {each.decision_id for each in await exported(one.runtimes.current.store)}
         assert told <= stored
 
 
