@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn.server
 
+from rfsn_core.cli import workers
 from rfsn_core.cli.options import runtimes, world_options
+from rfsn_core.config import Settings
 from rfsn_core.operations import logs
+from rfsn_core.operations.metrics import METRICS
 from rfsn_core.runtime import Runtimes
 from rfsn_core.server.app import ADDRESS, http_server, listen, serving
 from rfsn_core.server.auth import check_bind
@@ -22,43 +27,93 @@ from rfsn_core.server.auth import check_bind
 @world_options
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one.")
-def serve(world: Path | None, config_file: Path | None, host: str | None, port: int | None) -> None:
+@click.option(
+    "--workers",
+    "count",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes; several share a Redis.",
+)
+def serve(world: Path | None, config_file: Path | None, host: str | None, port: int | None, count: int) -> None:
     """Serve a world to games, and a page to try it on."""
     server = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    found = runtimes(world, config_file, {"server": server} if server else None)
+    overrides = {"server": server} if server else {}
+    found = runtimes(world, config_file, overrides)
     try:
-        asyncio.run(run(found))
+        if count == 1:
+            asyncio.run(run(found))
+        else:
+            run_several(found, overrides, count)
     except KeyboardInterrupt:
         click.echo("rfsn: stopped", err=True)
 
 
-async def run(found: Runtimes) -> None:
-    """Serve until a signal. Raises UserError when the port is taken."""
+def run_several(found: Runtimes, overrides: Mapping[str, Any], count: int) -> None:
+    """Serve by several processes until a signal. Raises UserError when the port is taken or the store is for one."""
+    logs.configure()
+    asyncio.run(workers.check(found))
+    settings = found.load()
+    check_bind(settings.server)
+    with listen(settings.server.host, settings.server.port) as listener:
+        listener.setblocking(False)  # all of them are woken by a client, and one gets it
+        shown, port = _shown(settings.server.host), listener.getsockname()[1]
+        with _noted(found, settings, f"http://{_reachable(shown)}:{port}"):
+            click.echo(f"RFSN serves {found.world_dir.name} by {count} workers.")
+            _tell_where(shown, port)
+            workers.supervise(found, overrides, listener, count, settings.server.shutdown_seconds + 10)
+    click.echo("rfsn: stopped", err=True)
+
+
+async def run(found: Runtimes, given: socket.socket | None = None, worker: str = "") -> None:
+    """Serve until a signal; on a socket that is given, as one of several workers. Raises UserError when the port is
+    taken.
+    """
     logs.configure()
     async with serving(found) as app:
         settings = found.current.settings
         logs.configure(settings.operations.log_level, settings.operations.log_format)
         check_bind(settings.server)
-        listener = listen(settings.server.host, settings.server.port)
-        port = listener.getsockname()[1]
+        METRICS.worker.labels(worker).set(1)
         for item in found.plugins.found:
             if item.state == "failed":
                 click.echo(f"rfsn: plugin {item.name} ({item.label}) failed: {item.reason}", err=True)
         for problem in found.plugins.problems:
             click.echo(f"rfsn: {problem}", err=True)
-        shown = settings.server.host if settings.server.host not in ("0.0.0.0", "::") else "127.0.0.1"
-        address = found.world_dir / settings.data_dir / ADDRESS
-        address.write_text(f"http://{_reachable(shown)}:{port}\n", "utf-8")
-        click.echo(f"RFSN serves {found.world_dir.name} with {len(found.current.world.npcs)} NPCs.")
-        click.echo(f"Talk to them on http://{shown}:{port}/   games connect to ws://{shown}:{port}/v1/ws")
-        click.echo("Ctrl+C stops it.")
         server = http_server(app, settings.server)
-        try:
+        if given is not None:
+            with _signals_end_here():
+                await server.serve(sockets=[given])
+            return
+        listener = listen(settings.server.host, settings.server.port)
+        shown, port = _shown(settings.server.host), listener.getsockname()[1]
+        with _noted(found, settings, f"http://{_reachable(shown)}:{port}"):
+            click.echo(f"RFSN serves {found.world_dir.name} with {len(found.current.world.npcs)} NPCs.")
+            _tell_where(shown, port)
             with _signals_end_here():
                 await server.serve(sockets=[listener])
-        finally:
-            address.unlink(missing_ok=True)
     click.echo("rfsn: stopped", err=True)
+
+
+def _tell_where(shown: str, port: int) -> None:
+    click.echo(f"Talk to them on http://{shown}:{port}/   games connect to ws://{shown}:{port}/v1/ws")
+    click.echo("Ctrl+C stops it.")
+
+
+@contextmanager
+def _noted(found: Runtimes, settings: Settings, address: str) -> Iterator[None]:
+    """For commands that ask the server which has the store open."""
+    file = found.world_dir / settings.data_dir / ADDRESS
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(address + "\n", "utf-8")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _shown(host: str) -> str:
+    return host if host not in ("0.0.0.0", "::") else "127.0.0.1"
 
 
 def _reachable(host: str) -> str:

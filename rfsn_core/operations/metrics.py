@@ -53,6 +53,7 @@ class Metrics:
         self.updates = Counter("rfsn_learning_updates", "Lessons by outcome.", ["outcome"], registry=r)
         self.learning = Gauge("rfsn_learning_state", "0 learning, 1 slowed, 2 frozen.", registry=r)
         self.drift = Counter("rfsn_state_drifts", "Turns in which the game's NPC differed from ours.", registry=r)
+        self.worker = Gauge("rfsn_worker", "1; the label says which worker answers.", ["worker"], registry=r)
         self.overtaken = Counter("rfsn_overtaken_turns", "Turns that another server was ahead of.", registry=r)
         self.archived = Counter("rfsn_archived_turns", "Turns that the archive has taken.", registry=r)
         self.archive_lost = Counter("rfsn_archive_lost_turns", "Turns that will not be archived.", registry=r)

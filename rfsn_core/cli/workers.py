@@ -1,0 +1,95 @@
+"""`rfsn serve --workers N`: several processes on one address; one that dies is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rfsn_core.cli.options import runtimes
+from rfsn_core.errors import UserError
+from rfsn_core.providers import SharedStore
+from rfsn_core.runtime import Runtimes
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at the workers."""
+TOO_SOON = 5.0
+"""Seconds; a worker that ends sooner did not come up."""
+ATTEMPTS = 5
+"""That many in a row that did not come up, and the whole is given up."""
+
+
+async def check(found: Runtimes) -> None:
+    """Raises UserError when the store serves one process only; else as opening it does."""
+    opened = await found.open_alone("storage")
+    try:
+        if not isinstance(opened.value, SharedStore):
+            raise UserError(
+                f"several workers need a store that they share, and {opened.key[1]} serves one",
+                hint='`provider = "redis"` in [storage]',
+            )
+    finally:
+        await opened.close()
+
+
+def supervise(
+    found: Runtimes, overrides: Mapping[str, Any], listener: socket.socket, count: int, patience: float
+) -> None:
+    """Keep `count` workers running until a signal. Raises UserError when they do not come up.
+
+    :param patience: seconds that they have to end their turns.
+    """
+    base = Path(found.load().data_dir)
+    stopping = threading.Event()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: stopping.set())
+    context = multiprocessing.get_context("spawn")
+
+    def start(number: int) -> tuple[BaseProcess, float]:
+        own = {**overrides, "data_dir": str(base / f"worker-{number}")}  # its log of decisions, its spool
+        process = context.Process(
+            target=_work, args=(found.world_dir, found.config_file, own, listener, number), name=f"rfsn worker {number}"
+        )
+        process.start()
+        return process, time.monotonic()
+
+    workers = {number: start(number) for number in range(count)}
+    failures = 0
+    try:
+        while not stopping.wait(LOOK_EVERY):
+            for number, (process, begun) in workers.items():
+                if process.is_alive() or stopping.is_set():
+                    continue
+                failures = failures + 1 if time.monotonic() - begun < TOO_SOON else 0
+                if failures >= ATTEMPTS:
+                    raise UserError("the workers do not come up", hint="Their own messages say why")
+                click.echo(f"rfsn: worker {number} ended ({process.exitcode}); another takes its place", err=True)
+                workers[number] = start(number)
+    finally:
+        for process, _ in workers.values():
+            process.terminate()
+        until = time.monotonic() + patience
+        for process, _ in workers.values():
+            process.join(max(0.1, until - time.monotonic()))
+            process.kill()
+            process.join()
+
+
+def _work(
+    world: Path, config_file: Path | None, overrides: Mapping[str, Any], listener: socket.socket, number: int
+) -> None:
+    from rfsn_core.cli.serve import run
+
+    try:
+        asyncio.run(run(runtimes(world, config_file, overrides), listener, str(number)))
+    except KeyboardInterrupt:
+        pass
