@@ -170,6 +170,9 @@ class MemorySettings(BaseModel, extra="forbid"):
         list(SINGLE_VALUED), description="Predicates of facts that hold one value at a time: another one contradicts."
     )
     summary_every: int = Field(10, ge=0, le=50, description="Turns between two summaries of a conversation; 0: none.")
+    summaries: Literal["extractive", "model"] = Field(
+        "extractive", description="`model`: the first renderer words them, after the turn."
+    )
     cache_minutes: float = Field(30.0, gt=0, description="A session that is idle for longer is read again.")
 
 

@@ -402,6 +402,8 @@ class Kernel:
                 except RfsnError as error:
                     log.warning("a reward from play was not taken", signal=name, error=str(error))
         await self.channel.silence()
+        if turn.summed_up and turn.runtime.settings.memory.summaries == "model":
+            await self.memories.word_summary(turn.request.scope, turn.request.npc)
 
     def _guard_changed(self) -> None:
         guard = self.guard

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import asdict, replace
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -19,6 +19,7 @@ from rfsn_core.memory import governance, retrieval
 from rfsn_core.memory.archive import ArchiveOutbox
 from rfsn_core.memory.remembering import Mind, with_changes
 from rfsn_core.memory.spool import Spool
+from rfsn_core.memory.summaries import LONGEST
 from rfsn_core.operations.logs import logger
 from rfsn_core.providers import (
     Backup,
@@ -26,6 +27,9 @@ from rfsn_core.providers import (
     MemoryRecord,
     MemorySource,
     MemoryStatus,
+    Prompt,
+    Renderer,
+    RenderOptions,
     Scope,
     Snapshot,
     Store,
@@ -39,6 +43,8 @@ log = logger("memory")
 T = TypeVar("T")
 
 MOST_TEXT = 2000
+SUMMARY_PATIENCE = 60.0
+"""Seconds for a model to word a summary."""
 LONGEST_LINE = 1_000_000
 """Bytes of one turn in what is imported."""
 
@@ -135,6 +141,33 @@ class Memories:
 
         return self._queue(self._session(scope), learn)
 
+    async def word_summary(self, scope: Scope, npc: Npc) -> None:
+        """Let a model word the newest summary of a conversation; if it cannot, the extracted one stays."""
+        runtime = self._runtimes.current
+        engine = runtime.renderers[0]
+        if engine.breaker.state != "closed" or not getattr(engine.provider, "reports", True):
+            return  # away, or no model at all
+        session = self._session(scope)
+        newest = [memory for memory in session.memories.values() if memory.kind is MemoryKind.SUMMARY][-1:]
+        if not newest:
+            return
+        turns = list(session.recent)[-runtime.settings.memory.summary_every :]
+        try:
+            with runtime.leased(), contained():
+                async with asyncio.timeout(SUMMARY_PATIENCE):
+                    text = await _worded(engine.provider, runtime.prompts.summary(npc, turns))
+        except Exception as error:  # noqa: BLE001  the renderer's code: a summary is welcome, not needed
+            log.warning("a summary could not be worded", renderer=engine.name, error=repr(error))
+            return
+        if len(text) < MOST_TEXT // 50:
+            return
+
+        async def put() -> None:
+            told = replace(newest[0], text=text, reason=f"worded by {engine.name}", time=time.time())
+            await self._change(scope, npc, lambda mind: mind.put(told))
+
+        await self._queue(self._session(scope), put)
+
     def judge(
         self, npc: str, player: str, world: str, memory_id: str, status: MemoryStatus, reason: str
     ) -> asyncio.Task[MemoryRecord]:
@@ -148,11 +181,7 @@ class Memories:
                 raise NotThere(f"{found.name} has no memory '{memory_id[:40]}' of {player}", hint="rfsn memory show")
             told = governance.decide(memory, status, reason or "by an operator", time.time())
 
-            def put(mind: Mind) -> Sequence[MemoryRecord]:
-                mind.changes.append(told)
-                return [told]
-
-            await self._change(scope, found, put)
+            await self._change(scope, found, lambda mind: mind.put(told))
             log.info("a memory was judged", npc=found.id, memory=memory_id, status=status.value)
             return told
 
@@ -288,6 +317,22 @@ class Memories:
             raise
         except Exception as error:
             raise StoreError(f"the store failed: {type(error).__name__}: {error}") from error
+
+
+async def _worded(renderer: Renderer, prompt: Prompt) -> str:
+    """What a model says, up to the last whole sentence that is not too long."""
+    said = ""
+    async with aclosing(cast("AsyncGenerator[str | events.Usage]", renderer.render(prompt, RenderOptions()))) as stream:
+        async for piece in stream:
+            if isinstance(piece, str):
+                said += piece
+            if len(said) > 2 * LONGEST:
+                break
+    said = " ".join(said.split())
+    if len(said) <= LONGEST:
+        return said
+    cut = said[:LONGEST]
+    return cut[: max(cut.rfind(mark) for mark in ".!?") + 1]
 
 
 def _plain(turn: TurnRecord) -> dict[str, Any]:

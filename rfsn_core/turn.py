@@ -24,7 +24,17 @@ from rfsn_core.memory.retrieval import ranked, useful
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import MemoryRecord, Prompt, RenderOptions, Scope, TurnRecord, Utterance, Verdict, VoiceStyle
+from rfsn_core.providers import (
+    MemoryKind,
+    MemoryRecord,
+    Prompt,
+    RenderOptions,
+    Scope,
+    TurnRecord,
+    Utterance,
+    Verdict,
+    VoiceStyle,
+)
 from rfsn_core.runtime import Runtime
 from rfsn_core.session import Request, Session
 from rfsn_core.world.candidates import Situation
@@ -37,6 +47,10 @@ log = logger("turn")
 
 FALLBACK_LINE = "Let us speak of something else."
 """Said in place of a blocked line by an NPC whose file has no `fallback`."""
+
+
+MOST_COUNTED = 4
+"""Sentences from the memory card that a renderer sees."""
 
 
 class Turn:
@@ -62,6 +76,8 @@ class Turn:
         self.cancel_reason = "cancelled"
         self.heard: tuple[int, int] | None = None
         """(sentence, ms) up to which the client has acknowledged playback."""
+        self.summed_up = False
+        """Whether a summary of the conversation was due."""
         self._spool, self._options, self._queue = spool, options, queue
         self._operations = runtime.settings.operations
         self._player_text = request.text
@@ -241,6 +257,7 @@ class Turn:
             related=related,
             recent=recent,
             known=self._known(memory.known),
+            counted=self.session.card.lines()[:MOST_COUNTED],
             game=request.game,
             seed=f"{runtime.settings.world.seed}/{scope.world}/{scope.npc}/{scope.player}"
             f"/{self._state.turns}/{self._player_text}",
@@ -409,6 +426,7 @@ class Turn:
         if text or outcome == "complete":
             mind.turn(record, decision.signal, self._state, self.session.recent)
         record = with_changes(record, mind)
+        self.summed_up = any(memory.kind is MemoryKind.SUMMARY for memory in mind.changes)
         cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome}"
         change = state_change(self.request.scope, cause, self._at_start, self._state, record.time)
         await self._channel.record(logged, change)

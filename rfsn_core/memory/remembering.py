@@ -61,6 +61,11 @@ class Mind:
         self.changes += versions
         return versions
 
+    def put(self, version: MemoryRecord) -> list[MemoryRecord]:
+        """A new version of a memory, as it is: governance was asked, or an operator."""
+        self.changes.append(version)
+        return [version]
+
     @property
     def new_card(self) -> Mapping[str, Any] | None:
         """None when nothing on it changed."""
