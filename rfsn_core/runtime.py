@@ -29,7 +29,7 @@ from rfsn_core.observers import Observers
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
-from rfsn_core.providers import STAGES, Archive, Clock, Gate, Host, Provider, Renderer, Store, Voice
+from rfsn_core.providers import STAGES, Archive, Clock, Gate, Host, Provider, Renderer, SharedStore, Store, Voice
 from rfsn_core.sound import cache
 from rfsn_core.sound.cache import CachedVoice
 from rfsn_core.world import candidates
@@ -123,6 +123,8 @@ class Runtime:
     gates: tuple[Gate, ...]
     voices: tuple[Engine[Voice], ...]
     store: Store
+    shared_store: SharedStore | None
+    """The store, if other servers use it too."""
     archives: tuple[Archive, ...]
     opened: tuple[Opened, ...] = field(repr=False)
     leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
@@ -312,6 +314,7 @@ class Runtimes:
             gates=tuple(item.value for item in opened["gating"]),
             voices=tuple(self._voice(item, settings.speech) for item in opened["speech"]),
             store=opened["storage"][0].value,
+            shared_store=store if isinstance(store := opened["storage"][0].value, SharedStore) else None,
             archives=tuple(item.value for item in opened["storage"][1:]),
             opened=tuple(acquired),
         )

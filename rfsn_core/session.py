@@ -20,7 +20,7 @@ from rfsn_core.memory.remembering import Mind, Rules
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import MemoryRecord, Past, Scope, SharedStore, Store, TurnRecord
+from rfsn_core.providers import MemoryRecord, Past, Scope, Store, TurnRecord
 from rfsn_core.runtime import Runtime
 from rfsn_core.world.folder import Npc
 from rfsn_core.world.state import NpcState
@@ -58,9 +58,9 @@ class Session:
         if self.state is None or self._from is not store:  # or the settings name another store now
             self._take(await self._in_time(runtime, store.load(self.scope, turns)), initial)
             self._from = store
-        elif isinstance(store, SharedStore):
+        elif (shared := runtime.shared_store) is not None:
             try:
-                past = await self._in_time(runtime, store.newer(self.scope, turns, self.version))
+                past = await self._in_time(runtime, shared.newer(self.scope, turns, self.version))
             except Exception as error:  # noqa: BLE001  the store's code: what is held here is good enough to go on
                 METRICS.errors.labels("storage").inc()
                 log.warning("the shared store does not answer; the turn goes on with what is held", error=repr(error))
@@ -128,9 +128,9 @@ class Session:
 
     async def _append(self, record: TurnRecord, state: NpcState, runtime: Runtime) -> tuple[TurnRecord, NpcState]:
         """Stored; and what of it holds, when another server has gone on with the conversation meanwhile."""
-        store = runtime.store
-        if not isinstance(store, SharedStore):
-            await store.append(record)
+        store = runtime.shared_store
+        if store is None:
+            await runtime.store.append(record)
             return record, state
         while True:
             try:
