@@ -115,14 +115,15 @@ class Kernel:
     async def stop(self) -> None:
         """End all turns, and tell the plugins."""
         await self.drain()
+        if self._replaying:
+            self._replaying.cancel()
+        if self._background:
+            await asyncio.wait(self._background, timeout=5)
         if self._always:
             await self._archive.flush()
             self._archive.close()
-        for task in (self._replaying, *self._always):
-            if task:
-                task.cancel()
-        if self._background:
-            await asyncio.wait(self._background, timeout=5)
+        for task in self._always:
+            task.cancel()
         await self.learner.close()
         await self.journal.close()
         try:

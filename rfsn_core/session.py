@@ -73,8 +73,9 @@ class Session:
     async def _in_time(self, runtime: Runtime, call: Awaitable[T]) -> T:
         patience = runtime.settings.operations.store_timeout
         try:
-            async with asyncio.timeout(patience):
-                return await call
+            with contained():
+                async with asyncio.timeout(patience):
+                    return await call
         except TimeoutError:
             raise StoreError(f"the store did not answer in {patience:g} s") from None
 
