@@ -179,6 +179,18 @@ async def test_what_is_erased_leaves_no_trace_on_disk(tmp_path: Path) -> None:
     assert containing(tmp_path, secret) == []
 
 
+async def test_an_erased_save_leaves_no_trace_either(tmp_path: Path) -> None:
+    secret = "Zanzibarella"
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
+        for world in (secret, "default"):
+            await turn(it, "Good day.", world=world)
+            await it.memories.snapshot(world, "slot")
+            await it.memories.rollback(world, "slot")
+        await it.memories.erase(secret, "", "", backups=True)
+        assert containing(tmp_path, secret) == []
+        assert [save.world for save in await it.memories.snapshots("")] == ["default"]
+
+
 async def test_what_is_exported_is_the_same_after_an_import(tmp_path: Path) -> None:
     offered = plugin(rendering={"t": Tokens()})
     async with kernel(tmp_path / "one", offered) as it:

@@ -211,10 +211,13 @@ def search(npc: str, words: tuple[str, ...], limit: int, player: str, save: str,
 @click.argument("npc")
 @world_options
 def stats(npc: str, **place: Any) -> None:
-    """How much NPC remembers, and since when."""
+    """How much NPC remembers, since when, and what was done to the memory of all."""
     found = _get(place, f"/api/memory/{npc}/stats")
     for name, value in found.items():
-        click.echo(f"{name}: {_when(value) if name in ('first', 'last') else value}")
+        if name != "done":
+            click.echo(f"{name}: {_when(value) if name in ('first', 'last') else value}")
+    for each in found.get("done", ()):
+        click.echo(f"{_when(each['time'])}  {each['what']}")
 
 
 # ── telling and judging ──────────────────────────────────────────────────────────────────────────

@@ -199,6 +199,10 @@ class Sqlite:
                 "first": first,
                 "last": last,
                 "bytes": self._file.path.stat().st_size,
+                "done": [
+                    {"time": moment, "what": what}
+                    for moment, what in db.execute("SELECT time, what FROM audit ORDER BY id DESC LIMIT 20")
+                ],
             }
 
         return await self._do(job)
@@ -227,6 +231,11 @@ class Sqlite:
             db.execute("BEGIN IMMEDIATE")
             count = int(db.execute(f"SELECT count(*) FROM turns WHERE {_SELECTED} AND {_SPOKEN}", which).fetchone()[0])
             database.remove(db, _SELECTED, which)
+            for name in filter(None, (world, npc)):
+                db.execute("DELETE FROM audit WHERE instr(what, ?)", (name,))
+            if world and not npc and not player:
+                db.execute("DELETE FROM snapshots WHERE world=?", (world,))
+                db.execute("DELETE FROM worlds WHERE world=?", (world,))
             note(db, f"{count} turns were erased")  # not whose: that would be a trace
             db.execute("COMMIT")
             database.scrub(db)

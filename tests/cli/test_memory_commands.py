@@ -71,6 +71,9 @@ def test_saves_backups_and_erasing(rfsn: Run, tmp_path: Path) -> None:
     rfsn("memory", "restore", name)
     assert "1 turns" in rfsn("memory", "erase", "--player", "player", "--backups", "--yes")
     assert "They have not met." in rfsn("memory", "show", "smith")
+    done = rfsn("memory", "stats", "smith")
+    assert "1 turns were erased" in done
+    assert "restored from" in done
     assert len(rfsn("memory", "backups", "--make").splitlines()) >= 3
 
 

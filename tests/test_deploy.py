@@ -1,0 +1,58 @@
+"""What is in `deploy/` fits the program: settings, commands, folders. (No container is built here.)"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from rfsn_core.cli import main
+from rfsn_core.plugins import discover
+from rfsn_core.runtime import Runtimes
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+
+
+def understood(arguments: list[str]) -> None:
+    """Raises when the program would not take this."""
+    command = main.commands[arguments[0]]
+    command.make_context(arguments[0], arguments[1:], parent=click.Context(main))
+
+
+def test_what_the_image_copies_and_installs_is_there() -> None:
+    text = (DEPLOY / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^COPY (.+) /src", text, re.MULTILINE):
+        for name in line.split():
+            assert (ROOT / name).exists(), name
+    (installed,) = re.findall(r"pip install --no-cache-dir (.+?) &&", text)
+    for path in installed.split():
+        assert (ROOT / path.removeprefix("/src").lstrip("/") / "pyproject.toml").is_file(), path
+    understood(["serve"])
+
+
+async def test_the_composed_servers_settings_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]
+    understood(services["rfsn"]["command"])
+    for name, value in services["rfsn"]["environment"].items():
+        monkeypatch.setenv(name, re.sub(r"\$\{(\w+):\?[^}]*\}", r"given-\1", value))
+    (world,) = [each.split(":")[0] for each in services["rfsn"]["volumes"] if each.endswith(":/world:ro")]
+    found = Runtimes((DEPLOY / world).resolve(), discover())
+    chosen = await found.chosen()
+    assert {("storage", "redis"), ("storage", "postgres")} <= set(chosen)
+    assert found.load().server.key == "given-RFSN_KEY"
+    assert set(services) == {"rfsn", "redis", "postgres"}
+
+
+def test_the_units_command_is_understood(tmp_path: Path) -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(DEPLOY / "rfsn.service", "utf-8")
+    program, *arguments = shlex.split(unit["Service"]["ExecStart"])
+    assert program.endswith("/rfsn")
+    understood(arguments)
