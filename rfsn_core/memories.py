@@ -164,7 +164,7 @@ class Memories:
 
         async def put() -> None:
             told = replace(newest[0], text=text, reason=f"worded by {engine.name}", time=time.time())
-            await self._change(scope, npc, lambda mind: mind.put(told))
+            await self._change(scope, npc, lambda mind: mind.put([told]))
 
         await self._queue(self._session(scope), put)
 
@@ -179,11 +179,14 @@ class Memories:
             memory = next((each for each in past.memories if each.memory_id == memory_id), None)
             if memory is None:
                 raise NotThere(f"{found.name} has no memory '{memory_id[:40]}' of {player}", hint="rfsn memory show")
-            told = governance.decide(memory, status, reason or "by an operator", time.time())
-
-            await self._change(scope, found, lambda mind: mind.put(told))
+            known = {each.memory_id: each for each in past.memories}
+            rules = self._runtimes.current.settings.memory.single_valued
+            versions = governance.decide(
+                known, memory, status, reason or "by an operator", time.time(), single_valued=rules
+            )
+            await self._change(scope, found, lambda mind: mind.put(versions))
             log.info("a memory was judged", npc=found.id, memory=memory_id, status=status.value)
-            return told
+            return versions[-1]
 
         return self._queue(self._session(scope), change)
 

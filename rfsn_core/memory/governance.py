@@ -102,10 +102,18 @@ def contradicts(old: MemoryRecord, new: MemoryRecord, single_valued: Sequence[st
     return not same and new.predicate in single_valued
 
 
-def decide(memory: MemoryRecord, status: MemoryStatus, reason: str, now: float) -> MemoryRecord:
-    """An operator's word on a memory."""
-    source = MemorySource.OPERATOR if status is MemoryStatus.ACTIVE else memory.source
-    return replace(memory, status=status, reason=reason, source=source, by="", time=now)
+def decide(
+    known: Mapping[str, MemoryRecord], memory: MemoryRecord, status: MemoryStatus, reason: str, now: float,
+    *, single_valued: Sequence[str] = SINGLE_VALUED,
+) -> list[MemoryRecord]:  # fmt: skip
+    """An operator's word on a memory; what contradicts one that is let out yields to it."""
+    told = replace(memory, status=status, reason=reason, by="", time=now)
+    if status is not MemoryStatus.ACTIVE:
+        return [told]
+    others = {each: known[each] for each in known if each != memory.memory_id}
+    sure = replace(told, source=MemorySource.OPERATOR, confidence=1.0, expires=None)
+    *yielding, _ = learn(others, sure, now, single_valued=single_valued)
+    return [*yielding, sure]
 
 
 def _doubtful(known: Iterable[MemoryRecord], new: MemoryRecord) -> MemoryRecord | None:

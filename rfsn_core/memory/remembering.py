@@ -61,10 +61,10 @@ class Mind:
         self.changes += versions
         return versions
 
-    def put(self, version: MemoryRecord) -> list[MemoryRecord]:
-        """A new version of a memory, as it is: governance was asked, or an operator."""
-        self.changes.append(version)
-        return [version]
+    def put(self, versions: list[MemoryRecord]) -> list[MemoryRecord]:
+        """New versions of memories, as they are: governance was asked, or an operator."""
+        self.changes += versions
+        return versions
 
     @property
     def new_card(self) -> Mapping[str, Any] | None:

@@ -97,14 +97,26 @@ def test_what_is_unsure_is_set_aside_until_it_is_surer() -> None:
 def test_an_operator_has_the_last_word() -> None:
     mind = Mind()
     mind.hears(fact("Aldric"))
-    forgotten = decide(mind.known[fact("Aldric").memory_id], MemoryStatus.FORGOTTEN, "asked to", NOW)
+    (forgotten,) = decide(mind.known, mind.known[fact("Aldric").memory_id], MemoryStatus.FORGOTTEN, "asked to", NOW)
     mind.known[forgotten.memory_id] = forgotten
     assert mind.hears(fact("Aldric", confidence=0.99)) == []
     assert mind.believes() == set()
-    mind.known[forgotten.memory_id] = decide(forgotten, MemoryStatus.ACTIVE, "let out", NOW)
+    (let_out,) = decide(mind.known, forgotten, MemoryStatus.ACTIVE, "let out", NOW)
+    mind.known[let_out.memory_id] = let_out
     (claim,) = mind.hears(fact("Bren"))
     assert claim.status is MemoryStatus.QUARANTINED
     assert mind.believes() == {"Aldric"}
+
+
+def test_what_contradicts_a_memory_that_is_let_out_yields_to_it() -> None:
+    mind = Mind()
+    mind.hears(fact("a smith", MemorySource.GAME, predicate="trade"))
+    (claim,) = mind.hears(fact("a king", predicate="trade"))
+    (yielding, let_out) = decide(mind.known, claim, MemoryStatus.ACTIVE, "he wears the crown", NOW)
+    assert (yielding.value, yielding.status, yielding.by) == ("a smith", MemoryStatus.SUPERSEDED, claim.memory_id)
+    assert (let_out.status, let_out.source, let_out.reason) == (
+        MemoryStatus.ACTIVE, MemorySource.OPERATOR, "he wears the crown",
+    )  # fmt: skip
 
 
 def test_what_has_expired_is_not_known_and_can_be_learned_again() -> None:

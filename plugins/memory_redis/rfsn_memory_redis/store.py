@@ -18,7 +18,18 @@ from redis.exceptions import AuthenticationError, RedisError
 from rfsn_core import Host
 from rfsn_core.errors import NotThere, Overtaken, StoreError
 from rfsn_core.memory.retrieval import search
-from rfsn_core.providers import Backup, Found, MemoryRecord, Past, Scope, SharedStore, Snapshot, TurnRecord
+from rfsn_core.providers import (
+    Backup,
+    Found,
+    MemoryKind,
+    MemoryRecord,
+    MemoryStatus,
+    Past,
+    Scope,
+    SharedStore,
+    Snapshot,
+    TurnRecord,
+)
 from rfsn_memory_redis import keys
 
 if TYPE_CHECKING:
@@ -31,6 +42,8 @@ CARD = {
 """Part of the card → its fields; all others are the relationship's."""
 SEARCHED = 1000
 """Turns of a conversation, the newest, in which words are looked for."""
+MOST_MEMORIES = 500
+"""Of a conversation; of more, those that are not believed go first, then the oldest events and summaries."""
 READ = """
 local version = redis.call('HGET', KEYS[7], 'version') or ''
 if ARGV[2] ~= '' and ARGV[2] == version then return {version} end
@@ -135,6 +148,10 @@ class RedisStore:
         if len(spoken) < turns and len(got[2]) == turns + 2:  # so many only carried a change of memories
             spoken = _spoken(await self._ask(self._redis.lrange(names.sessions, -SEARCHED, -1)))
         memories = sorted(map(_memory.decode, got[3]), key=lambda memory: (memory.time, memory.memory_id))
+        if len(memories) > MOST_MEMORIES:
+            gone = _least(memories)
+            await self._ask(self._redis.hdel(names.salient, *(memory.memory_id for memory in gone)))
+            memories = [memory for memory in memories if memory not in gone]
         card: dict[str, Any] = {}
         for part in got[4:7]:
             card |= msgspec.json.decode(part) if part else {}
@@ -351,6 +368,16 @@ class RedisStore:
         """Conversations as they are now; saves stay."""
         async for scope in self._scopes(npc=npc):
             await self._ask(self._redis.delete(*keys.conversation(self._prefix, scope)))
+
+
+def _least(memories: Sequence[MemoryRecord]) -> list[MemoryRecord]:
+    """A fifth of them, so that this is not done again at once."""
+
+    def worth(memory: MemoryRecord) -> tuple[bool, bool, float]:
+        passing = memory.kind in (MemoryKind.EVENT, MemoryKind.SUMMARY)
+        return memory.status is MemoryStatus.ACTIVE, not passing, memory.time
+
+    return sorted(memories, key=worth)[: MOST_MEMORIES // 5]
 
 
 def _spoken(lines: Sequence[bytes]) -> list[TurnRecord]:

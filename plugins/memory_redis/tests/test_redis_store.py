@@ -22,7 +22,7 @@ from rfsn_memory_redis.store import RedisStore
 from rfsn_core import events
 from rfsn_core.errors import Overtaken, StoreError
 from rfsn_core.kernel import Kernel
-from rfsn_core.providers import Host, Scope
+from rfsn_core.providers import Host, MemoryKind, Scope
 from rfsn_core.runtime import SystemClock
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
@@ -108,6 +108,15 @@ async def test_turns_older_than_the_window_go_and_idle_conversations_expire(tmp_
         names = keys.conversation("rfsn:", HERE)
         assert 86000 < await client.ttl(names.sessions) <= 86400
         assert await client.zcard(names.seen) == 2
+
+
+async def test_too_many_memories_are_cut_to_what_matters(tmp_path: Path, database: str) -> None:
+    promise = replace(memory_of("t", "You promised."), kind=MemoryKind.PROMISE)
+    passing = [replace(memory_of("t", f"It rained, {n}."), kind=MemoryKind.EVENT, time=1000.0 + n) for n in range(600)]
+    async with opened(tmp_path, url=database, days=40_000) as store:
+        await store.append(replace(record(1), memories=(promise, *passing)))
+        memories = (await store.load(HERE, 1)).memories
+        assert (len(memories), memories[0], memories[-1]) == (501, promise, passing[-1])
 
 
 async def test_only_the_first_of_two_that_saw_the_same_may_append(tmp_path: Path, database: str) -> None:
