@@ -245,3 +245,78 @@ async def test_everything_at_once(serve: Serve, tmp_path: Path) -> None:
     assert ends["turn.finished"] > 20
     assert server.stop() == 0
     assert "Traceback" not in server.log.read_text("utf-8")
+
+
+async def test_memory_is_put_in_order_while_everyone_talks(serve: Serve, tmp_path: Path) -> None:
+    """Saves kept and loaded, erasing, judging, telling, exports, imports, backups and reloads, for four seconds."""
+    from rfsn_core.testing import make_world
+
+    world = make_world(tmp_path / "world", "", {f"n{n}": f'name = "N{n}"' for n in range(3)})
+    server = serve(world=world)
+    until = asyncio.get_running_loop().time() + 4
+    ends: dict[str, int] = {}
+    odd: list[Any] = []
+
+    async def player(number: int) -> None:
+        draw = random.Random(number)
+        async with connected(server.ws) as client:
+            while asyncio.get_running_loop().time() < until:
+                npc, who, save = f"n{draw.randrange(3)}", f"p{number % 4}", draw.choice(("default", "other"))
+                await client.send(
+                    "remember", npc=npc, player=who, world=save, text=f"It rained {draw.randrange(9)} days."
+                )
+                await client.send("event", npc=npc, player=who, world=save, kind="gift", data={"what": "a plum"})
+                await client.send(
+                    "turn", npc=npc, player=who, world=save, text=f"My name is Aldric{draw.randrange(5)}."
+                )
+                got = await client.until("turn.finished", "turn.cancelled", "turn.failed", "error")
+                ends[kind(got[-1])] = ends.get(kind(got[-1]), 0) + 1
+                odd.extend(item for item in got if kind(item) in ("turn.failed", "error"))
+
+    async def operator(number: int) -> None:
+        draw = random.Random(100 + number)
+        async with httpx.AsyncClient(base_url=server.http, timeout=30) as http:
+            exported = b""
+            while asyncio.get_running_loop().time() < until:
+                save, tag = draw.choice(("default", "other")), f"slot{draw.randrange(3)}"
+                shown = (await http.get("/api/memory/n0", params={"player": "p0", "world": save})).json()
+                what, answer = draw.randrange(9), None
+                if what == 0:
+                    answer = await http.post(f"/api/saves/{save}", json={"tag": tag})
+                elif what == 1:
+                    answer = await http.post(f"/api/saves/{save}/rollback", json={"tag": tag})
+                elif what == 2:
+                    answer = await http.post("/api/memory/erase", json={"player": "p3", "backups": draw.random() < 0.5})
+                elif what == 3 and shown["memories"]:
+                    path = f"/api/memory/n0/records/{draw.choice(shown['memories'])['memory_id']}"
+                    body = {
+                        "status": draw.choice(("active", "quarantined", "forgotten")),
+                        "player": "p0",
+                        "world": save,
+                    }
+                    answer = await http.post(path, json=body)
+                elif what == 4:
+                    exported = (await http.get("/api/memory/export", params={"npc": "n1"})).content
+                elif what == 5:
+                    answer = await http.post("/api/memory/import", content=exported)
+                elif what == 6:
+                    answer = await http.post("/api/memory/backups")
+                elif what == 7 and number == 0:
+                    names = [backup["name"] for backup in (await http.get("/api/memory/backups")).json()["backups"]]
+                    if names:
+                        answer = await http.post("/api/memory/restore", json={"name": draw.choice(names)})
+                else:
+                    (world / "rfsn.toml").write_text(
+                        f"[memory]\nknown = {draw.randrange(9)}\nrecent = {draw.randrange(5)}\n"
+                    )
+                if answer is not None and answer.status_code not in (200, 404):  # a save that is not there, or no more
+                    odd.append(answer.text)
+
+    await asyncio.gather(operator(0), operator(1), *(player(number) for number in range(8)))
+    assert odd == []
+    assert ends["turn.finished"] > 20
+    async with httpx.AsyncClient(base_url=server.http) as http:
+        assert (await http.get("/api/memory/check")).json() == {"damaged": []}
+        assert (await http.get("/api/health")).status_code == 200
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text("utf-8")
