@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,15 @@ def run_several(found: Runtimes, overrides: Mapping[str, Any], count: int) -> No
         with _noted(found, settings, f"http://{_reachable(shown)}:{port}"):
             click.echo(f"RFSN serves {found.world_dir.name} by {count} workers.")
             _tell_where(shown, port)
-            workers.supervise(found, overrides, listener, count, settings.server.shutdown_seconds + 10)
+            workers.supervise(found, overrides, listener, count, settings.server.shutdown_seconds + 10, _work)
     click.echo("rfsn: stopped", err=True)
+
+
+def _work(
+    world: Path, config_file: Path | None, overrides: Mapping[str, Any], listener: socket.socket, number: int
+) -> None:
+    with suppress(KeyboardInterrupt):
+        asyncio.run(run(runtimes(world, config_file, overrides), listener, str(number)))
 
 
 async def run(found: Runtimes, given: socket.socket | None = None, worker: str = "") -> None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rfsn_core.cli.options import runtimes
 from rfsn_core.errors import UserError
 from rfsn_core.providers import SharedStore
 from rfsn_core.runtime import Runtimes
 
+Work = Callable[[Path, "Path | None", Mapping[str, Any], socket.socket, int], None]
 LOOK_EVERY = 0.2
 """Seconds between two looks at the workers."""
 TOO_SOON = 5.0
@@ -42,11 +41,12 @@ async def check(found: Runtimes) -> None:
 
 
 def supervise(
-    found: Runtimes, overrides: Mapping[str, Any], listener: socket.socket, count: int, patience: float
+    found: Runtimes, overrides: Mapping[str, Any], listener: socket.socket, count: int, patience: float, work: Work
 ) -> None:
     """Keep `count` workers running until a signal. Raises UserError when they do not come up.
 
     :param patience: seconds that they have to end their turns.
+    :param work: what each of them runs, given world, settings file, overrides, listener and its number.
     """
     base = Path(found.load().data_dir)
     stopping = threading.Event()
@@ -57,7 +57,7 @@ def supervise(
     def start(number: int) -> tuple[BaseProcess, float]:
         own = {**overrides, "data_dir": str(base / f"worker-{number}")}  # its log of decisions, its spool
         process = context.Process(
-            target=_work, args=(found.world_dir, found.config_file, own, listener, number), name=f"rfsn worker {number}"
+            target=work, args=(found.world_dir, found.config_file, own, listener, number), name=f"rfsn worker {number}"
         )
         process.start()
         return process, time.monotonic()
@@ -82,14 +82,3 @@ def supervise(
             process.join(max(0.1, until - time.monotonic()))
             process.kill()
             process.join()
-
-
-def _work(
-    world: Path, config_file: Path | None, overrides: Mapping[str, Any], listener: socket.socket, number: int
-) -> None:
-    from rfsn_core.cli.serve import run
-
-    try:
-        asyncio.run(run(runtimes(world, config_file, overrides), listener, str(number)))
-    except KeyboardInterrupt:
-        pass
