@@ -257,11 +257,14 @@ class Kernel:
             return
         late = time.monotonic() - settings.memory.cache_minutes * 60
         over = len(self._sessions) - settings.world.max_sessions
-        for number, (scope, session) in enumerate(list(self._sessions.items())):
+        gone = []
+        for number, (scope, session) in enumerate(self._sessions.items()):  # the longest idle first
             if number >= over and session.used > late:
                 break
             if session.last is None or session.last.done():
-                del self._sessions[scope]
+                gone.append(scope)
+        for scope in gone:
+            del self._sessions[scope]
         METRICS.sessions.set(len(self._sessions))
 
     async def _evict(self) -> None:

@@ -38,7 +38,6 @@ CREATE TABLE turns (
     checksum INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX turns_id ON turns (turn_id, epoch);
-CREATE UNIQUE INDEX turns_decision ON turns (decision_id, epoch) WHERE decision_id != '';
 CREATE INDEX turns_session ON turns (session, live, position);
 CREATE INDEX turns_memories ON turns (session, live, position) WHERE memories != '';
 CREATE INDEX turns_card ON turns (session, live, position) WHERE card != '';
