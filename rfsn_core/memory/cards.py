@@ -84,15 +84,18 @@ def felt(card: Card, turn: int, mood: str, affinity: float, trust: float) -> Car
     trajectory = card.trajectory
     if last is None or last.mood != mood or abs(last.affinity - affinity) >= 0.05:
         trajectory = (*trajectory, Feeling(turn, mood, round(affinity, 2)))[-TRAJECTORY:]
-    return _bounded(
-        msgspec.structs.replace(card, affinity=round(affinity, 2), trust=round(trust, 2), trajectory=trajectory)
-    )
+    affinity, trust = round(affinity, 2), round(trust, 2)
+    if trajectory is card.trajectory and (affinity, trust) == (card.affinity, card.trust):
+        return card
+    return _bounded(msgspec.structs.replace(card, affinity=affinity, trust=trust, trajectory=trajectory))
 
 
 def heard(card: Card, signal: str, promises: int) -> Card:
     """After the player's words."""
     if signal == "betray":
         card = _betrayed(card, "they said so themselves", 0.6)
+    if signal != "insult" and not promises:
+        return card
     return msgspec.structs.replace(
         card, insults=card.insults + (signal == "insult"), promises_made=card.promises_made + promises
     )

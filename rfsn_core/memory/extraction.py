@@ -42,6 +42,8 @@ _PROMISE = re.compile(
     rf"\bI (?:(?:swear|promise|vow|give you my word)(?: to you)?(?: that)?(?: I(?:'ll| will)| to)"
     rf"|(?:will|shall) (?:always|never)) (?P<value>{_THING}){_END}"
 )
+_HINT = re.compile(r"\bI\b|[Mm]y name|all me\b")
+"""Without any of these there is nothing to find: most of what is said is passed over by one look."""
 _HATE = ("hate", "dislike", "despise")
 _VAGUE = ("it", "that", "this", "them", "him", "her", "these", "those", "to")
 _YOU = re.compile(r"\b(?:you|your|yourself)\b", re.IGNORECASE)
@@ -50,6 +52,8 @@ _COMPILED = [(re.compile(rf"\b{pattern}"), predicate, sure, weight) for pattern,
 
 def from_player(text: str, player: str) -> Iterator[Learned]:
     """What the player says of themselves, and what they promise."""
+    if _HINT.search(text) is None:
+        return
     text = text.replace("’", "'")
     for pattern, predicate, confidence, importance in _COMPILED:
         for match in pattern.finditer(text):
@@ -69,5 +73,7 @@ def from_player(text: str, player: str) -> Iterator[Learned]:
 
 def from_npc(text: str) -> Iterator[Learned]:
     """What the NPC bound itself to."""
+    if _HINT.search(text) is None:
+        return
     for match in _PROMISE.finditer(text.replace("’", "'")):
         yield Learned(MemoryKind.PROMISE, f"You promised: {match[0].strip()}.", 0.7, 0.9)

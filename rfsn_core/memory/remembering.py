@@ -10,7 +10,7 @@ from rfsn_core.memory import cards, extraction, governance, summaries
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.extraction import Learned
 from rfsn_core.memory.governance import memory_id
-from rfsn_core.providers import MemoryKind, MemoryRecord, MemorySource, TurnRecord
+from rfsn_core.providers import MemoryKind, MemoryRecord, MemorySource, MemoryStatus, TurnRecord
 from rfsn_core.world.state import NpcState
 from rfsn_core.world.transitions import EVENT_EFFECTS
 
@@ -128,17 +128,19 @@ class Mind:
 
     def _sum_up(self, turns: Sequence[TurnRecord], turn: TurnRecord) -> None:
         if text := summaries.summary(turns):
-            self.learn(
-                MemoryRecord(
-                    memory_id=memory_id("summary", turn.turn_id),
-                    kind=MemoryKind.SUMMARY,
-                    source=MemorySource.INFERRED,
-                    text=text,
-                    time=turn.time,
-                    importance=0.3,
-                    turn_id=turn.turn_id,
-                )
+            made = MemoryRecord(
+                memory_id=memory_id("summary", turn.turn_id),
+                kind=MemoryKind.SUMMARY,
+                source=MemorySource.INFERRED,
+                text=text,
+                time=turn.time,
+                importance=0.3,
+                turn_id=turn.turn_id,
             )
+            older = [each for each in self.known.values() if each.kind is MemoryKind.SUMMARY]
+            self.learn(made)
+            for each in older[: 1 - summaries.KEPT]:
+                self.put([replace(each, status=MemoryStatus.SUPERSEDED, reason="newer summaries", by=made.memory_id)])
 
 
 def with_changes(turn: TurnRecord, mind: Mind) -> TurnRecord:

@@ -15,6 +15,8 @@ SHORTEST = 300
 """Below it, a summary says all there is."""
 EVERY = 10
 """Turns between two summaries."""
+KEPT = 3
+"""Summaries of a conversation that count; older ones yield to newer ones."""
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…]*")
 
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.memory.governance import memory_id
+from rfsn_core.memory.cards import Card
+from rfsn_core.memory.governance import believed, latest, memory_id
+from rfsn_core.memory.remembering import Mind, Rules
 from rfsn_core.memory.retrieval import MOST_TERMS, ranked, recency, salient, smoothed, terms, useful
 from rfsn_core.memory.summaries import LONGEST, SHORTEST, summary
 from rfsn_core.providers import Found, MemoryKind, MemoryRecord, MemorySource, Scope, TurnRecord
+from rfsn_core.world.state import NpcState
 
 NOW = 1_000_000.0
 DAY = 86400.0
@@ -70,3 +73,12 @@ def test_a_summary_is_made_of_the_most_telling_sentences_in_their_order() -> Non
     assert made.index("ferry") < made.rindex("weir")
     assert summary([]) == ""
     assert summary([turn(1, "…", "")]) == ""
+
+
+def test_only_the_newest_summaries_count() -> None:
+    mind = Mind({}, Card(), Rules(summary_every=1))
+    for n in range(1, 7):
+        mind.turn(turn(n, f"Tell me of the ferry, {n}.", "The ferry is gone."), "question", NpcState(turns=n), ())
+    kept = believed(latest(mind.changes), NOW)
+    assert [memory.turn_id for memory in kept] == ["t4", "t5", "t6"]
+    assert len(latest(mind.changes)) == 6
