@@ -60,6 +60,7 @@ def main() -> None:
     \b
     Try it:        rfsn say innkeeper "Good evening!"
     Talk to them:  rfsn chat innkeeper
+    What it knows: rfsn memory show innkeeper
     Run a game:    rfsn serve, then open the page it names
     Your world:    rfsn init my_world, then rfsn serve --world my_world
     """
