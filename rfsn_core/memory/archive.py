@@ -97,18 +97,18 @@ class ArchiveOutbox:
         while True:
             await self._more.wait()
             await asyncio.sleep(WINDOW)
+            self._more.clear()  # before it is looked at: what is noted from here on is looked at again
             try:
                 async with self._sending:
-                    done = await self._send()
+                    await self._send()
                 failures = 0
             except Exception as error:  # noqa: BLE001  the archive's code: what waits stays on disk
                 METRICS.errors.labels("archive").inc()
                 log.warning("the archive is away", error=repr(error), waiting_bytes=self.waiting)
+                self._more.set()
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
-                continue
-            if done:
-                self._more.clear()
+            if not self._more.is_set():
                 self._idle.set()
 
     async def flush(self) -> None:
@@ -124,22 +124,21 @@ class ArchiveOutbox:
         async with self._sending:
             for archive in self._archives():
                 await archive.erase(world, npc, player)
-            kept = [
-                turn for turn in await asyncio.to_thread(self._read, None) if not turn.scope.within(world, npc, player)
-            ]
-            if self._file is not None or self.path.exists():
-                self._empty()
-                for turn in kept:
+            if not self.path.exists():
+                return
+            lines, _ = self._lines(self._offset())  # not in a thread: nothing may be noted until they are written anew
+            self._empty()
+            for turn in filter(None, map(_decoded, lines)):
+                if not turn.scope.within(world, npc, player):
                     self.note(turn)
 
-    async def _send(self) -> bool:
-        """True when all was sent."""
+    async def _send(self) -> None:
+        """All that waits."""
         while True:
-            start = self._offset()
-            lines, end = await asyncio.to_thread(self._lines, start, BATCH)
+            lines, end = await asyncio.to_thread(self._lines, self._offset(), BATCH)
             if not lines:
-                return True
-            turns = [turn for line in lines if (turn := _decoded(line)) is not None]
+                return
+            turns = list(filter(None, map(_decoded, lines)))
             for archive in self._archives():
                 with contained():
                     async with asyncio.timeout(PATIENCE):
@@ -154,7 +153,7 @@ class ArchiveOutbox:
         os.truncate(self.path, 0)
         self._offset_file.unlink(missing_ok=True)
 
-    def _lines(self, start: int, most: int | None) -> tuple[list[bytes], int]:
+    def _lines(self, start: int, most: int | None = None) -> tuple[list[bytes], int]:
         """Whole lines, and where they end."""
         if not self.path.exists():
             return [], start
@@ -169,10 +168,6 @@ class ArchiveOutbox:
                 if most and len(lines) >= most:
                     break
         return lines, end
-
-    def _read(self, most: int | None) -> list[TurnRecord]:
-        lines, _ = self._lines(self._offset(), most)
-        return [turn for line in lines if (turn := _decoded(line)) is not None]
 
     def close(self) -> None:
         """Close the file."""
