@@ -22,6 +22,7 @@ from rfsn_core.memory.spool import Spool
 from rfsn_core.memory.summaries import LONGEST
 from rfsn_core.operations.logs import logger
 from rfsn_core.providers import (
+    GOVERNED,
     Backup,
     MemoryKind,
     MemoryRecord,
@@ -34,7 +35,7 @@ from rfsn_core.providers import (
     Snapshot,
     Store,
     TurnRecord,
-)  # fmt: skip
+)
 from rfsn_core.runtime import Runtimes
 from rfsn_core.session import Session
 from rfsn_core.world.folder import Npc
@@ -43,6 +44,8 @@ log = logger("memory")
 T = TypeVar("T")
 
 MOST_TEXT = 2000
+LEAST_SUMMARY = 40
+"""Characters; what a model says in less is no summary."""
 SUMMARY_PATIENCE = 60.0
 """Seconds for a model to word a summary."""
 LONGEST_LINE = 1_000_000
@@ -113,11 +116,12 @@ class Memories:
                 "a memory lasts longer than that", field="ttl", hint="Seconds, above 0; without it: for ever"
             )
         subject = message.subject or scope.player
-        exact = (subject, message.predicate, message.value.lower(), str(message.negated))
         denied = "not " if message.negated else ""
         now = time.time()
         memory = MemoryRecord(
-            memory_id=governance.memory_id(*exact) if message.predicate else governance.memory_id(said.lower()),
+            memory_id=governance.fact_id(subject, message.predicate, message.value, message.negated)
+            if message.predicate
+            else governance.memory_id(said.lower()),
             kind=MemoryKind(message.kind),
             source=source,
             text=(said or f"{subject}: {message.predicate.replace('_', ' ')} is {denied}{message.value}.")[:MOST_TEXT],
@@ -159,7 +163,7 @@ class Memories:
         except Exception as error:  # noqa: BLE001  the renderer's code: a summary is welcome, not needed
             log.warning("a summary could not be worded", renderer=engine.name, error=repr(error))
             return
-        if len(text) < MOST_TEXT // 50:
+        if len(text) < LEAST_SUMMARY:
             return
 
         async def put() -> None:
@@ -200,7 +204,7 @@ class Memories:
         mind = session.mind(runtime)
         versions = work(mind)
         if mind.changes:
-            turn = TurnRecord(uuid.uuid4().hex, scope, time.time(), "", "", "governed", "", state.plain())
+            turn = TurnRecord(uuid.uuid4().hex, scope, time.time(), "", "", GOVERNED, "", state.plain())
             await session.keep(with_changes(turn, mind), state, runtime, self._spool)
         return versions
 
@@ -341,4 +345,5 @@ async def _worded(renderer: Renderer, prompt: Prompt) -> str:
 def _plain(turn: TurnRecord) -> dict[str, Any]:
     """A turn for people: without what is shown beside it."""
     shown = {name: getattr(turn, name) for name in ("turn_id", "time", "player_text", "npc_text", "outcome")}
-    return shown | {"decision_id": turn.decision_id}
+    kind = MemoryKind.EVENT if turn.outcome == "event" else MemoryKind.CONVERSATION_TURN
+    return shown | {"decision_id": turn.decision_id, "kind": kind}

@@ -437,6 +437,10 @@ class MemoryRecord:
     """The memory that it yielded to."""
 
 
+GOVERNED = "governed"
+"""Outcome of a turn without words, which only carries a change of memories."""
+
+
 @dataclass(frozen=True)
 class TurnRecord:
     """A turn as it is remembered: all that is stored. State, memories and cards are read off the turns."""
@@ -456,6 +460,11 @@ class TurnRecord:
     """New memories, and new versions of older ones."""
     card: Mapping[str, Any] | None = None
     """The memory card after the turn, when it changed."""
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it is part of what was said and done between the two."""
+        return self.outcome != GOVERNED
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class Session:
         if not durable:
             await spool.append(record)
         self.kept(record)
-        if record.outcome != "governed":
+        if record.spoken:
             self.recent.append(record)
         self.state = state
         if record.card is not None:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 import httpx
@@ -129,9 +130,6 @@ def _some(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="The whole answer, as JSON.")
-
-
 def _console() -> Console:
     return Console(highlight=False)
 
@@ -146,11 +144,11 @@ def _when(moment: float | None) -> str:
 @memory.command()
 @click.argument("npc")
 @_whose
-@as_json
+@click.option("--json", "as_json", is_flag=True, help="The whole answer, as JSON.")
 @world_options
 def show(npc: str, player: str, save: str, as_json: bool, **place: Any) -> None:
     """What NPC knows of a player, where it is from, and what it does not believe."""
-    known = _get(place, f"/api/memory/{npc}", player=player, world=save)
+    known = _get(place, f"/api/memory/{quote(npc)}", player=player, world=save)
     if as_json:
         click.echo(json.dumps(known, ensure_ascii=False, indent=2))
         return
@@ -198,7 +196,7 @@ def show(npc: str, player: str, save: str, as_json: bool, **place: Any) -> None:
 def search(npc: str, words: tuple[str, ...], limit: int, player: str, save: str, **place: Any) -> None:
     """Turns with NPC that contain WORDS, the most useful first."""
     query = " ".join(words)
-    found = _get(place, f"/api/memory/{npc}/search", player=player, world=save, q=query, limit=limit)
+    found = _get(place, f"/api/memory/{quote(npc)}/search", player=player, world=save, q=query, limit=limit)
     for turn in found["turns"]:
         _console().print(
             f"{turn['relevance']:6.2f}  {_when(turn['time'])}  {turn['player_text']} — {turn['npc_text']}", markup=False
@@ -212,7 +210,7 @@ def search(npc: str, words: tuple[str, ...], limit: int, player: str, save: str,
 @world_options
 def stats(npc: str, **place: Any) -> None:
     """How much NPC remembers, since when, and what was done to the memory of all."""
-    found = _get(place, f"/api/memory/{npc}/stats")
+    found = _get(place, f"/api/memory/{quote(npc)}/stats")
     for name, value in found.items():
         if name != "done":
             click.echo(f"{name}: {_when(value) if name in ('first', 'last') else value}")
@@ -230,7 +228,7 @@ def stats(npc: str, **place: Any) -> None:
 @world_options
 def tell(npc: str, text: str, player: str, save: str, **place: Any) -> None:
     """Let NPC know TEXT of a player, on your word."""
-    told = _post(place, f"/api/memory/{npc}", player=player, world=save, text=text)
+    told = _post(place, f"/api/memory/{quote(npc)}", player=player, world=save, text=text)
     click.echo(f"{told['memory_id']}: {told['status']}" + (f", {told['reason']}" if told["reason"] else ""))
 
 
@@ -243,7 +241,7 @@ def tell(npc: str, text: str, player: str, save: str, **place: Any) -> None:
 @world_options
 def judge(npc: str, memory_id: str, status: str, reason: str, player: str, save: str, **place: Any) -> None:
     """Make a memory of NPC believed, set aside, or forgotten."""
-    path = f"/api/memory/{npc}/records/{memory_id}"
+    path = f"/api/memory/{quote(npc)}/records/{quote(memory_id)}"
     told = _post(place, path, status=status, reason=reason, player=player, world=save)
     click.echo(f"{told['memory_id']}: {told['status']}: {told['text']}")
 
@@ -265,7 +263,7 @@ def saves(**place: Any) -> None:
 @world_options
 def keep(tag: str, save: str, **place: Any) -> None:
     """Keep what all NPCs know now, under TAG."""
-    kept = _post(place, f"/api/saves/{save}", tag=tag)
+    kept = _post(place, f"/api/saves/{quote(save)}", tag=tag)
     click.echo(f"{kept['world']}: {kept['tag']}, {kept['turns']} turns")
 
 
@@ -275,7 +273,7 @@ def keep(tag: str, save: str, **place: Any) -> None:
 @world_options
 def rollback(tag: str, save: str, **place: Any) -> None:
     """Take all NPCs back to what they knew at TAG. What came later stays for later tags."""
-    click.echo(f"{_post(place, f'/api/saves/{save}/rollback', tag=tag)['turns']} turns are remembered")
+    click.echo(f"{_post(place, f'/api/saves/{quote(save)}/rollback', tag=tag)['turns']} turns are remembered")
 
 
 # ── backups and erasing ──────────────────────────────────────────────────────────────────────────
@@ -286,7 +284,7 @@ def rollback(tag: str, save: str, **place: Any) -> None:
 @world_options
 def reset(npc: str, **place: Any) -> None:
     """Make NPC forget everyone, after a backup."""
-    saved = _post(place, f"/api/memory/{npc}/safe_reset")["backup"]
+    saved = _post(place, f"/api/memory/{quote(npc)}/safe_reset")["backup"]
     click.echo(f"Forgotten. Back again: rfsn memory restore {saved['name']}")
 
 

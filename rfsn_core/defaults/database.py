@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rfsn_core.errors import StoreError, StoreInUse
-from rfsn_core.providers import Scope, TurnRecord
+from rfsn_core.providers import GOVERNED, Scope, TurnRecord
 
 T = TypeVar("T")
 SCHEMA_VERSION = 3
@@ -87,13 +87,16 @@ def checksum(values: tuple[Any, ...]) -> int:
 
 
 class Places:
-    """Where the next turn of a session stands, and in which epoch its world is: known to the one thread that writes."""
+    """Where the last turn of a session stands, and in which epoch its world is: known to the one thread that writes.
+
+    Whatever else than `insert` changes turns has to `forget` it.
+    """
 
     def __init__(self) -> None:
         self._positions: dict[str, int] = {}
         self._epochs: dict[str, int] = {}
 
-    def next(self, db: sqlite3.Connection, session: str) -> int:
+    def last(self, db: sqlite3.Connection, session: str) -> int:
         """Position of the session's last turn."""
         if session not in self._positions:
             if len(self._positions) > 10_000:
@@ -124,7 +127,7 @@ def insert(db: sqlite3.Connection, values: tuple[Any, ...], places: Places) -> N
     """Add a turn; one that is there stays as it is."""
     world, npc, player = values[1:4]
     session = session_token(Scope(world, npc, player))
-    position = places.next(db, session) + (values[7] != "governed")  # which is no part of what was said
+    position = places.last(db, session) + (values[7] != GOVERNED)  # which is no part of what was said
     added = db.execute(
         f"INSERT INTO turns ({FIELDS}, session, position, epoch, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
         " ON CONFLICT DO NOTHING",
@@ -324,7 +327,6 @@ class Database:
                 continue
             for job, _, loop, future in jobs:
                 value, error = self._attempt(connection, job)
-                self.places.forget()  # it may have been a restore
                 _answer([(loop, future, value, error)])
 
     def _write(self, connection: sqlite3.Connection, jobs: list[Any]) -> None:

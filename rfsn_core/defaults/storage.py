@@ -22,7 +22,19 @@ from rfsn_core.memory.governance import latest
 from rfsn_core.memory.retrieval import smoothed, terms
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Backup, Found, Host, MemoryRecord, Past, Provider, Scope, Snapshot, Store, TurnRecord
+from rfsn_core.providers import (
+    GOVERNED,
+    Backup,
+    Found,
+    Host,
+    MemoryRecord,
+    Past,
+    Provider,
+    Scope,
+    Snapshot,
+    Store,
+    TurnRecord,
+)
 
 log = logger("storage")
 
@@ -59,7 +71,7 @@ class Sqlite:
         def job(db: sqlite3.Connection) -> Past:
             newest = self._turns(db, f"{_SESSION} ORDER BY position DESC, id DESC LIMIT ?", (*key, max(1, turns)))
             last = newest[:1]
-            if not turns or any(turn.outcome == "governed" for turn in newest):
+            if not turns or not all(turn.spoken for turn in newest):
                 newest = self._turns(
                     db, f"{_SESSION} AND {_SPOKEN} ORDER BY position DESC, id DESC LIMIT ?", (*key, turns)
                 )
@@ -92,7 +104,7 @@ class Sqlite:
             hits = db.execute(
                 "SELECT turns.position, -bm25(words, 0.0, 1.0, 1.0) AS score"
                 " FROM words JOIN turns ON turns.id = words.rowid WHERE words MATCH ?"
-                f" AND {_SESSION.replace('session', 'turns.session')} ORDER BY score DESC LIMIT {HITS}",
+                f" AND {_SESSION} ORDER BY score DESC LIMIT {HITS}",
                 (match, *key),
             ).fetchall()
             scores = smoothed(dict(hits))
@@ -250,6 +262,7 @@ class Sqlite:
                             erased(copy)
                         else:
                             path.unlink()  # of another version: it cannot be searched
+            self._file.places.forget()
             return erased(db)
 
         return await self._do(job)
@@ -291,6 +304,7 @@ class Sqlite:
         def job(db: sqlite3.Connection) -> None:
             with closing(sqlite3.connect(path)) as source:
                 source.backup(db)
+            self._file.places.forget()
             db.execute("BEGIN IMMEDIATE")
             if (version := database.version_of(db)) < database.SCHEMA_VERSION:
                 database.migrate(db, version)
@@ -311,9 +325,9 @@ class Sqlite:
         return saved
 
 
-_SPOKEN = "(outcome != 'governed')"
+_SPOKEN = f"(outcome != '{GOVERNED}')"
 """Turns as people count them: without those that only carry a change of memories."""
-_SESSION = "session=? AND live=1 AND +world=? AND +npc=? AND +player=?"
+_SESSION = "turns.session=? AND live=1 AND +world=? AND +npc=? AND +player=?"
 """By the index of sessions, and no other; the names are compared all the same."""
 _SELECTED = "?1 IN ('', world) AND ?2 IN ('', npc) AND ?3 IN ('', player)"
 

@@ -30,6 +30,11 @@ def memory_id(*parts: str) -> str:
     return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
+def fact_id(subject: str, predicate: str, value: str, negated: bool) -> str:
+    """The memory that an exact fact is, whoever tells it and in whatever words."""
+    return memory_id(subject, predicate, value.lower(), str(negated))
+
+
 def latest(versions: Iterable[MemoryRecord]) -> list[MemoryRecord]:
     """The newest version of each memory, in the order in which they were first learned."""
     found: dict[str, MemoryRecord] = {}

@@ -107,10 +107,12 @@ class Mind:
         )
 
     def _said(self, learned: Learned, turn: TurnRecord, source: MemorySource) -> None:
-        exact = (learned.subject, learned.predicate, learned.value.lower(), str(learned.negated))
+        fact = (learned.subject, learned.predicate, learned.value, learned.negated)
         self.learn(
             MemoryRecord(
-                memory_id=memory_id(*exact) if learned.predicate else memory_id(learned.kind, learned.text.lower()),
+                memory_id=governance.fact_id(*fact)
+                if learned.predicate
+                else memory_id(learned.kind, learned.text.lower()),
                 kind=learned.kind,
                 source=source,
                 text=learned.text,

@@ -205,7 +205,7 @@ class Memory:
         """Read off the turns."""
         await self._answer()
         all_of_it = [turn for turn in self.turns if turn.scope == scope]
-        spoken = [turn for turn in all_of_it if turn.outcome != "governed"]
+        spoken = [turn for turn in all_of_it if turn.spoken]
         return Past(
             state=all_of_it[-1].state if all_of_it else None,
             turns=spoken[-turns:] if turns else [],
@@ -222,7 +222,7 @@ class Memory:
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
         """By their words."""
         await self._answer()
-        spoken = [turn for turn in self.turns if turn.scope == scope and turn.outcome != "governed"]
+        spoken = [turn for turn in self.turns if turn.scope == scope and turn.spoken]
         return search(spoken, query, limit)
 
     async def snapshot(self, world: str, tag: str) -> Snapshot:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.memory.governance import RANK, believed, decide, in_mind, latest, learn, memory_id
+from rfsn_core.memory.governance import RANK, believed, decide, fact_id, in_mind, latest, learn, memory_id
 from rfsn_core.providers import MemoryKind, MemoryRecord, MemorySource, MemoryStatus
 
 NOW = 1_000_000.0
@@ -17,7 +17,7 @@ def fact(value: str, source: MemorySource = MemorySource.PLAYER, **fields: Any) 
     predicate = fields.pop("predicate", "name")
     negated = fields.get("negated", False)
     return MemoryRecord(
-        memory_id=memory_id("player", predicate, value.lower(), str(negated)),
+        memory_id=fact_id("player", predicate, value, negated),
         kind=MemoryKind.FACT,
         source=source,
         text=f"{predicate} is {value}",

@@ -235,7 +235,7 @@ class RedisStore:
         async for scope in self._scopes(world):
             held = keys.conversation(self._prefix, scope)
             await self._ask(self._copy([*held, *keys.conversation(self._prefix, scope, tag)], ["", ""]))
-            turns += sum(turn.outcome != "governed" for turn in await self._turns(scope))
+            turns += sum(turn.spoken for turn in await self._turns(scope))
         made = Snapshot(world, tag, time.time(), turns)
         await self._ask(self._redis.hset(keys.saves(self._prefix, world), tag, msgspec.json.encode(made)))
         await self._ask(self._redis.sadd(keys.worlds(self._prefix), world))
@@ -264,7 +264,7 @@ class RedisStore:
             version = f"{time.time():.6f}.{tag}"
             seconds = int(self._settings.days * 86400)
             await self._ask(self._copy([*saved, *keys.conversation(self._prefix, scope)], [version, seconds]))
-            turns += sum(turn.outcome != "governed" for turn in await self._turns(scope))
+            turns += sum(turn.spoken for turn in await self._turns(scope))
         return turns
 
     # ── what an operator does ────────────────────────────────────────────────────────────────────
@@ -274,7 +274,7 @@ class RedisStore:
             await self._ask(self._redis.ping())
             return {"npc": npc}
         turns = [turn async for scope in self._scopes(npc=npc) for turn in await self._turns(scope)]
-        spoken = [turn for turn in turns if turn.outcome != "governed"]
+        spoken = [turn for turn in turns if turn.spoken]
         times = [turn.time for turn in spoken]
         return {
             "npc": npc,
@@ -292,7 +292,7 @@ class RedisStore:
     async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
         turns = 0
         async for scope in self._scopes(world, npc, player):
-            turns += sum(turn.outcome != "governed" for turn in await self._turns(scope))
+            turns += sum(turn.spoken for turn in await self._turns(scope))
             tags = [save.tag for save in await self.snapshots(scope.world)]
             names = [name for tag in ["", *tags] for name in keys.conversation(self._prefix, scope, tag)]
             await self._ask(self._redis.delete(*names))
@@ -382,7 +382,7 @@ def _least(memories: Sequence[MemoryRecord]) -> list[MemoryRecord]:
 
 def _spoken(lines: Sequence[bytes]) -> list[TurnRecord]:
     """Without turns that only carry a change of memories."""
-    return [turn for turn in map(_turn.decode, lines) if turn.outcome != "governed"]
+    return [turn for turn in map(_turn.decode, lines) if turn.spoken]
 
 
 def _describe(path: Path) -> Backup:
