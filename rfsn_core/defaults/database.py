@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rfsn_core.errors import StoreError, StoreInUse
+from rfsn_core.memory import backups
 from rfsn_core.providers import GOVERNED, Scope, TurnRecord
 
 T = TypeVar("T")
@@ -285,13 +286,7 @@ class Database:
 
     def copy(self, db: sqlite3.Connection, prefix: str = "") -> Path:
         """A whole copy among the backups, in the thread."""
-        self.backups.mkdir(exist_ok=True)
-        stamp = prefix + time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        path = next(
-            candidate
-            for n in range(10_000)
-            if not (candidate := self.backups / f"{stamp}{f'-{n}' if n else ''}.db").exists()
-        )
+        path = backups.new(self.backups, prefix, ".db")
         partial = path.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         db.execute("VACUUM INTO ?", (str(partial),))

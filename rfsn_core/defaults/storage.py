@@ -18,6 +18,7 @@ from rfsn_core.defaults import database
 from rfsn_core.defaults.database import FIELDS, Database, checksum, note, session_token
 from rfsn_core.errors import NotThere, StoreError
 from rfsn_core.hookspecs import hookimpl
+from rfsn_core.memory import backups
 from rfsn_core.memory.governance import latest
 from rfsn_core.memory.retrieval import smoothed, terms
 from rfsn_core.operations.logs import logger
@@ -283,21 +284,15 @@ class Sqlite:
             path = self._file.copy(db)
             for old in sorted(self._file.backups.glob("2*.db"), reverse=True)[self._keep :]:
                 old.unlink()
-            return _describe(path)
+            return backups.described(path)
 
         return await self._do(job)
 
     async def backups(self) -> Sequence[Backup]:
-        def found() -> list[Backup]:
-            paths = sorted(self._file.backups.glob("*.db"), key=lambda path: path.stat().st_mtime, reverse=True)
-            return [_describe(path) for path in paths]
-
-        return await asyncio.to_thread(found)
+        return await asyncio.to_thread(backups.listed, self._file.backups, "*.db")
 
     async def restore(self, name: str) -> None:
-        path = self._file.backups / name
-        if path.parent != self._file.backups or not path.is_file():
-            raise NotThere(f"no backup '{name}'", hint=f"See {self._file.backups}")
+        path = backups.find(self._file.backups, name)
         await asyncio.to_thread(_check_backup, path)
         await self.backup()
 
@@ -334,11 +329,6 @@ _SELECTED = "?1 IN ('', world) AND ?2 IN ('', npc) AND ?3 IN ('', player)"
 
 def _key(scope: Scope) -> tuple[str, str, str, str]:
     return session_token(scope), scope.world, scope.npc, scope.player
-
-
-def _describe(path: Path) -> Backup:
-    stat = path.stat()
-    return Backup(path.name, stat.st_mtime, stat.st_size)
 
 
 def _check_backup(path: Path) -> None:

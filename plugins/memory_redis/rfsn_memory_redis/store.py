@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +16,7 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from rfsn_core import Host
 from rfsn_core.errors import NotThere, Overtaken, StoreError
+from rfsn_core.memory import backups
 from rfsn_core.memory.retrieval import search
 from rfsn_core.providers import (
     Backup,
@@ -211,13 +211,13 @@ class RedisStore:
         lines = await self._ask(self._redis.lrange(keys.conversation(self._prefix, scope).sessions, -SEARCHED, -1))
         return await asyncio.to_thread(search, _spoken(lines), query, limit)
 
+    async def _worlds(self, world: str) -> list[str]:
+        """That one, or all."""
+        found = [world] if world else await self._ask(self._redis.smembers(keys.worlds(self._prefix)))
+        return sorted(name if isinstance(name, str) else name.decode() for name in found)
+
     async def _scopes(self, world: str = "", npc: str = "", player: str = "") -> AsyncIterator[Scope]:
-        names = (
-            [world]
-            if world
-            else [name.decode() for name in await self._ask(self._redis.smembers(keys.worlds(self._prefix)))]
-        )
-        for name in sorted(names):
+        for name in await self._worlds(world):
             for each in sorted(await self._ask(self._redis.smembers(keys.world(self._prefix, name)))):
                 scope = keys.scope_of(name, each.decode())
                 if scope.within(world, npc, player):
@@ -242,13 +242,8 @@ class RedisStore:
         return made
 
     async def snapshots(self, world: str) -> Sequence[Snapshot]:
-        worlds = (
-            [world]
-            if world
-            else [name.decode() for name in await self._ask(self._redis.smembers(keys.worlds(self._prefix)))]
-        )
         found: list[Snapshot] = []
-        for name in worlds:
+        for name in await self._worlds(world):
             for line in await self._ask(self._redis.hvals(keys.saves(self._prefix, name))):
                 found.append(msgspec.json.decode(line, type=Snapshot))
         return sorted(found, key=lambda save: -save.time)
@@ -326,30 +321,21 @@ class RedisStore:
         return await asyncio.to_thread(self._write_backup, turns)
 
     def _write_backup(self, turns: Sequence[TurnRecord]) -> Backup:
-        self._backups.mkdir(parents=True, exist_ok=True)
-        stamp = time.strftime("redis-%Y%m%d-%H%M%S", time.gmtime())
-        path = next(
-            candidate
-            for n in range(10_000)
-            if not (candidate := self._backups / f"{stamp}{f'-{n}' if n else ''}.ndjson").exists()
-        )
+        path = backups.new(self._backups, "redis-", ".ndjson")
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
             file.writelines(msgspec.json.encode(turn) + b"\n" for turn in turns)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-        return _describe(path)
+        return backups.described(path)
 
     async def backups(self) -> Sequence[Backup]:
-        paths = await asyncio.to_thread(lambda: sorted(self._backups.glob("redis-*.ndjson"), reverse=True))
-        return [_describe(path) for path in paths]
+        return await asyncio.to_thread(backups.listed, self._backups, "redis-*.ndjson")
 
     async def restore(self, name: str) -> None:
         """Read whole before anything is changed."""
-        path = self._backups / name
-        if path.parent != self._backups or not path.is_file():
-            raise NotThere(f"no backup '{name}'", hint=f"See {self._backups}")
+        path = backups.find(self._backups, name)
         try:
             turns = await asyncio.to_thread(lambda: [_turn.decode(line) for line in path.read_bytes().splitlines()])
         except msgspec.MsgspecError as error:
@@ -383,11 +369,6 @@ def _least(memories: Sequence[MemoryRecord]) -> list[MemoryRecord]:
 def _spoken(lines: Sequence[bytes]) -> list[TurnRecord]:
     """Without turns that only carry a change of memories."""
     return [turn for turn in map(_turn.decode, lines) if turn.spoken]
-
-
-def _describe(path: Path) -> Backup:
-    stat = path.stat()
-    return Backup(path.name, stat.st_mtime, stat.st_size)
 
 
 _: type[SharedStore] = RedisStore
