@@ -19,7 +19,7 @@ from rfsn_core.dialogue.outbox import Item, Outbox
 from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, ShuttingDown, contained
 from rfsn_core.learning import play
 from rfsn_core.learning.channel import Channel
-from rfsn_core.learning.guard import STATES, Guard, Limits
+from rfsn_core.learning.guard import STATES, Guard, Limits, State
 from rfsn_core.learning.journal import Journal
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.records import state_change
@@ -81,7 +81,14 @@ class Kernel:
         limits = Limits(**runtime.settings.learning.guard.model_dump())
         self.journal = Journal(self.runtimes.world_dir / runtime.settings.data_dir / "learning")
         self.guard = Guard(limits)
-        self.learner = Learner(self.journal, self.guard, self._learning, lambda: self.runtimes.current.decider)
+        self.learner = Learner(
+            self.journal,
+            self.guard,
+            self._learning,
+            lambda: self.runtimes.current.decider,
+            lambda: shared.learning if (shared := self.runtimes.current.shared_store) else None,
+            self._steered,
+        )
         self.channel = Channel(self.journal, self.learner, self.guard, self._learning, self._guard_changed)
         await self.journal.open()
         self.guard.load(self.journal.folder / "guard.json")
@@ -99,6 +106,7 @@ class Kernel:
         self._always = [
             asyncio.create_task(self._evict(), name="evict"),
             asyncio.create_task(self._archive.run(), name="archive"),
+            asyncio.create_task(self.learner.follow(), name="follow"),
         ]
         await runtime.observers.started.run(info=self._info())
 
@@ -410,6 +418,17 @@ class Kernel:
             await self.memories.word_summary(turn.request.scope, turn.request.npc)
 
     def _guard_changed(self) -> None:
+        self._show_guard()
+        self._soon(self.learner.tell_guard())
+
+    def _steered(self, state: State, reason: str) -> None:
+        """The guard of another server changed."""
+        if (state, reason) == (self.guard.state, self.guard.reason):
+            return
+        self.guard.set(state, reason)
+        self._show_guard()
+
+    def _show_guard(self) -> None:
         guard = self.guard
         METRICS.learning.set(STATES.index(guard.state))
         try:
@@ -421,12 +440,12 @@ class Kernel:
 
     def freeze(self, reason: str = "by an operator") -> None:
         """Stop learning until `unfreeze`."""
-        self.guard.freeze(reason)
+        self.guard.set("frozen", reason)
         self._guard_changed()
 
     def unfreeze(self) -> None:
         """Let learning go on."""
-        self.guard.release()
+        self.guard.set("learning", "")
         self._guard_changed()
 
     def _soon(self, work: Coroutine[Any, Any, None]) -> None:

@@ -562,9 +562,78 @@ class Store(Protocol):
         """Forget an NPC, after backing up."""
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A saved state of a policy."""
+
+    id: str
+    policy: str
+    time: float
+    """Seconds since the epoch."""
+    size: int
+    """Bytes."""
+    position: str = ""
+    """The last shared lesson in it; empty where lessons are not shared."""
+
+
+class Snapshots(Protocol):
+    """Where what policies have learned is kept."""
+
+    async def listed(self, policy: str = "") -> Sequence[Learned]:
+        """Those of a policy, or all; newest first."""
+
+    async def save(self, policy: str, data: bytes, position: str = "") -> None:
+        """Keep one more; the oldest go."""
+
+    async def read(self, snapshot_id: str) -> bytes:
+        """Raises ValueError when there is none of that id."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What was taught after some position, in order."""
+
+    lessons: Sequence[tuple[str, bool, bytes]]
+    """(position, again, lesson); `again`: something was taught about the same before."""
+    gap: bool = False
+    """Lessons between that position and the first of these are gone: only a snapshot has what they taught."""
+
+
+class SharedLearning(Protocol):
+    """Where servers learn as one: a log of lessons that each of them applies whole, in one order.
+
+    The kernel encodes decisions and lessons; nothing here looks inside. All raise StoreError when it is away.
+    """
+
+    snapshots: Snapshots
+
+    async def keep(self, decision_id: str, record: bytes) -> None:
+        """Keep a decision for the rewards that reach another server than the one that made it."""
+
+    async def decision(self, decision_id: str) -> bytes | None:
+        """One that any server has kept."""
+
+    async def teach(
+        self, lesson: bytes, *, about: str = "", part: str = "", once: str = "", first: bool = False
+    ) -> bool:
+        """Append a lesson to the log; False when that is done already.
+
+        :param about: a decision's id, or empty.
+        :param part: of the decision.
+        :param once: a name; a second lesson of that name on that decision is not taken.
+        :param first: it is not taken when anything was taught about that part of the decision before.
+        """
+
+    async def taught(self, after: str, limit: int) -> Taught:
+        """The next lessons after a position; all that are kept when it is empty."""
+
+
 @runtime_checkable
 class SharedStore(Store, Protocol):
     """A store that several servers use at once: what one of them keeps in memory may have been overtaken."""
+
+    learning: SharedLearning | None
+    """Where those servers learn as one; None: each learns alone."""
 
     async def newer(self, scope: Scope, turns: int, version: str) -> Past | None:
         """As `load`, in one round trip; None when nothing has changed since that version."""

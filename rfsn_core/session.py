@@ -52,9 +52,14 @@ class Session:
     """The newest turn or game event, which the next one waits for."""
     waiting: int = 0
 
+    @property
+    def last_decision(self) -> str:
+        """The newest that was stored; empty when there is none."""
+        return next((turn.decision_id for turn in reversed(self.recent) if turn.decision_id), "")
+
     async def load(self, runtime: Runtime, initial: NpcState) -> NpcState:
         """The NPC's state; read from the store on first use, and when another server has gone on. Raises StoreError."""
-        store, turns = runtime.store, runtime.settings.memory.recent
+        store, turns = runtime.store, _wanted(runtime)
         if self.state is None or self._from is not store:  # or the settings name another store now
             self._take(await self._in_time(runtime, store.load(self.scope, turns)), initial)
             self._from = store
@@ -140,11 +145,16 @@ class Session:
                 # The words were said; how the NPC feels is for the one who was first.
                 METRICS.overtaken.inc()
                 log.warning("another server has gone on with this conversation", npc=self.scope.npc)
-                self._take(await store.load(self.scope, runtime.settings.memory.recent), state)
+                self._take(await store.load(self.scope, _wanted(runtime)), state)
                 assert self.state is not None
                 record, state = replace(record, state=self.state.plain(), card=None), self.state
             else:
                 return record, state
+
+
+def _wanted(runtime: Runtime) -> int:
+    """Turns to load: one at least, for its decision, where a prompt takes none."""
+    return max(1, runtime.settings.memory.recent)
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ class Turn:
     def close(self) -> None:
         """The turn's task has ended; called once, also when it was cancelled before its first step."""
         self.runtime.release()
-        self._channel.end(self.decision_id, self.request.scope.session, self._prior)
+        self._channel.end(self.decision_id)
         if not self._over:
             self._emit(events.TurnCancelled(turn_id=self.request.turn_id, text="", reason=self.cancel_reason))
 
@@ -215,7 +215,8 @@ class Turn:
         self._state = hear(perceive(self._state, request.game), signal, verdict.sentiment)
         situation = Situation(self._state, signal, request.game)
         self.decision_id = self._new_id()
-        self._prior = self._channel.begin(self.decision_id, request.scope.session)
+        self._prior = self.session.last_decision
+        self._channel.begin(self.decision_id)
         self._before = self._state
         self._made = runtime.decider.decide(
             situation,
@@ -237,7 +238,7 @@ class Turn:
         if self.runtime.settings.learning.enabled:
             return uuid.uuid4().hex
         session = self.request.scope.session
-        story = (self.runtime.settings.world.seed, session, self._state.turns, self._channel.last(session))
+        story = (self.runtime.settings.world.seed, session, self._state.turns, self.session.last_decision)
         return hashlib.blake2b(repr(story).encode(), digest_size=16).hexdigest()
 
     async def _prompt(self, decision: events.Decision) -> Prompt:

@@ -6,7 +6,6 @@ import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -17,7 +16,7 @@ from rfsn_core import config
 from rfsn_core.cli.options import find_world, world_options
 from rfsn_core.errors import UserError
 from rfsn_core.learning import evaluation
-from rfsn_core.learning.journal import FILES, log_files, read_lines
+from rfsn_core.learning.journal import whole_log
 from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot, UpdateRecord
 from rfsn_core.operations import logs
 from rfsn_core.plugins import discover
@@ -34,11 +33,7 @@ def _log_folder(folder: Path | None, world: Path | None, config_file: Path | Non
     if folder is not None:
         return folder
     path = find_world(world)
-    return path / config.load(config_file or config.find_file(path))[0].data_dir / "learning"
-
-
-def _records(folder: Path, kind: Any) -> list[Any]:
-    return [record for path in log_files(folder, FILES[kind]) for _, _, record in read_lines(path, kind)]
+    return path / config.load(config_file or config.find_file(path))[0].data_dir
 
 
 # ── one decision ─────────────────────────────────────────────────────────────────────────────────
@@ -57,14 +52,14 @@ def decision(
     The beginning of an id is enough.
     """
     path = _log_folder(folder, world, config_file)
-    found = [record for record in _records(path, DecisionRecord) if record.decision_id.startswith(decision_id)]
+    found = [record for record in whole_log(path, DecisionRecord) if record.decision_id.startswith(decision_id)]
     if not found:
         raise UserError(f"no decision '{decision_id}' in {path}")
     if len({record.decision_id for record in found}) > 1:
         raise UserError(f"{len(found)} decisions begin with '{decision_id}'; give more of the id")
     record = found[0]
-    rewards = [reward for reward in _records(path, RewardRecord) if reward.decision_id == record.decision_id]
-    updates = [update for update in _records(path, UpdateRecord) if update.decision_id == record.decision_id]
+    rewards = [reward for reward in whole_log(path, RewardRecord) if reward.decision_id == record.decision_id]
+    updates = [update for update in whole_log(path, UpdateRecord) if update.decision_id == record.decision_id]
     if as_json:
         whole = {"decision": record, "rewards": rewards, "updates": updates}
         click.echo(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
@@ -118,7 +113,7 @@ def _drawn(slot: Slot) -> str:
 def replay(decision_id: str | None, world: Path | None, config_file: Path | None, folder: Path | None) -> None:
     """Make logged decisions again from their records, and say whether they come out the same."""
     path = _log_folder(folder, world, config_file)
-    records = [r for r in _records(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
+    records = [r for r in whole_log(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
     if not records:
         raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")
     for record in records:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import signal
 import socket
 import threading
@@ -40,6 +41,18 @@ async def check(found: Runtimes) -> None:
         await opened.close()
 
 
+def begin_with_what_one_learned(data: Path) -> None:
+    """The first worker takes over what a server without workers has learned, and shares it with all."""
+    alone, first = data / "learning" / "snapshots", worker_data(data, 0) / "learning" / "snapshots"
+    if alone.is_dir() and not first.exists():
+        shutil.copytree(alone, first)
+
+
+def worker_data(data: Path, number: int) -> Path:
+    """Where a worker keeps its log of decisions, its spool and its backups."""
+    return data / f"worker-{number}"
+
+
 def supervise(
     found: Runtimes, overrides: Mapping[str, Any], listener: socket.socket, count: int, patience: float, work: Work
 ) -> None:
@@ -49,13 +62,14 @@ def supervise(
     :param work: what each of them runs, given world, settings file, overrides, listener and its number.
     """
     base = Path(found.load().data_dir)
+    begin_with_what_one_learned(found.world_dir / base)
     stopping = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stopping.set())
     context = multiprocessing.get_context("spawn")
 
     def start(number: int) -> tuple[BaseProcess, float]:
-        own = {**overrides, "data_dir": str(base / f"worker-{number}")}  # its log of decisions, its spool
+        own = {**overrides, "data_dir": str(worker_data(base, number))}
         process = context.Process(
             target=work, args=(found.world_dir, found.config_file, own, listener, number), name=f"rfsn worker {number}"
         )

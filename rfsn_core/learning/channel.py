@@ -9,14 +9,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from rfsn_core.config import LearningSettings
-from rfsn_core.errors import BadMessage, UnknownDecision
+from rfsn_core.errors import BadMessage, StoreError, UnknownDecision, contained
 from rfsn_core.learning.guard import Guard
 from rfsn_core.learning.journal import Journal
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, StateChange
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
+from rfsn_core.providers import SharedLearning
 
 log = logger("learning")
 
@@ -25,6 +28,7 @@ IN_MEMORY = 20_000
 MOST_UNTAUGHT = 1000
 """Rewards that are looked at again after a restart, the newest ones."""
 CORRECTIONS = frozenset({"user_correction", "contradiction_detected"})
+_decode = msgspec.json.Decoder(DecisionRecord).decode
 
 
 @dataclass
@@ -60,38 +64,29 @@ class Channel:
         self._journal, self._learner, self._guard = journal, learner, guard
         self._settings, self._changed = settings, changed
         self._known: OrderedDict[str, Known] = OrderedDict()
-        self._last: dict[str, str] = {}  # session → its newest decision
         self._taking: set[str] = set()
         self._waiting: OrderedDict[str, float] = OrderedDict()  # decision → when silence counts as a reward of 0
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, decision_id: str, session: str) -> str:
-        """A decision was made; returns the session's one before it."""
+    def begin(self, decision_id: str) -> None:
+        """A decision was made."""
         self._known[decision_id] = Known()
         self._forget()
-        prior = self._last.pop(session, "")
-        self._last[session] = decision_id
-        if len(self._last) > IN_MEMORY:
-            del self._last[next(iter(self._last))]
-        return prior
 
-    def last(self, session: str) -> str:
-        """The session's newest decision; empty when there is none in memory."""
-        return self._last.get(session, "")
-
-    def end(self, decision_id: str, session: str, prior: str) -> None:
+    def end(self, decision_id: str) -> None:
         """Its turn has ended; a decision that was not written by then never was."""
         known = self._known.get(decision_id)
         if known is not None and known.record is None:
             del self._known[decision_id]
             known.on_disk.set()
-            if self._last.get(session) == decision_id:
-                self._last[session] = prior
 
     async def record(self, record: DecisionRecord, change: StateChange) -> None:
         """Write a decision, and what became of the NPC's state; returns when both are safe. Raises StoreError."""
-        await self._journal.append(record, change)
+        if (shared := self._learner.shared) is None:
+            await self._journal.append(record, change)
+        else:
+            await asyncio.gather(self._journal.append(record, change), self._share(shared, record))
         if record.action.draw is not None:
             METRICS.importance.observe(1 / (len(record.action.arms) * record.action.propensity))
         known = self._known.setdefault(record.decision_id, Known())
@@ -99,6 +94,24 @@ class Channel:
         known.on_disk.set()
         if record.delivered:
             self._waiting[record.decision_id] = time.monotonic() + self._settings().wait
+
+    async def decision(self, decision_id: str) -> DecisionRecord | None:
+        """A decision that was stored, by this server or another. Raises StoreError."""
+        record = await self._journal.decision(decision_id)
+        if record is None and (shared := self._learner.shared) is not None:
+            with contained():
+                line = await shared.decision(decision_id)
+            record = None if line is None else _decode(line)
+        return record
+
+    async def _share(self, shared: SharedLearning, record: DecisionRecord) -> None:
+        """With the servers that a reward for it may reach."""
+        try:
+            with contained():
+                await shared.keep(record.decision_id, msgspec.json.encode(record))
+        except Exception as error:  # noqa: BLE001  the store's code: here, the decision is known
+            METRICS.errors.labels("storage").inc()
+            log.warning("a decision could not be shared", error=repr(error))
 
     # ── rewards ──────────────────────────────────────────────────────────────────────────────────
 
@@ -169,7 +182,11 @@ class Channel:
         if not self._learner.learns:
             return
         for reward in await self._journal.untaught(MOST_UNTAUGHT):
-            known = await self._find(reward.decision_id)
+            try:
+                known = await self._find(reward.decision_id)
+            except StoreError as error:
+                log.warning("the decision of a reward cannot be looked up", reward=reward.reward_id, error=str(error))
+                continue
             if known is not None and self._evidence(reward.signal, reward.source):
                 await self._credit(known, reward.value, reward.reward_id)
 
@@ -179,7 +196,11 @@ class Channel:
         self._learn(known, value, 0, reward_id)
         for back in range(1, settings.credit_steps + 1):
             assert known.record is not None
-            earlier = await self._find(known.record.prior_decision_id)
+            try:
+                earlier = await self._find(known.record.prior_decision_id)
+            except StoreError as error:
+                log.warning("an earlier decision gets no share of a reward", reward=reward_id, error=str(error))
+                return
             if earlier is None:
                 return
             known, value = earlier, value * settings.credit_discount
@@ -208,7 +229,7 @@ class Channel:
         """A decision that was stored, from memory or disk."""
         known = self._known.get(decision_id)
         if known is None and decision_id:
-            record = await self._journal.decision(decision_id)
+            record = await self.decision(decision_id)
             if record is None:
                 return None
             rewards = {reward.reward_id for reward in await self._journal.rewards(decision_id)}

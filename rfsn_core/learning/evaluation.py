@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfsn_core.errors import UserError
-from rfsn_core.learning.journal import log_files, read_lines
+from rfsn_core.learning.journal import whole_log
 from rfsn_core.learning.learner import context_of, features
 from rfsn_core.learning.records import DecisionRecord, RewardRecord
 from rfsn_core.providers import Arm, Lesson, Policy
@@ -50,24 +50,21 @@ class Log:
 
 
 def read_log(folder: Path) -> Log:
-    """Join a folder's decisions and rewards. Raises UserError when nothing there can be evaluated."""
-    files = log_files(folder, "decisions")
-    if not files:
+    """Join a folder's decisions and rewards, of all workers. Raises UserError when nothing can be evaluated."""
+    if not any(folder.rglob("decisions*.jsonl")):
         raise UserError(
-            f"{folder}: no decisions*.jsonl here", hint="The folder is `learning/` in a world's data folder"
+            f"{folder}: no decisions*.jsonl here", hint="The folder is a world's data folder, or `learning/` in it"
         )
     totals: dict[str, float] = defaultdict(float)
-    for path in log_files(folder, "rewards"):
-        for _, _, reward in read_lines(path, RewardRecord):
-            totals[reward.decision_id] += reward.value
+    for reward in {reward.reward_id: reward for reward in whole_log(folder, RewardRecord)}.values():
+        totals[reward.decision_id] += reward.value
     kept: list[DecisionRecord] = []
     left_out: dict[str, int] = defaultdict(int)
-    for path in files:
-        for _, _, record in read_lines(path, DecisionRecord):
-            if reason := _unfit(record):
-                left_out[reason] += 1
-            else:
-                kept.append(record)
+    for record in whole_log(folder, DecisionRecord):
+        if reason := _unfit(record):
+            left_out[reason] += 1
+        else:
+            kept.append(record)
     if not kept:
         why = "; ".join(f"{count}: {reason}" for reason, count in left_out.items()) or "it is empty"
         hint = 'Log with a policy that explores, such as [selection] provider = "linucb"'

@@ -82,15 +82,12 @@ class Guard:
         self._blocks.append(blocked)
         return self._judge()
 
-    def release(self) -> None:
-        """An operator lets learning go on; the past no longer counts."""
-        self.state, self.reason = "learning", ""
-        for window in (self._rewards, self._before, self._corrections, self._blocks):
-            window.clear()
-
-    def freeze(self, reason: str) -> None:
-        """An operator stops learning."""
-        self.state, self.reason = "frozen", reason
+    def set(self, state: State, reason: str) -> None:
+        """An operator, or another server, says so. Where learning goes on, the past no longer counts."""
+        self.state, self.reason = state, reason
+        if state == "learning":
+            for window in (self._rewards, self._before, self._corrections, self._blocks):
+                window.clear()
 
     def _judge(self) -> bool:
         limits, found = self.limits, self.state

@@ -24,6 +24,7 @@ from rfsn_core.providers import Scope
 
 log = logger("journal")
 T = TypeVar("T")
+L = TypeVar("L", DecisionRecord, RewardRecord, UpdateRecord)
 Record = DecisionRecord | RewardRecord | Quarantined | UpdateRecord | StateChange
 
 FILES: dict[type, str] = {
@@ -404,6 +405,14 @@ def read_lines(path: Path, kind: type[T], start: int = 0) -> Iterator[tuple[int,
                 except msgspec.MsgspecError:
                     log.warning("a line that cannot be read is left out", file=str(path), place=place)
             place = end
+
+
+def whole_log(folder: Path, kind: type[L]) -> list[L]:
+    """All records of a kind in a folder and below it: the workers of a server log each on its own."""
+    name = FILES[kind]
+    folders = sorted({path.parent for path in folder.rglob(f"{name}*.jsonl") if path in log_files(path.parent, name)})
+    found = [record for each in folders for path in log_files(each, name) for _, _, record in read_lines(path, kind)]
+    return found if len(folders) < 2 else sorted(found, key=lambda record: record.time)
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

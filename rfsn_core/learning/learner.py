@@ -7,31 +7,32 @@ meanwhile waits, and is not lost), preceded by a snapshot, and logged with what 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import NamedTuple
 
 from rfsn_core.config import LearningSettings
 from rfsn_core.errors import RfsnError, contained
-from rfsn_core.learning.guard import Guard
+from rfsn_core.learning.guard import Guard, State
 from rfsn_core.learning.journal import Journal
 from rfsn_core.learning.records import DecisionRecord, Slot, UpdateRecord
+from rfsn_core.learning.sharing import Following, Given, Restored, Steered
+from rfsn_core.learning.snapshots import Folder, opened, sealed
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Abstraction, Context, Lesson, Policy
+from rfsn_core.providers import Abstraction, Context, Lesson, SharedLearning, Snapshots, Step
 from rfsn_core.world.deciding import Decider
 
 log = logger("learning")
 
-MAGIC = b"RFSNPOL1"
 SAVE_EVERY = 10
 """Updates between two snapshots."""
-KEEP = 50
-"""Snapshots that are kept."""
+FOLLOW_EVERY = 1.0
+"""Seconds between two looks for what other servers were taught."""
+AWAY_RETRY = 2.0
+"""Seconds until lessons are given again that could not be shared."""
 
 
 class Pending(NamedTuple):
@@ -44,18 +45,12 @@ class Pending(NamedTuple):
     reward_id: str
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A saved state of a policy."""
-
-    id: str
-    policy: str
-    time: float
-    size: int
-
-
 class Learner:
-    """Owns all updates of the policy that decides now."""
+    """Owns all updates of the policy that decides now.
+
+    :param shared: where the servers that share a store learn as one, if they do.
+    :param steered: called when the guard of another server changed.
+    """
 
     def __init__(
         self,
@@ -63,11 +58,17 @@ class Learner:
         guard: Guard,
         settings: Callable[[], LearningSettings],
         decider: Callable[[], Decider],
+        shared: Callable[[], SharedLearning | None],
+        steered: Callable[[State, str], None],
     ) -> None:
         self._journal, self._guard = journal, guard
         self._settings, self._decider = settings, decider
-        self._folder = journal.folder / "snapshots"
+        self._here = Folder(journal.folder / "snapshots")
+        self._following = Following(shared, decider, self._heed)
+        self._steered = steered
+        self._away = False
         self._pending: list[Pending] = []
+        self._updates: list[UpdateRecord] = []
         self._applying: asyncio.Task[None] | None = None
         self._last = -float("inf")
         self._hurry = asyncio.Event()
@@ -75,15 +76,16 @@ class Learner:
         self.updates = 0
 
     async def open(self) -> None:
-        """Give the policy what it had learned when the server last stopped."""
+        """Give the policy what it had learned when the server last stopped, or what all servers have learned."""
         policy, name = self._decider().policy, self._decider().policy_name
-        for snapshot in await asyncio.to_thread(self.snapshots, name):
+        for snapshot in await self._here.listed(name):
             try:
-                policy.restore(await asyncio.to_thread(self._read, snapshot.id))
+                policy.restore(opened(await self._here.read(snapshot.id), snapshot.id))
                 log.info("the policy goes on from its last snapshot", policy=name, snapshot=snapshot.id)
-                return
+                break
             except (ValueError, OSError) as error:
                 log.error("a snapshot cannot be used; the one before is tried", snapshot=snapshot.id, error=str(error))
+        await self.catch_up()
 
     async def close(self) -> None:
         """Apply what waits, and save."""
@@ -130,51 +132,78 @@ class Learner:
         if not pending:
             return
         self._last = time.monotonic()
-        policy, label = self._decider().policy, self._decider().policy_label
         if self._since_saved == 0 or self._since_saved >= SAVE_EVERY:
             await self._save()
-        updates = [
-            self._update(policy, label, lesson, slot, getattr(lesson.record, slot))
-            for lesson in pending
-            for slot in ("action", "style")
-        ]
-        self.updates += sum(not update.rejected for update in updates)
-        self._since_saved += sum(not update.rejected for update in updates)
-        for update in updates:
-            METRICS.updates.labels("rejected" if update.rejected else "applied").inc()
-        try:
-            await self._journal.append(*updates)
-        except RfsnError as error:
-            log.error("updates could not be logged", error=str(error))
+        for position, waiting in enumerate(pending):
+            try:
+                for slot in ("action", "style"):
+                    await self._give(waiting, slot, getattr(waiting.record, slot))
+            except Exception as error:  # noqa: BLE001  the store's code: a lesson is taken once, so all of it can be given again
+                self._tell_away(error)
+                if not self._hurry.is_set():  # else they are found among the rewards at the next start
+                    self._pending = pending[position:] + self._pending
+                    self._last = time.monotonic() + AWAY_RETRY - self._settings().cooldown
+                break
+        await self.catch_up()
 
-    def _update(self, policy: Policy, label: str, lesson: Pending, slot: str, choice: Slot) -> UpdateRecord:
-        record, reason = lesson.record, self._objection(lesson.record, label)
-        size = weight = 0.0
-        if not reason:
-            context = context_of(record, slot)
+    async def _give(self, waiting: Pending, slot: str, choice: Slot) -> None:
+        record, label = waiting.record, self._decider().policy_label
+        given = Given(
+            server=self._following.server,
+            policy=label,
+            steps_back=waiting.steps_back,
+            reward_id=waiting.reward_id,
+            lesson=Lesson(
+                context_of(record, slot),
+                choice.chosen, choice.priors[choice.index], choice.propensity, waiting.reward, waiting.again,
+                self._guard.weight, self._settings().max_step,
+            ),
+        )  # fmt: skip
+        if reason := self._objection(record, label):
+            self._note(given, reason=reason)
+        elif self._following.learning is None:
+            self._heed(given, waiting.again)
+        elif not await self._following.teach(given):
+            self._note(given, reason="it was learned from already")
+
+    def _heed(self, entry: Given | Steered, again: bool) -> None:
+        """Apply a lesson; of this server, or another."""
+        mine = entry.server == self._following.server
+        if isinstance(entry, Steered):
+            if not mine:
+                self._steered(entry.state, entry.reason)
+            return
+        policy, label = self._decider().policy, self._decider().policy_label
+        step, reason = Step(0.0, 0.0), ""
+        if entry.policy == label:
             try:
                 with contained():
-                    step = policy.update(
-                        Lesson(
-                            context, choice.chosen, choice.priors[choice.index], choice.propensity, lesson.reward,
-                            lesson.again, self._guard.weight, self._settings().max_step,
-                        )
-                    )  # fmt: skip
-                size, weight = step.size, step.weight
+                    step = policy.update(replace(entry.lesson, again=again))
             except Exception as error:  # noqa: BLE001  the policy's code
                 reason = f"the policy refused it: {error!r}"
-                log.error("policy could not learn", policy=label, decision=record.decision_id, error=repr(error))
-        return UpdateRecord(
-            time=time.time(),
-            decision_id=record.decision_id,
-            slot=slot,
-            arm=choice.chosen,
-            reward=lesson.reward,
-            steps_back=lesson.steps_back,
-            weight=weight,
-            step=size,
-            reward_id=lesson.reward_id,
-            rejected=reason,
+                log.error("policy could not learn", policy=label, error=repr(error))
+        else:
+            reason = f"it was made by {entry.policy}, not by {label}"
+        self.updates += not reason
+        if mine:
+            self._since_saved += not reason
+            self._note(entry, step, reason)
+
+    def _note(self, given: Given, step: Step = Step(0.0, 0.0), reason: str = "") -> None:  # noqa: B008  frozen
+        lesson = given.lesson
+        self._updates.append(
+            UpdateRecord(
+                time=time.time(),
+                decision_id=lesson.context.decision_id,
+                slot=lesson.context.slot,
+                arm=lesson.arm,
+                reward=lesson.reward,
+                steps_back=given.steps_back,
+                weight=step.weight,
+                step=step.size,
+                reward_id=given.reward_id,
+                rejected=reason,
+            )
         )
 
     def _objection(self, record: DecisionRecord, label: str) -> str:
@@ -190,29 +219,76 @@ class Learner:
             return f"it was made by {record.policy}, not by {label}"
         return ""
 
+    # ── with other servers ───────────────────────────────────────────────────────────────────────
+
+    @property
+    def shared(self) -> SharedLearning | None:
+        """Where servers learn as one, if they do."""
+        return self._following.learning
+
+    async def follow(self) -> None:
+        """Apply what other servers were taught, for ever."""
+        while True:
+            await asyncio.sleep(FOLLOW_EVERY)
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Apply what other servers were taught, if any, and log what became of the lessons of this one."""
+        try:
+            await self._following.catch_up()
+            self._away = False
+        except Exception as error:  # noqa: BLE001  the store's code
+            self._tell_away(error)
+        updates, self._updates = self._updates, []
+        for update in updates:
+            METRICS.updates.labels("rejected" if update.rejected else "applied").inc()
+        if updates:
+            try:
+                await self._journal.append(*updates)
+            except RfsnError as error:
+                log.error("updates could not be logged", error=str(error))
+
+    async def tell_guard(self) -> None:
+        """The guard, or an operator, changed the state of learning: it is that of all servers."""
+        if self._following.learning is None:
+            return
+        steered = Steered(server=self._following.server, state=self._guard.state, reason=self._guard.reason)
+        try:
+            await self._following.teach(steered)
+        except Exception as error:  # noqa: BLE001  the store's code
+            self._tell_away(error)
+
+    def _tell_away(self, error: Exception) -> None:
+        if not self._away:
+            log.warning("what is learned cannot be shared now; it waits", error=repr(error))
+        self._away = True
+
     # ── snapshots ────────────────────────────────────────────────────────────────────────────────
 
-    def snapshots(self, policy: str = "") -> list[Snapshot]:
-        """What `rollback` can take, newest first."""
-        found = []
-        for path in sorted(self._folder.glob(f"{policy or '*'}-*.bin"), reverse=True):
-            name, _, _ = path.stem.rpartition("-")
-            stat = path.stat()
-            found.append(Snapshot(path.stem, name, stat.st_mtime, stat.st_size))
-        return found
+    @property
+    def snapshots(self) -> Snapshots:
+        """What `rollback` can take."""
+        return self._here if (shared := self._following.learning) is None else shared.snapshots
 
     async def rollback(self, snapshot_id: str = "", *, before: float = math.inf) -> None:
-        """Put a snapshot back, after saving what is there now. Raises ValueError when it cannot be used.
+        """Put a snapshot back, after saving what is there now. Raises ValueError when it cannot be used, and
+        StoreError when those of all servers cannot be reached.
 
         :param before: without an id, the newest snapshot up to this time is taken.
         """
         decider = self._decider()
         if not snapshot_id:
-            found = [snapshot.id for snapshot in self.snapshots(decider.policy_name) if snapshot.time <= before]
+            listed = await self.snapshots.listed(decider.policy_name)
+            found = [snapshot.id for snapshot in listed if snapshot.time <= before]
             snapshot_id = found[0] if found else f"of {decider.policy_name} up to {before}"
-        data = await asyncio.to_thread(self._read, snapshot_id)
+        saved = await self.snapshots.read(snapshot_id)
+        data = opened(saved, snapshot_id)
         await self._save()
-        decider.policy.restore(data)
+        if self._following.learning is None:
+            decider.policy.restore(data)
+        else:
+            await self._following.teach(Restored(policy=decider.policy_name, snapshot=saved))
+            await self.catch_up()
         log.warning("the policy was rolled back", policy=decider.policy_name, snapshot=snapshot_id)
 
     async def _save(self) -> None:
@@ -220,35 +296,13 @@ class Learner:
         self._since_saved = 1
         try:
             with contained():
-                data = decider.policy.snapshot()
+                data, position = decider.policy.snapshot(), self._following.position
             if data:
-                await asyncio.to_thread(self._write, decider.policy_name, data)
+                await self.snapshots.save(decider.policy_name, sealed(data), position)
+            if self._guard.state != "learning":
+                await self.tell_guard()  # whoever reads on from this snapshot must hear of it
         except Exception as error:  # noqa: BLE001  the policy's code, or the disk: what was learned stays in memory
             log.error("the policy could not be saved", policy=decider.policy_name, error=repr(error))
-
-    def _write(self, name: str, data: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{name}-{time.time_ns():020}.bin"
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(MAGIC + hashlib.sha256(data).digest() + data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        for old in self.snapshots(name)[KEEP:]:
-            (self._folder / f"{old.id}.bin").unlink(missing_ok=True)
-
-    def _read(self, snapshot_id: str) -> bytes:
-        if snapshot_id not in {snapshot.id for snapshot in self.snapshots()}:
-            raise ValueError(f"no snapshot '{snapshot_id[:80]}'")
-        path = self._folder / f"{snapshot_id}.bin"
-        data = path.read_bytes()
-        head = len(MAGIC) + 32
-        if data[: len(MAGIC)] != MAGIC:
-            raise ValueError(f"{path} is not a snapshot of a policy")
-        if hashlib.sha256(data[head:]).digest() != data[len(MAGIC) : head]:
-            raise ValueError(f"{path} is cut short or damaged")
-        return data[head:]
 
 
 def features(record: DecisionRecord) -> Abstraction:

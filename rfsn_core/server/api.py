@@ -217,7 +217,7 @@ class Api:
     async def _decision(self, request: Request) -> Response:
         """All of a decision, with what came of it."""
         decision_id = request.path_params["decision_id"]
-        record = await self._kernel.journal.decision(decision_id)
+        record = await self._kernel.channel.decision(decision_id)
         if record is None:
             raise UnknownDecision(f"no decision '{decision_id[:80]}'")
         return sse.as_json({"decision": record, "rewards": await self._kernel.journal.rewards(decision_id)})
@@ -232,7 +232,7 @@ class Api:
                 "state": kernel.guard.state,
                 "reason": kernel.guard.reason,
                 "updates": kernel.learner.updates,
-                "snapshots": await asyncio.to_thread(kernel.learner.snapshots, decider.policy_name),
+                "snapshots": await kernel.learner.snapshots.listed(decider.policy_name),
             }
         )
 

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, get_args
 
 import pytest
 
-from rfsn_core.errors import NotThere
+from rfsn_core.errors import NotThere, Overtaken
 from rfsn_core.events import Usage, VisemeShape
 from rfsn_core.plugins import discover
 from rfsn_core.providers import (
@@ -52,8 +52,11 @@ from rfsn_core.providers import (
     Renderer,
     RenderOptions,
     Scope,
+    SharedLearning,
+    SharedStore,
     Speech,
     Store,
+    Taught,
     TurnRecord,
     Utterance,
     Voice,
@@ -741,3 +744,124 @@ class StoreSuite(_Suite):
                     await store.restore(odd)
 
         self.run(tmp_path, body)
+
+
+class SharedStoreSuite(StoreSuite):
+    """For a store that several servers use at once."""
+
+    def test_only_the_first_of_those_that_saw_the_same_may_append(self, tmp_path: Path) -> None:
+        async def body(store: SharedStore) -> None:
+            assert isinstance(store, SharedStore)
+            await store.append(record(1))
+            version = (await store.load(HERE, 5)).version
+            assert await store.newer(HERE, 5, version) is None
+            outcomes = await asyncio.gather(
+                *(store.append_after(record(10 + n), version) for n in range(20)), return_exceptions=True
+            )
+            assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
+            assert sum(isinstance(outcome, Overtaken) for outcome in outcomes) == 19
+            past = await store.newer(HERE, 5, version)
+            assert past is not None
+            assert len(past.turns) == 2
+            again = past.turns[-1]  # told again: it is there, whoever asks
+            assert await store.append_after(again, "stale") == past.version
+
+        self.run(tmp_path, body)
+
+    def test_a_rollback_overtakes_what_servers_hold(self, tmp_path: Path) -> None:
+        async def body(store: SharedStore) -> None:
+            await store.append(replace(record(1), memories=(memory_of("t1", "It rained."),)))
+            await store.snapshot("default", "save")
+            version = (await store.load(HERE, 5)).version
+            await store.rollback("default", "save")
+            assert await store.newer(HERE, 5, version) is not None
+            with pytest.raises(Overtaken):
+                await store.append_after(record(2), version)
+
+        self.run(tmp_path, body)
+
+    def test_lessons_come_in_order_and_once(self, tmp_path: Path) -> None:
+        async def body(shared: SharedLearning) -> None:
+            assert await shared.taught("", 10) == Taught([])
+            for reward in ("r1", "r1", "r2"):
+                for part in ("action", "style"):
+                    lesson = f"{reward} {part}".encode()
+                    taken = await shared.teach(lesson, about="d", part=part, once=f"{part}/{reward}")
+                    assert taken or reward == "r1"
+            assert not await shared.teach(b"silence", about="d", part="action", once="silence", first=True)
+            assert await shared.teach(b"silence", about="e", part="action", once="silence", first=True)
+            assert await shared.teach(b"to all")
+            assert await shared.teach(b"to all")
+            whole = await shared.taught("", 10)
+            assert [(again, lesson.decode()) for _, again, lesson in whole.lessons] == [
+                (False, "r1 action"), (False, "r1 style"), (True, "r2 action"), (True, "r2 style"),
+                (False, "silence"), (False, "to all"), (False, "to all"),
+            ]  # fmt: skip
+            position = ""
+            rest: list[Any] = []
+            while some := (await shared.taught(position, 2)).lessons:
+                rest += some
+                position = rest[-1][0]
+            assert rest == list(whole.lessons)
+
+        self._share(tmp_path, body)
+
+    def test_whoever_is_too_far_behind_is_told(self, tmp_path: Path) -> None:
+        async def body(shared: SharedLearning) -> None:
+            await shared.teach(b"lesson")
+            assert (await shared.taught("1-1", 10)).gap
+
+        self._share(tmp_path, body)
+
+    def test_decisions_are_kept_for_whoever_is_rewarded(self, tmp_path: Path) -> None:
+        async def body(shared: SharedLearning) -> None:
+            assert await shared.decision("d") is None
+            await shared.teach(b"early", about="d", part="action", once="r")
+            assert await shared.decision("d") is None
+            await shared.keep("d", b'{"npc":"smith"}')
+            assert await shared.decision("d") == b'{"npc":"smith"}'
+            assert not await shared.teach(b"late", about="d", part="action", once="r")
+
+        self._share(tmp_path, body)
+
+    def test_snapshots_are_listed_from_the_newest(self, tmp_path: Path) -> None:
+        async def body(shared: SharedLearning) -> None:
+            snapshots = shared.snapshots
+            assert list(await snapshots.listed("p")) == []
+            for lesson in (b"one", b"two", b"three"):
+                await shared.teach(lesson)
+                last = (await shared.taught("", 10)).lessons[-1][0]
+                await snapshots.save("p", b"\x00\xff" + lesson, last)
+            await snapshots.save("other", b"")
+            found = await snapshots.listed("p")
+            assert [await snapshots.read(each.id) for each in found] == [
+                b"\x00\xff" + lesson for lesson in (b"three", b"two", b"one")
+            ]
+            assert [(each.policy, each.size) for each in found] == [("p", 7), ("p", 5), ("p", 5)]
+            assert [lesson for _, _, lesson in (await shared.taught(found[1].position, 10)).lessons] == [b"three"]
+            for _ in range(100):
+                await snapshots.save("p", b"more", found[0].position)
+            assert 5 <= len(await snapshots.listed("p")) <= 50
+            with pytest.raises(ValueError, match="no snapshot"):
+                await snapshots.read("p-1")
+
+        self._share(tmp_path, body)
+
+    def test_a_decision_that_is_erased_is_gone(self, tmp_path: Path) -> None:
+        async def body(store: SharedStore) -> None:
+            if (shared := store.learning) is None:
+                return
+            for player in ("player", "other"):
+                await shared.keep(player, b'{"world":"default","npc":"smith","player":"%s"}' % player.encode())
+            await store.erase("default", "smith", "player", backups=False)
+            assert await shared.decision("player") is None
+            assert await shared.decision("other") is not None
+
+        self.run(tmp_path, body)
+
+    def _share(self, tmp_path: Path, body: Callable[[SharedLearning], Awaitable[None]]) -> None:
+        async def on_learning(store: SharedStore) -> None:
+            if store.learning is not None:
+                await body(store.learning)
+
+        self.run(tmp_path, on_learning)

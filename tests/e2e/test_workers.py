@@ -14,9 +14,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from websockets.exceptions import WebSocketException
 
 from rfsn_core import events
+from rfsn_core.cli import main, workers
 from rfsn_core.testing import make_world
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.databases import RedisServer
@@ -33,9 +35,9 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
-def world(folder: Path, url: str) -> Path:
+def world(folder: Path, url: str, *more: str) -> Path:
     storage = f'[storage]\nprovider = "redis"\nredis.url = "{url}"\n'
-    return make_world(folder, f"{storage}[server]\nmessages_per_second = 100000\n")
+    return make_world(folder, "".join(more) + f"{storage}[server]\nmessages_per_second = 100000\n")
 
 
 def pids(server: Server) -> list[int]:
@@ -44,7 +46,7 @@ def pids(server: Server) -> list[int]:
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-async def workers(server: Server) -> set[str]:
+async def answering(server: Server) -> set[str]:
     """That answer."""
     found = set()
     for _ in range(30):
@@ -57,7 +59,7 @@ async def workers(server: Server) -> set[str]:
 
 async def both_answer(server: Server) -> None:
     async with asyncio.timeout(20):
-        while await workers(server) != {"0", "1"}:  # noqa: ASYNC110  nobody tells
+        while await answering(server) != {"0", "1"}:  # noqa: ASYNC110  nobody tells
             await asyncio.sleep(0.1)
 
 
@@ -118,11 +120,45 @@ async def test_what_is_changed_in_the_settings_reaches_all_of_them(
                 break
 
 
+async def test_they_learn_as_one_whoever_is_rewarded(
+    serve: Callable[..., Server], redis: RedisServer, tmp_path: Path
+) -> None:
+    learned = "[learning]\ncooldown = 0\ncredit_steps = 0\ndetect = false\n"
+    place = world(tmp_path / "world", redis.url, 'selection.provider = "linucb"\n', learned)
+    server = await asyncio.to_thread(serve, "--workers", "2", world=place)
+    await both_answer(server)
+    for number in range(20):
+        async with connected(server.ws) as client:
+            items = await client.turn("smith", "Good day.", player=f"p{number}")
+            decision = next(item.decision_id for item in items if isinstance(item, events.TurnFinished))
+        async with httpx.AsyncClient() as http:
+            told = await http.post(server.http + "/api/rewards", json={"decision_id": decision, "value": 0.5})
+            assert told.json()["quarantined"] == ""
+    async with asyncio.timeout(20):
+        while True:
+            seen = set()
+            for _ in range(12):
+                async with httpx.AsyncClient() as http:
+                    seen.add((await http.get(server.http + "/api/learning")).json()["updates"])
+            if seen == {40}:
+                break
+    assert await asyncio.to_thread(server.stop) == 0
+    ran = CliRunner().invoke(main, ["evaluate", str(tmp_path / "data")])
+    assert "20 decisions in 20 sessions" in ran.output
+    assert "+0.5000" in ran.output
+
+
+def test_the_first_worker_begins_with_what_one_server_learned(tmp_path: Path) -> None:
+    workers.begin_with_what_one_learned(tmp_path)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "learning" / "snapshots").mkdir(parents=True)
+    (tmp_path / "learning" / "snapshots" / "linucb-1.bin").write_bytes(b"learned")
+    for _ in range(2):
+        workers.begin_with_what_one_learned(tmp_path)
+        assert (tmp_path / "worker-0" / "learning" / "snapshots" / "linucb-1.bin").read_bytes() == b"learned"
+
+
 def test_a_store_for_one_is_refused(tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    from rfsn_core.cli import main
-
     place = make_world(tmp_path / "world")
     ran = CliRunner().invoke(main, ["serve", "--workers", "2", "--port", "0", "--world", str(place)])
     assert ran.exit_code == 2

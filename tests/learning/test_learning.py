@@ -282,14 +282,14 @@ def test_the_guard_slows_then_freezes_and_only_an_operator_lets_go() -> None:
     assert "mean reward fell by" in guard.reason
     assert guard.weight == 0
     assert feed(guard, [1.0] * 100) == "frozen"
-    guard.release()
+    guard.set("learning", "")
     assert feed(guard, [-0.5] * 20) == "learning"
 
 
 def test_the_guard_watches_corrections_and_blocks() -> None:
     guard = Guard(Limits(window=10))
     assert feed(guard, [0.0] * 10, correction=True) == "frozen"
-    guard.release()
+    guard.set("learning", "")
     for number in range(10):
         guard.turned(blocked=number % 2 == 0)
     assert guard.state == "slowed"
@@ -336,7 +336,7 @@ async def test_a_policy_can_be_rolled_back(tmp_path: Path) -> None:
         await it.reward(events.Reward(decision_id=await decide(it), value=0.5))
         await it.learner.settle()
         learned = policy.learned
-        (before,) = it.learner.snapshots("p")
+        (before,) = await it.learner.snapshots.listed("p")
         for number in range(3):
             await it.reward(events.Reward(decision_id=await decide(it, f"Hello {number}!"), value=-1))
         await it.learner.settle()

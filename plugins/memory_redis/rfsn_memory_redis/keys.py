@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -55,3 +56,25 @@ def world(prefix: str, name: str) -> str:
 def saves(prefix: str, name: str) -> str:
     """The hash of a world's saves."""
     return f"{prefix}saves:{quote(name, safe='')}"
+
+
+class Learning(NamedTuple):
+    """The keys of what servers learn, all on one node of a cluster."""
+
+    lessons: str
+    """A stream."""
+    decision: str
+    """Begins the hash of each decision: its record, and what was taught about it."""
+    snapshots: str
+    """A hash of descriptions; begins the key of each snapshot's bytes."""
+
+
+def learning(prefix: str) -> Learning:
+    """The keys of what servers learn."""
+    tag = f"{prefix}{{learning}}:"
+    return Learning(f"{tag}lessons", f"{tag}decision:", f"{tag}snapshots")
+
+
+def literally(text: str) -> str:
+    """A pattern of SCAN that finds only this."""
+    return re.sub(r"([*?\[\]\\^])", r"\\\1", text)

@@ -12,7 +12,7 @@ import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 
 from rfsn_core import Host
 from rfsn_core.errors import NotThere, Overtaken, StoreError
@@ -26,11 +26,13 @@ from rfsn_core.providers import (
     MemoryStatus,
     Past,
     Scope,
+    SharedLearning,
     SharedStore,
     Snapshot,
     TurnRecord,
 )
 from rfsn_memory_redis import keys
+from rfsn_memory_redis.learning import RedisLearning
 
 if TYPE_CHECKING:
     from rfsn_memory_redis import Settings
@@ -105,9 +107,12 @@ class RedisStore:
             timeout=settings.timeout,
             socket_timeout=settings.timeout,
             socket_connect_timeout=settings.timeout,
-            retry=Retry(NoBackoff(), 0),
+            # Once: a connection that was held may be dead because Redis was restarted. All calls can be repeated.
+            retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
         )
         self._redis: Any = Redis(connection_pool=pool)
+        self._learned = RedisLearning(self._redis, self._ask, settings.prefix, int(settings.decision_days * 86400))
+        self.learning: SharedLearning | None = self._learned
         self._read, self._write, self._copy = (self._redis.register_script(script) for script in (READ, WRITE, COPY))
 
     async def start(self) -> None:
@@ -292,6 +297,7 @@ class RedisStore:
             names = [name for tag in ["", *tags] for name in keys.conversation(self._prefix, scope, tag)]
             await self._ask(self._redis.delete(*names))
             await self._ask(self._redis.srem(keys.world(self._prefix, scope.world), keys.member(scope)))
+        await self._learned.erase(lambda *names: Scope(*names).within(world, npc, player))
         if backups:
             await asyncio.to_thread(self._scrub_backups, world, npc, player)
         return turns

@@ -20,14 +20,14 @@ from rfsn_memory_redis import Settings, keys
 from rfsn_memory_redis.store import RedisStore
 
 from rfsn_core import events
-from rfsn_core.errors import Overtaken, StoreError
+from rfsn_core.errors import StoreError
 from rfsn_core.kernel import Kernel
 from rfsn_core.providers import Host, MemoryKind, Scope
 from rfsn_core.runtime import SystemClock
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
-from rfsn_core.testing.suites import HERE, StoreSuite, exported, memory_of, record
+from rfsn_core.testing.suites import HERE, SharedStoreSuite, exported, memory_of, record
 
 pytestmark = pytest.mark.engines
 LOG = logging.getLogger("rfsn.test")
@@ -54,7 +54,7 @@ def empty(request: pytest.FixtureRequest, database: str) -> None:
         request.cls.settings = {"url": database, "days": 40_000}  # its turns are from 1970
 
 
-class TestRedis(StoreSuite):
+class TestRedis(SharedStoreSuite):
     provider = "redis"
     settings: ClassVar[dict[str, Any]] = {}
 
@@ -117,34 +117,6 @@ async def test_too_many_memories_are_cut_to_what_matters(tmp_path: Path, databas
         await store.append(replace(record(1), memories=(promise, *passing)))
         memories = (await store.load(HERE, 1)).memories
         assert (len(memories), memories[0], memories[-1]) == (501, promise, passing[-1])
-
-
-async def test_only_the_first_of_two_that_saw_the_same_may_append(tmp_path: Path, database: str) -> None:
-    async with opened(tmp_path, url=database, days=40_000) as store:
-        await store.append(record(1))
-        version = (await store.load(HERE, 5)).version
-        assert await store.newer(HERE, 5, version) is None
-        outcomes = await asyncio.gather(
-            *(store.append_after(record(10 + n), version) for n in range(20)), return_exceptions=True
-        )
-        assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
-        assert sum(isinstance(outcome, Overtaken) for outcome in outcomes) == 19
-        past = await store.newer(HERE, 5, version)
-        assert past is not None
-        assert len(past.turns) == 2
-        again = past.turns[-1]  # told again: it is there, whoever asks
-        assert await store.append_after(again, "stale") == past.version
-
-
-async def test_a_rollback_overtakes_what_servers_hold(tmp_path: Path, database: str) -> None:
-    async with opened(tmp_path, url=database, days=40_000) as store:
-        await store.append(replace(record(1), memories=(memory_of("t1", "It rained."),)))
-        await store.snapshot("default", "save")
-        version = (await store.load(HERE, 5)).version
-        await store.rollback("default", "save")
-        assert await store.newer(HERE, 5, version) is not None
-        with pytest.raises(Overtaken):
-            await store.append_after(record(2), version)
 
 
 async def test_a_player_goes_from_one_server_to_another_and_nothing_is_lost(tmp_path: Path, database: str) -> None:
