@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from rfsn_core.testing.fixtures import anyio_backend, serve
+from rfsn_core.testing.fixtures import anyio_backend, redis, serve
 
-__all__ = ["anyio_backend", "serve"]
+__all__ = ["anyio_backend", "redis", "serve"]
 
 
 @pytest.fixture(autouse=True)

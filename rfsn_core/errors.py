@@ -16,6 +16,8 @@
       EngineError            a provider failed while working; `retryable` says if again may help
       StoreError             the store cannot be opened, read or written
         StoreInUse           by another process
+        Overtaken            another server was faster
+        Reverted             the past that this belongs to is no more
 
 Each carries a stable `code` (also the wire's `error.code`), a message, and a hint that says what to do.
 """
@@ -150,6 +152,12 @@ class Overtaken(StoreError):
     """Another server has gone on with a conversation meanwhile."""
 
     code = "overtaken"
+
+
+class Reverted(StoreError):
+    """The world went back to a save, or was erased, while something happened in it; so it never happened."""
+
+    code = "reverted"
 
 
 @contextmanager

@@ -6,15 +6,15 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
 from rfsn_core import events
 from rfsn_core.config import LearningSettings
+from rfsn_core.coordination import Coordination
 from rfsn_core.dialogue.outbox import Item, Outbox
 from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, ShuttingDown, contained
 from rfsn_core.learning import play
@@ -32,6 +32,7 @@ from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import Prompt, RenderOptions, Scope, TurnRecord
 from rfsn_core.runtime import Runtimes
 from rfsn_core.session import Request, Session
+from rfsn_core.sessions import Sessions
 from rfsn_core.turn import Turn, state_event
 from rfsn_core.world.folder import Npc
 from rfsn_core.world.signals import SIGNALS
@@ -39,10 +40,6 @@ from rfsn_core.world.transitions import happened
 
 log = logger("kernel")
 
-SPOOL_RETRY = 2.0
-"""Seconds between attempts to store what was spooled."""
-EVICT_EVERY = 60.0
-"""Seconds between two looks for idle sessions."""
 EVENT_TEXT = 2000
 """Characters of a game event that are remembered."""
 
@@ -56,30 +53,24 @@ class Kernel:
         """Tuned while running, over the settings."""
         self._queue = 0
         self._left_out = 0
-        self._sessions: dict[Scope, Session] = {}
         self._numbers = itertools.count(1)
         self._running: dict[asyncio.Task[None], RunningTurn] = {}
-        self._spool = Spool(Path())
-        self._replaying: asyncio.Task[None] | None = None
         self._stopping = False
-        self._pauses: list[tuple[Callable[[Scope], bool], asyncio.Future[None]]] = []
         self._always: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
         self.last_latency = events.Latency()
         """Of the turn that ended last."""
 
     async def start(self) -> None:
-        """Take over what an earlier run left in the spool."""
+        """Take over what an earlier run left behind."""
         runtime = self.runtimes.current
-        self._spool = Spool(self.runtimes.world_dir / runtime.settings.data_dir / "spool.jsonl")
-        if self._spool:
-            self._replay_soon()
+        data = self.runtimes.own_dir
         self.tell_of_store()
         most = int(runtime.settings.storage.archive_mb * 1e6)
-        path = self.runtimes.world_dir / runtime.settings.data_dir / "archive.jsonl"
-        self._archive = ArchiveOutbox(path, lambda: self.runtimes.current.archives, most)
+        self._archive = ArchiveOutbox(data / "archive.jsonl", lambda: self.runtimes.current.archives, most)
+        self.sessions = Sessions(self.runtimes, Spool(data / "spool.jsonl"), self._archive.note, self._cancel)
         limits = Limits(**runtime.settings.learning.guard.model_dump())
-        self.journal = Journal(self.runtimes.world_dir / runtime.settings.data_dir / "learning")
+        self.journal = Journal(data / "learning")
         self.guard = Guard(limits)
         self.learner = Learner(
             self.journal,
@@ -91,22 +82,18 @@ class Kernel:
         )
         self.channel = Channel(self.journal, self.learner, self.guard, self._learning, self._guard_changed)
         await self.journal.open()
+        self.coordination = Coordination(self.runtimes, self.sessions, self.journal, self._archive, data)
+        await self.coordination.open()  # before what is spooled comes back: it may have been erased
+        self.sessions.replay_soon()
         self.guard.load(self.journal.folder / "guard.json")
         await self.learner.open()
         await self.channel.resume()
-        self.memories = Memories(
-            self.runtimes,
-            self.journal,
-            self._spool,
-            self._archive,
-            self._session,
-            lambda session, work: self._queue_up(session, work, "memory"),
-            self._paused,
-        )
+        self.memories = Memories(self.runtimes, self.sessions, self.coordination, self.journal, self._archive)
         self._always = [
-            asyncio.create_task(self._evict(), name="evict"),
+            asyncio.create_task(self.sessions.evict(), name="evict"),
             asyncio.create_task(self._archive.run(), name="archive"),
             asyncio.create_task(self.learner.follow(), name="follow"),
+            asyncio.create_task(self.coordination.follow(), name="notices"),
         ]
         await runtime.observers.started.run(info=self._info())
 
@@ -123,8 +110,7 @@ class Kernel:
     async def stop(self) -> None:
         """End all turns, and tell the plugins."""
         await self.drain()
-        if self._replaying:
-            self._replaying.cancel()
+        self.sessions.close()
         if self._background:
             await asyncio.wait(self._background, timeout=5)
         if self._always:
@@ -132,6 +118,8 @@ class Kernel:
             self._archive.close()
         for task in self._always:
             task.cancel()
+        if self._always:
+            await self.coordination.close()
         await self.learner.close()
         await self.journal.close()
         try:
@@ -144,7 +132,7 @@ class Kernel:
         """Say so when the settings name another store than the one before: nothing is carried over."""
         runtime = self.runtimes.current
         now = runtime.settings.storage.provider
-        path = self.runtimes.world_dir / runtime.settings.data_dir / "store"
+        path = self.runtimes.own_dir / "store"
         try:
             before = path.read_text("utf-8").strip() if path.exists() else now
             if before != now or not path.exists():
@@ -178,7 +166,7 @@ class Kernel:
         if previous and settings.overlap == "wait" and session.waiting >= settings.max_waiting:
             raise SessionBusy(f"{session.waiting} turns already wait for {request.npc.name}")
         runtime.lease()
-        turn = Turn(request, runtime, session, self._spool, self.channel, self.options, self._queue)
+        turn = Turn(request, runtime, session, self.channel, self.options, self._queue)
         running = RunningTurn(turn)
         if previous in self._running and settings.overlap == "interrupt":
             self._running[previous].cancel("barge_in")
@@ -198,7 +186,7 @@ class Kernel:
         text = _clean(message.text)
         if not text.strip() and not message.signal:
             raise BadMessage("the player says nothing", field="text", hint="Send text, or a signal such as 'greet'")
-        session = self._session(Scope(message.world, npc.id, message.player))
+        session = self.sessions[Scope(message.world, npc.id, message.player)]
         request = Request(
             message.turn_id or uuid.uuid4().hex,
             next(self._numbers),
@@ -218,7 +206,7 @@ class Kernel:
         request, session = self._request(message, Outbox(), events.Hello())
         runtime = self.runtimes.current
         runtime.lease()
-        turn = Turn(request, runtime, session, self._spool, self.channel, self.options)
+        turn = Turn(request, runtime, session, self.channel, self.options)
         try:
             return await turn.preview()
         finally:
@@ -236,8 +224,13 @@ class Kernel:
         try:
             await turn.run()
         finally:
-            self._replay_soon()
+            self.sessions.replay_soon()
             self._soon(self._learn_from(turn))
+
+    def _cancel(self, selected: Callable[[Scope], bool], reason: str) -> None:
+        for running in list(self._running.values()):
+            if selected(running.turn.request.scope):
+                running.cancel(reason)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # Here and not in `_run`: a task that is cancelled before its first step never runs at all.
@@ -248,75 +241,10 @@ class Kernel:
         if not task.cancelled() and (error := task.exception()):
             log.error("turn ended with an error", exc_info=error)
 
-    def _session(self, scope: Scope) -> Session:
-        session = self._sessions.pop(scope, None)
-        if session is None:
-            paused = next((over for selected, over in self._pauses if selected(scope)), None)
-            session = Session(scope, last=paused, kept=self._archive.note)
-        self._sessions[scope] = session  # last in, so the first is the longest idle
-        session.used = time.monotonic()
-        self._let_go()
-        return session
-
-    def _let_go(self) -> None:
-        """Of sessions that are too many, or idle for too long: they are read again when they are needed."""
-        settings = self.runtimes.current.settings
-        if self._spool:  # what is spooled cannot be loaded again yet
-            return
-        late = time.monotonic() - settings.memory.cache_minutes * 60
-        over = len(self._sessions) - settings.world.max_sessions
-        gone = []
-        for number, (scope, session) in enumerate(self._sessions.items()):  # the longest idle first
-            if number >= over and session.used > late:
-                break
-            if session.last is None or session.last.done():
-                gone.append(scope)
-        for scope in gone:
-            del self._sessions[scope]
-        METRICS.sessions.set(len(self._sessions))
-
-    async def _evict(self) -> None:
-        while True:
-            await asyncio.sleep(EVICT_EVERY)
-            self._let_go()
-
-    @asynccontextmanager
-    async def _paused(self, selected: Callable[[Scope], bool], reason: str) -> AsyncIterator[None]:
-        """End the turns of some sessions; those that begin meanwhile wait until it is over, and read all anew."""
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pauses.append((selected, over))
-        try:
-            for running in list(self._running.values()):
-                if selected(running.turn.request.scope):
-                    running.cancel(reason)
-            ended = [self._sessions.pop(scope) for scope in list(self._sessions) if selected(scope)]
-            if busy := [session.last for session in ended if session.last and not session.last.done()]:
-                await asyncio.wait(busy)
-            yield
-        finally:
-            self._pauses.remove((selected, over))
-            over.set_result(None)
-
-    def _queue_up(self, session: Session, work: Callable[[], Awaitable[Any]], name: str) -> asyncio.Task[Any]:
-        """Work that takes its place among the session's turns at once."""
-        previous = session.last if session.last and not session.last.done() else None
-
-        async def wait_and_work() -> Any:
-            if previous is not None:
-                await asyncio.wait([previous])
-            with self.runtimes.current.leased():
-                try:
-                    return await work()
-                finally:
-                    self._replay_soon()
-
-        session.last = asyncio.create_task(wait_and_work(), name=name)
-        return session.last
-
     async def state(self, npc: str, player: str, world: str) -> dict[str, Any]:
         """How an NPC feels about a player now. Raises UnknownNpc or StoreError."""
         found = self.runtimes.current.world.npc(npc)
-        session = self._session(Scope(world, found.id, player))
+        session = self.sessions[Scope(world, found.id, player)]
         return (await session.load(self.runtimes.current, found.initial)).plain()
 
     @property
@@ -354,8 +282,8 @@ class Kernel:
         It takes its place among the session's turns at once. Raises UnknownNpc; the task, StoreError.
         """
         npc = self.runtimes.current.world.npc(message.npc)
-        session = self._session(Scope(message.world, npc.id, message.player))
-        return self._queue_up(session, lambda: self._event(message, npc, session), f"event {message.kind}")
+        session = self.sessions[Scope(message.world, npc.id, message.player)]
+        return self.sessions.queue(session, lambda: self._event(message, npc, session), f"event {message.kind}")
 
     async def _event(self, message: events.GameEvent, npc: Npc, session: Session) -> events.State:
         runtime = self.runtimes.current
@@ -377,7 +305,7 @@ class Kernel:
         mind.event(record, message.kind, message.data, state)
         change = state_change(session.scope, f"event: {message.kind}", before, state, record.time)
         await self.journal.append(change)
-        await session.keep(with_changes(record, mind), state, runtime, self._spool)
+        await session.keep(with_changes(record, mind), state, runtime)
         return state_event(session.scope, state)
 
     async def reward(self, message: events.Reward) -> events.RewardAccepted:
@@ -452,31 +380,6 @@ class Kernel:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    # ── the spool ────────────────────────────────────────────────────────────────────────────────
-
-    def _replay_soon(self) -> None:
-        if self._spool and self._replaying is None:
-            self._replaying = asyncio.create_task(self._replay())
-
-    async def _replay(self) -> None:
-        """Store what was spooled, as soon as the store takes it again."""
-        try:
-            while self._spool:
-                try:
-                    done = await self._spool.replay(self._append)
-                    log.info("spooled turns are stored", turns=done)
-                except Exception as error:  # noqa: BLE001  the store's code: what is spooled stays there
-                    log.warning("the store is still away", error=repr(error))
-                    await asyncio.sleep(SPOOL_RETRY)
-        finally:
-            self._replaying = None
-
-    async def _append(self, turn: TurnRecord) -> None:
-        runtime = self.runtimes.current
-        with contained():
-            async with asyncio.timeout(runtime.settings.operations.store_timeout):
-                await runtime.store.append(turn)
 
 
 class RunningTurn:

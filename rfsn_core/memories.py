@@ -6,19 +6,19 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import aclosing
 from dataclasses import asdict, replace
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from rfsn_core import events
+from rfsn_core.coordination import Coordination
 from rfsn_core.errors import BadMessage, NotThere, RfsnError, StoreError, contained
 from rfsn_core.learning.journal import Journal
 from rfsn_core.memory import governance, retrieval
 from rfsn_core.memory.archive import ArchiveOutbox
 from rfsn_core.memory.remembering import Mind, with_changes
-from rfsn_core.memory.spool import Spool
 from rfsn_core.memory.summaries import LONGEST
 from rfsn_core.operations.logs import logger
 from rfsn_core.providers import (
@@ -37,7 +37,7 @@ from rfsn_core.providers import (
     TurnRecord,
 )
 from rfsn_core.runtime import Runtimes
-from rfsn_core.session import Session
+from rfsn_core.sessions import Sessions
 from rfsn_core.world.folder import Npc
 
 log = logger("memory")
@@ -53,20 +53,14 @@ LONGEST_LINE = 1_000_000
 
 
 class Memories:
-    """Of all NPCs.
-
-    :param queue: runs work in a session, after what is running there.
-    :param paused: ends the turns of some sessions, and lets none begin; what they knew is read anew afterwards.
-    """
+    """Of all NPCs."""
 
     def __init__(
-        self, runtimes: Runtimes, journal: Journal, spool: Spool, archive: ArchiveOutbox,
-        session: Callable[[Scope], Session],
-        queue: Callable[[Session, Callable[[], Awaitable[Any]]], asyncio.Task[Any]],
-        paused: Callable[[Callable[[Scope], bool], str], AbstractAsyncContextManager[None]],
+        self, runtimes: Runtimes, sessions: Sessions, coordination: Coordination, journal: Journal,
+        archive: ArchiveOutbox,
     ) -> None:  # fmt: skip
-        self._runtimes, self._journal, self._spool, self._archive = runtimes, journal, spool, archive
-        self._session, self._queue, self._paused = session, queue, paused
+        self._runtimes, self._sessions, self._coordination = runtimes, sessions, coordination
+        self._journal, self._archive = journal, archive
 
     @property
     def _store(self) -> Store:
@@ -143,7 +137,7 @@ class Memories:
                 memory_id=mine.memory_id, status=mine.status.value, reason=mine.reason, superseded=yielded
             )
 
-        return self._queue(self._session(scope), learn)
+        return self._sessions.queue(self._sessions[scope], learn, "memory")
 
     async def word_summary(self, scope: Scope, npc: Npc) -> None:
         """Let a model word the newest summary of a conversation; if it cannot, the extracted one stays."""
@@ -151,7 +145,7 @@ class Memories:
         engine = runtime.renderers[0]
         if engine.breaker.state != "closed" or not getattr(engine.provider, "reports", True):
             return  # away, or no model at all
-        session = self._session(scope)
+        session = self._sessions[scope]
         newest = [memory for memory in session.memories.values() if memory.kind is MemoryKind.SUMMARY][-1:]
         if not newest:
             return
@@ -170,7 +164,7 @@ class Memories:
             told = replace(newest[0], text=text, reason=f"worded by {engine.name}", time=time.time())
             await self._change(scope, npc, lambda mind: mind.put([told]))
 
-        await self._queue(self._session(scope), put)
+        await self._sessions.queue(self._sessions[scope], put, "memory")
 
     def judge(
         self, npc: str, player: str, world: str, memory_id: str, status: MemoryStatus, reason: str
@@ -192,20 +186,20 @@ class Memories:
             log.info("a memory was judged", npc=found.id, memory=memory_id, status=status.value)
             return versions[-1]
 
-        return self._queue(self._session(scope), change)
+        return self._sessions.queue(self._sessions[scope], change, "memory")
 
     async def _change(
         self, scope: Scope, npc: Npc, work: Callable[[Mind], Sequence[MemoryRecord]]
     ) -> Sequence[MemoryRecord]:
         """Memories change only together with a turn; here one without words."""
         runtime = self._runtimes.current
-        session = self._session(scope)
+        session = self._sessions[scope]
         state = await session.load(runtime, npc.initial)
         mind = session.mind(runtime)
         versions = work(mind)
         if mind.changes:
             turn = TurnRecord(uuid.uuid4().hex, scope, time.time(), "", "", GOVERNED, "", state.plain())
-            await session.keep(with_changes(turn, mind), state, runtime, self._spool)
+            await session.keep(with_changes(turn, mind), state, runtime)
         return versions
 
     # ── saves ────────────────────────────────────────────────────────────────────────────────────
@@ -222,10 +216,11 @@ class Memories:
     async def rollback(self, world: str, tag: str) -> int:
         """The game loads an older save: the NPCs go back with it. Raises NotThere."""
         self._settled()
-        async with self._paused(lambda scope: scope.world == world, "rollback"):
+        async with self._coordination.paused(world, "", "", "rollback") as then:
             turns = await self._guarded(self._store.rollback(world, tag))
+            then.reverted = events.WorldReverted(world=world, tag=tag, turns=turns)
         log.info("a world went back to a save", world=world, tag=tag, turns=turns)
-        self._runtimes.announce(events.WorldReverted(world=world, tag=tag, turns=turns))
+        self._runtimes.announce(then.reverted)
         return turns
 
     # ── everything at once ───────────────────────────────────────────────────────────────────────
@@ -237,7 +232,7 @@ class Memories:
     async def reset(self, name: str) -> Backup:
         """Forget an NPC, after a backup."""
         npc = self._runtimes.current.world.npc(name)
-        async with self._paused(lambda scope: scope.npc == npc.id, "cancelled"):
+        async with self._coordination.paused("", npc.id, "", "cancelled"):
             return await self._guarded(self._store.reset(npc.id))
 
     async def backup(self) -> Backup:
@@ -251,7 +246,7 @@ class Memories:
     async def restore(self, name: str) -> None:
         """Replace everything by a backup, after backing up what is there. Raises NotThere."""
         self._settled()
-        async with self._paused(lambda scope: True, "cancelled"):
+        async with self._coordination.paused("", "", "", "cancelled"):
             await self._guarded(self._store.restore(name))
         log.info("a backup was restored", backup=name)
 
@@ -260,10 +255,12 @@ class Memories:
         if not (world or npc or player):
             raise BadMessage("name a world, an NPC or a player", hint="To forget an NPC after a backup: reset")
         self._settled()
-        async with self._paused(lambda scope: scope.within(world, npc, player), "cancelled"):
+        async with self._coordination.paused(
+            world, npc, player, "cancelled", erase="all" if backups else "but_backups"
+        ):
             await self._guarded(self._archive.erase(world, npc, player))  # first: it may be away, and then nothing is
             turns = await self._guarded(self._store.erase(world, npc, player, backups=backups))
-            decisions = await self._journal.erase(world, npc, player)
+            decisions = await self._journal.erase(lambda scope: scope.within(world, npc, player))
         log.info("turns were erased", turns=turns, decisions=decisions)
         return {"turns": turns, "decisions": decisions}
 
@@ -295,7 +292,7 @@ class Memories:
                 number += 1
                 scopes.add(await self._load_line(rest, number))
         finally:
-            async with self._paused(scopes.__contains__, "cancelled"):
+            async with self._sessions.paused(scopes.__contains__, "cancelled"):
                 pass  # what is held of them is read anew
         return number
 
@@ -312,7 +309,7 @@ class Memories:
         return turn.scope
 
     def _settled(self) -> None:
-        if self._spool:
+        if self._sessions.spool:
             raise StoreError("turns wait for the store", hint="Try again when it has taken them")
 
     async def _guarded(self, call: Awaitable[T]) -> T:

@@ -628,18 +628,49 @@ class SharedLearning(Protocol):
         """The next lessons after a position; all that are kept when it is empty."""
 
 
+class Notices(Protocol):
+    """Where servers tell each other what all of them must do: a log, and how far each of them has heeded it.
+
+    All raise StoreError when it is away.
+    """
+
+    async def tell(self, notice: bytes) -> str:
+        """Append; returns its position."""
+
+    async def newest(self) -> str:
+        """Position of the last one; empty when there is none."""
+
+    async def told(self, server: str, after: str) -> Sequence[tuple[str, bytes]]:
+        """(position, notice) of what was told after a position, and note that the server is there and has heeded
+        all up to it."""
+
+    async def behind(self, position: str, seconds: float) -> Sequence[str]:
+        """Servers that asked in the last `seconds`, and have not heeded all up to a position."""
+
+    async def present(self, server: str, seconds: float) -> bool:
+        """Whether a server asked in the last `seconds`."""
+
+    async def leave(self, server: str) -> None:
+        """It asks no more."""
+
+
 @runtime_checkable
 class SharedStore(Store, Protocol):
     """A store that several servers use at once: what one of them keeps in memory may have been overtaken."""
 
     learning: SharedLearning | None
     """Where those servers learn as one; None: each learns alone."""
+    notices: Notices
 
     async def newer(self, scope: Scope, turns: int, version: str) -> Past | None:
         """As `load`, in one round trip; None when nothing has changed since that version."""
 
     async def append_after(self, turn: TurnRecord, version: str) -> str:
-        """As `append`, and returns the new version. Raises Overtaken when another server appended since `version`."""
+        """As `append`, and returns the new version. Raises Overtaken when another server appended since `version`, and
+        Reverted when the conversation was rolled back or erased since."""
+
+    async def scrub(self, gone: Callable[[TurnRecord], bool]) -> None:
+        """Leave no trace of turns in what this server keeps beside the store, such as backups."""
 
 
 @runtime_checkable

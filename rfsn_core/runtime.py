@@ -169,9 +169,11 @@ class Runtimes:
 
     def __init__(
         self, world: Path, plugins: Plugins, *, config_file: Path | None = None,
-        overrides: Mapping[str, Any] | None = None, clock: Clock | None = None,
+        overrides: Mapping[str, Any] | None = None, clock: Clock | None = None, worker: str = "",
     ) -> None:  # fmt: skip
         self.world_dir = world
+        self.worker = worker
+        """Name of this process among several; empty when it is alone."""
         self.config_file = config_file
         self.plugins = plugins
         self._overrides = overrides or {}
@@ -188,6 +190,11 @@ class Runtimes:
         """The runtime that the next turn gets."""
         assert self._current is not None, "start() first"
         return self._current
+
+    @property
+    def own_dir(self) -> Path:
+        """For what this process alone writes: the data folder, or that of one of several workers in it."""
+        return self.world_dir / self.current.settings.data_dir / self.worker
 
     async def start(self) -> Runtime:
         """Build the first runtime. Raises ConfigError, WorldError, PluginError or StoreError."""

@@ -13,7 +13,7 @@ import msgspec
 
 from rfsn_core import events
 from rfsn_core.dialogue.outbox import Outbox
-from rfsn_core.errors import Overtaken, StoreError, contained
+from rfsn_core.errors import Overtaken, Reverted, StoreError, contained
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.governance import in_mind, latest
 from rfsn_core.memory.remembering import Mind, Rules
@@ -34,6 +34,8 @@ class Session:
     """One NPC with one player in one world, while it is in memory."""
 
     scope: Scope
+    spool: Spool
+    """Where turns wait for a store that is away."""
     state: NpcState | None = None
     """None until it was loaded."""
     memories: dict[str, MemoryRecord] = field(default_factory=dict)
@@ -104,23 +106,27 @@ class Session:
         memory = runtime.settings.memory
         return Mind(self.memories, self.card, Rules(memory.admitted, memory.single_valued, memory.summary_every))
 
-    async def keep(self, record: TurnRecord, state: NpcState, runtime: Runtime, spool: Spool) -> bool:
+    async def keep(self, record: TurnRecord, state: NpcState, runtime: Runtime) -> bool:
         """Turn, decision and state, all or nothing. False: spooled on disk, because the store is away.
 
-        Raises StoreError when the disk takes neither; then nothing has changed here either.
+        Raises StoreError when the disk takes neither; then nothing has changed here either. Raises Reverted when
+        another server took the world back meanwhile.
         """
-        durable = not spool  # what happened after a spooled turn waits behind it
+        durable = not self.spool  # what happened after a spooled turn waits behind it
         if durable:
             try:
                 with contained():
                     async with asyncio.timeout(runtime.settings.operations.store_timeout):
                         record, state = await self._append(record, state, runtime)
+            except Reverted:
+                self.state = None  # what is held is no more
+                raise
             except Exception as error:  # noqa: BLE001  the store's code: nothing acknowledged may be lost
                 METRICS.errors.labels("storage").inc()
-                log.error("the store is away; the turn is spooled", error=repr(error), spool=str(spool.path))
+                log.error("the store is away; the turn is spooled", error=repr(error), spool=str(self.spool.path))
                 durable = False
         if not durable:
-            await spool.append(record)
+            await self.spool.append(record)
         self.kept(record)
         if record.spoken:
             self.recent.append(record)

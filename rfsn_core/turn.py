@@ -15,13 +15,12 @@ from rfsn_core import events
 from rfsn_core.dialogue import gates, wording
 from rfsn_core.dialogue.sentences import Piece
 from rfsn_core.dialogue.speaking import Speaker, expressed, until
-from rfsn_core.errors import RfsnError, StoreError, contained
+from rfsn_core.errors import Reverted, RfsnError, StoreError, contained
 from rfsn_core.learning.channel import Channel
 from rfsn_core.learning.records import decision_record, state_change
 from rfsn_core.memory.governance import believed
 from rfsn_core.memory.remembering import with_changes
 from rfsn_core.memory.retrieval import ranked, useful
-from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import (
@@ -61,7 +60,6 @@ class Turn:
         request: Request,
         runtime: Runtime,
         session: Session,
-        spool: Spool,
         channel: Channel,
         options: RenderOptions,
         queue: int = 0,
@@ -78,7 +76,7 @@ class Turn:
         """(sentence, ms) up to which the client has acknowledged playback."""
         self.summed_up = False
         """Whether a summary of the conversation was due."""
-        self._spool, self._options, self._queue = spool, options, queue
+        self._options, self._queue = options, queue
         self._operations = runtime.settings.operations
         self._player_text = request.text
         self._state = NpcState()
@@ -102,6 +100,8 @@ class Turn:
         except asyncio.CancelledError:
             await self._cancelled()
             raise
+        except Reverted:
+            self._undone()
         except Exception as error:  # noqa: BLE001  whatever failed, the client is told and the server goes on
             self._failed(error)
         finally:
@@ -431,7 +431,7 @@ class Turn:
         cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome}"
         change = state_change(self.request.scope, cause, self._at_start, self._state, record.time)
         await self._channel.record(logged, change)
-        return await self.session.keep(record, self._state, self.runtime, self._spool)
+        return await self.session.keep(record, self._state, self.runtime)
 
     async def _cancelled(self) -> None:
         """Barge-in: silence what is queued, remember what was delivered."""
@@ -447,6 +447,13 @@ class Turn:
                 log.error("a cancelled turn could not be stored", error=str(error))
         self._over = True
         self._emit(events.TurnCancelled(turn_id=request.turn_id, text=text, reason=self.cancel_reason))
+        METRICS.turns.labels("cancelled").inc()
+
+    def _undone(self) -> None:
+        """Another server took the world back, and this one did not hear of it in time: the turn never was."""
+        self.request.outbox.purge(self.request.turn_no)
+        self._over = True
+        self._emit(events.TurnCancelled(turn_id=self.request.turn_id, text="", reason="rollback"))
         METRICS.turns.labels("cancelled").inc()
 
     def _failed(self, error: Exception) -> None:

@@ -121,7 +121,7 @@ async def test_sessions_that_leave_memory_come_back_from_the_store(tmp_path: Pat
     async with kernel(tmp_path, settings={"world": {"max_sessions": 2}}) as it:
         for player in ("a", "b", "c", "d"):
             await asyncio.wait([it.event(events.GameEvent(npc=NPC, kind="gift", player=player))])
-        assert len(it._sessions) <= 2
+        assert len(it.sessions) <= 2
         state = await it.event(events.GameEvent(npc=NPC, kind="gift", player="a"))
     assert state.affinity == 0.24
 

@@ -223,12 +223,12 @@ async def test_what_is_exported_is_the_same_after_an_import(tmp_path: Path) -> N
 async def test_a_session_that_is_idle_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Memory()
     settings = {"memory": {"cache_minutes": 0.001}}
-    monkeypatch.setattr("rfsn_core.kernel.EVICT_EVERY", 0.02)
+    monkeypatch.setattr("rfsn_core.sessions.EVICT_EVERY", 0.02)
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()}, storage={"m": store}), settings=settings) as it:
         await turn(it)
-        assert len(it._sessions) == 1
+        assert len(it.sessions) == 1
         async with asyncio.timeout(5):
-            while it._sessions:  # noqa: ASYNC110  nobody tells
+            while it.sessions:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.01)
         await turn(it)
         assert len(store.turns) == 2
@@ -312,7 +312,7 @@ async def test_a_disk_that_is_full_costs_no_turn(tmp_path: Path) -> None:
         assert not last.durable
         await store._do(lambda db: db.execute("PRAGMA max_page_count=1000000").fetchone())
         async with asyncio.timeout(10):
-            while it._spool:  # noqa: ASYNC110  nobody tells
+            while it.sessions.spool:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.05)
         past = await store.load(Scope("default", NPC, "player"), 50)
         assert [each.player_text.split(" x")[0] for each in past.turns] == ["one", *(f"full {n}" for n in range(20))]

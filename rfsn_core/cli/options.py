@@ -56,7 +56,9 @@ def example_world() -> Path:
     raise UserError("the example world is missing", hint="Give one: --world DIR")
 
 
-def runtimes(world: Path | None, config_file: Path | None, overrides: Mapping[str, Any] | None = None) -> Runtimes:
+def runtimes(
+    world: Path | None, config_file: Path | None, overrides: Mapping[str, Any] | None = None, worker: str = ""
+) -> Runtimes:
     """Plugins found, nothing opened yet."""
     folder = find_world(world)
-    return Runtimes(folder, discover(world=folder), config_file=config_file, overrides=overrides)
+    return Runtimes(folder, discover(world=folder), config_file=config_file, overrides=overrides, worker=worker)

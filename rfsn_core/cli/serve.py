@@ -17,7 +17,6 @@ from rfsn_core.cli import workers
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.config import Settings
 from rfsn_core.operations import logs
-from rfsn_core.operations.metrics import METRICS
 from rfsn_core.runtime import Runtimes
 from rfsn_core.server.app import ADDRESS, http_server, listen, serving
 from rfsn_core.server.auth import check_bind
@@ -69,10 +68,10 @@ def _work(
     world: Path, config_file: Path | None, overrides: Mapping[str, Any], listener: socket.socket, number: int
 ) -> None:
     with suppress(KeyboardInterrupt):
-        asyncio.run(run(runtimes(world, config_file, overrides), listener, str(number)))
+        asyncio.run(run(runtimes(world, config_file, overrides, workers.name(number)), listener))
 
 
-async def run(found: Runtimes, given: socket.socket | None = None, worker: str = "") -> None:
+async def run(found: Runtimes, given: socket.socket | None = None) -> None:
     """Serve until a signal; on a socket that is given, as one of several workers. Raises UserError when the port is
     taken.
     """
@@ -81,7 +80,6 @@ async def run(found: Runtimes, given: socket.socket | None = None, worker: str =
         settings = found.current.settings
         logs.configure(settings.operations.log_level, settings.operations.log_format)
         check_bind(settings.server)
-        METRICS.worker.labels(worker).set(1)
         for item in found.plugins.found:
             if item.state == "failed":
                 click.echo(f"rfsn: plugin {item.name} ({item.label}) failed: {item.reason}", err=True)

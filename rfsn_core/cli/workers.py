@@ -43,14 +43,14 @@ async def check(found: Runtimes) -> None:
 
 def begin_with_what_one_learned(data: Path) -> None:
     """The first worker takes over what a server without workers has learned, and shares it with all."""
-    alone, first = data / "learning" / "snapshots", worker_data(data, 0) / "learning" / "snapshots"
+    alone, first = data / "learning" / "snapshots", data / name(0) / "learning" / "snapshots"
     if alone.is_dir() and not first.exists():
         shutil.copytree(alone, first)
 
 
-def worker_data(data: Path, number: int) -> Path:
-    """Where a worker keeps its log of decisions, its spool and its backups."""
-    return data / f"worker-{number}"
+def name(number: int) -> str:
+    """Of a worker, and of its folder in the data folder: for its log of decisions, its spool, its outbox."""
+    return f"worker-{number}"
 
 
 def supervise(
@@ -61,17 +61,15 @@ def supervise(
     :param patience: seconds that they have to end their turns.
     :param work: what each of them runs, given world, settings file, overrides, listener and its number.
     """
-    base = Path(found.load().data_dir)
-    begin_with_what_one_learned(found.world_dir / base)
+    begin_with_what_one_learned(found.world_dir / found.load().data_dir)
     stopping = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stopping.set())
     context = multiprocessing.get_context("spawn")
 
     def start(number: int) -> tuple[BaseProcess, float]:
-        own = {**overrides, "data_dir": str(worker_data(base, number))}
         process = context.Process(
-            target=work, args=(found.world_dir, found.config_file, own, listener, number), name=f"rfsn worker {number}"
+            target=work, args=(found.world_dir, found.config_file, overrides, listener, number), name=name(number)
         )
         process.start()
         return process, time.monotonic()

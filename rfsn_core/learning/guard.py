@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from rfsn_core.operations.files import replacing
+
 State = Literal["learning", "slowed", "frozen"]
 STATES: tuple[State, ...] = ("learning", "slowed", "frozen")
 SLOWED_WEIGHT = 0.25
@@ -60,9 +62,8 @@ class Guard:
 
     def save(self, path: Path) -> None:
         """Keep the state for the next start. Raises OSError."""
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.encode(Kept(state=self.state, reason=self.reason)))
-        temporary.replace(path)
+        with replacing(path) as file:
+            file.write(msgspec.json.encode(Kept(state=self.state, reason=self.reason)))
 
     @property
     def weight(self) -> float:

@@ -7,6 +7,7 @@ is SQLite; it may lag behind the lines after a crash, and catches up, or is thro
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import queue
 import sqlite3
@@ -19,6 +20,7 @@ import msgspec
 
 from rfsn_core.errors import StoreError
 from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, StateChange, UpdateRecord
+from rfsn_core.operations.files import replacing
 from rfsn_core.operations.logs import logger
 from rfsn_core.providers import Scope
 
@@ -141,12 +143,12 @@ class Journal:
         sql = "SELECT 1 FROM lessons WHERE decision=?"
         return await self._submit(lambda: self._db.execute(sql, (decision_id,)).fetchone() is not None)
 
-    async def erase(self, world: str, npc: str, player: str) -> int:
-        """Leave no trace of what is selected (an empty text selects all); returns how many decisions there were.
+    async def erase(self, selected: Callable[[Scope], bool], until: float = math.inf) -> int:
+        """Leave no trace of what is selected, up to a time; returns how many decisions there were.
 
         What was learned from them stays: weights name nobody.
         """
-        return await self._submit(lambda: self._erase(world, npc, player))
+        return await self._submit(lambda: self._erase(selected, until))
 
     async def _submit(self, question: Callable[[], T]) -> T:
         return cast(T, await self._queue(question))
@@ -279,7 +281,7 @@ class Journal:
     def _next_name(self, name: str) -> Path:
         return self.folder / f"{name}.{len(list(self.folder.glob(f'{name}.*.jsonl'))) + 1:04}.jsonl"
 
-    def _erase(self, world: str, npc: str, player: str) -> int:
+    def _erase(self, selected: Callable[[Scope], bool], until: float) -> int:
         for file in self._open_files.values():
             file.close()
         self._open_files.clear()
@@ -288,22 +290,18 @@ class Journal:
         def gone(record: Any) -> bool:
             if not hasattr(record, "world"):
                 return record.decision_id in erased
-            inside = Scope(record.world, record.npc, record.player).within(world, npc, player)
+            inside = record.time <= until and selected(Scope(record.world, record.npc, record.player))
             if inside and isinstance(record, DecisionRecord):
                 erased.add(record.decision_id)
             return inside
 
         for kind, name in FILES.items():  # decisions first: the others know them by their ids
             for path in log_files(self.folder, name):
-                partial = path.with_suffix(".partial")
-                with partial.open("wb") as kept:
+                with replacing(path) as kept:
                     record: Any
                     for _, _, record in read_lines(path, kind):
                         if not gone(record):
                             kept.write(msgspec.json.encode(record) + b"\n")
-                    kept.flush()
-                    os.fsync(kept.fileno())
-                partial.replace(path)
         self._db.close()
         for suffix in ("", "-wal", "-shm"):
             (self.folder / f"index.db{suffix}").unlink(missing_ok=True)

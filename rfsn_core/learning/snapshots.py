@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rfsn_core.operations.files import replacing
 from rfsn_core.providers import Learned, Snapshots
 
 MAGIC = b"RFSNPOL1"
@@ -60,14 +60,8 @@ class Folder:
         return found
 
     def _save(self, policy: str, data: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{policy}-{time.time_ns():020}.bin"
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
+        with replacing(self._folder / f"{policy}-{time.time_ns():020}.bin") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
         for old in self._listed(policy)[KEEP:]:
             (self._folder / f"{old.id}.bin").unlink(missing_ok=True)
 

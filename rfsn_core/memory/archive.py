@@ -124,13 +124,21 @@ class ArchiveOutbox:
         async with self._sending:
             for archive in self._archives():
                 await archive.erase(world, npc, player)
-            if not self.path.exists():
-                return
-            lines, _ = self._lines(self._offset())  # not in a thread: nothing may be noted until they are written anew
-            self._empty()
-            for turn in filter(None, map(_decoded, lines)):
-                if not turn.scope.within(world, npc, player):
-                    self.note(turn)
+            self._drop(lambda turn: turn.scope.within(world, npc, player))
+
+    async def drop(self, gone: Callable[[TurnRecord], bool]) -> None:
+        """Leave no trace of turns that wait here."""
+        async with self._sending:
+            self._drop(gone)
+
+    def _drop(self, gone: Callable[[TurnRecord], bool]) -> None:
+        if not self.path.exists():
+            return
+        lines, _ = self._lines(self._offset())  # not in a thread: nothing may be noted until they are written anew
+        self._empty()
+        for turn in filter(None, map(_decoded, lines)):
+            if not gone(turn):
+                self.note(turn)
 
     async def _send(self) -> None:
         """All that waits."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from rfsn_core.errors import StoreError
+from rfsn_core.operations.files import replacing
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import TurnRecord
@@ -27,6 +28,8 @@ class Spool:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = asyncio.Lock()
+        self._cut = 0
+        """How often turns were taken out of the middle."""
 
     def __bool__(self) -> bool:
         return self.path.exists()
@@ -60,21 +63,40 @@ class Spool:
         What `store` raises comes out of here, and the spool keeps everything. Turns that are appended
         meanwhile are stored too.
         """
-        done = 0
-        position = 0
+        done = position = 0
+        cut = self._cut
         while True:
             lines = await asyncio.to_thread(self._lines, position)
             for line in lines:
                 position += len(line)
                 turn = self._decode(line)
+                if cut != self._cut:
+                    break
                 if turn is not None:
                     await store(turn)
                     done += 1
             async with self._lock:
-                if not self.path.exists() or self.path.stat().st_size <= position:
+                if cut != self._cut:  # places are others now
+                    cut, position = self._cut, 0
+                elif not self.path.exists() or self.path.stat().st_size <= position:
                     self.path.unlink(missing_ok=True)
                     METRICS.spooled.set(0)
                     return done
+
+    async def drop(self, gone: Callable[[TurnRecord], bool]) -> None:
+        """Leave no trace of turns that wait here. Raises StoreError when the disk refuses."""
+        async with self._lock:
+            if self.path.exists():
+                self._cut += 1
+                await asyncio.to_thread(self._drop, gone)
+
+    def _drop(self, gone: Callable[[TurnRecord], bool]) -> None:
+        kept = [line for line in self._lines(0) if (turn := self._decode(line)) is not None and not gone(turn)]
+        try:
+            with replacing(self.path) as file:
+                file.writelines(kept)
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error}") from error
 
     def _lines(self, position: int) -> list[bytes]:
         if not self.path.exists():

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from rfsn_core import events
 from rfsn_core.errors import NotThere, RfsnError, StoreError, UnknownDecision, UnknownNpc
 from rfsn_core.kernel import Kernel, version
-from rfsn_core.operations.metrics import METRICS
+from rfsn_core.operations.metrics import Gathered
 from rfsn_core.providers import RenderOptions
 from rfsn_core.server import sse
 from rfsn_core.server.auth import refusal
@@ -56,8 +56,8 @@ class Steer(msgspec.Struct, forbid_unknown_fields=True):
 class Api:
     """The routes of one server."""
 
-    def __init__(self, kernel: Kernel, connections: Connections) -> None:
-        self._kernel, self._connections = kernel, connections
+    def __init__(self, kernel: Kernel, connections: Connections, metrics: Gathered) -> None:
+        self._kernel, self._connections, self._gathered = kernel, connections, metrics
         self._started = time.time()
         self._live: dict[str, float | None] = {}
 
@@ -143,7 +143,8 @@ class Api:
         )
 
     async def _metrics(self, request: Request) -> Response:
-        return Response(METRICS.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        text = await asyncio.to_thread(self._gathered.text)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _protocol(self, request: Request) -> Response:
         from rfsn_core.server.protocol import asyncapi

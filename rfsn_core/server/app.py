@@ -22,7 +22,7 @@ from rfsn_core.config import ServerSettings
 from rfsn_core.errors import UserError
 from rfsn_core.kernel import Kernel, running
 from rfsn_core.operations import logs
-from rfsn_core.operations.metrics import METRICS
+from rfsn_core.operations.metrics import METRICS, Gathered
 from rfsn_core.reload import watching
 from rfsn_core.runtime import Change, Runtimes
 from rfsn_core.server.api import STATIC, Api
@@ -51,7 +51,9 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
         def rejected(problems: list[str]) -> None:
             connections.broadcast(events.ConfigRejected(problems=problems))
 
-        api = Api(kernel, connections)
+        data = runtimes.world_dir / runtimes.current.settings.data_dir
+        metrics = Gathered(METRICS, data, runtimes.worker)
+        api = Api(kernel, connections, metrics)
         app = Starlette(
             routes=[
                 *api.routes(),
@@ -67,7 +69,7 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
 
         app.state.stopping = stopping
         app.add_middleware(Guard, kernel=kernel, routes=app.routes)
-        async with watching(runtimes, changed, rejected):
+        async with watching(runtimes, changed, rejected), metrics.shared():
             yield app
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.process import Server
 
 
@@ -30,3 +32,12 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     for server in servers:
         if server.process.poll() is None:
             server.stop()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test's own."""
+    (tmp_path / "redis").mkdir()
+    database = RedisServer(tmp_path / "redis")
+    yield database
+    database.stop(signal.SIGKILL)

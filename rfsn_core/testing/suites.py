@@ -28,7 +28,7 @@ from typing import Any, ClassVar, get_args
 
 import pytest
 
-from rfsn_core.errors import NotThere, Overtaken
+from rfsn_core.errors import NotThere, Overtaken, Reverted
 from rfsn_core.events import Usage, VisemeShape
 from rfsn_core.plugins import discover
 from rfsn_core.providers import (
@@ -775,8 +775,38 @@ class SharedStoreSuite(StoreSuite):
             version = (await store.load(HERE, 5)).version
             await store.rollback("default", "save")
             assert await store.newer(HERE, 5, version) is not None
-            with pytest.raises(Overtaken):
+            with pytest.raises(Reverted):
                 await store.append_after(record(2), version)
+            version = (await store.load(HERE, 5)).version
+            await store.erase("default", "smith", "player", backups=False)
+            with pytest.raises(Reverted):
+                await store.append_after(record(3), version)
+            assert (await store.load(HERE, 5)).state is None
+            await store.append_after(record(4), (await store.load(HERE, 5)).version)
+
+        self.run(tmp_path, body)
+
+    def test_all_hear_what_one_tells(self, tmp_path: Path) -> None:
+        async def body(store: SharedStore) -> None:
+            notices = store.notices
+            assert await notices.newest() == ""
+            assert list(await notices.told("one", "")) == []
+            assert await notices.present("one", 5)
+            assert not await notices.present("two", 5)
+            first = await notices.tell(b"\x00 first")
+            second = await notices.tell(b"second")
+            assert await notices.newest() == second
+            assert list(await notices.behind(first, 5)) == ["one"]
+            assert list(await notices.told("one", "")) == [(first, b"\x00 first"), (second, b"second")]
+            assert list(await notices.behind(first, 5)) == ["one"]  # it has read them, and heeded none
+            assert list(await notices.told("one", first)) == [(second, b"second")]
+            await notices.told("two", "")
+            assert list(await notices.behind(first, 5)) == ["two"]
+            assert sorted(await notices.behind(second, 5)) == ["one", "two"]
+            await notices.leave("two")
+            assert list(await notices.behind(second, 5)) == ["one"]
+            assert list(await notices.told("one", second)) == []
+            assert list(await notices.behind(second, 5)) == []
 
         self.run(tmp_path, body)
 

@@ -76,3 +76,27 @@ async def test_a_disk_that_refuses_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("a file")
     with pytest.raises(StoreError, match=r"spool\.jsonl"):
         await Spool(tmp_path / "folder" / "spool.jsonl").append(record("a"))
+
+
+async def test_turns_can_be_dropped_also_while_others_are_stored(tmp_path: Path) -> None:
+    spool, stored = Spool(tmp_path / "spool.jsonl"), list[str]()
+    for name in "abcdef":
+        await spool.append(record(name))
+
+    async def store(turn: TurnRecord) -> None:
+        stored.append(turn.turn_id)
+        if turn.turn_id == "b" and stored.count("b") == 1:
+            await spool.drop(lambda waiting: waiting.turn_id in "ad")
+
+    await spool.replay(store)
+    assert stored == ["a", "b", "b", "c", "e", "f"]
+    assert not spool
+    await spool.drop(lambda waiting: True)
+    assert not spool
+    for name in "gh":
+        await spool.append(record(name))
+    await spool.drop(lambda waiting: waiting.turn_id == "g")
+    await spool.append(record("i"))
+    store_of = Names()
+    await spool.replay(store_of.take)
+    assert store_of.names == ["h", "i"]

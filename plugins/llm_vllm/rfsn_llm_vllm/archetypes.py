@@ -24,6 +24,7 @@ import msgspec
 from pydantic import BaseModel, Field, ValidationError
 
 from rfsn_core.errors import WorldError
+from rfsn_core.operations.files import replacing
 
 TASKS = (
     "personality", "dialogue_style", "action_policy", "emotional_response", "world_knowledge", "social_dynamics",
@@ -151,10 +152,8 @@ class Shared:
             async with client:
                 await client.hset(self.KEY, mapping=mine)
                 found = await client.hgetall(self.KEY)
-            self._copy.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._copy.with_suffix(".tmp")
-            temporary.write_bytes(msgspec.json.encode(found))
-            temporary.replace(self._copy)
+            with replacing(self._copy) as file:
+                file.write(msgspec.json.encode(found))
         except ImportError:
             self._log.error("archetypes are not shared: pip install rfsn-llm-vllm[redis]")
         except Exception as error:  # noqa: BLE001  Redis is away, or full, or something else: words do not depend on it

@@ -75,6 +75,20 @@ def learning(prefix: str) -> Learning:
     return Learning(f"{tag}lessons", f"{tag}decision:", f"{tag}snapshots")
 
 
+class Notices(NamedTuple):
+    """The keys of what servers tell each other, on one node of a cluster."""
+
+    notices: str
+    """A stream."""
+    servers: str
+    """A hash: server → when it asked last, and the position up to which it has heeded."""
+
+
+def notices(prefix: str) -> Notices:
+    """The keys of what servers tell each other."""
+    return Notices(f"{prefix}{{servers}}:notices", f"{prefix}{{servers}}:heeded")
+
+
 def literally(text: str) -> str:
     """A pattern of SCAN that finds only this."""
     return re.sub(r"([*?\[\]\\^])", r"\\\1", text)

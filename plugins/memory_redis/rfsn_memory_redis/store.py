@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,15 +14,17 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 
 from rfsn_core import Host
-from rfsn_core.errors import NotThere, Overtaken, StoreError
+from rfsn_core.errors import NotThere, Overtaken, Reverted, StoreError
 from rfsn_core.memory import backups
 from rfsn_core.memory.retrieval import search
+from rfsn_core.operations.files import replacing
 from rfsn_core.providers import (
     Backup,
     Found,
     MemoryKind,
     MemoryRecord,
     MemoryStatus,
+    Notices,
     Past,
     Scope,
     SharedLearning,
@@ -33,6 +34,7 @@ from rfsn_core.providers import (
 )
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.learning import RedisLearning
+from rfsn_memory_redis.notices import RedisNotices
 
 if TYPE_CHECKING:
     from rfsn_memory_redis import Settings
@@ -46,6 +48,7 @@ SEARCHED = 1000
 """Turns of a conversation, the newest, in which words are looked for."""
 MOST_MEMORIES = 500
 """Of a conversation; of more, those that are not believed go first, then the oldest events and summaries."""
+# A version is AGE/TIME.COUNT: the age is another one after a rollback, or when a conversation begins anew.
 READ = """
 local version = redis.call('HGET', KEYS[7], 'version') or ''
 if ARGV[2] ~= '' and ARGV[2] == version then return {version} end
@@ -56,9 +59,14 @@ return {version, redis.call('HGET', KEYS[7], 'state') or '', redis.call('LRANGE'
 WRITE = """
 local version = redis.call('HGET', KEYS[7], 'version') or ''
 if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return {0, version, 0} end
-if ARGV[4] ~= '*' and ARGV[4] ~= version then return {-1, version, 0} end
+local age = string.match(version, '^[^/]*') or ''
+if ARGV[4] ~= '*' and ARGV[4] ~= version then
+    if ARGV[4] ~= '' and string.match(ARGV[4], '^[^/]*') ~= age then return {-2, version, 0} end
+    return {-1, version, 0}
+end
 local count = redis.call('HINCRBY', KEYS[7], 'count', 1)
-version = ARGV[10] .. '.' .. count
+if age == '' then age = ARGV[10] end
+version = age .. '/' .. ARGV[10] .. '.' .. count
 redis.call('HSET', KEYS[7], 'version', version, 'state', ARGV[5])
 redis.call('RPUSH', KEYS[1], ARGV[2])
 redis.call('ZADD', KEYS[2], count, ARGV[1])
@@ -97,7 +105,7 @@ class RedisStore:
     """The opened provider."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
-        self._settings, self._backups = settings, host.data_dir / "backups"
+        self._settings, self._log, self._backups = settings, host.log, host.data_dir / "backups"
         self._prefix = settings.prefix
         self._listed: set[Scope] = set()
         """Conversations that this server has entered in the list of their world."""
@@ -113,6 +121,7 @@ class RedisStore:
         self._redis: Any = Redis(connection_pool=pool)
         self._learned = RedisLearning(self._redis, self._ask, settings.prefix, int(settings.decision_days * 86400))
         self.learning: SharedLearning | None = self._learned
+        self.notices: Notices = RedisNotices(self._redis, self._ask, settings.prefix)
         self._read, self._write, self._copy = (self._redis.register_script(script) for script in (READ, WRITE, COPY))
 
     async def start(self) -> None:
@@ -200,8 +209,10 @@ class RedisStore:
         outcome, now, count = await self._ask(self._write(keys.conversation(self._prefix, scope), arguments))
         if count == 1:  # another server may have erased it
             await self._list(scope)
-        if outcome < 0:
+        if outcome == -1:
             raise Overtaken("another server has appended to this conversation")
+        if outcome < 0:
+            raise Reverted("this conversation was taken back to a save, or erased, meanwhile")
         return str(now.decode())
 
     async def _list(self, scope: Scope) -> None:
@@ -261,7 +272,7 @@ class RedisStore:
         turns = 0
         async for scope in self._scopes(world):
             saved = keys.conversation(self._prefix, scope, tag)
-            version = f"{time.time():.6f}.{tag}"
+            version = f"{time.time():.6f}/0"
             seconds = int(self._settings.days * 86400)
             await self._ask(self._copy([*saved, *keys.conversation(self._prefix, scope)], [version, seconds]))
             turns += sum(turn.spoken for turn in await self._turns(scope))
@@ -299,15 +310,26 @@ class RedisStore:
             await self._ask(self._redis.srem(keys.world(self._prefix, scope.world), keys.member(scope)))
         await self._learned.erase(lambda *names: Scope(*names).within(world, npc, player))
         if backups:
-            await asyncio.to_thread(self._scrub_backups, world, npc, player)
+            await self.scrub(lambda turn: turn.scope.within(world, npc, player))
+        await self._rewrite_file()
         return turns
 
-    def _scrub_backups(self, world: str, npc: str, player: str) -> None:
+    async def _rewrite_file(self) -> None:
+        """The append-only file still holds what was written to keys that are gone."""
+        try:
+            if (await self._ask(self._redis.info("persistence"))).get("aof_enabled"):
+                await self._ask(self._redis.bgrewriteaof())
+        except StoreError as error:  # it may be at it, or not let us
+            self._log.warning("Redis does not rewrite its append-only file; BGREWRITEAOF does", extra={"error": error})
+
+    async def scrub(self, gone: Callable[[TurnRecord], bool]) -> None:
+        """In backups."""
+        await asyncio.to_thread(self._scrub_backups, gone)
+
+    def _scrub_backups(self, gone: Callable[[TurnRecord], bool]) -> None:
         for path in self._backups.glob("redis-*.ndjson"):
-            partial = path.with_suffix(".partial")
-            with path.open("rb") as lines, partial.open("wb") as kept:
-                kept.writelines(line for line in lines if not _turn.decode(line).scope.within(world, npc, player))
-            os.replace(partial, path)
+            with replacing(path) as kept, path.open("rb") as lines:
+                kept.writelines(line for line in lines if not gone(_turn.decode(line)))
 
     async def check(self) -> Sequence[str]:
         """Redis guards its own files; here, that every turn can be read."""
@@ -328,12 +350,8 @@ class RedisStore:
 
     def _write_backup(self, turns: Sequence[TurnRecord]) -> Backup:
         path = backups.new(self._backups, "redis-", ".ndjson")
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        with replacing(path) as file:
             file.writelines(msgspec.json.encode(turn) + b"\n" for turn in turns)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
         return backups.described(path)
 
     async def backups(self) -> Sequence[Backup]:

@@ -148,7 +148,7 @@ async def test_turns_go_on_while_redis_is_away_and_follow_in_order(tmp_path: Pat
             assert isinstance(stranger[-1], events.TurnFailed)
             await asyncio.to_thread(database.start)
             async with asyncio.timeout(10):
-                while it._spool:  # noqa: ASYNC110  nobody tells
+                while it.sessions.spool:  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(0.05)
             assert words(await turn(it, "four")).durable
             past = await it.runtimes.current.store.load(Scope("default", NPC, "player"), 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,6 @@ from rfsn_core.testing.scripted import Tokens
 
 pytestmark = pytest.mark.engines
 TEXTS = ("Good day.", "You fool!", "Will you help me?", "Thank you, friend.", "Tell me of the river.", "Where is it?")
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    (tmp_path / "redis").mkdir()
-    database = RedisServer(tmp_path / "redis")
-    yield database
-    database.stop(signal.SIGKILL)
 
 
 @asynccontextmanager

@@ -1,0 +1,158 @@
+"""What servers on one Redis do together: taking a world back, and erasing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfsn_memory_redis
+
+from rfsn_core import coordination, events
+from rfsn_core.dialogue.outbox import Outbox
+from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.memory.spool import Spool
+from rfsn_core.providers import Scope
+from rfsn_core.testing import NPC, kernel, plugin, turn
+from rfsn_core.testing.databases import RedisServer
+from rfsn_core.testing.scripted import Tokens
+from rfsn_core.testing.suites import exported, record
+
+pytestmark = pytest.mark.engines
+SECRET = "Zanzibarella"
+
+
+@asynccontextmanager
+async def server(folder: Path, redis: RedisServer, tokens: Tokens | None = None) -> AsyncIterator[Kernel]:
+    settings = {"storage": {"provider": "redis", "redis": {"url": redis.url}}}
+    offered = ("memory_redis", rfsn_memory_redis), plugin(rendering={"t": tokens or Tokens()})
+    async with kernel(folder, *offered, settings=settings) as it:
+        yield it
+
+
+def begun(it: Kernel, text: str = "Good day.", **fields: Any) -> tuple[RunningTurn, Outbox]:
+    outbox = Outbox()
+    return it.begin(events.Turn(npc=NPC, text=text, **fields), outbox, events.Hello()), outbox
+
+
+async def until(outbox: Outbox, *kinds: type) -> Any:
+    while not isinstance(item := await outbox.get(), kinds):
+        pass
+    return item
+
+
+async def texts(it: Kernel) -> list[str]:
+    return [each.player_text for each in await exported(it.runtimes.current.store)]
+
+
+async def test_a_world_goes_back_on_all_servers(tmp_path: Path, redis: RedisServer) -> None:
+    slow = Tokens(["I remember. "] * 200, interval=0.05)
+    told: list[Any] = []
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
+        two.runtimes.announce = told.append
+        await turn(one, "before")
+        await one.memories.snapshot("default", "save")
+        await turn(one, "after")
+        known, at_known = begun(two, "known")
+        fresh, at_fresh = begun(two, "fresh", player="new")  # whose conversation is not in the save
+        for outbox in (at_known, at_fresh):
+            await until(outbox, events.Sentence)
+        assert await one.memories.rollback("default", "save") == 1
+        for outbox in (at_known, at_fresh):
+            ended = await until(outbox, events.TurnCancelled, events.TurnFinished)
+            assert isinstance(ended, events.TurnCancelled)
+            assert ended.reason == "rollback"
+        await asyncio.wait([known.task, fresh.task])
+        async with asyncio.timeout(5):
+            while not told:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.02)
+        assert told == [events.WorldReverted(world="default", tag="save", turns=1)]
+        assert await texts(one) == ["before"]
+        await turn(one, "on")
+        assert await texts(two) == ["before", "on"]
+
+
+async def test_a_server_that_was_stalled_meanwhile_cannot_write_into_the_past(
+    tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Tokens(["I remember. "] * 8, interval=0.05)
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
+        await turn(one, "before")
+        await one.memories.snapshot("default", "save")
+        monkeypatch.setattr(coordination, "PATIENCE", 0.05)
+        monkeypatch.setattr(two.coordination, "_look", lambda: asyncio.sleep(60))  # it hears nothing
+        _, outbox = begun(two, "stalled")
+        await until(outbox, events.Sentence)
+        await one.memories.rollback("default", "save")
+        ended = await until(outbox, events.TurnCancelled, events.TurnFinished)
+        assert isinstance(ended, events.TurnCancelled)
+        assert (ended.reason, ended.text) == ("rollback", "")
+        assert await texts(one) == ["before"]
+        assert isinstance((await turn(two, "on"))[-1], events.TurnFinished)
+        assert await texts(one) == ["before", "on"]
+
+
+async def test_turns_wait_while_another_server_works_and_go_on_when_it_is_lost(
+    tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coordination, "LOST", 1.0)
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
+        async with one.coordination.paused("default", NPC, "", "cancelled"):
+            waiting, outbox = begun(two)
+            await turn(two, world="another")
+            await asyncio.sleep(2.0)
+            assert not waiting.task.done()
+        assert isinstance(await until(outbox, events.TurnFinished), events.TurnFinished)
+        pause = one.coordination.paused("", "", "", "cancelled")
+        await pause.__aenter__()  # and never out: it died
+        monkeypatch.setattr(one.coordination, "_look", lambda: asyncio.sleep(60))
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            await turn(two)
+        assert time.monotonic() - began > 0.5
+
+
+def containing(folder: Path, text: str) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+async def test_what_is_erased_leaves_no_trace_with_any_server(tmp_path: Path, redis: RedisServer) -> None:
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
+        for it in (one, two):
+            for player in (SECRET, "Another"):
+                await turn(it, f"My name is {player}.", player=player)
+            await it.memories.backup()
+        assert containing(tmp_path / "a", SECRET)
+        assert containing(tmp_path / "b", SECRET)
+        gone = await one.memories.erase("", "", SECRET, backups=True)
+        assert gone == {"turns": 2, "decisions": 1}
+        assert containing(tmp_path / "a", SECRET) == []
+        assert containing(tmp_path / "b", SECRET) == []
+        assert len(await two.journal.decisions()) == 1
+        async with asyncio.timeout(10):
+            while containing(tmp_path / "redis", SECRET):  # noqa: ASYNC110  it rewrites its file in its own time
+                await asyncio.sleep(0.1)
+
+
+async def test_who_was_away_erases_at_its_next_start(tmp_path: Path, redis: RedisServer) -> None:
+    async with server(tmp_path / "b", redis) as two:
+        await turn(two, "My name is.", player=SECRET)
+    waiting = Spool(tmp_path / "b" / ".rfsn" / "spool.jsonl")  # it was killed while Redis was away
+    for player in (SECRET, "Another"):
+        await waiting.append(replace(record(1, Scope("default", NPC, player)), turn_id=player, time=time.time()))
+    async with server(tmp_path / "a", redis) as one:
+        await one.memories.erase("", "", SECRET, backups=False)
+    async with server(tmp_path / "b", redis) as two:
+        async with asyncio.timeout(10):
+            while two.sessions.spool:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.05)
+        assert {each.scope.player for each in await exported(two.runtimes.current.store)} == {"Another"}
+        assert await two.journal.decisions() == []
+        assert isinstance((await turn(two, player=SECRET))[-1], events.TurnFinished)  # who comes back is not erased
+    async with server(tmp_path / "b", redis) as two:
+        assert len(await two.journal.decisions()) == 1

@@ -1,0 +1,261 @@
+"""What servers that share a store do together: whoever takes a world back, or erases, has all of them pause for it.
+
+The one that begins tells the others and waits until each of them has ended the turns that are concerned; then it
+works, and tells them to go on. One that does not answer is not waited for: what it writes later is refused by the
+store (`Reverted`), and what it missed it does when it reads on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from rfsn_core import events
+from rfsn_core.errors import RfsnError, contained
+from rfsn_core.learning.journal import Journal
+from rfsn_core.memory.archive import ArchiveOutbox
+from rfsn_core.operations.files import replacing
+from rfsn_core.operations.logs import logger
+from rfsn_core.providers import Notices, Scope, SharedStore, TurnRecord
+from rfsn_core.runtime import Runtimes
+from rfsn_core.sessions import Sessions
+
+log = logger("coordination")
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks for what others tell."""
+PRESENT = 2.0
+"""Seconds without a look, and a server is not waited for."""
+PATIENCE = 3.0
+"""Seconds that servers are waited for."""
+LOST = 10.0
+"""Seconds without a look, and whoever asked for a pause has died."""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Some scopes, by digests of their names: what is erased must not stand in the notice of it."""
+
+    salt: str
+    world: str
+    npc: str
+    player: str
+
+    def __call__(self, scope: Scope) -> bool:
+        """Whether a scope is one of them."""
+        return all(
+            wanted in ("", _digest(self.salt, name))
+            for wanted, name in ((self.world, scope.world), (self.npc, scope.npc), (self.player, scope.player))
+        )
+
+
+def selection(world: str, npc: str, player: str) -> Selection:
+    """Scopes by name; an empty text selects all."""
+    salt = uuid.uuid4().hex
+    return Selection(salt, *(_digest(salt, name) if name else "" for name in (world, npc, player)))
+
+
+def _digest(salt: str, name: str) -> str:
+    return hashlib.blake2b(f"{salt}/{name}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True, tag="pause"):
+    """End what runs in some sessions, begin nothing there, and say when it is so."""
+
+    id: str
+    server: str
+    time: float
+    selected: Selection
+    reason: str
+    erase: Literal["", "all", "but_backups"]
+    """Leave no trace of them either, in what a server keeps for itself."""
+
+
+class Resume(msgspec.Struct, kw_only=True, tag="resume"):
+    """Go on."""
+
+    id: str
+    reverted: events.WorldReverted | None = None
+    """What clients are told."""
+
+
+_decode = msgspec.json.Decoder(Pause | Resume).decode
+
+
+class Coordination:
+    """Of one server with the others.
+
+    :param folder: of this server; where it notes how far it has read.
+    """
+
+    def __init__(
+        self, runtimes: Runtimes, sessions: Sessions, journal: Journal, archive: ArchiveOutbox, folder: Path
+    ) -> None:
+        self._runtimes, self._sessions = runtimes, sessions
+        self._journal, self._archive = journal, archive
+        self._file = folder / "notices"
+        self._server = uuid.uuid4().hex
+        self._position: tuple[SharedStore, str] | None = None
+        self._resumed: dict[str, asyncio.Event] = {}
+        self._holding: set[asyncio.Task[None]] = set()
+        self._away = False
+
+    # ── asking others ────────────────────────────────────────────────────────────────────────────
+
+    @asynccontextmanager
+    async def paused(
+        self, world: str, npc: str, player: str, reason: str, *, erase: Literal["", "all", "but_backups"] = ""
+    ) -> AsyncIterator[Resume]:
+        """No turn runs or begins in the selected sessions, on any server; an empty text selects all. They are read
+        anew afterwards. Yields what the others are told in the end. Raises what the store's code raises.
+
+        :param reason: why the turns that run end.
+        :param erase: the other servers leave no trace of them in what they keep for themselves.
+        """
+        resume = Resume(id=uuid.uuid4().hex)
+        async with self._sessions.paused(lambda scope: scope.within(world, npc, player), reason):
+            shared = self._runtimes.current.shared_store
+            if shared is None:
+                yield resume
+                return
+            pause = Pause(
+                id=resume.id, server=self._server, time=time.time(), selected=selection(world, npc, player),
+                reason=reason, erase=erase,
+            )  # fmt: skip
+            with contained():
+                position = await shared.notices.tell(msgspec.json.encode(pause))
+                await self._all_heeded(shared.notices, position)
+            try:
+                yield resume
+            finally:
+                try:
+                    with contained():
+                        await shared.notices.tell(msgspec.json.encode(resume))
+                except Exception as error:  # noqa: BLE001  the store's code: they notice by themselves
+                    log.warning("the other servers could not be told to go on", error=repr(error))
+
+    async def _all_heeded(self, notices: Notices, position: str) -> None:
+        until = time.monotonic() + PATIENCE
+        while late := [each for each in await notices.behind(position, PRESENT) if each != self._server]:
+            if time.monotonic() > until:
+                log.warning("other servers do not answer, and are not waited for", servers=len(late))
+                return
+            await asyncio.sleep(LOOK_EVERY / 5)
+
+    # ── being asked ──────────────────────────────────────────────────────────────────────────────
+
+    async def open(self) -> None:
+        """Do what was missed while this server was away."""
+        await self._look()
+
+    async def follow(self) -> None:
+        """Do what others ask for, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            await self._look()
+
+    async def close(self) -> None:
+        """Nobody waits for this server any more."""
+        for task in self._holding:
+            task.cancel()
+        shared = self._runtimes.current.shared_store
+        if shared is not None:
+            try:
+                with contained():
+                    await shared.notices.leave(self._server)
+            except Exception as error:  # noqa: BLE001  the store's code: it forgets us by itself
+                log.info("could not take leave of the other servers", error=repr(error))
+
+    async def _look(self) -> None:
+        shared = self._runtimes.current.shared_store
+        if shared is None:
+            self._position = None
+            return
+        try:
+            with contained():
+                if self._position is None or self._position[0] is not shared:
+                    noted = self._noted()
+                    self._position = shared, await shared.notices.newest() if noted is None else noted
+                    self._note(self._position[1])
+                for position, line in await shared.notices.told(self._server, self._position[1]):
+                    await self._heed(line)
+                    self._position = shared, position
+                    self._note(position)
+            self._away = False
+        except Exception as error:  # noqa: BLE001  the store's code, or the disk: it is looked for again
+            if not self._away:
+                log.warning("what other servers tell cannot be read", error=repr(error))
+            self._away = True
+
+    def _noted(self) -> str | None:
+        return self._file.read_text("utf-8") if self._file.exists() else None
+
+    def _note(self, position: str) -> None:
+        with replacing(self._file, sync=False) as file:
+            file.write(position.encode())
+
+    async def _heed(self, line: bytes) -> None:
+        try:
+            notice = _decode(line)
+        except msgspec.MsgspecError as error:
+            log.error("what another server tells cannot be read; another version's?", error=str(error))
+            return
+        if isinstance(notice, Resume):
+            if notice.id in self._resumed:
+                self._resumed[notice.id].set()
+                if notice.reverted is not None:
+                    self._runtimes.announce(notice.reverted)
+        elif notice.server != self._server:
+            over = self._resumed[notice.id] = asyncio.Event()
+            paused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            task = asyncio.create_task(self._hold(notice, paused, over), name="pause for another server")
+            self._holding.add(task)
+            task.add_done_callback(self._holding.discard)
+            await paused
+
+    async def _hold(self, pause: Pause, paused: asyncio.Future[None], over: asyncio.Event) -> None:
+        try:
+            async with self._sessions.paused(pause.selected, pause.reason):
+                if pause.erase:
+                    await self._leave_no_trace(pause)
+                paused.set_result(None)
+                await self._until(over, pause.server)
+        except Exception as error:
+            if paused.done():
+                raise
+            paused.set_exception(error)
+        finally:
+            self._resumed.pop(pause.id, None)
+
+    async def _until(self, over: asyncio.Event, server: str) -> None:
+        """Until a pause is over, or the server that asked for it is lost."""
+        until = time.monotonic() + LOST
+        while time.monotonic() < until:
+            try:
+                async with asyncio.timeout(LOST / 10):
+                    await over.wait()
+                return
+            except TimeoutError:
+                shared = self._runtimes.current.shared_store
+                with suppress(RfsnError), contained():
+                    if shared is not None and await shared.notices.present(server, LOST / 2):
+                        until = time.monotonic() + LOST
+        log.warning("the server that asked for a pause says no more; turns go on")
+
+    async def _leave_no_trace(self, pause: Pause) -> None:
+        def gone(turn: TurnRecord) -> bool:
+            return turn.time <= pause.time and pause.selected(turn.scope)
+
+        await self._sessions.spool.drop(gone)
+        await self._archive.drop(gone)
+        decisions = await self._journal.erase(pause.selected, pause.time)
+        if (shared := self._runtimes.current.shared_store) is not None and pause.erase == "all":
+            await shared.scrub(gone)
+        log.info("another server erased; what was kept here is gone too", decisions=decisions)
