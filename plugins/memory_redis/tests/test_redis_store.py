@@ -43,20 +43,61 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     running.stop()
 
 
-@pytest.fixture(autouse=True)
-def empty(request: pytest.FixtureRequest, database: str) -> None:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two nodes, half of the slots each."""
     import redis
 
-    with redis.Redis.from_url(database) as client:
+    nodes = [RedisServer(tmp_path_factory.mktemp("node"), **{"cluster-enabled": "yes"}) for _ in range(2)]
+    clients: list[Any] = [redis.Redis.from_url(node.url) for node in nodes]
+    for number, client in enumerate(clients):
+        client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(8192 * number, 8192 * (number + 1)))
+    clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
+    for client in clients:
+        for _ in range(200):
+            known = client.cluster("info")
+            if known["cluster_state"] == "ok" and known["cluster_slots_assigned"] == "16384":
+                break
+            time.sleep(0.1)
+        client.close()
+    yield nodes[0].url
+    for node in nodes:
+        node.stop(signal.SIGKILL)
+
+
+def emptied(url: str, *, cluster: bool = False) -> dict[str, Any]:
+    """The settings of a store in which nothing is."""
+    import redis
+
+    client: Any
+    with (redis.RedisCluster if cluster else redis.Redis).from_url(url) as client:
         for key in client.scan_iter("rfsn:*"):
             client.delete(key)
-    if request.cls is not None:
-        request.cls.settings = {"url": database, "days": 40_000}  # its turns are from 1970
+    return {"url": url, "cluster": cluster, "days": 40_000}  # the suites' turns are from 1970
+
+
+@pytest.fixture(autouse=True)
+def empty(database: str) -> None:
+    emptied(database)
 
 
 class TestRedis(SharedStoreSuite):
     provider = "redis"
     settings: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture(autouse=True)
+    def on_redis(self, database: str) -> None:
+        type(self).settings = emptied(database)
+
+
+class TestCluster(SharedStoreSuite):
+    provider = "redis"
+    settings: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture(autouse=True)
+    def on_the_cluster(self, cluster: str) -> None:
+        type(self).settings = emptied(cluster, cluster=True)
 
 
 @asynccontextmanager
