@@ -99,6 +99,15 @@ class Remember(Message, tag="remember", kw_only=True):
     """Seconds until it is forgotten; null: never."""
 
 
+class Prefetch(Message, tag="prefetch", kw_only=True):
+    """The player comes near these NPCs: what they know of him is read now, so that their first turn need not wait for
+    it. There is no answer."""
+
+    npcs: Annotated[list[Name], Meta(min_length=1, max_length=100)]
+    player: Name = "player"
+    world: Name = "default"
+
+
 class TakeSnapshot(Message, tag="snapshot", kw_only=True):
     """The game was saved: what the NPCs of a world know now can be gone back to. Answered with `snapshot.taken`."""
 
@@ -148,7 +157,9 @@ class Ping(Message, tag="ping", kw_only=True):
     id: str = ""
 
 
-ClientMessage = Hello | Turn | GameEvent | Remember | TakeSnapshot | Rollback | Cancel | Reward | Played | Ping
+ClientMessage = (
+    Hello | Turn | GameEvent | Remember | Prefetch | TakeSnapshot | Rollback | Cancel | Reward | Played | Ping
+)
 
 
 # ── what the server sends ────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from structlog.contextvars import bind_contextvars
@@ -307,6 +308,21 @@ class Kernel:
         await self.journal.append(change)
         await session.keep(with_changes(record, mind), state, runtime)
         return state_event(session.scope, state)
+
+    def prefetch(self, message: events.Prefetch) -> list[asyncio.Task[None]]:
+        """Read what NPCs know of a player, all at once. Raises UnknownNpc; the tasks, StoreError."""
+
+        async def load(session: Session, npc: Npc) -> None:
+            with contained():
+                await session.load(self.runtimes.current, npc.initial)
+
+        npcs = [self.runtimes.current.world.npc(name) for name in message.npcs]
+        tasks = []
+        for npc in npcs:
+            session = self.sessions[Scope(message.world, npc.id, message.player)]
+            if session.state is None:
+                tasks.append(self.sessions.queue(session, partial(load, session, npc), "prefetch"))
+        return tasks
 
     async def reward(self, message: events.Reward) -> events.RewardAccepted:
         """Take a reward. Raises BadMessage, UnknownDecision or StoreError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import msgspec
@@ -15,8 +15,8 @@ from rfsn_core import events
 from rfsn_core.dialogue.outbox import Outbox
 from rfsn_core.errors import BadMessage, NotThere
 from rfsn_core.kernel import Kernel
-from rfsn_core.providers import MemorySource, MemoryStatus, Scope
-from rfsn_core.testing import NPC, kernel, plugin, served, turn
+from rfsn_core.providers import MemorySource, MemoryStatus, Past, Scope
+from rfsn_core.testing import NPC, kernel, make_world, plugin, served, turn
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Memory, Tokens
 
@@ -101,6 +101,37 @@ async def test_the_game_tells_and_is_believed_over_the_player(tmp_path: Path) ->
             await client.send("remember", **({"npc": NPC, "text": "It rains."} | wrong))
             (error,) = await client.until("error")
             assert isinstance(error, events.Error)
+
+
+async def test_what_npcs_know_can_be_read_before_the_player_speaks(tmp_path: Path) -> None:
+    class Counting(Memory):
+        loads: ClassVar[list[Scope]] = []
+
+        async def load(self, scope: Scope, turns: int) -> Past:
+            self.loads.append(scope)
+            return await super().load(scope, turns)
+
+    npcs = {name: f'name = "{name}"\n' for name in ("smith", "miller", "reeve")}
+    make_world(tmp_path, npcs=npcs)
+    store = Counting()
+    async with (
+        served(tmp_path, plugin(rendering={"t": Tokens()}, storage={"counting": store})) as server,
+        connected(server.ws) as client,
+    ):
+        for _ in range(2):
+            await client.send("prefetch", npcs=[*npcs], player="Aldric")
+        for name in npcs:
+            await client.turn(name, "Good day.", player="Aldric")
+        assert sorted(scope.npc for scope in store.loads) == sorted(npcs)
+        for wrong in (["smith", "nobody"], [], ["smith"] * 101):
+            await client.send("prefetch", npcs=wrong)
+            (error,) = await client.until("error")
+            assert isinstance(error, events.Error)
+        store.away = True
+        await client.send("prefetch", npcs=["smith"], player="another")
+        (error,) = await client.until("error")
+        assert isinstance(error, events.Error)
+        assert error.code == "store_failed"
 
 
 async def test_loading_an_older_save_takes_the_npcs_back(tmp_path: Path) -> None:

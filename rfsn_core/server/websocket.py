@@ -207,6 +207,9 @@ class Connection:
                 self._answer_later(asyncio.create_task(self._kernel.reward(message)))
             case events.Remember():
                 self._answer_later(self._kernel.memories.remember(message, MemorySource.GAME))
+            case events.Prefetch():
+                for task in self._kernel.prefetch(message):
+                    self._answer_later(task)
             case events.TakeSnapshot():
                 self._answer_later(asyncio.create_task(self._snapshot(message)))
             case events.Rollback():
