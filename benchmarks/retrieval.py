@@ -1,6 +1,6 @@
 """Which search finds the turn that answers a question: recall by method, on a labelled conversation of our own making.
 
-    uv run benchmarks/retrieval.py
+    uv run --group engines benchmarks/retrieval.py
 
 Recall@k: of the questions, those with an answering turn among the first k. `ours` is what a turn gets: SQLite's index,
 and in stores without one `memory.retrieval.search`. The rest take one part away each, or are another way altogether.
@@ -16,10 +16,14 @@ from pathlib import Path
 from unittest import mock
 
 from retrieval_set import QUESTIONS, TURNS
+from rfsn_embed_wordllama import WordLlama, _load
 
 from rfsn_core.defaults.storage import Settings, Sqlite
+from rfsn_core.errors import PluginError
 from rfsn_core.memory import retrieval
-from rfsn_core.providers import Scope, TurnRecord
+from rfsn_core.memory.nearness import Nearness
+from rfsn_core.providers import Found, Scope, TurnRecord
+from rfsn_core.turn import MOST_NEAR
 
 HERE = Scope("default", "innkeeper", "player")
 CONVERSATION = [
@@ -47,7 +51,11 @@ def plain(question: str) -> list[int]:
 
 
 def in_python(question: str) -> list[int]:
-    return [int(hit.turn.turn_id[1:]) for hit in retrieval.search(CONVERSATION, question, 10)]
+    return numbers(retrieval.search(CONVERSATION, question, 10))
+
+
+def numbers(hits: Sequence[Found]) -> list[int]:
+    return [int(hit.turn.turn_id[1:]) for hit in hits]
 
 
 async def stored(folder: Path, others: int) -> Sqlite:
@@ -61,6 +69,34 @@ async def stored(folder: Path, others: int) -> Sqlite:
         scope = Scope("default", f"npc{n % 50}", "player")
         await store.append(TurnRecord(f"o{n}", scope, 1e9, draw.choice(said), draw.choice(said), "complete", "", {}))
     return store
+
+
+def meaning(runner: asyncio.Runner, store: Sqlite) -> None:
+    """By WordLlama's vectors alone, and beside words, as a turn gets it where `[embedding]` names it."""
+    try:
+        near = Nearness(WordLlama(_load()), len(TURNS))
+    except PluginError as error:
+        print(f"by meaning: {error}")
+        return
+    runner.run(near.add(CONVERSATION))
+
+    def by_word(question: str) -> list[int]:
+        return numbers(runner.run(store.search(HERE, question, 10)))
+
+    def alone(question: str) -> list[int]:
+        return numbers(runner.run(near.search(question, 10)))
+
+    def both(question: str) -> list[int]:
+        words = runner.run(store.search(HERE, question, 10))
+        return numbers(retrieval.fused(words, runner.run(near.search(question, MOST_NEAR)), 10))
+
+    row("by meaning alone (WordLlama), neighbours lifted", alone)
+    row("ours, and by meaning", both)
+    gained = lost = 0
+    for question, gold in QUESTIONS:
+        before, after = bool(set(by_word(question)[:5]) & gold), bool(set(both(question)[:5]) & gold)
+        gained, lost = gained + (after and not before), lost + (before and not after)
+    print(f"    by which {gained} questions are answered among the first five that were not, and {lost} no more")
 
 
 def main() -> None:
@@ -83,9 +119,11 @@ def main() -> None:
             store = runner.run(stored(Path(folder), others))
 
             def indexed(question: str, store: Sqlite = store) -> list[int]:
-                return [int(hit.turn.turn_id[1:]) for hit in runner.run(store.search(HERE, question, 10))]
+                return numbers(runner.run(store.search(HERE, question, 10)))
 
             row(f"ours, in SQLite's index, beside {others} turns of others", indexed)
+            if not others:
+                meaning(runner, store)
             runner.run(store.stop())
 
 

@@ -242,6 +242,12 @@ class StorageStage(Stage):
         return list(dict.fromkeys([self.provider, *self.archive]))
 
 
+class EmbeddingStage(Stage):
+    """`[embedding]`: what finds in the past what was said in other words."""
+
+    turns: int = Field(300, ge=1, description="Of a conversation, the newest, that are found by meaning.")
+
+
 class GatingStage(BaseModel, extra="allow"):
     """`[gating]`: all gates are asked, in this order; the most severe verdict wins."""
 
@@ -269,6 +275,7 @@ class Settings(BaseSettings):
     gating: GatingStage = GatingStage()
     speech: SpeechStage = SpeechStage(provider="silent", fallback=["silent"])
     storage: StorageStage = StorageStage(provider="sqlite")
+    embedding: EmbeddingStage = EmbeddingStage(provider="none")
 
     @model_validator(mode="before")
     @classmethod

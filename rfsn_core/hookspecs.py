@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import click
     from starlette.routing import BaseRoute
 
-    from rfsn_core.providers import Abstractor, Gate, Policy, Prompt, Provider, Renderer, Store, Voice
+    from rfsn_core.providers import Abstractor, Embedder, Gate, Policy, Prompt, Provider, Renderer, Store, Voice
     from rfsn_core.world.actions import Action
     from rfsn_core.world.candidates import SafetyRule, Situation
 
@@ -68,6 +68,11 @@ def rfsn_speech() -> Iterable[Provider[Voice]]:  # type: ignore[empty-body]
 @hookspec
 def rfsn_storage() -> Iterable[Provider[Store]]:  # type: ignore[empty-body]
     """Providers of the storage stage: what remembers turns and state."""
+
+
+@hookspec
+def rfsn_embedding() -> Iterable[Provider[Embedder]]:  # type: ignore[empty-body]
+    """Providers of the embedding stage: what places texts by their meaning."""
 
 
 @hookspec

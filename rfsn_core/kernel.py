@@ -315,6 +315,7 @@ class Kernel:
         async def load(session: Session, npc: Npc) -> None:
             with contained():
                 await session.load(self.runtimes.current, npc.initial)
+            await self._place(session)
 
         npcs = [self.runtimes.current.world.npc(name) for name in message.npcs]
         tasks = []
@@ -358,8 +359,17 @@ class Kernel:
                 except RfsnError as error:
                     log.warning("a reward from play was not taken", signal=name, error=str(error))
         await self.channel.silence()
+        await self._place(turn.session)
         if turn.summed_up and turn.runtime.settings.memory.summaries == "model":
             await self.memories.word_summary(turn.request.scope, turn.request.npc)
+
+    async def _place(self, session: Session) -> None:
+        try:
+            with self.runtimes.current.leased() as runtime:
+                await session.place(runtime)
+        except Exception as error:  # noqa: BLE001  the embedder's code, or the store's: words are enough
+            METRICS.errors.labels("embedding").inc()
+            log.warning("a conversation cannot be searched by meaning", error=repr(error))
 
     def _guard_changed(self) -> None:
         self._show_guard()

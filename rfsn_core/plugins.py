@@ -33,7 +33,7 @@ PREFIX = "rfsn_"
 ASYNC_HOOKS = frozenset({"rfsn_started", "rfsn_stopping"})
 OFFERS = frozenset({"rfsn_actions", "rfsn_safety_rules", "rfsn_routes", "rfsn_commands"})
 CONTRACT = "rfsn-core"
-DEFAULTS = ("abstraction", "selection", "rendering", "gating", "storage", "speech")
+DEFAULTS = ("abstraction", "selection", "rendering", "gating", "storage", "speech", "embedding")
 
 
 @dataclass

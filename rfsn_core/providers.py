@@ -23,7 +23,7 @@ from rfsn_core.events import Usage, Viseme
 
 T = TypeVar("T")
 
-STAGES = ("abstraction", "selection", "rendering", "gating", "speech", "storage")
+STAGES = ("abstraction", "selection", "rendering", "gating", "speech", "storage", "embedding")
 """The six places a plugin can fill; also the tables of the settings file."""
 
 
@@ -671,6 +671,14 @@ class SharedStore(Store, Protocol):
 
     async def scrub(self, gone: Callable[[TurnRecord], bool]) -> None:
         """Leave no trace of turns in what this server keeps beside the store, such as backups."""
+
+
+class Embedder(Protocol):
+    """Texts → points that are near each other when the texts mean alike."""
+
+    async def embed(self, texts: Sequence[str]) -> Any:
+        """An array of shape (len(texts), d), or rows that numpy makes one of; each of length 1, or 0 for a text
+        that says nothing. A turn waits for that of one text."""
 
 
 @runtime_checkable

@@ -29,7 +29,19 @@ from rfsn_core.observers import Observers
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.plugins import Found, Plugins
-from rfsn_core.providers import STAGES, Archive, Clock, Gate, Host, Provider, Renderer, SharedStore, Store, Voice
+from rfsn_core.providers import (
+    STAGES,
+    Archive,
+    Clock,
+    Embedder,
+    Gate,
+    Host,
+    Provider,
+    Renderer,
+    SharedStore,
+    Store,
+    Voice,
+)
 from rfsn_core.sound import cache
 from rfsn_core.sound.cache import CachedVoice
 from rfsn_core.world import candidates
@@ -126,6 +138,8 @@ class Runtime:
     shared_store: SharedStore | None
     """The store, if other servers use it too."""
     archives: tuple[Archive, ...]
+    embedder: Embedder | None
+    """What places texts by meaning, if anything."""
     opened: tuple[Opened, ...] = field(repr=False)
     leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
 
@@ -323,6 +337,7 @@ class Runtimes:
             store=opened["storage"][0].value,
             shared_store=store if isinstance(store := opened["storage"][0].value, SharedStore) else None,
             archives=tuple(item.value for item in opened["storage"][1:]),
+            embedder=opened["embedding"][0].value,
             opened=tuple(acquired),
         )
 
@@ -386,7 +401,7 @@ class Runtimes:
                     problems += config.explain(error, source, provider.settings, [stage, name])
                     continue
                 chosen.append((stage, name, provider, plugin, values))
-                if stage in ("abstraction", "selection"):
+                if stage in ("abstraction", "selection", "embedding"):
                     break
         return chosen, problems
 

@@ -16,11 +16,12 @@ from rfsn_core.dialogue.outbox import Outbox
 from rfsn_core.errors import Overtaken, Reverted, StoreError, contained
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.governance import in_mind, latest
+from rfsn_core.memory.nearness import Nearness
 from rfsn_core.memory.remembering import Mind, Rules
 from rfsn_core.memory.spool import Spool
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import MemoryRecord, Past, Scope, Store, TurnRecord
+from rfsn_core.providers import Found, MemoryRecord, Past, Scope, Store, TurnRecord
 from rfsn_core.runtime import Runtime
 from rfsn_core.world.folder import Npc
 from rfsn_core.world.state import NpcState
@@ -43,6 +44,9 @@ class Session:
     card: Card = field(default_factory=Card)
     _from: Store | None = None
     """Where what is held was read."""
+    _near: Nearness | None = None
+    _taken: int = 0
+    """How often what is held was read from the store."""
     kept: Callable[[TurnRecord], None] = lambda turn: None
     """Called with each turn that was stored or spooled."""
     version: str = ""
@@ -97,9 +101,34 @@ class Session:
             hint = f"POST /api/memory/{self.scope.npc}/safe_reset starts anew, after a backup"
             raise StoreError(f"the stored past of {self.scope} cannot be used: {error}", hint=hint) from error
         self.card, self.state, self.version = card, state, past.version
+        self._near, self._taken = None, self._taken + 1
         self.recent.clear()
         self.recent.extend(turns)
         self.memories = {memory.memory_id: memory for memory in memories}
+
+    async def by_meaning(self, runtime: Runtime, text: str, limit: int) -> list[Found]:
+        """Turns that say something like it; none before `place` was called. Raises what the embedder's code raises."""
+        if self._near is None or self._near.embedder is not runtime.embedder:
+            return []
+        with contained():
+            async with asyncio.timeout(runtime.settings.operations.store_timeout):
+                return await self._near.search(text, limit)
+
+    async def place(self, runtime: Runtime) -> None:
+        """Bring what is found by meaning up to date, if it is found so at all; not while somebody waits."""
+        embedder, most = runtime.embedder, runtime.settings.embedding.turns
+        if embedder is None:
+            self._near = None
+            return
+        near, turns = self._near, list(self.recent)
+        if near is None or near.embedder is not embedder or near.most != most:
+            near = Nearness(embedder, most)
+            turns = list((await self._in_time(runtime, runtime.store.load(self.scope, most))).turns)
+        taken = self._taken
+        with contained():
+            await near.add(turns)
+        if taken == self._taken:  # else another past was loaded meanwhile
+            self._near = near
 
     def mind(self, runtime: Runtime) -> Mind:
         """What the NPC knows, to add to."""

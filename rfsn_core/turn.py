@@ -20,7 +20,7 @@ from rfsn_core.learning.channel import Channel
 from rfsn_core.learning.records import decision_record, state_change
 from rfsn_core.memory.governance import believed
 from rfsn_core.memory.remembering import with_changes
-from rfsn_core.memory.retrieval import ranked, useful
+from rfsn_core.memory.retrieval import fused, ranked, useful
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
 from rfsn_core.providers import (
@@ -48,6 +48,8 @@ FALLBACK_LINE = "Let us speak of something else."
 """Said in place of a blocked line by an NPC whose file has no `fallback`."""
 
 
+MOST_NEAR = 40
+"""Turns of those found by meaning that are weighed beside those found by word."""
 MOST_COUNTED = 4
 """Sentences from the memory card that a renderer sees."""
 
@@ -279,6 +281,14 @@ class Turn:
             METRICS.errors.labels("storage").inc()
             log.warning("search failed; the turn goes on without it", error=repr(error))
             return []
+        try:
+            near = await self.session.by_meaning(self.runtime, self._player_text, MOST_NEAR)
+        except Exception as error:  # noqa: BLE001  the embedder's code: words are enough
+            METRICS.errors.labels("embedding").inc()
+            log.warning("what was said in other words cannot be found", error=repr(error))
+            near = []
+        if near:
+            found = fused(found, near, limit + len(seen))
         hits = ranked((hit for hit in found if hit.turn.turn_id not in seen), time.time())
         return [hit.turn for hit in hits[:limit]]
 

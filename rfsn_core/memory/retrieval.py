@@ -23,6 +23,8 @@ _WORD = re.compile(r"\w+")
 MOST_TERMS = 32
 NEIGHBOURS = ((1, 0.5), (2, 0.3), (-1, 0.2))
 """A turn gains from the one before it, the one before that, and the next: (how far back, how much)."""
+MEANING = 0.5
+"""What a hit by meaning counts beside one by word."""
 HALF_LIFE = 7 * 86400.0
 """Seconds in which the recency of a memory halves."""
 
@@ -49,7 +51,7 @@ def search(turns: Sequence[TurnRecord], query: str, limit: int) -> list[Found]:
     wanted = _stems(query)
     if not wanted or limit < 1:
         return []
-    documents = [Counter(_stem(word) for word in _WORD.findall(_text(turn).lower())) for turn in turns]
+    documents = [Counter(_stem(word) for word in _WORD.findall(whole_text(turn).lower())) for turn in turns]
     sizes = [document.total() for document in documents]
     usual = sum(sizes) / len(sizes) if sizes else 1.0
     scores: dict[int, float] = {}
@@ -64,8 +66,22 @@ def search(turns: Sequence[TurnRecord], query: str, limit: int) -> list[Found]:
     return [Found(turns[position - 1], score) for position, score in best if position <= len(turns)][:limit]
 
 
-def _text(turn: TurnRecord) -> str:
+def whole_text(turn: TurnRecord) -> str:
+    """What both said."""
     return f"{turn.player_text} {turn.npc_text}"
+
+
+def fused(by_word: Sequence[Found], by_meaning: Sequence[Found], limit: int) -> list[Found]:
+    """Two searches as one, each measured by its best hit."""
+    total: dict[str, float] = {}
+    turns: dict[str, TurnRecord] = {}
+    for hits, share in ((by_word, 1.0), (by_meaning, MEANING)):
+        best = max((hit.relevance for hit in hits), default=0.0)
+        for hit in hits:
+            turns[hit.turn.turn_id] = hit.turn
+            total[hit.turn.turn_id] = total.get(hit.turn.turn_id, 0.0) + share * hit.relevance / (best or 1.0)
+    first = sorted(total, key=lambda turn_id: -total[turn_id])[:limit]
+    return [Found(turns[turn_id], total[turn_id]) for turn_id in first]
 
 
 def recency(time: float, now: float) -> float:

@@ -26,6 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
+import numpy as np
 import pytest
 
 from rfsn_core.errors import NotThere, Overtaken, Reverted
@@ -38,6 +39,7 @@ from rfsn_core.providers import (
     Arm,
     ChatMessage,
     Context,
+    Embedder,
     Gate,
     Host,
     Lesson,
@@ -132,6 +134,37 @@ class _Suite:
 
     def test_settings_refuse_what_they_do_not_know(self) -> None:
         assert self.offer().settings.model_config.get("extra") == "forbid"
+
+
+# ── embedding ────────────────────────────────────────────────────────────────────────────────────
+
+
+class EmbedderSuite(_Suite):
+    """For providers of the embedding stage."""
+
+    stage = "embedding"
+
+    def test_texts_become_points(self, tmp_path: Path) -> None:
+        async def body(embedder: Embedder) -> None:
+            for texts in (ODD_TEXTS, ODD_TEXTS[:1], [SPEAKABLE] * 200):
+                points = np.asarray(await embedder.embed(texts))
+                assert points.shape[0] == len(texts)
+                assert points.ndim == 2
+                assert np.isfinite(points).all()
+                lengths = np.linalg.norm(points, axis=1)
+                assert (np.isclose(lengths, 1, atol=1e-3) | np.isclose(lengths, 0, atol=1e-3)).all()
+
+        self.run(tmp_path, body)
+
+    def test_the_same_text_is_the_same_point_and_a_like_one_is_near(self, tmp_path: Path) -> None:
+        async def body(embedder: Embedder) -> None:
+            texts = [SPEAKABLE, "The water was high last night and no boat runs now.", "I sell plums and barley cakes."]
+            points = np.asarray(await embedder.embed(texts))
+            alone = np.asarray(await embedder.embed(texts[:1]))
+            assert np.allclose(points[0], alone[0], atol=1e-5)
+            assert points[0] @ points[1] > points[0] @ points[2]
+
+        self.run(tmp_path, body)
 
 
 # ── abstraction ──────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from rfsn_core import events
+from rfsn_core.providers import STAGES
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import connected, kind
 from rfsn_core.testing.scripted import Memory, Tokens, Tone
@@ -89,7 +90,7 @@ async def test_health_names_every_component(http: httpx.AsyncClient) -> None:
     assert (await http.get("/health")).json()["status"] == "ok"
     told = (await http.get("/api/health")).json()
     assert told["status"] == "ok"
-    assert set(told["components"]) == {"abstraction", "selection", "rendering", "gating", "speech", "storage"}
+    assert set(told["components"]) == set(STAGES)
     assert told["components"]["rendering"] == {"status": "ok", "providers": ["t", "scripted"]}
     assert told["npcs"] == [NPC]
 

@@ -1,0 +1,65 @@
+"""WordLlama's vectors: a table of words that comes with its package, 16 MB; no model runs, nothing is downloaded."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfsn_core import Host, Provider, hookimpl
+from rfsn_core.errors import PluginError
+from rfsn_core.providers import Embedder, NoSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+AT_ONCE = 8
+"""Texts that are not worth a thread: 0.1 ms each."""
+
+
+class WordLlama:
+    """The opened provider."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Off the loop when there are many."""
+        if len(texts) <= AT_ONCE:
+            return self._embed(texts)
+        return await asyncio.to_thread(self._embed, texts)
+
+    def _embed(self, texts: Sequence[str]) -> NDArray[Any]:
+        import numpy as np
+
+        raw = np.asarray(self._engine.embed(list(texts)), np.float32)
+        points: NDArray[Any] = np.nan_to_num(raw)  # a mean of words: of none, not a number
+        points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
+        return points
+
+    async def health(self) -> str:
+        """For `rfsn doctor`."""
+        return f"{(await self.embed(['hello'])).shape[1]} dimensions"
+
+
+def _load() -> Any:
+    try:
+        wordllama: Any = importlib.import_module("wordllama")
+    except ImportError as error:
+        raise PluginError("wordllama is not installed", hint="pip install wordllama") from error
+    here = Path(wordllama.__file__).parent  # it would look elsewhere for the file that it brings, and then download it
+    return wordllama.WordLlama.load(cache_dir=here, disable_download=True)
+
+
+@asynccontextmanager
+async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Embedder]:
+    yield WordLlama(await asyncio.to_thread(_load))
+
+
+@hookimpl
+def rfsn_embedding() -> Iterable[Provider[Embedder]]:
+    """Offers `wordllama`."""
+    yield Provider("wordllama", NoSettings, _open, "English, by a table of words; instant, no download")

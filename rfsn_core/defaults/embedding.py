@@ -1,0 +1,20 @@
+"""`none`: the past is searched by its words alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from rfsn_core.hookspecs import hookimpl
+from rfsn_core.providers import Embedder, Host, NoSettings, Provider
+
+
+@asynccontextmanager
+async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Embedder | None]:
+    yield None
+
+
+@hookimpl
+def rfsn_embedding() -> Iterable[Provider[Embedder | None]]:
+    """The embedded default."""
+    yield Provider("none", NoSettings, _open, "no vectors: the past is searched by its words alone")
