@@ -105,6 +105,8 @@ class Coordination:
         self._position: tuple[SharedStore, str] | None = None
         self._resumed: dict[str, asyncio.Event] = {}
         self._holding: set[asyncio.Task[None]] = set()
+        self._untold: list[bytes] = []
+        """Notices that the others have still to be told."""
         self._away = False
 
     # ── asking others ────────────────────────────────────────────────────────────────────────────
@@ -129,17 +131,27 @@ class Coordination:
                 id=resume.id, server=self._server, time=time.time(), selected=selection(world, npc, player),
                 reason=reason, erase=erase,
             )  # fmt: skip
-            with contained():
-                position = await shared.notices.tell(msgspec.json.encode(pause))
-                await self._all_heeded(shared.notices, position)
             try:
+                with contained():
+                    position = await shared.notices.tell(msgspec.json.encode(pause))
+                    await self._all_heeded(shared.notices, position)
                 yield resume
             finally:
+                self._untold.append(msgspec.json.encode(resume))  # as long as we are there, they wait for it
                 try:
-                    with contained():
-                        await shared.notices.tell(msgspec.json.encode(resume))
-                except Exception as error:  # noqa: BLE001  the store's code: they notice by themselves
-                    log.warning("the other servers could not be told to go on", error=repr(error))
+                    await self._tell_the_rest(shared.notices)
+                except Exception as error:  # noqa: BLE001  the store's code: it is told later
+                    log.warning("the other servers cannot be told to go on", error=repr(error))
+
+    async def _tell_the_rest(self, notices: Notices) -> None:
+        while self._untold:
+            notice = self._untold.pop(0)
+            try:
+                with contained():
+                    await notices.tell(notice)
+            except BaseException:
+                self._untold.insert(0, notice)
+                raise
 
     async def _all_heeded(self, notices: Notices, position: str) -> None:
         until = time.monotonic() + PATIENCE
@@ -184,6 +196,7 @@ class Coordination:
                     noted = self._noted()
                     self._position = shared, await shared.notices.newest() if noted is None else noted
                     self._note(self._position[1])
+                await self._tell_the_rest(shared.notices)
                 for position, line in await shared.notices.told(self._server, self._position[1]):
                     await self._heed(line)
                     self._position = shared, position

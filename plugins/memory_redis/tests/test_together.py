@@ -15,6 +15,7 @@ import rfsn_memory_redis
 
 from rfsn_core import coordination, events
 from rfsn_core.dialogue.outbox import Outbox
+from rfsn_core.errors import NotThere, StoreError
 from rfsn_core.kernel import Kernel, RunningTurn
 from rfsn_core.memory.spool import Spool
 from rfsn_core.providers import Scope
@@ -115,6 +116,45 @@ async def test_turns_wait_while_another_server_works_and_go_on_when_it_is_lost(
         async with asyncio.timeout(10):
             await turn(two)
         assert time.monotonic() - began > 0.5
+
+
+async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisServer) -> None:
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
+        await asyncio.gather(turn(one), turn(two))
+        with pytest.raises(NotThere):
+            await one.memories.rollback("default", "no such save")
+        tell, calls = one.coordination._tell_the_rest, 0
+
+        async def away(notices: Any) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 1:  # when it is over; it is told when the server looks the next time
+                raise StoreError("away")
+            await tell(notices)
+
+        one.coordination._tell_the_rest = away  # type: ignore[method-assign]
+        async with one.coordination.paused("", "", "", "cancelled"):
+            calls = 0
+        async with asyncio.timeout(5):
+            assert isinstance((await turn(two))[-1], events.TurnFinished)
+        assert calls > 1
+
+
+async def test_two_that_take_a_world_back_at_once_do_not_wait_for_each_other(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
+        await turn(one, "before")
+        await one.memories.snapshot("default", "save")
+        for _ in range(3):
+            back = [asyncio.create_task(it.memories.rollback("default", "save")) for it in (one, two)]
+            await asyncio.sleep(0.02)
+            meanwhile = [it.event(events.GameEvent(npc=NPC, kind="gift")) for it in (one, two)]
+            async with asyncio.timeout(20):
+                await asyncio.gather(*back)
+                await asyncio.wait(meanwhile)
+        assert (await texts(one))[0] == "before"
+        assert isinstance((await turn(two))[-1], events.TurnFinished)
 
 
 def containing(folder: Path, text: str) -> list[Path]:
