@@ -67,6 +67,7 @@ class Learner:
         self._following = Following(shared, decider, self._heed)
         self._steered = steered
         self._away = False
+        self._guard_untold = False
         self._pending: list[Pending] = []
         self._updates: list[UpdateRecord] = []
         self._applying: asyncio.Task[None] | None = None
@@ -237,6 +238,8 @@ class Learner:
         try:
             await self._following.catch_up()
             self._away = False
+            if self._guard_untold:
+                await self.tell_guard()
         except Exception as error:  # noqa: BLE001  the store's code
             self._tell_away(error)
         updates, self._updates = self._updates, []
@@ -253,8 +256,10 @@ class Learner:
         if self._following.learning is None:
             return
         steered = Steered(server=self._following.server, state=self._guard.state, reason=self._guard.reason)
+        self._guard_untold = True
         try:
             await self._following.teach(steered)
+            self._guard_untold = False
         except Exception as error:  # noqa: BLE001  the store's code
             self._tell_away(error)
 

@@ -169,6 +169,13 @@ async def test_lessons_wait_while_redis_is_away(tmp_path: Path, redis: RedisServ
             while two.learner.updates < 6:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.1)
         assert one.learner.updates == 6
+        redis.stop(signal.SIGKILL)
+        one.freeze("a test")
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(redis.start)
+        async with asyncio.timeout(15):
+            while two.guard.state != "frozen":  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.1)
 
 
 async def test_a_reward_whose_server_stopped_while_redis_was_away_is_learned_at_its_next_start(
