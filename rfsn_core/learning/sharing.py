@@ -84,11 +84,17 @@ class Following:
         """What is shared, if anything."""
         return self._learning()
 
-    async def teach(self, entry: Entry) -> bool:
-        """Append to the log; False when it was taught already. Raises StoreError, or whatever the store's code does."""
+    async def teach(self, entry: Entry, *, first: bool = False) -> bool:
+        """Append to the log; False when it was taught already. Raises StoreError, or whatever the store's code does.
+
+        :param first: for a snapshot: only where nobody has begun.
+        """
         shared = self._learning()
         assert shared is not None
         with contained():
+            if isinstance(entry, Restored) and first:
+                where = f"begin {entry.policy}"  # of several that start at once, one
+                return await shared.teach(msgspec.json.encode(entry), about=where, part="begin", once="begin")
             if not isinstance(entry, Given):
                 return await shared.teach(msgspec.json.encode(entry))
             context = entry.lesson.context
@@ -156,7 +162,8 @@ class Following:
             else:
                 here = decider.policy.snapshot()
                 if here and not (await shared.taught("", 1)).lessons:
-                    await self.teach(Restored(policy=decider.policy_name, snapshot=snapshots.sealed(here)))
+                    begin = Restored(policy=decider.policy_name, snapshot=snapshots.sealed(here))
+                    await self.teach(begin, first=True)
         self._joined = (shared, decider.policy_name)
 
     def _restore(self, data: bytes, name: str) -> None:

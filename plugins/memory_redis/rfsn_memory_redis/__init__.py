@@ -18,7 +18,7 @@ class Settings(BaseModel, extra="forbid"):
     cluster: bool = Field(False, description="`url` is one node of a cluster.")
     prefix: str = Field("rfsn:", max_length=40, description="Begins every key: several games can share a Redis.")
     days: float = Field(30.0, gt=0, description="Turns that are older are dropped, and conversations idle for so long.")
-    decision_days: float = Field(2.0, gt=0, description="A reward may come so late to another server than decided.")
+    decision_hours: float = Field(6.0, gt=0, description="A reward may come so late to another server than decided.")
     timeout: float = Field(0.25, gt=0, description="Seconds for one round trip; then the turn is spooled.")
     connections: int = Field(32, ge=1, description="At once.")
 

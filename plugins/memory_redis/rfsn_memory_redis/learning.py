@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -51,13 +52,13 @@ class RedisLearning:
     async def keep(self, decision_id: str, record: bytes) -> None:
         name = self._keys.decision + decision_id
         async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.hset(name, "record", record)
+            pipeline.hset(name, "record", zlib.compress(record, 1))  # a kilobyte each, of two and a half
             pipeline.expire(name, self._seconds)
             await self._ask(pipeline.execute())
 
     async def decision(self, decision_id: str) -> bytes | None:
         found: bytes | None = await self._ask(self._redis.hget(self._keys.decision + decision_id, "record"))
-        return found
+        return None if found is None else zlib.decompress(found)
 
     async def teach(
         self, lesson: bytes, *, about: str = "", part: str = "", once: str = "", first: bool = False
@@ -71,15 +72,16 @@ class RedisLearning:
         if gap:
             return Taught((), gap=True)
         lessons = []
-        for position, (_, lesson, _, again) in entries:
-            lessons.append((position.decode(), again == b"1", lesson))
+        for position, parts in entries:
+            found = dict(zip(parts[::2], parts[1::2], strict=True))
+            lessons.append((position.decode(), found.get(b"again") == b"1", found.get(b"lesson", b"")))
         return Taught(lessons)
 
     async def erase(self, gone: Callable[[str, str, str], bool]) -> None:
         """Forget decisions by their world, NPC and player. The log names no player."""
         async for name in self._redis.scan_iter(match=keys.literally(self._keys.decision) + "*", count=1000):
             record = await self._ask(self._redis.hget(name, "record"))
-            if record is not None and gone(*msgspec.json.decode(record, type=_Whose).values):
+            if record is not None and gone(*msgspec.json.decode(zlib.decompress(record), type=_Whose).values):
                 await self._ask(self._redis.delete(name))
 
 

@@ -53,7 +53,7 @@ class RedisNotices:
 
     async def told(self, server: str, after: str) -> Sequence[tuple[str, bytes]]:
         entries = await self._ask(self._told([*self._keys], [server, after]))
-        return [(position.decode(), notice) for position, (_, notice) in entries]
+        return [(position.decode(), parts[1]) for position, parts in entries]
 
     async def behind(self, position: str, seconds: float) -> Sequence[str]:
         there = await self._there(seconds)

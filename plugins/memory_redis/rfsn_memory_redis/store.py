@@ -112,7 +112,7 @@ class RedisStore:
         """Conversations that this server has entered in the list of their world."""
         self._redis = _client(settings)
         self._free = asyncio.Semaphore(settings.connections)
-        self._learned = RedisLearning(self._redis, self._ask, settings.prefix, int(settings.decision_days * 86400))
+        self._learned = RedisLearning(self._redis, self._ask, settings.prefix, int(settings.decision_hours * 3600))
         self.learning: SharedLearning | None = self._learned
         self.notices: Notices = RedisNotices(self._redis, self._ask, settings.prefix)
         self._read, self._write, self._copy = (self._redis.register_script(script) for script in (READ, WRITE, COPY))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import rfsn_memory_redis
 import rfsn_policy_linucb
+from redis.asyncio import Redis
 
 from rfsn_core import events
 from rfsn_core.kernel import Kernel
@@ -190,6 +191,29 @@ async def test_a_reward_whose_server_stopped_while_redis_was_away_is_learned_at_
         async with server(tmp_path / "a", redis) as one:
             await settled(one, two)
             assert one.learner.updates == two.learner.updates == 2
+
+
+async def test_what_is_no_lesson_is_passed_over_and_a_lost_log_begun_anew(tmp_path: Path, redis: RedisServer) -> None:
+    client: Any = Redis.from_url(redis.url)
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two, client:
+        for odd in (
+            {"foo": "bar"},
+            {"lesson": "{"},
+            {"lesson": '{"type":"lesson"}', "again": "0"},
+            {"lesson": b"\xff"},
+        ):
+            await client.xadd("rfsn:{learning}:lessons", odd)
+            await client.xadd("rfsn:{servers}:notices", odd)
+        await reward(one, await decide(one), 1.0)
+        await settled(one, two)
+        assert one.learner.updates == two.learner.updates == 2
+        await client.flushall()
+        await reward(two, await decide(two), 1.0)
+        await settled(one, two)
+        await settled(one, two)
+        assert one.learner.updates == two.learner.updates == 4
+        seen = await views(one, two)
+        assert seen[0] == pytest.approx(seen[1], abs=1e-9)
 
 
 async def test_what_one_server_learned_alone_is_where_all_begin(tmp_path: Path, redis: RedisServer) -> None:
