@@ -67,6 +67,7 @@ def run_several(found: Runtimes, overrides: Mapping[str, Any], count: int) -> No
 def _work(
     world: Path, config_file: Path | None, overrides: Mapping[str, Any], listener: socket.socket, number: int
 ) -> None:
+    workers.end_with_the_parent()
     with suppress(KeyboardInterrupt):
         asyncio.run(run(runtimes(world, config_file, overrides, workers.name(number)), listener))
 

@@ -41,6 +41,18 @@ async def check(found: Runtimes) -> None:
         await opened.close()
 
 
+def end_with_the_parent() -> None:
+    """In a worker: should the parent be killed, end as if it had asked; else the address stays taken."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=wait, name="rfsn-parent", daemon=True).start()
+
+
 def begin_with_what_one_learned(data: Path) -> None:
     """The first worker takes over what a server without workers has learned, and shares it with all."""
     alone, first = data / "learning" / "snapshots", data / name(0) / "learning" / "snapshots"

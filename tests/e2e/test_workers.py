@@ -95,6 +95,21 @@ async def test_a_worker_that_is_killed_in_the_middle_of_turns_costs_none(
     assert not (tmp_path / "data" / "address").exists()
 
 
+async def test_workers_end_when_their_parent_is_killed(
+    serve: Callable[..., Server], redis: RedisServer, tmp_path: Path
+) -> None:
+    server = await asyncio.to_thread(serve, "--workers", "2", world=world(tmp_path / "world", redis.url))
+    await both_answer(server)
+    left = pids(server)
+    await asyncio.to_thread(server.kill)
+    async with asyncio.timeout(15):
+        while any(Path(f"/proc/{pid}").exists() for pid in left):  # noqa: ASYNC110, ASYNC240  nobody tells
+            await asyncio.sleep(0.1)
+    with pytest.raises(httpx.ConnectError):
+        async with httpx.AsyncClient() as http:
+            await http.get(server.http + "/health")
+
+
 async def test_what_is_changed_in_the_settings_reaches_all_of_them(
     serve: Callable[..., Server], redis: RedisServer, tmp_path: Path
 ) -> None:
