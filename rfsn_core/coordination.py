@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -82,6 +82,8 @@ class Resume(msgspec.Struct, kw_only=True, tag="resume"):
     """Go on."""
 
     id: str
+    forgotten: bool = False
+    """The past of those sessions is another now: what still waits to be stored there is of no world any more."""
     reverted: events.WorldReverted | None = None
     """What clients are told."""
 
@@ -103,7 +105,7 @@ class Coordination:
         self._file = folder / "notices"
         self._server = uuid.uuid4().hex
         self._position: tuple[SharedStore, str] | None = None
-        self._resumed: dict[str, asyncio.Event] = {}
+        self._resumed: dict[str, asyncio.Future[Resume]] = {}
         self._holding: set[asyncio.Task[None]] = set()
         self._untold: list[bytes] = []
         """Notices that the others have still to be told."""
@@ -222,24 +224,30 @@ class Coordination:
             return
         if isinstance(notice, Resume):
             if notice.id in self._resumed:
-                self._resumed[notice.id].set()
+                self._resumed[notice.id].set_result(notice)
                 if notice.reverted is not None:
                     self._runtimes.announce(notice.reverted)
         elif notice.server != self._server:
-            over = self._resumed[notice.id] = asyncio.Event()
-            paused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            over = self._resumed[notice.id] = loop.create_future()
+            paused: asyncio.Future[None] = loop.create_future()
             task = asyncio.create_task(self._hold(notice, paused, over), name="pause for another server")
             self._holding.add(task)
             task.add_done_callback(self._holding.discard)
             await paused
 
-    async def _hold(self, pause: Pause, paused: asyncio.Future[None], over: asyncio.Event) -> None:
+    async def _hold(self, pause: Pause, paused: asyncio.Future[None], over: asyncio.Future[Resume]) -> None:
+        def gone(turn: TurnRecord) -> bool:
+            return turn.time <= pause.time and pause.selected(turn.scope)
+
         try:
             async with self._sessions.paused(pause.selected, pause.reason):
                 if pause.erase:
-                    await self._leave_no_trace(pause)
+                    await self._leave_no_trace(pause, gone)
                 paused.set_result(None)
-                await self._until(over, pause.server)
+                resume = await self._until(over, pause.server)
+                if resume is not None and resume.forgotten:
+                    await self._sessions.spool.drop(gone)
         except Exception as error:
             if paused.done():
                 raise
@@ -247,25 +255,22 @@ class Coordination:
         finally:
             self._resumed.pop(pause.id, None)
 
-    async def _until(self, over: asyncio.Event, server: str) -> None:
+    async def _until(self, over: asyncio.Future[Resume], server: str) -> Resume | None:
         """Until a pause is over, or the server that asked for it is lost."""
         until = time.monotonic() + LOST
         while time.monotonic() < until:
             try:
                 async with asyncio.timeout(LOST / 10):
-                    await over.wait()
-                return
+                    return await asyncio.shield(over)
             except TimeoutError:
                 shared = self._runtimes.current.shared_store
                 with suppress(RfsnError), contained():
                     if shared is not None and await shared.notices.present(server, LOST / 2):
                         until = time.monotonic() + LOST
         log.warning("the server that asked for a pause says no more; turns go on")
+        return None
 
-    async def _leave_no_trace(self, pause: Pause) -> None:
-        def gone(turn: TurnRecord) -> bool:
-            return turn.time <= pause.time and pause.selected(turn.scope)
-
+    async def _leave_no_trace(self, pause: Pause, gone: Callable[[TurnRecord], bool]) -> None:
         await self._sessions.spool.drop(gone)
         await self._archive.drop(gone)
         decisions = await self._journal.erase(pause.selected, pause.time)

@@ -218,7 +218,7 @@ class Memories:
         self._settled()
         async with self._coordination.paused(world, "", "", "rollback") as then:
             turns = await self._guarded(self._store.rollback(world, tag))
-            then.reverted = events.WorldReverted(world=world, tag=tag, turns=turns)
+            then.forgotten, then.reverted = True, events.WorldReverted(world=world, tag=tag, turns=turns)
         log.info("a world went back to a save", world=world, tag=tag, turns=turns)
         self._runtimes.announce(then.reverted)
         return turns
@@ -232,8 +232,10 @@ class Memories:
     async def reset(self, name: str) -> Backup:
         """Forget an NPC, after a backup."""
         npc = self._runtimes.current.world.npc(name)
-        async with self._coordination.paused("", npc.id, "", "cancelled"):
-            return await self._guarded(self._store.reset(npc.id))
+        async with self._coordination.paused("", npc.id, "", "cancelled") as then:
+            backup = await self._guarded(self._store.reset(npc.id))
+            then.forgotten = True
+            return backup
 
     async def backup(self) -> Backup:
         """A copy of all of it."""
@@ -246,8 +248,9 @@ class Memories:
     async def restore(self, name: str) -> None:
         """Replace everything by a backup, after backing up what is there. Raises NotThere."""
         self._settled()
-        async with self._coordination.paused("", "", "", "cancelled"):
+        async with self._coordination.paused("", "", "", "cancelled") as then:
             await self._guarded(self._store.restore(name))
+            then.forgotten = True
         log.info("a backup was restored", backup=name)
 
     async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> dict[str, int]:

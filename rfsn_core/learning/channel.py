@@ -25,6 +25,8 @@ log = logger("learning")
 
 IN_MEMORY = 20_000
 """Decisions that are kept in memory for the rewards to come; older ones are read from disk."""
+PATIENCE = 2.0
+"""Seconds for sharing a decision; its turn waits for it."""
 MOST_UNTAUGHT = 1000
 """Rewards that are looked at again after a restart, the newest ones."""
 CORRECTIONS = frozenset({"user_correction", "contradiction_detected"})
@@ -101,14 +103,18 @@ class Channel:
         if record is None and (shared := self._learner.shared) is not None:
             with contained():
                 line = await shared.decision(decision_id)
-            record = None if line is None else _decode(line)
+            try:
+                record = None if line is None else _decode(line)
+            except msgspec.MsgspecError as error:
+                log.error("another server's decision cannot be read; another version's?", error=str(error))
         return record
 
     async def _share(self, shared: SharedLearning, record: DecisionRecord) -> None:
         """With the servers that a reward for it may reach."""
         try:
             with contained():
-                await shared.keep(record.decision_id, msgspec.json.encode(record))
+                async with asyncio.timeout(PATIENCE):
+                    await shared.keep(record.decision_id, msgspec.json.encode(record))
         except Exception as error:  # noqa: BLE001  the store's code: here, the decision is known
             METRICS.errors.labels("storage").inc()
             log.warning("a decision could not be shared", error=repr(error))

@@ -15,7 +15,7 @@ import rfsn_memory_redis
 
 from rfsn_core import coordination, events
 from rfsn_core.dialogue.outbox import Outbox
-from rfsn_core.errors import NotThere, StoreError
+from rfsn_core.errors import NotThere, Reverted, StoreError
 from rfsn_core.kernel import Kernel, RunningTurn
 from rfsn_core.memory.spool import Spool
 from rfsn_core.providers import Scope
@@ -118,6 +118,30 @@ async def test_turns_wait_while_another_server_works_and_go_on_when_it_is_lost(
         assert time.monotonic() - began > 0.5
 
 
+async def test_what_waits_to_be_stored_elsewhere_is_not_stored_in_another_past(
+    tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
+        await turn(one, "before")
+        await one.memories.snapshot("default", "save")
+        monkeypatch.setattr(two.sessions, "replay_soon", lambda: None)
+        for text, world in (("abandoned", "default"), ("another world", "another")):
+            lost = replace(record(1, Scope(world, NPC, "player"), text=text), turn_id=text, time=time.time())
+            await two.sessions.spool.append(lost)
+        with pytest.raises(NotThere):
+            await one.memories.rollback("default", "no such save")
+        await asyncio.sleep(1)
+        assert b"abandoned" in two.sessions.spool.path.read_bytes()
+        await one.memories.rollback("default", "save")
+        await asyncio.sleep(1)
+        monkeypatch.undo()
+        two.sessions.replay_soon()
+        async with asyncio.timeout(10):
+            while two.sessions.spool:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.05)
+        assert sorted(await texts(one)) == ["another world", "before"]
+
+
 async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await asyncio.gather(turn(one), turn(two))
@@ -152,7 +176,8 @@ async def test_two_that_take_a_world_back_at_once_do_not_wait_for_each_other(
             meanwhile = [it.event(events.GameEvent(npc=NPC, kind="gift")) for it in (one, two)]
             async with asyncio.timeout(20):
                 await asyncio.gather(*back)
-                await asyncio.wait(meanwhile)
+                for happened in await asyncio.gather(*meanwhile, return_exceptions=True):
+                    assert isinstance(happened, events.State | Reverted)
         assert (await texts(one))[0] == "before"
         assert isinstance((await turn(two))[-1], events.TurnFinished)
 
