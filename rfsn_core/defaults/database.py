@@ -27,7 +27,14 @@ from rfsn_core.memory import backups
 from rfsn_core.providers import GOVERNED, Scope, TurnRecord
 
 T = TypeVar("T")
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+SESSIONS = """
+CREATE TABLE sessions (
+    session TEXT PRIMARY KEY, world TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_npc ON sessions (npc);
+"""
+"""Whose turns are in which session: few rows, where an index of all turns by NPC would cost each append a page."""
 SCHEMA = """
 CREATE TABLE turns (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -42,7 +49,6 @@ CREATE UNIQUE INDEX turns_id ON turns (turn_id, epoch);
 CREATE INDEX turns_session ON turns (session, live, position);
 CREATE INDEX turns_memories ON turns (session, live, position) WHERE memories != '';
 CREATE INDEX turns_card ON turns (session, live, position) WHERE card != '';
-CREATE INDEX turns_npc ON turns (npc);
 CREATE TABLE worlds (world TEXT PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshots (
     world TEXT NOT NULL, tag TEXT NOT NULL, time REAL NOT NULL, turns INTEGER NOT NULL, spans TEXT NOT NULL,
@@ -54,6 +60,8 @@ CREATE VIRTUAL TABLE words USING fts5(session, player_text, npc_text, content='t
 """
 FIELDS = "turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id, state, memories, card"
 """Of a turn, in the order in which `row` gives them."""
+CHECKPOINT_AT = 4000
+"""Pages of the log, 16 MB, that are moved into the file at once: a page that many turns changed is moved once."""
 _MOST_WAITING = 10_000
 
 
@@ -97,9 +105,11 @@ class Places:
         self._positions: dict[str, int] = {}
         self._epochs: dict[str, int] = {}
 
-    def last(self, db: sqlite3.Connection, session: str) -> int:
-        """Position of the session's last turn."""
+    def last(self, db: sqlite3.Connection, session: str, scope: Scope) -> int:
+        """Position of the session's last turn; a session that is new is entered."""
         if session not in self._positions:
+            entered = (session, scope.world, scope.npc, scope.player)
+            db.execute("INSERT OR IGNORE INTO sessions VALUES (?,?,?,?)", entered)
             if len(self._positions) > 10_000:
                 self._positions.clear()
             sql = "SELECT max(position) FROM turns WHERE session=? AND live=1"
@@ -126,13 +136,13 @@ class Places:
 
 def insert(db: sqlite3.Connection, values: tuple[Any, ...], places: Places) -> None:
     """Add a turn; one that is there stays as it is."""
-    world, npc, player = values[1:4]
-    session = session_token(Scope(world, npc, player))
-    position = places.last(db, session) + (values[7] != GOVERNED)  # which is no part of what was said
+    scope = Scope(*values[1:4])
+    session = session_token(scope)
+    position = places.last(db, session, scope) + (values[7] != GOVERNED)  # which is no part of what was said
     added = db.execute(
         f"INSERT INTO turns ({FIELDS}, session, position, epoch, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
         " ON CONFLICT DO NOTHING",
-        (*values, session, position, places.epoch(db, world), checksum(values)),
+        (*values, session, position, places.epoch(db, scope.world), checksum(values)),
     )
     if added.rowcount:
         places.took(session, position)
@@ -149,7 +159,9 @@ def remove(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> int:
         f" SELECT 'delete', id, session, player_text, npc_text FROM turns WHERE {where}",
         values,
     )
-    return db.execute(f"DELETE FROM turns WHERE {where}", values).rowcount
+    gone = db.execute(f"DELETE FROM turns WHERE {where}", values).rowcount
+    db.execute("DELETE FROM sessions WHERE NOT EXISTS (SELECT 1 FROM turns WHERE turns.session = sessions.session)")
+    return gone
 
 
 def scrub(db: sqlite3.Connection) -> None:
@@ -166,15 +178,31 @@ def note(db: sqlite3.Connection, what: str) -> None:
 
 def create(db: sqlite3.Connection) -> None:
     """The tables, in an empty file."""
-    for statement in SCHEMA.split(";\n"):
+    _run(db, SESSIONS + SCHEMA)
+    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _run(db: sqlite3.Connection, statements: str) -> None:
+    """One by one: `executescript` would commit."""
+    for statement in statements.split(";\n"):
         if statement.strip():
             db.execute(statement)
-    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
 def migrate(db: sqlite3.Connection, version: int) -> None:
     """Bring older tables to this version, in the transaction that is open."""
-    assert version == 2
+    {2: _from_2, 3: _from_3}[version](db)
+    note(db, f"brought from schema {version} to {SCHEMA_VERSION}")
+
+
+def _from_3(db: sqlite3.Connection) -> None:
+    db.execute("DROP INDEX turns_npc")
+    _run(db, SESSIONS)
+    db.execute("INSERT INTO sessions SELECT DISTINCT session, world, npc, player FROM turns")
+    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _from_2(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE turns RENAME TO turns_2")
     for index in ("turns_scope", "turns_decision"):
         db.execute(f"DROP INDEX {index}")
@@ -187,7 +215,6 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
     ):
         insert(db, (*old, "", ""), places)
     db.execute("DROP TABLE turns_2")
-    note(db, f"brought from schema {version} to {SCHEMA_VERSION}")
 
 
 OLDEST = 2
@@ -244,6 +271,7 @@ class Database:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
             connection.execute("PRAGMA secure_delete=ON")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_AT}")
             version = version_of(connection)
             if version > SCHEMA_VERSION:
                 raise StoreError(

@@ -201,7 +201,7 @@ class Sqlite:
         def job(db: sqlite3.Connection) -> Mapping[str, Any]:
             turns, live, players, first, last = db.execute(
                 "SELECT count(*), sum(live), count(DISTINCT session), min(time), max(time) FROM turns"
-                f" WHERE npc=? AND {_SPOKEN}",
+                f" WHERE session IN (SELECT session FROM sessions WHERE npc=?) AND {_SPOKEN}",
                 (npc,),
             ).fetchone()
             return {

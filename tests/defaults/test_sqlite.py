@@ -146,12 +146,32 @@ async def test_a_file_of_an_older_version_is_brought_forward_after_a_backup(tmp_
         assert len(await it.memories.search("smith", "player", "default", "heron", 5)) == 3
         await turn(it)
         (backup,) = await it.memories.backups()
-        assert backup.name.startswith("before-schema-3-")
+        assert backup.name.startswith("before-schema-4-")
         await it.memories.restore(backup.name)  # of the older version: brought forward, too
         assert (await it.memories.show("smith", "player", "default"))["state"]["turns"] == 3
         assert await it.memories.check() == []
     await opens(tmp_path)
     assert len(list((database(tmp_path).parent / "backups").iterdir())) == 2
+
+
+async def test_a_file_of_the_version_before_is_brought_forward(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        for player in ("Aldric", "Maren"):
+            await turn(it, "The heron.", player=player)
+        before = await it.memories.stats("smith")
+    with sqlite3.connect(database(tmp_path)) as db:
+        db.executescript("DROP TABLE sessions; CREATE INDEX turns_npc ON turns (npc); PRAGMA user_version=3;")
+    db.close()
+    async with kernel(tmp_path) as it:
+        after = await it.memories.stats("smith")
+        assert after["done"][0]["what"] == "brought from schema 3 to 4"
+        assert {name: after[name] for name in ("turns", "sessions")} == {"turns": 2, "sessions": 2}
+        assert before["turns"] == 2
+        assert [backup.name.startswith("before-schema-4-") for backup in await it.memories.backups()] == [True]
+        await turn(it, "And now?", player="Aldric")
+        await it.memories.erase("", "", "Maren", backups=True)
+        assert (await it.memories.stats("smith"))["sessions"] == 1
+    assert b"Maren" not in database(tmp_path).read_bytes()
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
