@@ -602,7 +602,8 @@ class Taught:
 class SharedLearning(Protocol):
     """Where servers learn as one: a log of lessons that each of them applies whole, in one order.
 
-    The kernel encodes decisions and lessons; nothing here looks inside. All raise StoreError when it is away.
+    Lessons are the kernel's own bytes; a decision is JSON, whose `world`, `npc` and `player` say whether `Store.erase`
+    takes it. All raise StoreError when it is away.
     """
 
     snapshots: Snapshots

@@ -120,11 +120,10 @@ class Session:
         if embedder is None:
             self._near = None
             return
-        near, turns = self._near, list(self.recent)
+        near, turns, taken = self._near, list(self.recent), self._taken
         if near is None or near.embedder is not embedder or near.most != most:
             near = Nearness(embedder, most)
             turns = list((await self._in_time(runtime, runtime.store.load(self.scope, most))).turns)
-        taken = self._taken
         with contained():
             await near.add(turns)
         if taken == self._taken:  # else another past was loaded meanwhile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from rfsn_core.session import Session
 
 log = logger("sessions")
 
-SPOOL_RETRY = 2.0
+SPOOL_RETRY = 0.5
 """Seconds between attempts to store what was spooled."""
 EVICT_EVERY = 60.0
 """Seconds between two looks for idle sessions."""
@@ -45,9 +45,6 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._held)
-
-    def __iter__(self) -> Iterator[Session]:
-        return iter(self._held.values())
 
     def __getitem__(self, scope: Scope) -> Session:
         """The session of a scope; what it knows is read when it is first needed."""
