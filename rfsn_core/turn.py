@@ -441,7 +441,9 @@ class Turn:
         cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome}"
         change = state_change(self.request.scope, cause, self._at_start, self._state, record.time)
         await self._channel.record(logged, change)
-        return await self.session.keep(record, self._state, self.runtime)
+        durable = await self.session.keep(record, self._state, self.runtime)
+        self._state = self.session.state or self._state  # another server may have been first
+        return durable
 
     async def _cancelled(self) -> None:
         """Barge-in: silence what is queued, remember what was delivered."""

@@ -51,6 +51,18 @@ async def texts(it: Kernel) -> list[str]:
     return [each.player_text for each in await exported(it.runtimes.current.store)]
 
 
+async def test_who_was_overtaken_tells_the_feelings_that_hold(tmp_path: Path, redis: RedisServer) -> None:
+    slow = Tokens(["I remember. "] * 6, interval=0.05)
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
+        await turn(one, "Good day.")
+        _, outbox = begun(two, "Thank you, my friend.")
+        await until(outbox, events.Sentence)
+        first = [each for each in await turn(one, "You fool! I hate you!") if isinstance(each, events.State)]
+        late = await until(outbox, events.State)
+        assert (late.affinity, late.trust) == (first[0].affinity, first[0].trust)
+        assert await texts(one) == ["Good day.", "You fool! I hate you!", "Thank you, my friend."]
+
+
 async def test_a_world_goes_back_on_all_servers(tmp_path: Path, redis: RedisServer) -> None:
     slow = Tokens(["I remember. "] * 200, interval=0.05)
     told: list[Any] = []
