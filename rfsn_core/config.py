@@ -246,6 +246,7 @@ class EmbeddingStage(Stage):
     """`[embedding]`: what finds in the past what was said in other words."""
 
     turns: int = Field(300, ge=1, description="Of a conversation, the newest, that are found by meaning.")
+    seconds: float = Field(0.25, gt=0, description="A turn waits so long for it; then words must do.")
 
 
 class GatingStage(BaseModel, extra="allow"):

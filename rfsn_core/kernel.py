@@ -315,7 +315,7 @@ class Kernel:
         async def load(session: Session, npc: Npc) -> None:
             with contained():
                 await session.load(self.runtimes.current, npc.initial)
-            await self._place(session)
+            self._soon(self._place(session))  # a turn need not wait for that
 
         npcs = [self.runtimes.current.world.npc(name) for name in message.npcs]
         tasks = []

@@ -27,6 +27,9 @@ from rfsn_core.world.folder import Npc
 from rfsn_core.world.state import NpcState
 
 log = logger("turn")
+
+PLACING = 30.0
+"""Seconds for placing a conversation by meaning; nobody waits for it."""
 T = TypeVar("T")
 
 
@@ -111,7 +114,7 @@ class Session:
         if self._near is None or self._near.embedder is not runtime.embedder:
             return []
         with contained():
-            async with asyncio.timeout(runtime.settings.operations.store_timeout):
+            async with asyncio.timeout(runtime.settings.embedding.seconds):
                 return await self._near.search(text, limit)
 
     async def place(self, runtime: Runtime) -> None:
@@ -125,7 +128,8 @@ class Session:
             near = Nearness(embedder, most)
             turns = list((await self._in_time(runtime, runtime.store.load(self.scope, most))).turns)
         with contained():
-            await near.add(turns)
+            async with asyncio.timeout(PLACING):
+                await near.add(turns)
         if taken == self._taken:  # else another past was loaded meanwhile
             self._near = near
 

@@ -27,11 +27,13 @@ class Meanings:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.fails = False
+        self.fails = self.hangs = False
 
     async def embed(self, texts: Sequence[str]) -> Any:
         if self.fails:
             raise RuntimeError("no vectors today")
+        if self.hangs:
+            await asyncio.sleep(60)
         self.asked += texts
         points = np.array([[sum(word in text.lower() for word in axis) for axis in AXES] for text in texts], float)
         return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
@@ -84,8 +86,9 @@ class Listening(Tokens):
         return super().render(prompt, options)
 
 
-async def test_an_npc_recalls_what_was_said_in_other_words(tmp_path: Path) -> None:
-    meanings, settings = Meanings(), {"memory": {"recent": 1, "related": 1}}
+async def test_an_npc_recalls_what_was_said_in_other_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rfsn_core.session.PLACING", 0.2)
+    meanings, settings = Meanings(), {"memory": {"recent": 1, "related": 1}, "embedding": {"seconds": 0.2}}
     offered = plugin(rendering={"t": Listening()}, embedding={"m": meanings})
     async with kernel(tmp_path, offered, settings=settings) as it:
         for text in ("They took my boat at the weir.", "The wolf came.", "hello", "hello", "hello"):
@@ -95,14 +98,20 @@ async def test_an_npc_recalls_what_was_said_in_other_words(tmp_path: Path) -> No
         assert "my boat at the weir" in "".join(Listening.heard)
         meanings.fails = True
         assert isinstance((await turn(it, "And a beast?"))[-1], events.TurnFinished)
-        meanings.fails = False
+        meanings.fails, meanings.hangs = False, True
+        async with asyncio.timeout(5):
+            assert isinstance((await turn(it, "And a ferry?"))[-1], events.TurnFinished)
+        meanings.hangs = False
         await it.memories.erase("", "", "player", backups=False)
         await turn(it, "hello")
         await turn(it, "hello")
         await turn(it, "Did you see a vessel?")
         assert "my boat" not in "".join(Listening.heard)
     async with kernel(tmp_path, offered, settings=settings) as it:
-        it.prefetch(events.Prefetch(npcs=[NPC]))
         meanings.asked.clear()
+        it.prefetch(events.Prefetch(npcs=[NPC]))
+        async with asyncio.timeout(5):
+            while len(meanings.asked) < 3:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.01)
         await turn(it, "Did you see a vessel?")
-        assert len(meanings.asked) == 4  # three turns when it was read before, and these words
+        assert meanings.asked[3] == "Did you see a vessel?"
