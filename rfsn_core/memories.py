@@ -46,6 +46,8 @@ T = TypeVar("T")
 MOST_TEXT = 2000
 LEAST_SUMMARY = 40
 """Characters; what a model says in less is no summary."""
+SETTLING = 3.0
+"""Seconds that a save, and the like, waits for turns that wait for the store."""
 SUMMARY_PATIENCE = 60.0
 """Seconds for a model to word a summary."""
 LONGEST_LINE = 1_000_000
@@ -206,7 +208,7 @@ class Memories:
 
     async def snapshot(self, world: str, tag: str) -> Snapshot:
         """A save of the game, under its tag."""
-        self._settled()
+        await self._settled()
         return await self._guarded(self._store.snapshot(world, tag))
 
     async def snapshots(self, world: str) -> Sequence[Snapshot]:
@@ -215,7 +217,7 @@ class Memories:
 
     async def rollback(self, world: str, tag: str) -> int:
         """The game loads an older save: the NPCs go back with it. Raises NotThere."""
-        self._settled()
+        await self._settled()
         async with self._coordination.paused(world, "", "", "rollback") as then:
             turns = await self._guarded(self._store.rollback(world, tag))
             then.forgotten, then.reverted = True, events.WorldReverted(world=world, tag=tag, turns=turns)
@@ -247,7 +249,7 @@ class Memories:
 
     async def restore(self, name: str) -> None:
         """Replace everything by a backup, after backing up what is there. Raises NotThere."""
-        self._settled()
+        await self._settled()
         async with self._coordination.paused("", "", "", "cancelled") as then:
             await self._guarded(self._store.restore(name))
             then.forgotten = True
@@ -257,7 +259,7 @@ class Memories:
         """Leave no trace of an NPC, a player, a world, or of what they have in common: turns and decisions."""
         if not (world or npc or player):
             raise BadMessage("name a world, an NPC or a player", hint="To forget an NPC after a backup: reset")
-        self._settled()
+        await self._settled()
         async with self._coordination.paused(
             world, npc, player, "cancelled", erase="all" if backups else "but_backups"
         ):
@@ -280,7 +282,7 @@ class Memories:
 
     async def load_lines(self, chunks: AsyncIterator[bytes]) -> int:
         """Import what was exported; turns that are there stay as they are. Raises BadMessage, which names the line."""
-        self._settled()
+        await self._settled()
         number, rest = 0, b""
         scopes: set[Scope] = set()
         try:
@@ -311,9 +313,14 @@ class Memories:
         await self._guarded(self._store.append(turn))
         return turn.scope
 
-    def _settled(self) -> None:
-        if self._sessions.spool:
-            raise StoreError("turns wait for the store", hint="Try again when it has taken them")
+    async def _settled(self) -> None:
+        """What waits for the store comes first. Raises StoreError when the store is away for longer."""
+        self._sessions.replay_soon()
+        until = time.monotonic() + SETTLING
+        while self._sessions.spool:
+            if time.monotonic() > until:
+                raise StoreError("turns wait for the store", hint="Try again when it has taken them")
+            await asyncio.sleep(0.05)
 
     async def _guarded(self, call: Awaitable[T]) -> T:
         """A store's code may do anything; here it is an error of the store, or what it says itself."""

@@ -265,7 +265,10 @@ async def test_a_session_that_is_idle_is_read_again(tmp_path: Path, monkeypatch:
         assert len(store.turns) == 2
 
 
-async def test_while_turns_wait_for_the_store_nothing_is_put_in_order(tmp_path: Path) -> None:
+async def test_while_turns_wait_for_the_store_nothing_is_put_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rfsn_core.memories.SETTLING", 0.1)
     store = Memory()
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()}, storage={"m": store})) as it:
         await turn(it)
@@ -278,6 +281,11 @@ async def test_while_turns_wait_for_the_store_nothing_is_put_in_order(tmp_path: 
         ):
             with pytest.raises(Exception, match="turns wait for the store"):
                 await operation
+        monkeypatch.setattr("rfsn_core.memories.SETTLING", 5.0)
+        saving = asyncio.create_task(it.memories.snapshot("default", "x"))
+        await asyncio.sleep(0.1)
+        store.away = False
+        assert (await saving).turns == 2  # the one that waited is in it
 
 
 async def test_a_judgement_takes_its_place_among_the_turns(tmp_path: Path) -> None:
