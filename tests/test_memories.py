@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -314,6 +315,14 @@ async def test_odd_names_are_names(tmp_path: Path, name: str) -> None:
             assert (await http.post("/api/memory/erase", json={"player": name})).json()["turns"] == 1
             saved = await http.post("/api/saves/default", content=json.dumps({"tag": name}))
             assert saved.json()["tag"] == name
+            for path, turns in (
+                (f"/api/saves/{quote(name, safe='')}", 0),
+                (f"/api/saves/{quote(name, safe='')}/rollback", 0),
+            ):
+                told = await http.post(path, content=json.dumps({"tag": "slot"}))
+                assert (told.status_code, told.json()["turns"]) == (200, turns)
+            saves = (await http.get("/api/saves", params={"world": name})).json()["saves"]
+            assert [(save["world"], save["tag"]) for save in saves] == [(name, "slot")]
 
 
 async def test_another_store_in_the_settings_begins_with_what_it_holds(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def saves(**place: Any) -> None:
 @world_options
 def keep(tag: str, save: str, **place: Any) -> None:
     """Keep what all NPCs know now, under TAG."""
-    kept = _post(place, f"/api/saves/{quote(save)}", tag=tag)
+    kept = _post(place, f"/api/saves/{quote(save, safe='')}", tag=tag)
     click.echo(f"{kept['world']}: {kept['tag']}, {kept['turns']} turns")
 
 
@@ -273,7 +273,8 @@ def keep(tag: str, save: str, **place: Any) -> None:
 @world_options
 def rollback(tag: str, save: str, **place: Any) -> None:
     """Take all NPCs back to what they knew at TAG. What came later stays for later tags."""
-    click.echo(f"{_post(place, f'/api/saves/{quote(save)}/rollback', tag=tag)['turns']} turns are remembered")
+    turns = _post(place, f"/api/saves/{quote(save, safe='')}/rollback", tag=tag)["turns"]
+    click.echo(f"{turns} turns are remembered")
 
 
 # ── backups and erasing ──────────────────────────────────────────────────────────────────────────

@@ -78,8 +78,8 @@ class MemoryRoutes:
             ("/api/memory/{npc}/safe_reset", self._reset, post),
             ("/api/memory/{npc}/records/{memory_id}", self._judge, post),
             ("/api/saves", self._saves, get),
-            ("/api/saves/{world}", self._save, post),
-            ("/api/saves/{world}/rollback", self._rollback, post),
+            ("/api/saves/{world:path}/rollback", self._rollback, post),  # first: a world's name may hold slashes
+            ("/api/saves/{world:path}", self._save, post),
         ]
         return [Route(path, guarded(handler), methods=methods) for path, handler, methods in table]
 
