@@ -359,6 +359,7 @@ class Kernel:
                 except RfsnError as error:
                     log.warning("a reward from play was not taken", signal=name, error=str(error))
         await self.channel.silence()
+        await self.channel.share_again()
         await self._place(turn.session)
         if turn.summed_up and turn.runtime.settings.memory.summaries == "model":
             await self.memories.word_summary(turn.request.scope, turn.request.npc)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,6 +25,8 @@ log = logger("learning")
 
 IN_MEMORY = 20_000
 """Decisions that are kept in memory for the rewards to come; older ones are read from disk."""
+MOST_UNSHARED = 1000
+"""Decisions, the newest, that wait for the servers' store."""
 PATIENCE = 2.0
 """Seconds for sharing a decision; its turn waits for it."""
 MOST_UNTAUGHT = 1000
@@ -67,6 +69,7 @@ class Channel:
         self._settings, self._changed = settings, changed
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._taking: set[str] = set()
+        self._unshared: deque[DecisionRecord] = deque(maxlen=MOST_UNSHARED)
         self._waiting: OrderedDict[str, float] = OrderedDict()  # decision → when silence counts as a reward of 0
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +120,16 @@ class Channel:
                     await shared.keep(record.decision_id, msgspec.json.encode(record))
         except Exception as error:  # noqa: BLE001  the store's code: here, the decision is known
             METRICS.errors.labels("storage").inc()
-            log.warning("a decision could not be shared", error=repr(error))
+            log.warning("a decision cannot be shared now", error=repr(error))
+            self._unshared.append(record)
+
+    async def share_again(self) -> None:
+        """Share what could not be shared when it was made."""
+        shared = self._learner.shared
+        for _ in range(len(self._unshared)):
+            record = self._unshared.popleft()
+            if shared is not None:
+                await self._share(shared, record)
 
     # ── rewards ──────────────────────────────────────────────────────────────────────────────────
 

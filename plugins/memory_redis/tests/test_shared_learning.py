@@ -179,6 +179,20 @@ async def test_lessons_wait_while_redis_is_away(tmp_path: Path, redis: RedisServ
                 await asyncio.sleep(0.1)
 
 
+async def test_a_decision_that_could_not_be_shared_is_shared_later(tmp_path: Path, redis: RedisServer) -> None:
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
+        await decide(one)
+        redis.stop(signal.SIGKILL)
+        decision = await decide(one)
+        await asyncio.to_thread(redis.start)
+        await decide(one, player="another")
+        async with asyncio.timeout(10):
+            while (await reward(two, decision, 0.5)).quarantined:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.1)
+        await settled(one, two)
+        assert one.learner.updates == 2
+
+
 async def test_a_reward_whose_server_stopped_while_redis_was_away_is_learned_at_its_next_start(
     tmp_path: Path, redis: RedisServer
 ) -> None:
