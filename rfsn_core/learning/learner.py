@@ -228,10 +228,11 @@ class Learner:
         return self._following.learning
 
     async def follow(self) -> None:
-        """Apply what other servers were taught, for ever."""
+        """Apply what other servers were taught, for ever; not while learning is disabled here."""
         while True:
             await asyncio.sleep(FOLLOW_EVERY)
-            await self.catch_up()
+            if self._settings().enabled:
+                await self.catch_up()
 
     async def catch_up(self) -> None:
         """Apply what other servers were taught, if any, and log what became of the lessons of this one."""

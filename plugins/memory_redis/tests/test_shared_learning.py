@@ -104,6 +104,16 @@ async def test_all_know_what_any_was_taught_whoever_decided(tmp_path: Path, redi
     assert not any(update.rejected for update in logged)
 
 
+async def test_where_learning_is_disabled_nothing_changes(tmp_path: Path, redis: RedisServer) -> None:
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, enabled=False) as two:
+        before = _policy(two).snapshot()
+        await reward(one, await decide(one), 1.0)
+        await one.learner.settle()
+        await asyncio.sleep(1.5)
+        assert one.learner.updates == 2
+        assert _policy(two).snapshot() == before
+
+
 async def test_a_reward_that_comes_to_two_servers_is_learned_once(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         decision = await decide(one)
