@@ -16,7 +16,7 @@ from rfsn_core.dialogue.outbox import Outbox
 from rfsn_core.errors import ConfigError, PluginError, RfsnError
 from rfsn_core.kernel import Kernel, conversation, running
 from rfsn_core.plugins import discover
-from rfsn_core.providers import Host, Provider
+from rfsn_core.providers import Host, NoSettings, Provider
 from rfsn_core.runtime import Runtimes
 from rfsn_core.testing import NPC, make_world, plugin
 from rfsn_core.testing.scripted import Memory, Tokens
@@ -228,3 +228,21 @@ async def test_a_turn_that_waits_keeps_the_runtime_of_its_arrival(tmp_path: Path
             last = await outboxes[1].get()
         assert isinstance(last, events.TurnFinished)
         assert last.renderer == "a"
+
+
+async def test_workers_share_the_data_folder_and_have_one_each_in_it(tmp_path: Path) -> None:
+    told: list[Host] = []
+
+    @asynccontextmanager
+    async def opens(settings: NoSettings, host: Host) -> AsyncIterator[Tokens]:
+        told.append(host)
+        yield Tokens()
+
+    given = plugin(rendering={"t": Provider("t", NoSettings, opens, "tells where it is")})
+    found = discover([given], world=make_world(tmp_path), installed=False)
+    for worker in ("", "worker-1"):
+        runtimes = Runtimes(tmp_path, found, overrides={"rendering": {"provider": "t"}}, worker=worker)
+        await runtimes.start()
+        assert told[-1].data_dir == tmp_path / ".rfsn"  # voices that were fetched, backups
+        assert runtimes.own_dir == tmp_path / ".rfsn" / worker
+        await runtimes.close()

@@ -198,6 +198,16 @@ async def test_turns_go_on_while_redis_is_away_and_follow_in_order(tmp_path: Pat
         database.stop()
 
 
+async def test_connections_that_died_with_a_restart_cost_nothing(tmp_path: Path, redis: RedisServer) -> None:
+    scopes = [Scope("default", NPC, f"p{n}") for n in range(5)]
+    async with opened(tmp_path, url=redis.url, days=40_000) as store:
+        await asyncio.gather(*(store.append(record(1, scope)) for scope in scopes))
+        redis.stop(signal.SIGKILL)
+        await asyncio.to_thread(redis.start)
+        await asyncio.gather(*(store.append(record(2, scope)) for scope in scopes))
+        assert [len((await store.load(scope, 5)).turns) for scope in scopes] == [2] * 5
+
+
 async def test_a_frozen_redis_costs_a_bounded_wait(tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     database = RedisServer(tmp_path / "db")
