@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,6 +48,8 @@ CARD = {
 """Part of the card → its fields; all others are the relationship's."""
 SEARCHED = 1000
 """Turns of a conversation, the newest, in which words are looked for."""
+INSISTENCE = 5.0
+"""Seconds for which a step of what is done to a whole world is tried again."""
 MOST_MEMORIES = 500
 """Of a conversation; of more, those that are not believed go first, then the oldest events and summaries."""
 # A version is AGE/TIME.COUNT: the age is another one after a rollback, or when a conversation begins anew.
@@ -144,6 +147,17 @@ class RedisStore:
             if asyncio.iscoroutine(call):  # cancelled before it was free
                 call.close()
 
+    async def _insist(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """As `_ask`, again and again for a while: what an operator does to a world is better late than done by half."""
+        until = time.monotonic() + INSISTENCE
+        while True:
+            try:
+                return await self._ask(call())
+            except StoreError:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.1)
+
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
     async def load(self, scope: Scope, turns: int) -> Past:
@@ -229,19 +243,20 @@ class RedisStore:
 
     async def _worlds(self, world: str) -> list[str]:
         """That one, or all."""
-        found = [world] if world else await self._ask(self._redis.smembers(keys.worlds(self._prefix)))
+        found = [world] if world else await self._insist(lambda: self._redis.smembers(keys.worlds(self._prefix)))
         return sorted(name if isinstance(name, str) else name.decode() for name in found)
 
     async def _scopes(self, world: str = "", npc: str = "", player: str = "") -> AsyncIterator[Scope]:
         for name in await self._worlds(world):
-            for each in sorted(await self._ask(self._redis.smembers(keys.world(self._prefix, name)))):
+            held = keys.world(self._prefix, name)
+            for each in sorted(await self._insist(partial(self._redis.smembers, held))):
                 scope = keys.scope_of(name, each.decode())
                 if scope.within(world, npc, player):
                     yield scope
 
     async def _turns(self, scope: Scope) -> list[TurnRecord]:
-        lines = await self._ask(self._redis.lrange(keys.conversation(self._prefix, scope).sessions, 0, -1))
-        return [_turn.decode(line) for line in lines]
+        name = keys.conversation(self._prefix, scope).sessions
+        return [_turn.decode(line) for line in await self._insist(lambda: self._redis.lrange(name, 0, -1))]
 
     # ── saves ────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,32 +264,31 @@ class RedisStore:
         """A copy of each conversation, beside it."""
         turns = 0
         async for scope in self._scopes(world):
-            held = keys.conversation(self._prefix, scope)
-            await self._ask(self._copy([*held, *keys.conversation(self._prefix, scope, tag)], ["", ""]))
+            both = [*keys.conversation(self._prefix, scope), *keys.conversation(self._prefix, scope, tag)]
+            await self._insist(partial(self._copy, both, ["", ""]))
             turns += sum(turn.spoken for turn in await self._turns(scope))
         made = Snapshot(world, tag, time.time(), turns)
-        await self._ask(self._redis.hset(keys.saves(self._prefix, world), tag, msgspec.json.encode(made)))
-        await self._ask(self._redis.sadd(keys.worlds(self._prefix), world))
+        await self._insist(lambda: self._redis.hset(keys.saves(self._prefix, world), tag, msgspec.json.encode(made)))
+        await self._insist(lambda: self._redis.sadd(keys.worlds(self._prefix), world))
         return made
 
     async def snapshots(self, world: str) -> Sequence[Snapshot]:
         found: list[Snapshot] = []
         for name in await self._worlds(world):
-            for line in await self._ask(self._redis.hvals(keys.saves(self._prefix, name))):
+            for line in await self._insist(partial(self._redis.hvals, keys.saves(self._prefix, name))):
                 found.append(msgspec.json.decode(line, type=Snapshot))
         return sorted(found, key=lambda save: -save.time)
 
     async def rollback(self, world: str, tag: str) -> int:
         """Conversation by conversation; each gets a new version, so that no server goes on with what it holds."""
-        if not await self._ask(self._redis.hexists(keys.saves(self._prefix, world), tag)):
+        if not await self._insist(lambda: self._redis.hexists(keys.saves(self._prefix, world), tag)):
             tags = ", ".join(save.tag for save in await self.snapshots(world))
             raise NotThere(f"world '{world}' has no save '{tag}'", hint=f"It has: {tags or 'none'}")
         turns = 0
         async for scope in self._scopes(world):
-            saved = keys.conversation(self._prefix, scope, tag)
-            version = f"{time.time():.6f}/0"
-            seconds = int(self._settings.days * 86400)
-            await self._ask(self._copy([*saved, *keys.conversation(self._prefix, scope)], [version, seconds]))
+            both = [*keys.conversation(self._prefix, scope, tag), *keys.conversation(self._prefix, scope)]
+            version, seconds = f"{time.time():.6f}/0", int(self._settings.days * 86400)
+            await self._insist(partial(self._copy, both, [version, seconds]))
             turns += sum(turn.spoken for turn in await self._turns(scope))
         return turns
 
@@ -306,8 +320,9 @@ class RedisStore:
             turns += sum(turn.spoken for turn in await self._turns(scope))
             tags = [save.tag for save in await self.snapshots(scope.world)]
             names = [name for tag in ["", *tags] for name in keys.conversation(self._prefix, scope, tag)]
-            await self._ask(self._redis.delete(*names))
-            await self._ask(self._redis.srem(keys.world(self._prefix, scope.world), keys.member(scope)))
+            await self._insist(partial(self._redis.delete, *names))
+            held = keys.world(self._prefix, scope.world)
+            await self._insist(partial(self._redis.srem, held, keys.member(scope)))
         await self._learned.erase(lambda *names: Scope(*names).within(world, npc, player))
         if backups:
             await self.scrub(lambda turn: turn.scope.within(world, npc, player))
@@ -380,7 +395,7 @@ class RedisStore:
     async def _forget(self, npc: str) -> None:
         """Conversations as they are now; saves stay."""
         async for scope in self._scopes(npc=npc):
-            await self._ask(self._redis.delete(*keys.conversation(self._prefix, scope)))
+            await self._insist(partial(self._redis.delete, *keys.conversation(self._prefix, scope)))
 
 
 def _client(settings: Settings) -> Any:

@@ -223,6 +223,31 @@ async def test_a_frozen_redis_costs_a_bounded_wait(tmp_path: Path) -> None:
         database.stop()
 
 
+async def test_a_world_is_taken_back_whole_though_redis_is_away_for_a_moment(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    scopes = [Scope("default", NPC, f"p{n}") for n in range(30)]
+    async with opened(tmp_path, url=redis.url, days=40_000, timeout=0.1) as store:
+        for scope in scopes:
+            await store.append(record(1, scope))
+        await store.snapshot("default", "save")
+        for scope in scopes:
+            await store.append(record(2, scope))
+
+        async def freeze() -> None:
+            for _ in range(4):
+                os.kill(redis.pid, signal.SIGSTOP)
+                await asyncio.sleep(0.25)
+                os.kill(redis.pid, signal.SIGCONT)
+                await asyncio.sleep(0.01)
+
+        freezing = asyncio.create_task(freeze())
+        await asyncio.sleep(0.01)
+        assert await store.rollback("default", "save") == 30
+        await freezing
+        assert [len((await store.load(scope, 5)).turns) for scope in scopes] == [1] * 30
+
+
 async def test_what_cannot_work_is_told_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     (tmp_path / "replica").mkdir()
