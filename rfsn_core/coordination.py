@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import time
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -106,6 +107,8 @@ class Coordination:
         self._server = uuid.uuid4().hex
         self._position: tuple[SharedStore, str] | None = None
         self._resumed: dict[str, asyncio.Future[Resume]] = {}
+        self._past: deque[str] = deque(maxlen=100)
+        """Pauses that are over."""
         self._holding: set[asyncio.Task[None]] = set()
         self._untold: list[bytes] = []
         """Notices that the others have still to be told."""
@@ -222,12 +225,15 @@ class Coordination:
         except msgspec.MsgspecError as error:
             log.error("what another server tells cannot be read; another version's?", error=str(error))
             return
+        held = self._resumed.get(notice.id)
         if isinstance(notice, Resume):
-            if notice.id in self._resumed:
-                self._resumed[notice.id].set_result(notice)
+            self._past.append(notice.id)
+            if held is not None and not held.done():
+                held.set_result(notice)
                 if notice.reverted is not None:
                     self._runtimes.announce(notice.reverted)
-        elif notice.server != self._server:
+        elif notice.server != self._server and held is None and notice.id not in self._past:
+            # Else it was told twice, by one who did not know that it was told.
             loop = asyncio.get_running_loop()
             over = self._resumed[notice.id] = loop.create_future()
             paused: asyncio.Future[None] = loop.create_future()

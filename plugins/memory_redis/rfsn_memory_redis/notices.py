@@ -37,14 +37,18 @@ class RedisNotices:
     """Of one Redis; its clock says who is there.
 
     :param ask: awaits a call, and makes StoreErrors of what it raises.
+    :param insist: as `ask`, again and again for a while.
     """
 
-    def __init__(self, redis: Any, ask: Callable[[Awaitable[Any]], Awaitable[Any]], prefix: str) -> None:
-        self._redis, self._ask, self._keys = redis, ask, keys.notices(prefix)
+    def __init__(
+        self, redis: Any, ask: Callable[[Awaitable[Any]], Awaitable[Any]],
+        insist: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]], prefix: str,
+    ) -> None:  # fmt: skip
+        self._redis, self._ask, self._insist, self._keys = redis, ask, insist, keys.notices(prefix)
         self._told, self._present = redis.register_script(TOLD), redis.register_script(PRESENT)
 
     async def tell(self, notice: bytes) -> str:
-        position = await self._ask(self._redis.xadd(self._keys.notices, {"notice": notice}, maxlen=KEEP))
+        position = await self._insist(lambda: self._redis.xadd(self._keys.notices, {"notice": notice}, maxlen=KEEP))
         return str(position.decode())
 
     async def newest(self) -> str:
@@ -66,7 +70,7 @@ class RedisNotices:
         await self._ask(self._redis.hdel(self._keys.servers, server))
 
     async def _there(self, seconds: float) -> dict[str, str]:
-        found = await self._ask(self._present([self._keys.servers], [seconds, FORGET]))
+        found = await self._insist(lambda: self._present([self._keys.servers], [seconds, FORGET]))
         return {found[n].decode(): found[n + 1].decode() for n in range(0, len(found), 2)}
 
 

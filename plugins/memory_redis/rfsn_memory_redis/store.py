@@ -117,7 +117,7 @@ class RedisStore:
         self._free = asyncio.Semaphore(settings.connections)
         self._learned = RedisLearning(self._redis, self._ask, settings.prefix, int(settings.decision_hours * 3600))
         self.learning: SharedLearning | None = self._learned
-        self.notices: Notices = RedisNotices(self._redis, self._ask, settings.prefix)
+        self.notices: Notices = RedisNotices(self._redis, self._ask, self._insist, settings.prefix)
         self._read, self._write, self._copy = (self._redis.register_script(script) for script in (READ, WRITE, COPY))
 
     async def start(self) -> None:

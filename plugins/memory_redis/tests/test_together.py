@@ -176,6 +176,27 @@ async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisS
         assert calls > 1
 
 
+async def test_a_notice_that_was_told_twice_is_heeded_once(tmp_path: Path, redis: RedisServer) -> None:
+    async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
+        told: list[events.Message] = []
+        two.runtimes.announce = told.append
+        notices = one.runtimes.current.shared_store.notices  # type: ignore[union-attr]
+        tell = notices.tell
+
+        async def twice(notice: bytes) -> str:
+            await tell(notice)
+            return await tell(notice)
+
+        notices.tell = twice  # type: ignore[method-assign]
+        await turn(one, "before")
+        await one.memories.snapshot("default", "save")
+        for _ in range(2):
+            await one.memories.rollback("default", "save")
+            async with asyncio.timeout(5):
+                assert isinstance((await turn(two))[-1], events.TurnFinished)
+        assert [type(each) for each in told] == [events.WorldReverted] * 2
+
+
 async def test_two_that_take_a_world_back_at_once_do_not_wait_for_each_other(
     tmp_path: Path, redis: RedisServer
 ) -> None:
