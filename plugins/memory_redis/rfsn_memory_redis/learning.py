@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
-from rfsn_core.providers import Learned, SharedLearning, Snapshots, Taught
+from rfsn_core.providers import Learned, Scope, SharedLearning, Snapshots, Taught
 from rfsn_memory_redis import keys
+from rfsn_memory_redis.client import Client
 
 KEEP_LESSONS = 20_000
 """In the stream, at least; a server that fell further behind takes a snapshot."""
@@ -33,26 +34,25 @@ if after == '' then return {0, redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 
 if #redis.call('XRANGE', KEYS[1], after, after) == 0 then return {1, {}} end
 return {0, redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', ARGV[2])}
 """
-Ask = Callable[[Awaitable[Any]], Awaitable[Any]]
+_scope = msgspec.json.Decoder(Scope).decode
 
 
 class RedisLearning:
     """The log of one Redis.
 
-    :param ask: awaits a call, and makes StoreErrors of what it raises.
     :param seconds: that a decision is kept for its rewards.
     """
 
-    def __init__(self, redis: Any, ask: Ask, prefix: str, seconds: int) -> None:
-        self._redis, self._ask, self._seconds = redis, ask, seconds
+    def __init__(self, client: Client, prefix: str, seconds: int) -> None:
+        self._redis, self._ask, self._insist, self._seconds = client.redis, client.ask, client.insist, seconds
         self._keys = keys.learning(prefix)
-        self._teach, self._taught = redis.register_script(TEACH), redis.register_script(TAUGHT)
-        self.snapshots: Snapshots = RedisSnapshots(redis, ask, self._keys.snapshots)
+        self._teach, self._taught = self._redis.register_script(TEACH), self._redis.register_script(TAUGHT)
+        self.snapshots: Snapshots = RedisSnapshots(client, self._keys.snapshots)
 
     async def keep(self, decision_id: str, record: bytes) -> None:
         name = self._keys.decision + decision_id
         async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.hset(name, "record", zlib.compress(record, 1))  # a kilobyte each, of two and a half
+            pipeline.hset(name, "record", zlib.compress(record, 1))
             pipeline.expire(name, self._seconds)
             await self._ask(pipeline.execute())
 
@@ -77,29 +77,23 @@ class RedisLearning:
             lessons.append((position.decode(), found.get(b"again") == b"1", found.get(b"lesson", b"")))
         return Taught(lessons)
 
-    async def erase(self, gone: Callable[[str, str, str], bool]) -> None:
-        """Forget decisions by their world, NPC and player. The log names no player."""
-        async for name in self._redis.scan_iter(match=keys.literally(self._keys.decision) + "*", count=1000):
-            record = await self._ask(self._redis.hget(name, "record"))
-            if record is not None and gone(*msgspec.json.decode(zlib.decompress(record), type=_Whose).values):
-                await self._ask(self._redis.delete(name))
+    async def erase(self, gone: Callable[[Scope], bool]) -> None:
+        """Forget decisions. The log names no player."""
+        for name in await self._insist(self._decisions):
+            record = await self._insist(partial(self._redis.hget, name, "record"))
+            if record is not None and gone(_scope(zlib.decompress(record))):
+                await self._insist(partial(self._redis.delete, name))
 
-
-class _Whose(msgspec.Struct):
-    world: str
-    npc: str
-    player: str
-
-    @property
-    def values(self) -> tuple[str, str, str]:
-        return self.world, self.npc, self.player
+    async def _decisions(self) -> list[bytes]:
+        pattern = keys.literally(self._keys.decision) + "*"
+        return [name async for name in self._redis.scan_iter(match=pattern, count=1000)]
 
 
 class RedisSnapshots:
     """A hash of descriptions, and a key for each snapshot's bytes."""
 
-    def __init__(self, redis: Any, ask: Ask, name: str) -> None:
-        self._redis, self._ask, self._name = redis, ask, name
+    def __init__(self, client: Client, name: str) -> None:
+        self._redis, self._ask, self._name = client.redis, client.ask, name
 
     async def listed(self, policy: str = "") -> Sequence[Learned]:
         found = await self._ask(self._redis.hvals(self._name))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rfsn_core.providers import Notices
 from rfsn_memory_redis import keys
+from rfsn_memory_redis.client import Client
 
 KEEP = 1000
 """Notices, at least, for servers that were away."""
@@ -34,18 +34,12 @@ return found
 
 
 class RedisNotices:
-    """Of one Redis; its clock says who is there.
+    """Of one Redis; its clock says who is there."""
 
-    :param ask: awaits a call, and makes StoreErrors of what it raises.
-    :param insist: as `ask`, again and again for a while.
-    """
-
-    def __init__(
-        self, redis: Any, ask: Callable[[Awaitable[Any]], Awaitable[Any]],
-        insist: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]], prefix: str,
-    ) -> None:  # fmt: skip
-        self._redis, self._ask, self._insist, self._keys = redis, ask, insist, keys.notices(prefix)
-        self._told, self._present = redis.register_script(TOLD), redis.register_script(PRESENT)
+    def __init__(self, client: Client, prefix: str) -> None:
+        self._redis, self._ask, self._insist = client.redis, client.ask, client.insist
+        self._keys = keys.notices(prefix)
+        self._told, self._present = self._redis.register_script(TOLD), self._redis.register_script(PRESENT)
 
     async def tell(self, notice: bytes) -> str:
         position = await self._insist(lambda: self._redis.xadd(self._keys.notices, {"notice": notice}, maxlen=KEEP))

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 
 from rfsn_core import Host
 from rfsn_core.errors import NotThere, Overtaken, Reverted, StoreError
@@ -35,6 +30,7 @@ from rfsn_core.providers import (
     TurnRecord,
 )
 from rfsn_memory_redis import keys
+from rfsn_memory_redis.client import Client
 from rfsn_memory_redis.learning import RedisLearning
 from rfsn_memory_redis.notices import RedisNotices
 
@@ -48,8 +44,6 @@ CARD = {
 """Part of the card → its fields; all others are the relationship's."""
 SEARCHED = 1000
 """Turns of a conversation, the newest, in which words are looked for."""
-INSISTENCE = 5.0
-"""Seconds for which a step of what is done to a whole world is tried again."""
 MOST_MEMORIES = 500
 """Of a conversation; of more, those that are not believed go first, then the oldest events and summaries."""
 # A version is AGE/TIME.COUNT: the age is another one after a rollback, or when a conversation begins anew.
@@ -109,54 +103,19 @@ class RedisStore:
     """The opened provider."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
-        self._settings, self._log, self._backups = settings, host.log, host.data_dir / "backups"
+        self._settings, self._backups = settings, host.data_dir / "backups"
         self._prefix = settings.prefix
         self._listed: set[Scope] = set()
         """Conversations that this server has entered in the list of their world."""
-        self._redis = _client(settings)
-        self._free = asyncio.Semaphore(settings.connections)
-        self._learned = RedisLearning(self._redis, self._ask, settings.prefix, int(settings.decision_hours * 3600))
+        client = Client(settings, host.log)
+        self.start, self.stop = client.start, client.stop
+        self._redis, self._ask, self._insist, self._rewrite_file = (
+            client.redis, client.ask, client.insist, client.rewrite_file,
+        )  # fmt: skip
+        self._learned = RedisLearning(client, settings.prefix, int(settings.decision_hours * 3600))
         self.learning: SharedLearning | None = self._learned
-        self.notices: Notices = RedisNotices(self._redis, self._ask, self._insist, settings.prefix)
+        self.notices: Notices = RedisNotices(client, settings.prefix)
         self._read, self._write, self._copy = (self._redis.register_script(script) for script in (READ, WRITE, COPY))
-
-    async def start(self) -> None:
-        """Raises StoreError, which says what to do."""
-        if self._settings.cluster:
-            await self._ask(self._redis.initialize())
-            return
-        info = await self._ask(self._redis.info("replication"))
-        if info.get("role") not in (None, "master"):
-            raise StoreError("this Redis is a replica: it takes no turns", hint="Set `url` to the one that it follows")
-
-    async def stop(self) -> None:
-        """Close the connections."""
-        await self._redis.aclose()
-
-    async def _ask(self, call: Awaitable[Any]) -> Any:
-        try:
-            async with self._free:
-                return await call
-        except AuthenticationError as error:
-            hint = "`url` in [storage.redis] holds user and password"
-            raise StoreError(f"Redis does not let us in: {error}", hint=hint) from error
-        except (RedisError, OSError, TimeoutError) as error:
-            hint = "Is it running? `url` in [storage.redis]"
-            raise StoreError(f"Redis: {str(error) or type(error).__name__}", hint=hint) from error
-        finally:
-            if asyncio.iscoroutine(call):  # cancelled before it was free
-                call.close()
-
-    async def _insist(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """As `_ask`, again and again for a while: what an operator does to a world is better late than done by half."""
-        until = time.monotonic() + INSISTENCE
-        while True:
-            try:
-                return await self._ask(call())
-            except StoreError:
-                if time.monotonic() > until:
-                    raise
-                await asyncio.sleep(0.1)
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
@@ -243,8 +202,11 @@ class RedisStore:
 
     async def _worlds(self, world: str) -> list[str]:
         """That one, or all."""
-        found = [world] if world else await self._insist(lambda: self._redis.smembers(keys.worlds(self._prefix)))
-        return sorted(name if isinstance(name, str) else name.decode() for name in found)
+        if world:
+            return [world]
+        return sorted(
+            name.decode() for name in await self._insist(lambda: self._redis.smembers(keys.worlds(self._prefix)))
+        )
 
     async def _scopes(self, world: str = "", npc: str = "", player: str = "") -> AsyncIterator[Scope]:
         for name in await self._worlds(world):
@@ -315,30 +277,19 @@ class RedisStore:
                 yield turn
 
     async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
-        turns = 0
+        turns, saves = 0, await self.snapshots(world)
         async for scope in self._scopes(world, npc, player):
             turns += sum(turn.spoken for turn in await self._turns(scope))
-            tags = [save.tag for save in await self.snapshots(scope.world)]
-            names = [name for tag in ["", *tags] for name in keys.conversation(self._prefix, scope, tag)]
+            tags = ["", *(save.tag for save in saves if save.world == scope.world)]
+            names = [name for tag in tags for name in keys.conversation(self._prefix, scope, tag)]
             await self._insist(partial(self._redis.delete, *names))
             held = keys.world(self._prefix, scope.world)
             await self._insist(partial(self._redis.srem, held, keys.member(scope)))
-        await self._learned.erase(lambda *names: Scope(*names).within(world, npc, player))
+        await self._learned.erase(lambda scope: scope.within(world, npc, player))
         if backups:
             await self.scrub(lambda turn: turn.scope.within(world, npc, player))
         await self._rewrite_file()
         return turns
-
-    async def _rewrite_file(self) -> None:
-        """The append-only file still holds what was written to keys that are gone."""
-        try:
-            nodes = self._redis.get_primaries() if self._settings.cluster else [None]
-            for node in nodes:
-                where = {"target_nodes": node} if node else {}
-                if (await self._ask(self._redis.info("persistence", **where))).get("aof_enabled"):
-                    await self._ask(self._redis.execute_command("BGREWRITEAOF", **where))
-        except StoreError as error:  # it may be at it, or not let us
-            self._log.warning("Redis does not rewrite its append-only file; BGREWRITEAOF does", extra={"error": error})
 
     async def scrub(self, gone: Callable[[TurnRecord], bool]) -> None:
         """In backups."""
@@ -354,7 +305,7 @@ class RedisStore:
         found: list[str] = []
         async for scope in self._scopes():
             name = keys.conversation(self._prefix, scope).sessions
-            for line in await self._ask(self._redis.lrange(name, 0, -1)):
+            for line in await self._insist(partial(self._redis.lrange, name, 0, -1)):
                 try:
                     _turn.decode(line)
                 except msgspec.MsgspecError as error:
@@ -396,17 +347,6 @@ class RedisStore:
         """Conversations as they are now; saves stay."""
         async for scope in self._scopes(npc=npc):
             await self._insist(partial(self._redis.delete, *keys.conversation(self._prefix, scope)))
-
-
-def _client(settings: Settings) -> Any:
-    common: dict[str, Any] = {
-        "socket_timeout": settings.timeout,
-        "socket_connect_timeout": settings.timeout,
-        "max_connections": settings.connections + 1,  # one goes through keys, call by call
-        # Once: a connection that was held may be dead because Redis was restarted. All calls can be repeated.
-        "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
-    }
-    return (RedisCluster if settings.cluster else Redis).from_url(settings.url, **common)
 
 
 def _least(memories: Sequence[MemoryRecord]) -> list[MemoryRecord]:
