@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from retrieval_set import QUESTIONS, TURNS
-from rfsn_embed_wordllama import WordLlama, _load
+from rfsn_embed_wordllama import WordLlama, load
 
 from rfsn_core.defaults.storage import Settings, Sqlite
 from rfsn_core.errors import PluginError
@@ -71,17 +71,14 @@ async def stored(folder: Path, others: int) -> Sqlite:
     return store
 
 
-def meaning(runner: asyncio.Runner, store: Sqlite) -> None:
+def meaning(runner: asyncio.Runner, store: Sqlite, by_word: Method) -> None:
     """By WordLlama's vectors alone, and beside words, as a turn gets it where `[embedding]` names it."""
     try:
-        near = Nearness(WordLlama(_load()), len(TURNS))
+        near = Nearness(WordLlama(load()), len(TURNS))
     except PluginError as error:
         print(f"by meaning: {error}")
         return
     runner.run(near.add(CONVERSATION))
-
-    def by_word(question: str) -> list[int]:
-        return numbers(runner.run(store.search(HERE, question, 10)))
 
     def alone(question: str) -> list[int]:
         return numbers(runner.run(near.search(question, 10)))
@@ -123,7 +120,7 @@ def main() -> None:
 
             row(f"ours, in SQLite's index, beside {others} turns of others", indexed)
             if not others:
-                meaning(runner, store)
+                meaning(runner, store, indexed)
             runner.run(store.stop())
 
 

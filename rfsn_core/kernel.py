@@ -226,7 +226,7 @@ class Kernel:
             await turn.run()
         finally:
             self.sessions.replay_soon()
-            self._soon(self._learn_from(turn))
+            self._soon(self._afterwards(turn))
 
     def _cancel(self, selected: Callable[[Scope], bool], reason: str) -> None:
         for running in list(self._running.values()):
@@ -342,6 +342,15 @@ class Kernel:
     def _learning(self) -> LearningSettings:
         return self.runtimes.current.settings.learning
 
+    async def _afterwards(self, turn: Turn) -> None:
+        """What nobody waits for."""
+        await self._learn_from(turn)
+        await self.channel.silence()
+        await self.channel.share_again()
+        await self._place(turn.session)
+        if turn.summed_up and turn.runtime.settings.memory.summaries == "model":
+            await self.memories.word_summary(turn.request.scope, turn.request.npc)
+
     async def _learn_from(self, turn: Turn) -> None:
         """What the turn says about the decision before it, and about itself."""
         if self.guard.turned(blocked=turn.blocked):
@@ -358,11 +367,6 @@ class Kernel:
                     await self.channel.take(decision_id, value=None, signal=name, source="play")
                 except RfsnError as error:
                     log.warning("a reward from play was not taken", signal=name, error=str(error))
-        await self.channel.silence()
-        await self.channel.share_again()
-        await self._place(turn.session)
-        if turn.summed_up and turn.runtime.settings.memory.summaries == "model":
-            await self.memories.word_summary(turn.request.scope, turn.request.npc)
 
     async def _place(self, session: Session) -> None:
         try:

@@ -408,7 +408,7 @@ def read_lines(path: Path, kind: type[T], start: int = 0) -> Iterator[tuple[int,
 def whole_log(folder: Path, kind: type[L]) -> list[L]:
     """All records of a kind in a folder and below it: the workers of a server log each on its own."""
     name = FILES[kind]
-    folders = sorted({path.parent for path in folder.rglob(f"{name}*.jsonl") if path in log_files(path.parent, name)})
+    folders = sorted({path.parent for path in folder.rglob(f"{name}*.jsonl")})
     found = [record for each in folders for path in log_files(each, name) for _, _, record in read_lines(path, kind)]
     return found if len(folders) < 2 else sorted(found, key=lambda record: record.time)
 

@@ -31,6 +31,8 @@ SAVE_EVERY = 10
 """Updates between two snapshots."""
 FOLLOW_EVERY = 1.0
 """Seconds between two looks for what other servers were taught."""
+NOTHING = Step(0.0, 0.0)
+"""What a lesson did that was not applied."""
 AWAY_RETRY = 2.0
 """Seconds until lessons are given again that could not be shared."""
 
@@ -161,11 +163,11 @@ class Learner:
             ),
         )  # fmt: skip
         if reason := self._objection(record, label):
-            self._note(given, reason=reason)
-        elif self._following.learning is None:
+            self._note(given, NOTHING, reason)
+        elif self.shared is None:
             self._heed(given, waiting.again)
         elif not await self._following.teach(given):
-            self._note(given, reason="it was learned from already")
+            self._note(given, NOTHING, "it was learned from already")
 
     def _heed(self, entry: Given | Steered, again: bool) -> None:
         """Apply a lesson; of this server, or another."""
@@ -175,7 +177,7 @@ class Learner:
                 self._steered(entry.state, entry.reason)
             return
         policy, label = self._decider().policy, self._decider().policy_label
-        step, reason = Step(0.0, 0.0), ""
+        step, reason = NOTHING, ""
         if entry.policy == label:
             try:
                 with contained():
@@ -190,7 +192,7 @@ class Learner:
             self._since_saved += not reason
             self._note(entry, step, reason)
 
-    def _note(self, given: Given, step: Step = Step(0.0, 0.0), reason: str = "") -> None:  # noqa: B008  frozen
+    def _note(self, given: Given, step: Step, reason: str) -> None:
         lesson = given.lesson
         self._updates.append(
             UpdateRecord(
@@ -254,7 +256,7 @@ class Learner:
 
     async def tell_guard(self) -> None:
         """The guard, or an operator, changed the state of learning: it is that of all servers."""
-        if self._following.learning is None:
+        if self.shared is None:
             return
         steered = Steered(server=self._following.server, state=self._guard.state, reason=self._guard.reason)
         self._guard_untold = True
@@ -274,7 +276,7 @@ class Learner:
     @property
     def snapshots(self) -> Snapshots:
         """What `rollback` can take."""
-        return self._here if (shared := self._following.learning) is None else shared.snapshots
+        return self._here if self.shared is None else self.shared.snapshots
 
     async def rollback(self, snapshot_id: str = "", *, before: float = math.inf) -> None:
         """Put a snapshot back, after saving what is there now. Raises ValueError when it cannot be used, and
@@ -290,7 +292,7 @@ class Learner:
         saved = await self.snapshots.read(snapshot_id)
         data = opened(saved, snapshot_id)
         await self._save()
-        if self._following.learning is None:
+        if self.shared is None:
             decider.policy.restore(data)
         else:
             await self._following.teach(Restored(policy=decider.policy_name, snapshot=saved))

@@ -84,17 +84,11 @@ class Following:
         """What is shared, if anything."""
         return self._learning()
 
-    async def teach(self, entry: Entry, *, first: bool = False) -> bool:
-        """Append to the log; False when it was taught already. Raises StoreError, or whatever the store's code does.
-
-        :param first: for a snapshot: only where nobody has begun.
-        """
+    async def teach(self, entry: Entry) -> bool:
+        """Append to the log; False when it was taught already. Raises StoreError, or whatever the store's code does."""
         shared = self._learning()
         assert shared is not None
         with contained():
-            if isinstance(entry, Restored) and first:
-                where = f"begin {entry.policy}"  # of several that start at once, one
-                return await shared.teach(msgspec.json.encode(entry), about=where, part="begin", once="begin")
             if not isinstance(entry, Given):
                 return await shared.teach(msgspec.json.encode(entry))
             context = entry.lesson.context
@@ -160,10 +154,10 @@ class Following:
                     self.position = saved.position
                     break
             else:
-                here = decider.policy.snapshot()
+                here, name = decider.policy.snapshot(), decider.policy_name
                 if here and not (await shared.taught("", 1)).lessons:
-                    begin = Restored(policy=decider.policy_name, snapshot=snapshots.sealed(here))
-                    await self.teach(begin, first=True)
+                    begin = msgspec.json.encode(Restored(policy=name, snapshot=snapshots.sealed(here)))
+                    await shared.teach(begin, about=f"begin {name}", part="begin", once="begin")  # one of several
         self._joined = (shared, decider.policy_name)
 
     def _restore(self, data: bytes, name: str) -> None:

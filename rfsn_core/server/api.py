@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from rfsn_core import events
 from rfsn_core.errors import NotThere, RfsnError, StoreError, UnknownDecision, UnknownNpc
 from rfsn_core.kernel import Kernel, version
-from rfsn_core.operations.metrics import Gathered
+from rfsn_core.operations.gathering import Gathered
 from rfsn_core.providers import RenderOptions
 from rfsn_core.server import sse
 from rfsn_core.server.auth import refusal

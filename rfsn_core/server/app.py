@@ -22,7 +22,8 @@ from rfsn_core.config import ServerSettings
 from rfsn_core.errors import UserError
 from rfsn_core.kernel import Kernel, running
 from rfsn_core.operations import logs
-from rfsn_core.operations.metrics import METRICS, Gathered
+from rfsn_core.operations.gathering import Gathered
+from rfsn_core.operations.metrics import METRICS
 from rfsn_core.reload import watching
 from rfsn_core.runtime import Change, Runtimes
 from rfsn_core.server.api import STATIC, Api

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AT_ONCE = 8
-"""Texts that are not worth a thread: 0.1 ms each."""
+"""Texts that are not worth a thread."""
 
 
 class WordLlama:
@@ -35,8 +35,7 @@ class WordLlama:
     def _embed(self, texts: Sequence[str]) -> NDArray[Any]:
         import numpy as np
 
-        raw = np.asarray(self._engine.embed(list(texts)), np.float32)
-        points: NDArray[Any] = np.nan_to_num(raw)  # a mean of words: of none, not a number
+        points: NDArray[Any] = np.array(self._engine.embed(list(texts)), np.float32)
         points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
         return points
 
@@ -45,7 +44,8 @@ class WordLlama:
         return f"{(await self.embed(['hello'])).shape[1]} dimensions"
 
 
-def _load() -> Any:
+def load() -> Any:
+    """WordLlama itself. Raises PluginError when it is not installed."""
     try:
         wordllama: Any = importlib.import_module("wordllama")
     except ImportError as error:
@@ -56,7 +56,7 @@ def _load() -> Any:
 
 @asynccontextmanager
 async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Embedder]:
-    yield WordLlama(await asyncio.to_thread(_load))
+    yield WordLlama(await asyncio.to_thread(load))
 
 
 @hookimpl
