@@ -25,9 +25,13 @@ from rfsn_core.learning.journal import Journal
 from rfsn_core.memory.archive import ArchiveOutbox
 from rfsn_core.operations.files import replacing
 from rfsn_core.operations.logs import logger
-from rfsn_core.providers import Notices, Scope, SharedStore, TurnRecord
+from rfsn_core.providers import (
+    Scope,
+    TurnRecord,
+)
 from rfsn_core.runtime import Runtimes
 from rfsn_core.sessions import Sessions
+from rfsn_core.sharing import Notices, SharedStore
 
 log = logger("coordination")
 

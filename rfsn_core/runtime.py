@@ -38,10 +38,10 @@ from rfsn_core.providers import (
     Host,
     Provider,
     Renderer,
-    SharedStore,
     Store,
     Voice,
 )
+from rfsn_core.sharing import SharedStore
 from rfsn_core.sound import cache
 from rfsn_core.sound.cache import CachedVoice
 from rfsn_core.world import candidates

@@ -16,8 +16,8 @@ from typing import Any
 import click
 
 from rfsn_core.errors import UserError
-from rfsn_core.providers import SharedStore
 from rfsn_core.runtime import Runtimes
+from rfsn_core.sharing import SharedStore
 
 Work = Callable[[Path, "Path | None", Mapping[str, Any], socket.socket, int], None]
 LOOK_EVERY = 0.2

@@ -19,7 +19,7 @@ from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, StateChange
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import SharedLearning
+from rfsn_core.sharing import SharedLearning
 
 log = logger("learning")
 

@@ -15,14 +15,20 @@ from typing import NamedTuple
 
 from rfsn_core.config import LearningSettings
 from rfsn_core.errors import RfsnError, contained
+from rfsn_core.learning.following import Following, Given, Restored, Steered
 from rfsn_core.learning.guard import Guard, State
 from rfsn_core.learning.journal import Journal
 from rfsn_core.learning.records import DecisionRecord, Slot, UpdateRecord
-from rfsn_core.learning.sharing import Following, Given, Restored, Steered
 from rfsn_core.learning.snapshots import Folder, opened, sealed
 from rfsn_core.operations.logs import logger
 from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Abstraction, Context, Lesson, SharedLearning, Snapshots, Step
+from rfsn_core.providers import (
+    Abstraction,
+    Context,
+    Lesson,
+    Step,
+)
+from rfsn_core.sharing import SharedLearning, Snapshots
 from rfsn_core.world.deciding import Decider
 
 log = logger("learning")

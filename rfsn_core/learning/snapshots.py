@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rfsn_core.operations.files import replacing
-from rfsn_core.providers import Learned, Snapshots
+from rfsn_core.sharing import Learned, Snapshots
 
 MAGIC = b"RFSNPOL1"
 KEEP = 50

@@ -54,17 +54,15 @@ from rfsn_core.providers import (
     Renderer,
     RenderOptions,
     Scope,
-    SharedLearning,
-    SharedStore,
     Speech,
     Store,
-    Taught,
     TurnRecord,
     Utterance,
     Voice,
     VoiceStyle,
 )
 from rfsn_core.runtime import SystemClock
+from rfsn_core.sharing import SharedLearning, SharedStore, Taught
 
 ODD_TEXTS = (
     "",

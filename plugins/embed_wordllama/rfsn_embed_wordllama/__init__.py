@@ -36,6 +36,7 @@ class WordLlama:
         import numpy as np
 
         points: NDArray[Any] = np.array(self._engine.embed(list(texts)), np.float32)
+        # Here, for WordLlama divides by the length of a text without words.
         points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
         return points
 

@@ -9,7 +9,10 @@ from functools import partial
 
 import msgspec
 
-from rfsn_core.providers import Learned, Scope, SharedLearning, Snapshots, Taught
+from rfsn_core.providers import (
+    Scope,
+)
+from rfsn_core.sharing import Learned, SharedLearning, Snapshots, Taught
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 

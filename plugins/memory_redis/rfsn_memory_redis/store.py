@@ -21,14 +21,12 @@ from rfsn_core.providers import (
     MemoryKind,
     MemoryRecord,
     MemoryStatus,
-    Notices,
     Past,
     Scope,
-    SharedLearning,
-    SharedStore,
     Snapshot,
     TurnRecord,
 )
+from rfsn_core.sharing import Notices, SharedLearning, SharedStore
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 from rfsn_memory_redis.learning import RedisLearning

@@ -19,7 +19,10 @@ from rfsn_core.errors import contained
 from rfsn_core.learning import snapshots
 from rfsn_core.learning.guard import State
 from rfsn_core.operations.logs import logger
-from rfsn_core.providers import Lesson, SharedLearning
+from rfsn_core.providers import (
+    Lesson,
+)
+from rfsn_core.sharing import SharedLearning
 from rfsn_core.world.deciding import Decider
 
 log = logger("learning")
