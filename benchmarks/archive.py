@@ -16,7 +16,7 @@ from redis_store import turn
 from rfsn_memory_postgres import Settings
 from rfsn_memory_postgres.archive import PostgresArchive
 
-from rfsn_core.memory.archive import ArchiveOutbox
+from rfsn_core.admin.archive_queue import ArchiveOutbox
 from rfsn_core.testing.databases import PostgresServer
 
 TURNS = 20_000

@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rfsn_core import events
 from rfsn_core.cli.options import runtimes
 from rfsn_core.kernel import conversation, running
-from rfsn_core.learning.simulated import SimulatedPlayer
-from rfsn_core.operations import logs
+from rfsn_core.learning.episodes.simulated_player import SimulatedPlayer
+from rfsn_core.protocol import events
+from rfsn_core.telemetry import logs
 
 NPC = "sergeant"
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from rfsn_memory_redis import Settings
 from rfsn_memory_redis.store import RedisStore
 
+from rfsn_core.contract.provider import Host, Scope, TurnRecord
 from rfsn_core.memory.cards import Card
-from rfsn_core.providers import Host, Scope, TurnRecord
-from rfsn_core.runtime import SystemClock
+from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.world.state import NpcState
 

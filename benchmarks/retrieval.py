@@ -18,12 +18,12 @@ from unittest import mock
 from retrieval_set import QUESTIONS, TURNS
 from rfsn_embed_wordllama import WordLlama, load
 
+from rfsn_core.contract.errors import PluginError
+from rfsn_core.contract.provider import Found, Scope, TurnRecord
+from rfsn_core.conversation.embedding_index import Nearness
 from rfsn_core.defaults.storage import Settings, Sqlite
-from rfsn_core.errors import PluginError
 from rfsn_core.memory import retrieval
-from rfsn_core.memory.nearness import Nearness
-from rfsn_core.providers import Found, Scope, TurnRecord
-from rfsn_core.turn import MOST_NEAR
+from rfsn_core.turn.turn import MOST_NEAR
 
 HERE = Scope("default", "innkeeper", "player")
 CONVERSATION = [

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from rfsn_core.dialogue.sentences import Sentences
+from rfsn_core.turn.sentences import Sentences
 
 DIALOGUE = (
     'Well met, Dr. Ashgrove! The ferry stopped nine days ago... or ten? "It is the rope," he said. It cost 3.50 a'

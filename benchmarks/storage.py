@@ -23,10 +23,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
+from rfsn_core.contract.provider import Scope, TurnRecord
 from rfsn_core.defaults.database import FIELDS, session_token
 from rfsn_core.defaults.storage import Settings, Sqlite
 from rfsn_core.memory.cards import Card
-from rfsn_core.providers import Scope, TurnRecord
 from rfsn_core.world.state import NpcState
 
 WORDS = ["".join(syllables) for syllables in itertools.product(("ka", "lo", "mer", "tin", "vas", "ru"), repeat=5)][

@@ -27,9 +27,9 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from rfsn_core import events
+from rfsn_core.contract.provider import Prompt, RenderOptions, Speech, VoiceStyle
 from rfsn_core.kernel import conversation
-from rfsn_core.providers import Prompt, RenderOptions, Speech, VoiceStyle
+from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, Served, kernel, plugin, served
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Memory

@@ -28,14 +28,14 @@ from rfsn_tts_kokoro.voice import KokoroVoice
 from rfsn_tts_piper import Settings as PiperSettings
 from rfsn_tts_piper.voice import Piper
 
-from rfsn_core import events
-from rfsn_core.providers import Host, Voice, VoiceStyle
-from rfsn_core.runtime import SystemClock
-from rfsn_core.sound.frames import frames
+from rfsn_core.contract.provider import Host, Voice, VoiceStyle
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.tiny import write_kokoro, write_piper
+from rfsn_core.turn.audio_frames import frames
 
 TEXT = "Nobody crosses tonight."
 LOG = logging.getLogger("benchmark")

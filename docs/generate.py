@@ -20,11 +20,12 @@ from msgspec import inspect as types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from rfsn_core import errors, events
-from rfsn_core.config import GatingStage, Settings, Stage
-from rfsn_core.plugins import discover
-from rfsn_core.providers import STAGES
-from rfsn_core.server.protocol import messages
+from rfsn_core.contract import errors
+from rfsn_core.contract.provider import STAGES
+from rfsn_core.protocol import events
+from rfsn_core.protocol.schema import messages
+from rfsn_core.runtime.discovery import discover
+from rfsn_core.settings.schema import GatingStage, Settings, Stage
 
 DOCS = Path(__file__).parent
 

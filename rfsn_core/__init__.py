@@ -1,8 +1,8 @@
 """RFSN: a mind and a voice for game NPCs. The public names; everything else may change."""
 
-from rfsn_core.errors import EngineError, PluginError, RfsnError, UserError
-from rfsn_core.hookspecs import hookimpl
-from rfsn_core.providers import Host, NoSettings, Provider
+from rfsn_core.contract.errors import EngineError, PluginError, RfsnError, UserError
+from rfsn_core.contract.hooks import hookimpl
+from rfsn_core.contract.provider import Host, NoSettings, Provider
 from rfsn_core.world.actions import Action
 from rfsn_core.world.candidates import SafetyRule
 

@@ -13,29 +13,29 @@ from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
-from rfsn_core import events
-from rfsn_core.config import LearningSettings
-from rfsn_core.coordination import Coordination
-from rfsn_core.dialogue.outbox import Item, Outbox
-from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, ShuttingDown, contained
-from rfsn_core.learning import play
-from rfsn_core.learning.channel import Channel
+from rfsn_core.admin.archive_queue import ArchiveOutbox
+from rfsn_core.admin.memory import Memories
+from rfsn_core.admin.pause import Coordination
+from rfsn_core.contract.errors import BadMessage, RfsnError, SessionBusy, ShuttingDown, contained
+from rfsn_core.contract.provider import Prompt, RenderOptions, Scope, TurnRecord
+from rfsn_core.conversation.conversation import Request, Session
+from rfsn_core.conversation.registry import Sessions
+from rfsn_core.conversation.spool import Spool
+from rfsn_core.learning import play_signals as play
+from rfsn_core.learning.decision_log import Journal
 from rfsn_core.learning.guard import STATES, Guard, Limits, State
-from rfsn_core.learning.journal import Journal
-from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.records import state_change
-from rfsn_core.memories import Memories
-from rfsn_core.memory.archive import ArchiveOutbox
-from rfsn_core.memory.remembering import with_changes
-from rfsn_core.memory.spool import Spool
-from rfsn_core.operations.logs import logger
-from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import Prompt, RenderOptions, Scope, TurnRecord
-from rfsn_core.runtime import Runtimes
-from rfsn_core.session import Request, Session
-from rfsn_core.sessions import Sessions
-from rfsn_core.turn import Turn, state_event
-from rfsn_core.world.folder import Npc
+from rfsn_core.learning.rewards import Channel
+from rfsn_core.learning.updates import Learner
+from rfsn_core.memory.update import with_changes
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.settings.schema import LearningSettings
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.turn.outbox import Item, Outbox
+from rfsn_core.turn.turn import Turn, state_event
+from rfsn_core.world.files import Npc
 from rfsn_core.world.signals import SIGNALS
 from rfsn_core.world.transitions import happened
 

@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 
 import rfsn_core
-from rfsn_core import events, hookspecs
-from rfsn_core.config import load
-from rfsn_core.plugins import discover
-from rfsn_core.runtime import Runtimes
+from rfsn_core.contract import hooks as hookspecs
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.runtime.discovery import discover
+from rfsn_core.settings.schema import load
 from rfsn_core.testing import kernel, make_world, turn
 from rfsn_core.testing.process import Server
 from rfsn_core.world.actions import BUILT_IN, STYLES
-from rfsn_core.world.folder import NpcFile
+from rfsn_core.world.files import NpcFile
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -160,7 +161,7 @@ def test_nothing_is_tracked_that_must_not_be() -> None:
 
 
 def test_every_built_in_rule_and_reward_signal_is_documented() -> None:
-    from rfsn_core.config import LearningSettings
+    from rfsn_core.settings.schema import LearningSettings
     from rfsn_core.world.candidates import BUILT_IN as RULES
 
     deciding = (ROOT / "docs" / "deciding.md").read_text("utf-8")

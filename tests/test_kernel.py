@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rfsn_core import events
-from rfsn_core.dialogue.outbox import Item, Outbox
-from rfsn_core.errors import SessionBusy, ShuttingDown, UnknownDecision
+from rfsn_core.contract.errors import SessionBusy, ShuttingDown, UnknownDecision
 from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn
 from rfsn_core.testing.scripted import Memory, Tokens
+from rfsn_core.turn.outbox import Item, Outbox
 
 
 def begin(it: Kernel, text: str = "Hello", **fields: Any) -> tuple[RunningTurn, Outbox]:

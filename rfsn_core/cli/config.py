@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.config import Settings
-from rfsn_core.operations import logs
-from rfsn_core.plugins import Plugins, discover
-from rfsn_core.providers import STAGES
+from rfsn_core.contract.provider import STAGES
+from rfsn_core.runtime.discovery import Plugins, discover
+from rfsn_core.settings.schema import Settings
+from rfsn_core.telemetry import logs
 
 SECRET = re.compile(r"(^|_)(key|token|secret|password)$")
 """Names of settings that nobody should read over a shoulder, or find in a bug report."""

@@ -12,16 +12,16 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from rfsn_core import config
 from rfsn_core.cli.options import find_world, world_options
-from rfsn_core.errors import UserError
-from rfsn_core.learning import evaluation
-from rfsn_core.learning.journal import whole_log
+from rfsn_core.contract.errors import UserError
+from rfsn_core.contract.provider import Policy
+from rfsn_core.learning.decision_log import whole_log
+from rfsn_core.learning.evaluation import estimators as evaluation
 from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot, UpdateRecord
-from rfsn_core.operations import logs
-from rfsn_core.plugins import discover
-from rfsn_core.providers import Policy
-from rfsn_core.runtime import Runtimes
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.runtime.discovery import discover
+from rfsn_core.settings import schema as config
+from rfsn_core.telemetry import logs
 
 log_option = click.option(
     "--log", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",

@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from rfsn_core import events
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.cli.talk import read_state
-from rfsn_core.errors import RfsnError, StoreInUse, UserError, contained
+from rfsn_core.contract.errors import RfsnError, StoreInUse, UserError, contained
+from rfsn_core.contract.provider import Prompt
 from rfsn_core.kernel import running
-from rfsn_core.operations import logs
-from rfsn_core.providers import Prompt
-from rfsn_core.runtime import Runtimes
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.telemetry import logs
 
 PATIENCE = 15.0
 """Seconds for one engine to open, and to say how it is."""

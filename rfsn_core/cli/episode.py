@@ -15,11 +15,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from rfsn_core import events
 from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.errors import UserError
+from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import Kernel, conversation, running
-from rfsn_core.learning.episodes import (
+from rfsn_core.learning.episodes.episodes import (
     EpisodeTurn,
     ScriptLine,
     Summary,
@@ -28,9 +27,10 @@ from rfsn_core.learning.episodes import (
     read_script,
     summarise,
 )
-from rfsn_core.learning.simulated import SimulatedPlayer
-from rfsn_core.operations import logs
-from rfsn_core.runtime import Runtimes
+from rfsn_core.learning.episodes.simulated_player import SimulatedPlayer
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.telemetry import logs
 
 
 class _Episodes(click.Group):

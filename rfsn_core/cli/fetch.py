@@ -14,7 +14,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from rfsn_core.errors import UserError
+from rfsn_core.contract.errors import UserError
 
 ATTEMPTS = 5
 """Connections in a row that may break without a byte; whatever came is kept."""

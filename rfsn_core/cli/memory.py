@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.errors import UserError
-from rfsn_core.operations import logs
+from rfsn_core.contract.errors import UserError
 from rfsn_core.server.app import ADDRESS, serving
+from rfsn_core.telemetry import logs
 
 QUIET = {"rendering": {"provider": "scripted", "fallback": []}, "speech": {"provider": "silent", "fallback": []}}
 """No engine is loaded only to look at memory."""

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 import rfsn_core
-from rfsn_core.errors import UserError
-from rfsn_core.plugins import discover
-from rfsn_core.runtime import Runtimes
+from rfsn_core.contract.errors import UserError
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.runtime.discovery import discover
 
 EXAMPLE = "lantern_ford"
 

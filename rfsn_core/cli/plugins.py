@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rfsn_core.cli.options import find_world
-from rfsn_core.errors import UserError
-from rfsn_core.plugins import Found, Plugins, discover
-from rfsn_core.providers import STAGES
+from rfsn_core.contract.errors import UserError
+from rfsn_core.contract.provider import STAGES
+from rfsn_core.runtime.discovery import Found, Plugins, discover
 
 
 @click.command()

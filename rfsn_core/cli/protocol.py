@@ -6,7 +6,7 @@ import json
 
 import click
 
-from rfsn_core.server.protocol import asyncapi, json_schema
+from rfsn_core.protocol.schema import asyncapi, json_schema
 
 
 @click.command()

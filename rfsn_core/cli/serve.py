@@ -13,13 +13,13 @@ from typing import Any
 import click
 import uvicorn.server
 
-from rfsn_core.cli import workers
 from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.config import Settings
-from rfsn_core.operations import logs
-from rfsn_core.runtime import Runtimes
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.server import supervisor as workers
 from rfsn_core.server.app import ADDRESS, http_server, listen, serving
 from rfsn_core.server.auth import check_bind
+from rfsn_core.settings.schema import Settings
+from rfsn_core.telemetry import logs
 
 
 @click.command()

@@ -13,14 +13,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from rfsn_core import events
+from rfsn_core.cli.loudspeaker import Loudspeaker
 from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.dialogue.outbox import Audio, Item
-from rfsn_core.errors import UserError
+from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import conversation, running
-from rfsn_core.operations import logs
-from rfsn_core.runtime import Runtimes
-from rfsn_core.sound.loudspeaker import Loudspeaker
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.telemetry import logs
+from rfsn_core.turn.outbox import Audio, Item
 
 
 @click.command()

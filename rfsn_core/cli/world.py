@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rfsn_core.errors import UserError
+from rfsn_core.contract.errors import UserError
 
 SETTINGS = """\
 # Settings of this world. Every line that starts with '#' shows a default.

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from rfsn_core.hookspecs import hookimpl
-from rfsn_core.providers import Abstraction, Abstractor, Host, Provider
+from rfsn_core.contract.hooks import hookimpl
+from rfsn_core.contract.provider import Abstraction, Abstractor, Host, Provider
 
 UNKNOWN = "unknown"
 

@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from rfsn_core.errors import StoreError, StoreInUse
-from rfsn_core.memory import backups
-from rfsn_core.providers import GOVERNED, Scope, TurnRecord
+from rfsn_core.contract.errors import StoreError, StoreInUse
+from rfsn_core.contract.provider import GOVERNED, Scope, TurnRecord
+from rfsn_core.kit import backups
 
 T = TypeVar("T")
 SCHEMA_VERSION = 4

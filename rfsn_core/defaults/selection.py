@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from rfsn_core.hookspecs import hookimpl
-from rfsn_core.providers import Arm, Context, Host, Lesson, NoSettings, Policy, Provider, Selection, Step
+from rfsn_core.contract.hooks import hookimpl
+from rfsn_core.contract.provider import Arm, Context, Host, Lesson, NoSettings, Policy, Provider, Selection, Step
 
 
 class WorldModel:

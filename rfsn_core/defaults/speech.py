@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from rfsn_core.hookspecs import hookimpl
-from rfsn_core.providers import Host, NoSettings, Provider, Speech, Voice, VoiceStyle
+from rfsn_core.contract.hooks import hookimpl
+from rfsn_core.contract.provider import Host, NoSettings, Provider, Speech, Voice, VoiceStyle
 
 
 class Silent:

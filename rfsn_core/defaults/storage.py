@@ -14,16 +14,9 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, Field
 
-from rfsn_core.defaults import database
-from rfsn_core.defaults.database import FIELDS, Database, checksum, note, session_token
-from rfsn_core.errors import NotThere, StoreError
-from rfsn_core.hookspecs import hookimpl
-from rfsn_core.memory import backups
-from rfsn_core.memory.governance import latest
-from rfsn_core.memory.retrieval import smoothed, terms
-from rfsn_core.operations.logs import logger
-from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import (
+from rfsn_core.contract.errors import NotThere, StoreError
+from rfsn_core.contract.hooks import hookimpl
+from rfsn_core.contract.provider import (
     GOVERNED,
     Backup,
     Found,
@@ -36,6 +29,13 @@ from rfsn_core.providers import (
     Store,
     TurnRecord,
 )
+from rfsn_core.defaults import database
+from rfsn_core.defaults.database import FIELDS, Database, checksum, note, session_token
+from rfsn_core.kit import backups
+from rfsn_core.memory.beliefs import latest
+from rfsn_core.memory.retrieval import smoothed, terms
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import METRICS
 
 log = logger("storage")
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from rfsn_core.operations.files import replacing
+from rfsn_core.kit.files import replacing
 
 State = Literal["learning", "slowed", "frozen"]
 STATES: tuple[State, ...] = ("learning", "slowed", "frozen")

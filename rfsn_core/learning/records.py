@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import msgspec
 
-from rfsn_core.providers import Arm, Scope, Selection
-from rfsn_core.world.deciding import Made
+from rfsn_core.contract.provider import Arm, Scope, Selection
+from rfsn_core.world.decision import Made
 from rfsn_core.world.state import NpcState
 
 

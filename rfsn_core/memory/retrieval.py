@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from rfsn_core.providers import Found, MemoryRecord, TurnRecord
+from rfsn_core.contract.provider import Found, MemoryRecord, TurnRecord
 
 STOP_WORDS = frozenset(
     "a about after all also am an and any are as at be because been before being but by can could did do does doing"

@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from rfsn_core.contract.provider import TurnRecord
 from rfsn_core.memory.retrieval import terms
-from rfsn_core.providers import TurnRecord
 
 LONGEST = 600
 SHORTEST = 300

@@ -17,15 +17,15 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rfsn_core import events
-from rfsn_core.errors import NotThere, RfsnError, StoreError, UnknownDecision, UnknownNpc
+from rfsn_core.contract.errors import NotThere, RfsnError, StoreError, UnknownDecision, UnknownNpc
+from rfsn_core.contract.provider import RenderOptions
 from rfsn_core.kernel import Kernel, version
-from rfsn_core.operations.gathering import Gathered
-from rfsn_core.providers import RenderOptions
+from rfsn_core.protocol import events
 from rfsn_core.server import sse
 from rfsn_core.server.auth import refusal
-from rfsn_core.server.memory import MemoryRoutes
+from rfsn_core.server.memory_api import MemoryRoutes
 from rfsn_core.server.websocket import Connections
+from rfsn_core.server.worker_metrics import Gathered
 
 STATIC = Path(__file__).parent / "static"
 PAGE_HEADERS = {
@@ -147,7 +147,7 @@ class Api:
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _protocol(self, request: Request) -> Response:
-        from rfsn_core.server.protocol import asyncapi
+        from rfsn_core.protocol.schema import asyncapi
 
         return JSONResponse(asyncapi())
 

@@ -17,19 +17,19 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from rfsn_core import events
-from rfsn_core.config import ServerSettings
-from rfsn_core.errors import UserError
+from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import Kernel, running
-from rfsn_core.operations import logs
-from rfsn_core.operations.gathering import Gathered
-from rfsn_core.operations.metrics import METRICS
-from rfsn_core.reload import watching
-from rfsn_core.runtime import Change, Runtimes
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import Change, Runtimes
+from rfsn_core.runtime.reload import watching
 from rfsn_core.server.api import STATIC, Api
 from rfsn_core.server.auth import refusal
 from rfsn_core.server.sse import problem
 from rfsn_core.server.websocket import ABORT, Connections
+from rfsn_core.server.worker_metrics import Gathered
+from rfsn_core.settings.schema import ServerSettings
+from rfsn_core.telemetry import logs
+from rfsn_core.telemetry.metrics import METRICS
 
 ADDRESS = "address"
 """File in the data folder that says where the server listens that uses it."""

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from rfsn_core.config import ServerSettings
-from rfsn_core.errors import ConfigError
+from rfsn_core.contract.errors import ConfigError
+from rfsn_core.settings.schema import ServerSettings
 
 
 def is_local(host: str) -> bool:

@@ -11,10 +11,10 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from rfsn_core import events
-from rfsn_core.dialogue.outbox import Outbox
-from rfsn_core.errors import BadMessage, RfsnError, UnknownNpc
+from rfsn_core.contract.errors import BadMessage, RfsnError, UnknownNpc
 from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.protocol import events
+from rfsn_core.turn.outbox import Outbox
 
 T = TypeVar("T")
 

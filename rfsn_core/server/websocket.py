@@ -9,15 +9,16 @@ from typing import Any
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from rfsn_core import events
-from rfsn_core.dialogue.outbox import Audio, Outbox
-from rfsn_core.errors import BadMessage, RfsnError, SessionBusy, UnknownTurn
+from rfsn_core.contract.errors import BadMessage, RfsnError, SessionBusy, UnknownTurn
+from rfsn_core.contract.provider import MemorySource
 from rfsn_core.kernel import Kernel, RunningTurn, version
-from rfsn_core.operations.logs import logger
-from rfsn_core.operations.metrics import METRICS
-from rfsn_core.providers import MemorySource
+from rfsn_core.protocol import events
 from rfsn_core.server.auth import refusal
-from rfsn_core.sound import frames, resample
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.turn import audio_frames as frames
+from rfsn_core.turn import resample
+from rfsn_core.turn.outbox import Audio, Outbox
 
 log = logger("websocket")
 

@@ -10,7 +10,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from rfsn_core import events
+from rfsn_core.protocol import events
 
 Received = events.Message | events.AudioFrame
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rfsn_core import events
-from rfsn_core.dialogue.outbox import Audio, Item
-from rfsn_core.hookspecs import hookimpl
+from rfsn_core.contract.hooks import hookimpl
+from rfsn_core.contract.provider import STAGES, Host, NoSettings, Provider
 from rfsn_core.kernel import Kernel, conversation, running
-from rfsn_core.plugins import discover
-from rfsn_core.providers import STAGES, Host, NoSettings, Provider
-from rfsn_core.runtime import Runtimes
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.runtime.discovery import discover
 from rfsn_core.server.app import http_server, listen, serving
+from rfsn_core.turn.outbox import Audio, Item
 
 NPC = "smith"
 """Id of the NPC of `make_world`."""

@@ -8,11 +8,8 @@ import struct
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from rfsn_core.errors import EngineError, NotThere, StoreError
-from rfsn_core.events import Viseme
-from rfsn_core.memory.governance import latest
-from rfsn_core.memory.retrieval import search
-from rfsn_core.providers import (
+from rfsn_core.contract.errors import EngineError, NotThere, StoreError
+from rfsn_core.contract.provider import (
     Arm,
     Backup,
     Context,
@@ -31,6 +28,9 @@ from rfsn_core.providers import (
     Verdict,
     VoiceStyle,
 )
+from rfsn_core.memory.beliefs import latest
+from rfsn_core.memory.retrieval import search
+from rfsn_core.protocol.events import Viseme
 
 
 class Tokens:

@@ -29,10 +29,8 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 import pytest
 
-from rfsn_core.errors import NotThere, Overtaken, Reverted
-from rfsn_core.events import Usage, VisemeShape
-from rfsn_core.plugins import discover
-from rfsn_core.providers import (
+from rfsn_core.contract.errors import NotThere, Overtaken, Reverted
+from rfsn_core.contract.provider import (
     SEVERITY,
     Abstraction,
     Abstractor,
@@ -61,8 +59,10 @@ from rfsn_core.providers import (
     Voice,
     VoiceStyle,
 )
-from rfsn_core.runtime import SystemClock
-from rfsn_core.sharing import SharedLearning, SharedStore, Taught
+from rfsn_core.contract.shared_storage import SharedLearning, SharedStore, Taught
+from rfsn_core.protocol.events import Usage, VisemeShape
+from rfsn_core.runtime.builder import SystemClock
+from rfsn_core.runtime.discovery import discover
 
 ODD_TEXTS = (
     "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rfsn_core.errors import WorldError
+from rfsn_core.contract.errors import WorldError
 
 
 @dataclass(frozen=True)

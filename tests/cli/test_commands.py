@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfsn_core import events
+from rfsn_core.protocol import events
 from rfsn_core.testing import make_world
 
 PLAIN = {"PYTHONIOENCODING": "utf-8", "COLUMNS": "160"}
@@ -197,7 +197,7 @@ def test_commands_of_plugins_are_commands(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     (world / "plugins").mkdir()
     (world / "plugins" / "mine.py").write_text(
-        "import click\nfrom rfsn_core.hookspecs import hookimpl\n\n"
+        "import click\nfrom rfsn_core.contract.hooks import hookimpl\n\n"
         "@click.command()\ndef hey():\n    '''Say hey.'''\n    click.echo('hey there')\n\n"
         "@click.command()\ndef serve():\n    click.echo('mine')\n\n"
         "@hookimpl\ndef rfsn_commands():\n    return [hey, serve]\n",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rfsn_core.contract.provider import Utterance, Verdict
 from rfsn_core.defaults.gating import FLAGS, Rules, Settings, sentiment
-from rfsn_core.providers import Utterance, Verdict
 
 
 async def check(text: str, **settings: object) -> Verdict:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from rfsn_core.contract.provider import Prompt, RenderOptions
 from rfsn_core.defaults.lines import LINES
 from rfsn_core.defaults.rendering import Scripted
-from rfsn_core.providers import Prompt, RenderOptions
 from rfsn_core.world.actions import BUILT_IN, STYLES
 
 PERSONA = ("lines", "shared_lines", "knows", "plain_action")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rfsn_core.errors import StoreError
-from rfsn_core.providers import Scope
+from rfsn_core.contract.errors import StoreError
+from rfsn_core.contract.provider import Scope
 from rfsn_core.testing import kernel, turn
 
 

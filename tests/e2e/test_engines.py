@@ -12,8 +12,8 @@ import pytest
 import rfsn_llm_vllm
 from click.testing import CliRunner
 
-from rfsn_core import events
 from rfsn_core.cli import main
+from rfsn_core.protocol import events
 from rfsn_core.testing import make_world, served
 from rfsn_core.testing.client import Client, connected, kind
 from rfsn_core.testing.engine import Fault, StandIn

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from rfsn_core import events
+from rfsn_core.protocol import events
 from rfsn_core.testing import make_world
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.process import Server

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rfsn_core import events
+from rfsn_core.protocol import events
 from rfsn_core.testing.client import connected, kind
 from rfsn_core.testing.process import Server
 

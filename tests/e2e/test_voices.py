@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfsn_core import events
+from rfsn_core.protocol import events
 from rfsn_core.testing import make_world
 from rfsn_core.testing.client import Received, connected
 from rfsn_core.testing.process import Server

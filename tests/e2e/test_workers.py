@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 from websockets.exceptions import WebSocketException
 
-from rfsn_core import events
-from rfsn_core.cli import main, workers
+from rfsn_core.cli import main
+from rfsn_core.protocol import events
+from rfsn_core.server import supervisor as workers
 from rfsn_core.testing import make_world
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.databases import RedisServer

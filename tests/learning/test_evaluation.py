@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from rfsn_core.errors import UserError
-from rfsn_core.learning import evaluation
+from rfsn_core.contract.errors import UserError
+from rfsn_core.learning.evaluation import estimators as evaluation
 from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot
 
 

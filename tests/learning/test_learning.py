@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from rfsn_core import events
-from rfsn_core.errors import BadMessage
+from rfsn_core.contract.errors import BadMessage
+from rfsn_core.contract.provider import Context, Selection
 from rfsn_core.kernel import Kernel
-from rfsn_core.learning import play
+from rfsn_core.learning import play_signals as play
+from rfsn_core.learning.decision_log import log_files, read_lines
 from rfsn_core.learning.guard import Guard, Limits
-from rfsn_core.learning.journal import log_files, read_lines
 from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, UpdateRecord
-from rfsn_core.providers import Context, Selection
+from rfsn_core.protocol import events
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Tokens, Tone
 
@@ -178,7 +178,7 @@ async def test_of_several_rewards_at_once_one_is_the_observation(tmp_path: Path)
 
 async def test_a_reward_for_a_decision_that_is_not_on_disk_yet_waits_for_it(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(interval=0.01)}), settings=learning()) as it:
-        from rfsn_core.dialogue.outbox import Outbox
+        from rfsn_core.turn.outbox import Outbox
 
         outbox = Outbox()
         running = it.begin(events.Turn(npc="smith", text="Hello"), outbox, events.Hello())
@@ -395,7 +395,7 @@ async def test_play_rewards_the_decision_before(tmp_path: Path) -> None:
 
 
 async def test_cutting_the_npc_short_is_a_reward_too(tmp_path: Path) -> None:
-    from rfsn_core.dialogue.outbox import Audio, Outbox
+    from rfsn_core.turn.outbox import Audio, Outbox
 
     given = plugin(rendering={"t": Tokens(["A long tale. "] * 5)}, speech={"v": Tone(interval=0.01)})
     async with kernel(tmp_path, given) as it:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rfsn_core.contract.provider import MemoryKind
 from rfsn_core.memory.extraction import from_npc, from_player
-from rfsn_core.providers import MemoryKind
 
 
 def found(text: str) -> list[tuple[str, str, bool]]:

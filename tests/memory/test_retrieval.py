@@ -3,12 +3,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rfsn_core.contract.provider import Found, MemoryKind, MemoryRecord, MemorySource, Scope, TurnRecord
+from rfsn_core.memory.beliefs import believed, latest, memory_id
 from rfsn_core.memory.cards import Card
-from rfsn_core.memory.governance import believed, latest, memory_id
-from rfsn_core.memory.remembering import Mind, Rules
 from rfsn_core.memory.retrieval import MOST_TERMS, ranked, recency, salient, smoothed, terms, useful
 from rfsn_core.memory.summaries import LONGEST, SHORTEST, summary
-from rfsn_core.providers import Found, MemoryKind, MemoryRecord, MemorySource, Scope, TurnRecord
+from rfsn_core.memory.update import Mind, Rules
 from rfsn_core.world.state import NpcState
 
 NOW = 1_000_000.0

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from rfsn_core.errors import UserError
+from rfsn_core.contract.errors import UserError
 from rfsn_core.server.app import listen
 
 

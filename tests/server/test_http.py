@@ -12,8 +12,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from rfsn_core import events
-from rfsn_core.providers import STAGES
+from rfsn_core.contract.provider import STAGES
+from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import connected, kind
 from rfsn_core.testing.scripted import Memory, Tokens, Tone

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from rfsn_core import events
+from rfsn_core.protocol import events
 from rfsn_core.server.app import Abortable
 from rfsn_core.server.websocket import CLOSE_PATIENCE
 from rfsn_core.testing import NPC, Served, plugin, served

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rfsn_core.providers import Provider
+from rfsn_core.contract.provider import Provider
 from rfsn_core.testing import plugin
 from rfsn_core.testing.scripted import Chooser, Judge, Memory, Tokens, Tone
 from rfsn_core.testing.suites import GateSuite, PolicySuite, RendererSuite, StoreSuite, VoiceSuite

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.errors import PluginError
-from rfsn_core.providers import Embedder, NoSettings
+from rfsn_core.contract.errors import PluginError
+from rfsn_core.contract.provider import Embedder, NoSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

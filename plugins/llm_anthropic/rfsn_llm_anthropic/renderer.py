@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rfsn_core.errors import EngineError
-from rfsn_core.events import Usage
-from rfsn_core.providers import Prompt, Renderer, RenderOptions
-from rfsn_core.wire import chat
-from rfsn_core.wire.remote import Remote, server_sent
+from rfsn_core.contract.errors import EngineError
+from rfsn_core.contract.provider import Prompt, Renderer, RenderOptions
+from rfsn_core.kit import chat
+from rfsn_core.kit.http import Remote, server_sent
+from rfsn_core.protocol.events import Usage
 
 if TYPE_CHECKING:
     from rfsn_llm_anthropic import Settings

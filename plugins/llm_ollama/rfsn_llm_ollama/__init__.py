@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pydantic import Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.providers import Renderer
-from rfsn_core.wire.remote import RemoteSettings
+from rfsn_core.contract.provider import Renderer
+from rfsn_core.kit.http import RemoteSettings
 
 
 class Settings(RemoteSettings):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.providers import Renderer
-from rfsn_core.wire.remote import RemoteSettings
+from rfsn_core.contract.provider import Renderer
+from rfsn_core.kit.http import RemoteSettings
 
 if TYPE_CHECKING:
     import click

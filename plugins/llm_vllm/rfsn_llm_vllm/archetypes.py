@@ -23,8 +23,8 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, Field, ValidationError
 
-from rfsn_core.errors import WorldError
-from rfsn_core.operations.files import replacing
+from rfsn_core.contract.errors import WorldError
+from rfsn_core.kit.files import replacing
 
 TASKS = (
     "personality", "dialogue_style", "action_policy", "emotional_response", "world_knowledge", "social_dynamics",

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
-from rfsn_core.errors import EngineError
-from rfsn_core.events import Usage
-from rfsn_core.providers import Host, Prompt, Renderer, RenderOptions
-from rfsn_core.wire import chat
-from rfsn_core.wire.remote import Remote
+from rfsn_core.contract.errors import EngineError
+from rfsn_core.contract.provider import Host, Prompt, Renderer, RenderOptions
+from rfsn_core.kit import chat
+from rfsn_core.kit.http import Remote
+from rfsn_core.protocol.events import Usage
 from rfsn_llm_vllm.adapters import Adapters
 from rfsn_llm_vllm.archetypes import Registry, Shared
 

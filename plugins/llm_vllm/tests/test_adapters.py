@@ -13,9 +13,9 @@ from rfsn_llm_vllm.adapters import Adapters
 from rfsn_llm_vllm.archetypes import BUILT_IN, TASK_OF, TASKS, Registry, Shared, read
 from rfsn_llm_vllm.renderer import OPEN, Vllm
 
-from rfsn_core.errors import EngineError, WorldError
-from rfsn_core.providers import Host, Prompt, RenderOptions
-from rfsn_core.runtime import SystemClock
+from rfsn_core.contract.errors import EngineError, WorldError
+from rfsn_core.contract.provider import Host, Prompt, RenderOptions
+from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.engine import Fault, StandIn
 from rfsn_core.testing.suites import make_prompt
 from rfsn_core.world.actions import Actions

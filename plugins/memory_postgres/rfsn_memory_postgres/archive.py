@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from rfsn_core.errors import EngineError
-from rfsn_core.providers import Archive, TurnRecord
+from rfsn_core.contract.errors import EngineError
+from rfsn_core.contract.provider import Archive, TurnRecord
 
 if TYPE_CHECKING:
     from rfsn_memory_postgres import Settings

@@ -16,10 +16,10 @@ import rfsn_memory_postgres
 from rfsn_memory_postgres import Settings
 from rfsn_memory_postgres.archive import PostgresArchive
 
-from rfsn_core import events
-from rfsn_core.errors import ConfigError, EngineError, RfsnError
+from rfsn_core.contract.errors import ConfigError, EngineError, RfsnError
+from rfsn_core.contract.provider import Scope
 from rfsn_core.kernel import Kernel
-from rfsn_core.providers import Scope
+from rfsn_core.protocol import events
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.databases import PostgresServer
 from rfsn_core.testing.scripted import Tokens
@@ -149,7 +149,7 @@ async def test_a_database_that_stops_and_comes_back_gets_all_of_it_once(tmp_path
 async def test_what_waited_when_the_server_ended_is_sent_by_the_next(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rfsn_core.memory.archive.FAREWELL", 0.1)
+    monkeypatch.setattr("rfsn_core.admin.archive_queue.FAREWELL", 0.1)
     nowhere = "postgresql://postgres@127.0.0.1:1/postgres"
     async with server(tmp_path, nowhere) as it:  # an archive that is away is no reason not to start
         for text in ("one", "two"):
@@ -164,7 +164,7 @@ async def test_what_waited_when_the_server_ended_is_sent_by_the_next(
 
 
 async def test_what_is_too_much_is_told_and_the_turn_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfsn_core.memory.archive.FAREWELL", 0.1)
+    monkeypatch.setattr("rfsn_core.admin.archive_queue.FAREWELL", 0.1)
     async with server(tmp_path, "postgresql://postgres@127.0.0.1:1/postgres", archive_mb=0.002) as it:
         for number in range(10):
             assert finished(await turn(it, f"turn {number}")).durable

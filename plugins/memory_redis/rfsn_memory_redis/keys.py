@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from rfsn_core.providers import Scope
+from rfsn_core.contract.provider import Scope
 
 PARTS = ("sessions", "seen", "salient", "relationship", "quest", "emotional_trajectory", "meta")
 """Of a conversation: its turns (list), their ids (sorted set), memories (hash), the card in three parts (strings), and

@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rfsn_core import Host
-from rfsn_core.errors import NotThere, Overtaken, Reverted, StoreError
-from rfsn_core.memory import backups
-from rfsn_core.memory.retrieval import search
-from rfsn_core.operations.files import replacing
-from rfsn_core.providers import (
+from rfsn_core.contract.errors import NotThere, Overtaken, Reverted, StoreError
+from rfsn_core.contract.provider import (
     Backup,
     Found,
     MemoryKind,
@@ -26,7 +23,10 @@ from rfsn_core.providers import (
     Snapshot,
     TurnRecord,
 )
-from rfsn_core.sharing import Notices, SharedLearning, SharedStore
+from rfsn_core.contract.shared_storage import Notices, SharedLearning, SharedStore
+from rfsn_core.kit import backups
+from rfsn_core.kit.files import replacing
+from rfsn_core.memory.retrieval import search
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 from rfsn_memory_redis.learning import RedisLearning

@@ -19,11 +19,11 @@ import rfsn_memory_redis
 from rfsn_memory_redis import Settings, keys
 from rfsn_memory_redis.store import RedisStore
 
-from rfsn_core import events
-from rfsn_core.errors import StoreError
+from rfsn_core.contract.errors import StoreError
+from rfsn_core.contract.provider import Host, MemoryKind, Scope
 from rfsn_core.kernel import Kernel
-from rfsn_core.providers import Host, MemoryKind, Scope
-from rfsn_core.runtime import SystemClock
+from rfsn_core.protocol import events
+from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens

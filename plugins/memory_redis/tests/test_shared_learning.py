@@ -15,12 +15,12 @@ import rfsn_memory_redis
 import rfsn_policy_linucb
 from redis.asyncio import Redis
 
-from rfsn_core import events
+from rfsn_core.contract.provider import Arm
 from rfsn_core.kernel import Kernel
-from rfsn_core.learning.journal import log_files, read_lines
-from rfsn_core.learning.learner import context_of
+from rfsn_core.learning.decision_log import log_files, read_lines
 from rfsn_core.learning.records import DecisionRecord, UpdateRecord
-from rfsn_core.providers import Arm
+from rfsn_core.learning.updates import context_of
+from rfsn_core.protocol import events
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens

@@ -13,16 +13,17 @@ from typing import Any
 import pytest
 import rfsn_memory_redis
 
-from rfsn_core import coordination, events
-from rfsn_core.dialogue.outbox import Outbox
-from rfsn_core.errors import NotThere, Reverted, StoreError
+from rfsn_core.admin import pause as coordination
+from rfsn_core.contract.errors import NotThere, Reverted, StoreError
+from rfsn_core.contract.provider import Scope
+from rfsn_core.conversation.spool import Spool
 from rfsn_core.kernel import Kernel, RunningTurn
-from rfsn_core.memory.spool import Spool
-from rfsn_core.providers import Scope
+from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import exported, record
+from rfsn_core.turn.outbox import Outbox
 
 pytestmark = pytest.mark.engines
 SECRET = "Zanzibarella"

@@ -19,9 +19,9 @@ from rfsn_tts_espeak.visemes import Timeline
 from rfsn_tts_espeak.voice import Espeak
 
 from rfsn_core import EngineError
-from rfsn_core.events import Viseme
-from rfsn_core.providers import Speech, VoiceStyle
-from rfsn_core.world.folder import read_world
+from rfsn_core.contract.provider import Speech, VoiceStyle
+from rfsn_core.protocol.events import Viseme
+from rfsn_core.world.files import read_world
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "lantern_ford"
 TEXT = "The ferry stopped running nine days ago."

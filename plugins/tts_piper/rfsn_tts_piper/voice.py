@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import EngineError, Host
-from rfsn_core.providers import Speech, Voice, VoiceStyle
-from rfsn_core.sound.pcm import clauses
-from rfsn_core.sound.unknown import Unknown, nearest
-from rfsn_core.sound.visemes import visemes
+from rfsn_core.contract.provider import Speech, Voice, VoiceStyle
+from rfsn_core.kit.pcm import clauses
+from rfsn_core.kit.visemes import visemes
+from rfsn_core.kit.voices import Unknown, nearest
 
 if TYPE_CHECKING:
     from rfsn_tts_piper import Settings

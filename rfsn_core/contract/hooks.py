@@ -1,0 +1,161 @@
+"""The hooks: all a plugin can offer, change, or watch. This file is the contract.
+
+A plugin is a module (or a file in `<world>/plugins/`) with functions named like those below::
+
+    from rfsn_core import Provider, hookimpl
+
+    @hookimpl
+    def rfsn_rendering():
+        yield Provider("echo", EchoSettings, open_echo, about="repeats the player")
+
+and, in its `pyproject.toml`, `[project.entry-points.rfsn] my_plugin = "my_module"` plus the dependency
+`rfsn-core>=0.1,<0.2`, which is the version of this contract. An implementation takes any subset of a hook's
+parameters, by name; a parameter with a default is refused, because it would never be passed. All hooks are
+plain functions, except `rfsn_started` and `rfsn_stopping`, which may be `async`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+    from starlette.routing import BaseRoute
+
+    from rfsn_core.contract.provider import Abstractor, Embedder, Gate, Policy, Prompt, Provider, Renderer, Store, Voice
+    from rfsn_core.world.actions import Action
+    from rfsn_core.world.candidates import SafetyRule, Situation
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PROJECT = "rfsn"
+hookspec = cast("Callable[[F], F]", pluggy.HookspecMarker(PROJECT))
+hookimpl = cast("Callable[[F], F]", pluggy.HookimplMarker(PROJECT))
+"""Marks a function of a plugin as the implementation of the hook of its name."""
+
+# ── OFFER ────────────────────────────────────────────────────────────────────────────────────────
+# Called once, when plugins are discovered. Return an iterable of descriptors.
+
+
+@hookspec
+def rfsn_abstraction() -> Iterable[Provider[Abstractor]]:  # type: ignore[empty-body]
+    """Providers of the abstraction stage: game and NPC state → key and features."""
+
+
+@hookspec
+def rfsn_selection() -> Iterable[Provider[Policy]]:  # type: ignore[empty-body]
+    """Providers of the selection stage: the policy that chooses action and style."""
+
+
+@hookspec
+def rfsn_rendering() -> Iterable[Provider[Renderer]]:  # type: ignore[empty-body]
+    """Providers of the rendering stage: what words the decision."""
+
+
+@hookspec
+def rfsn_gating() -> Iterable[Provider[Gate]]:  # type: ignore[empty-body]
+    """Providers of the gating stage: what checks the player's text and every sentence."""
+
+
+@hookspec
+def rfsn_speech() -> Iterable[Provider[Voice]]:  # type: ignore[empty-body]
+    """Providers of the speech stage: what speaks sentences."""
+
+
+@hookspec
+def rfsn_storage() -> Iterable[Provider[Store]]:  # type: ignore[empty-body]
+    """Providers of the storage stage: what remembers turns and state."""
+
+
+@hookspec
+def rfsn_embedding() -> Iterable[Provider[Embedder]]:  # type: ignore[empty-body]
+    """Providers of the embedding stage: what places texts by their meaning."""
+
+
+@hookspec
+def rfsn_actions() -> Iterable[Action]:  # type: ignore[empty-body]
+    """Actions to add to the built-in ones, each with the description that the renderer words it from.
+
+    An action of a built-in name replaces it.
+    """
+
+
+@hookspec
+def rfsn_safety_rules() -> Iterable[SafetyRule]:  # type: ignore[empty-body]
+    """Safety rules to add. Rules only ever forbid or force: none can allow what another forbids."""
+
+
+@hookspec
+def rfsn_routes() -> Iterable[BaseRoute]:  # type: ignore[empty-body]
+    """Starlette routes for the server, mounted under `/plugins/<plugin name>/`."""
+
+
+@hookspec
+def rfsn_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Commands for the `rfsn` program. A built-in command's name is refused."""
+
+
+# ── TRANSFORM ────────────────────────────────────────────────────────────────────────────────────
+# Called on every turn, one plugin after the other in the order of their names.
+
+
+@hookspec
+def rfsn_candidates(situation: Situation, candidates: Sequence[str]) -> Mapping[str, str | None]:  # type: ignore[empty-body]
+    """Add or veto candidates.
+
+    :param situation: the NPC's state, the player's signal and the game's state; read only.
+    :param candidates: names of the actions that are in so far.
+    :return: action → None to add it, action → reason to veto it. What safety rules forbade stays out.
+        A hook that raises is skipped, logged and counted.
+    """
+
+
+@hookspec
+def rfsn_prompt(prompt: Prompt) -> Prompt | None:
+    """Change the prompt.
+
+    :param prompt: what would be sent; frozen, use `dataclasses.replace`.
+    :return: the prompt to send instead, or None to leave it.
+    """
+
+
+# ── OBSERVE ──────────────────────────────────────────────────────────────────────────────────────
+# Watching can never break a turn: what raises is logged with the plugin's name, counted, and muted in the end.
+
+
+@hookspec
+def rfsn_event(event: Any, npc: str, player: str) -> None:
+    """Every event a turn emits, in order; audio excepted.
+
+    :param event: one of the structs of `rfsn_core.protocol.events`; do not change it.
+    :param npc: id of the NPC.
+    :param player: id of the player.
+    """
+
+
+@hookspec
+def rfsn_started(info: MutableMapping[str, Any]) -> None:
+    """The server is ready. May be `async`.
+
+    :param info: `world` (the folder) and `version` (the kernel's).
+    """
+
+
+@hookspec
+def rfsn_stopping(info: MutableMapping[str, Any]) -> None:
+    """The server is about to stop; turns have ended. May be `async`; 5 seconds at most.
+
+    :param info: as for `rfsn_started`.
+    """
+
+
+@hookspec
+def rfsn_config_changed(files: Sequence[str], reopened: Sequence[str]) -> None:
+    """New settings apply from the next turn.
+
+    :param files: what changed on disk.
+    :param reopened: the providers that were opened anew, as `stage:name`.
+    """

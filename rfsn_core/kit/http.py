@@ -1,0 +1,220 @@
+"""An engine behind HTTP: one pooled client, lines as they come, and errors that say what to do.
+
+For plugins. Nothing is asked twice here: the kernel does that, before the first token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import os
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from typing import Any, cast
+
+import httpx
+import msgspec
+from pydantic import BaseModel, Field
+
+from rfsn_core.contract.errors import EngineError
+
+MOST_LINE = 1 << 20
+"""Longest line of a stream, in bytes."""
+MOST_ERROR = 1 << 16
+LAST_BYTES = 0.5
+"""Seconds that an answer may take to end after its end mark; then its connection is closed."""
+_CREDENTIALS = re.compile(r"//[^/@]*@")
+RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+"""HTTP statuses after which the same request may succeed."""
+
+
+class RemoteSettings(BaseModel, extra="forbid"):
+    """What all engines behind HTTP have in common."""
+
+    temperature: float = Field(0.7, ge=0, le=2, description="How freely it words. 0: always the likeliest.")
+    max_tokens: int = Field(150, ge=1, le=4096, description="Longest reply, the report at its end included.")
+    connect_timeout: float = Field(5.0, gt=0, description="Seconds until a connection must stand.")
+
+
+def api_key(given: str, variable: str, service: str) -> str:
+    """The key from the settings, or the environment. Raises EngineError that says where to put it."""
+    key = given or os.environ.get(variable, "")
+    if not key:
+        raise EngineError(f"there is no API key for {service}", hint=f"Set {variable} in the environment")
+    return key
+
+
+class Remote:
+    """One engine.
+
+    :param url: to which paths are added.
+    :param name: how messages call it: `Ollama at http://…`.
+    :param start: what to do when nobody answers; the hint of the error.
+    :param missing: what to do when it answers 404, such as for a model that is not there.
+    """
+
+    def __init__(
+        self, url: str, name: str, *, connect_timeout: float, headers: Mapping[str, str] | None = None,
+        start: str = "", missing: str = "",
+    ) -> None:  # fmt: skip
+        self.url, self.name = url.rstrip("/"), name
+        self.start, self.missing = start, missing
+        # No limit on reading: how long to wait for tokens is the kernel's to say, and the same for all engines.
+        timeout = httpx.Timeout(None, connect=connect_timeout, pool=connect_timeout)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+        self.client = httpx.AsyncClient(
+            headers={"Accept-Encoding": "identity", **(headers or {})}, timeout=timeout, limits=limits
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """The address without a password: clients and logs see it."""
+        return _CREDENTIALS.sub("//", self.url)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.client.aclose()
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """POST, and the lines of the answer as they come. Leaving early closes the connection, which stops the engine.
+
+        Raises EngineError for whatever goes wrong, from the connection to the last line.
+        """
+        with self._told():
+            async with self.client.stream(
+                "POST", self.url + path, content=msgspec.json.encode(body), headers={"Content-Type": "application/json"}
+            ) as response:
+                if response.status_code != 200:
+                    raise self._refusal(response, await _beginning(response))
+                # Everything is closed here and now, and not when the garbage is collected: that is what stops engines.
+                async with aclosing(self._lines(response)) as lines:
+                    yield lines
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LAST_BYTES):
+                            async for _ in lines:  # read to its end, a connection can be used again
+                                pass
+
+    async def _lines(self, response: httpx.Response) -> AsyncGenerator[bytes]:
+        rest = b""
+        # Some proxies compress what they were asked not to.
+        source = response.aiter_bytes() if response.headers.get("content-encoding") else response.aiter_raw()
+        async with aclosing(cast("AsyncGenerator[bytes]", source)) as chunks:
+            async for chunk in chunks:
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    yield line
+                if len(rest) > MOST_LINE:
+                    raise EngineError(f"{self} sent a line of more than {MOST_LINE} bytes")
+        if rest:
+            yield rest
+
+    async def ask(self, method: str, path: str, body: Any = None, *, patience: float = 5.0) -> Any:
+        """One request with one answer: its JSON, or its text where it is none. Raises EngineError."""
+        with self._told():
+            response = await self.client.request(method, self.url + path, json=body, timeout=patience)
+            if response.status_code >= 300:
+                raise self._refusal(response, response.content)
+        try:
+            return msgspec.json.decode(response.content)
+        except msgspec.DecodeError:
+            return response.text
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What httpx raises, as an EngineError that says what to do."""
+        try:
+            yield
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
+            raise EngineError(
+                f"{self}: that is no address: {error}", hint="It begins with http:// or https://"
+            ) from error
+        except httpx.ConnectTimeout as error:
+            raise EngineError(f"{self} does not answer", retryable=True, hint=self.start) from error
+        except httpx.ConnectError as error:
+            if "SSL" in str(error) or "TLS" in str(error) or "CERTIFICATE" in str(error):
+                hint = "Does the server speak https? If not, write http://"
+                raise EngineError(f"{self}: no secure connection: {error}", hint=hint) from error
+            raise EngineError(f"{self} cannot be reached", retryable=True, hint=self.start) from error
+        except httpx.TimeoutException as error:
+            raise EngineError(f"{self} takes too long", retryable=True) from error
+        except httpx.RequestError as error:
+            raise EngineError(f"{self} broke off: {error or type(error).__name__}", retryable=True) from error
+
+    def _refusal(self, response: httpx.Response, content: bytes) -> EngineError:
+        status, text = response.status_code, complaint(content)
+        hint = ""
+        if status in (401, 403):
+            hint = "Check the key"
+        elif status == 404:
+            hint = self.missing
+        too_long = status in (400, 413) and ("context" in text and ("length" in text or "size" in text))
+        if too_long:
+            hint = "Lower rendering.prompt_tokens, or give the model a larger context"
+        return EngineError(
+            f"{self} refused ({status}): {text or response.reason_phrase}",
+            retryable=status in RETRYABLE,
+            retry_after=retry_after(response.headers),
+            engine_at_fault=not too_long,
+            hint=hint,
+        )
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    content = b""
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) > MOST_ERROR:
+            break
+    return content
+
+
+def complaint(content: bytes) -> str:
+    """What an error's body says: `{"error": "…"}`, `{"error": {"message": "…"}}`, `{"detail": …}`, or plain text."""
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError):
+        return content[:300].decode("utf-8", "replace").strip()
+    if isinstance(found, dict):
+        found = found.get("error", found.get("detail", found.get("message", found)))
+    if isinstance(found, dict):
+        found = found.get("message", found)
+    return str(found)[:500]
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from `retry-after-ms` or `Retry-After` (seconds or a date); None when there is none."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        value = headers.get("retry-after", "")
+        if not value:
+            return None
+        if value.replace(".", "", 1).isdigit():
+            return float(value)
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+async def server_sent(lines: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """The data of server-sent events; their names are left out, whoever needs them finds them in the data.
+
+    Source: WHATWG HTML, section 9.2.6. Unlike there, an event that the end of the stream cuts short counts.
+    """
+    data: list[bytes] = []
+    async for line in lines:
+        if line.endswith(b"\r"):
+            line = line[:-1]
+        if line.startswith(b"data:"):
+            data.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif not line and data:
+            yield data[0] if len(data) == 1 else b"\n".join(data)
+            data = []
+    if data:
+        yield b"\n".join(data)

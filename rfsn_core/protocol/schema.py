@@ -1,0 +1,82 @@
+"""The protocol as documents, generated from `rfsn_core.protocol.events`: JSON Schema and AsyncAPI."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import msgspec
+
+from rfsn_core.protocol import events
+
+
+def messages(union: Any) -> dict[str, type[msgspec.Struct]]:
+    """Type tag → struct, of one direction."""
+    return {str(struct.__struct_config__.tag): struct for struct in get_args(union)}
+
+
+def json_schema() -> dict[str, Any]:
+    """One JSON Schema document; `client` and `server` name the messages of each direction."""
+    structs = [*messages(events.ClientMessage).values(), *messages(events.ServerMessage).values()]
+    _, components = msgspec.json.schema_components(structs, ref_template="#/$defs/{name}")
+
+    def one_of(union: Any) -> dict[str, Any]:
+        return {"oneOf": [{"$ref": f"#/$defs/{struct.__name__}"} for struct in messages(union).values()]}
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": events.PROTOCOL,
+        "$defs": {**components, "client": one_of(events.ClientMessage), "server": one_of(events.ServerMessage)},
+    }
+
+
+def asyncapi() -> dict[str, Any]:
+    """An AsyncAPI 3 document of `/v1/ws`."""
+    schema = json_schema()["$defs"]
+    structs = {**messages(events.ClientMessage), **messages(events.ServerMessage)}
+
+    def reference(name: str) -> str:
+        return name.replace("#/$defs/", "#/components/schemas/")
+
+    def rewrite(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: reference(value) if key == "$ref" else rewrite(value) for key, value in node.items()}
+        return [rewrite(item) for item in node] if isinstance(node, list) else node
+
+    def listed(union: Any) -> list[dict[str, str]]:
+        return [{"$ref": f"#/channels/game/messages/{tag}"} for tag in messages(union)]
+
+    from rfsn_core.kernel import version
+
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "RFSN", "version": version(), "description": f"Subprotocol {events.PROTOCOL}."},
+        "channels": {
+            "game": {
+                "address": "/v1/ws",
+                "messages": {tag: {"$ref": f"#/components/messages/{tag}"} for tag in structs},
+            }
+        },
+        "operations": {
+            "receive": {
+                "action": "receive",
+                "channel": {"$ref": "#/channels/game"},
+                "messages": listed(events.ClientMessage),
+            },
+            "send": {
+                "action": "send",
+                "channel": {"$ref": "#/channels/game"},
+                "messages": listed(events.ServerMessage),
+            },
+        },
+        "components": {
+            "messages": {
+                tag: {
+                    "name": tag,
+                    "summary": (struct.__doc__ or "").strip(),
+                    "payload": {"$ref": f"#/components/schemas/{struct.__name__}"},
+                }
+                for tag, struct in structs.items()
+            },
+            "schemas": {name: rewrite(value) for name, value in schema.items() if name not in ("client", "server")},
+        },
+    }

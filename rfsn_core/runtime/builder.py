@@ -1,0 +1,445 @@
+"""The runtime: settings, world and opened providers as one immutable snapshot, and its swap under load.
+
+A turn leases the runtime and keeps it to its end, so a reload never changes a turn in flight. Each opened
+provider lives in a task of its own that enters and leaves its context manager; runtimes share what did not
+change, by reference count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rfsn_core.contract.errors import ConfigError, PluginError, RfsnError, UserError, contained
+from rfsn_core.contract.provider import STAGES, Archive, Clock, Embedder, Gate, Host, Provider, Renderer, Store, Voice
+from rfsn_core.contract.shared_storage import SharedStore
+from rfsn_core.protocol.events import EngineChanged, Message
+from rfsn_core.runtime.discovery import Found, Plugins
+from rfsn_core.runtime.hooks import Observers
+from rfsn_core.settings import schema as config
+from rfsn_core.settings.schema import RenderingStage, Settings, Source, SpeechStage
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.turn import speech_cache as cache
+from rfsn_core.turn.breaker import STATES, Breaker, Engine
+from rfsn_core.turn.prompt import Prompts
+from rfsn_core.turn.speech_cache import CachedVoice
+from rfsn_core.world import candidates
+from rfsn_core.world.actions import Action, Actions
+from rfsn_core.world.candidates import SafetyRule
+from rfsn_core.world.decision import Decider
+from rfsn_core.world.files import World, read_world
+from rfsn_core.world.scoring import Weights
+
+log = logger("runtime")
+
+Key = tuple[str, str, str, str]
+"""(stage, provider, distribution version, settings as JSON): equal keys are the same opened provider."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards."""
+        return time.monotonic()
+
+
+class Opened:
+    """A provider while it is open, in its owner task."""
+
+    def __init__(self, key: Key, provider: Provider[Any], plugin: Found, settings: BaseModel, host: Host) -> None:
+        self.key = key
+        self.users = 0
+        self.value: Any = None
+        self.breaker: Breaker | None = None
+        self._provider, self._plugin, self._settings, self._host = provider, plugin, settings, host
+        self._closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """As `stage:provider`."""
+        return f"{self.key[0]}:{self.key[1]}"
+
+    async def open(self) -> None:
+        """Enter the provider's context. Raises PluginError that names provider, plugin and settings table."""
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._own(ready), name=f"rfsn {self.name}")
+        try:
+            await ready
+        except RfsnError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self.name} (plugin {self._plugin.name}, {self._plugin.label}) did not open:"
+                f" {type(error).__name__}: {error}",
+                hint=f"Its settings are in [{self.key[0]}.{self.key[1]}]",
+            ) from error
+
+    async def _own(self, ready: asyncio.Future[None]) -> None:
+        try:
+            async with self._provider.open(self._settings, self._host) as value:
+                self.value = value
+                if not ready.done():
+                    ready.set_result(None)
+                await self._closing.wait()
+        except Exception as error:
+            if not ready.done():
+                ready.set_exception(error)
+            else:
+                log.exception("provider did not close cleanly", provider=self.name, plugin=self._plugin.label)
+
+    async def close(self) -> None:
+        """Leave the provider's context."""
+        self._closing.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a turn holds from start to end."""
+
+    settings: Settings
+    source: Source
+    world: World
+    decider: Decider
+    prompts: Prompts
+    observers: Observers
+    renderers: tuple[Engine[Renderer], ...]
+    gates: tuple[Gate, ...]
+    voices: tuple[Engine[Voice], ...]
+    store: Store
+    shared_store: SharedStore | None
+    """The store, if other servers use it too."""
+    archives: tuple[Archive, ...]
+    embedder: Embedder | None
+    """What places texts by meaning, if anything."""
+    opened: tuple[Opened, ...] = field(repr=False)
+    leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
+
+    def lease(self) -> None:
+        """One more turn holds this runtime."""
+        self.leases.count += 1
+
+    def release(self) -> None:
+        """That turn has ended."""
+        self.leases.count -= 1
+        if self.leases.count == 0 and self.leases.retired:
+            self.leases.free.set()
+
+    @contextmanager
+    def leased(self) -> Iterator[Runtime]:
+        """Held as long as the block runs."""
+        self.lease()
+        try:
+            yield self
+        finally:
+            self.release()
+
+
+class _Leases:
+    def __init__(self) -> None:
+        self.count = 0
+        self.retired = False
+        self.free = asyncio.Event()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a reload did."""
+
+    files: tuple[str, ...]
+    reopened: tuple[str, ...]
+
+
+class Runtimes:
+    """Owns the current runtime: builds the first, swaps in the next, drains and closes the old."""
+
+    def __init__(
+        self, world: Path, plugins: Plugins, *, config_file: Path | None = None,
+        overrides: Mapping[str, Any] | None = None, clock: Clock | None = None, worker: str = "",
+    ) -> None:  # fmt: skip
+        self.world_dir = world
+        self.worker = worker
+        """Name of this process among several; empty when it is alone."""
+        self.config_file = config_file
+        self.plugins = plugins
+        self._overrides = overrides or {}
+        self._clock = clock or SystemClock()
+        self._current: Runtime | None = None
+        self._lock = asyncio.Lock()
+        self._cache = cache.make(0, 1)
+        self._draining: set[asyncio.Task[None]] = set()
+        self.announce: Callable[[Message], None] = lambda event: None
+        """Called with what every client should hear of."""
+
+    @property
+    def current(self) -> Runtime:
+        """The runtime that the next turn gets."""
+        assert self._current is not None, "start() first"
+        return self._current
+
+    @property
+    def own_dir(self) -> Path:
+        """For what this process alone writes: the data folder, or that of one of several workers in it."""
+        return self.world_dir / self.current.settings.data_dir / self.worker
+
+    async def start(self) -> Runtime:
+        """Build the first runtime. Raises ConfigError, WorldError, PluginError or StoreError."""
+        self._current = await self._build()
+        return self._current
+
+    def load(self) -> Settings:
+        """The settings as they are on disk now, not yet applied."""
+        return config.load(self.config_file or config.find_file(self.world_dir), self._overrides)[0]
+
+    async def check(self) -> Source:
+        """Validate settings and world without opening anything. Raises as `start` does."""
+        plan = await self._plan()
+        return plan.source
+
+    async def open_alone(self, stage: str, name: str = "") -> Opened:
+        """Open only one provider of a stage, the first if none is named, with its settings; whoever asks closes it.
+
+        Raises as `start` does, and UserError for one that the settings do not choose.
+        """
+        plan = await self._plan()
+        found = next((each for each in plan.chosen if each[0] == stage and name in ("", each[1])), None)
+        if found is None:
+            raise UserError(f"the settings do not choose '{name}'", hint=f"Set `provider` or `fallback` in [{stage}]")
+        _, name, provider, plugin, values = found
+        data_dir = (self.world_dir / plan.settings.data_dir).resolve()
+        opened = Opened(
+            (stage, name, plugin.version, ""), provider, plugin, values, self._host(plan, stage, name, data_dir)
+        )
+        await opened.open()
+        return opened
+
+    async def chosen(self) -> list[tuple[str, str]]:
+        """(stage, provider) of all that the settings choose, in order. Raises as `check` does."""
+        return [(stage, name) for stage, name, *_ in (await self._plan()).chosen]
+
+    async def reload(self, files: Sequence[str] = ()) -> Change:
+        """Build from what is on disk now and swap. On any error the old runtime is untouched."""
+        async with self._lock:
+            old = self.current
+            new = await self._build()
+            kept = {opened.key for opened in old.opened}
+            reopened = tuple(opened.name for opened in new.opened if opened.key not in kept)
+            _hand_over(old.decider, new.decider)
+            self._current = new
+            task = asyncio.create_task(self._retire(old))
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
+            new.observers.config_changed(files=tuple(files), reopened=reopened)
+            return Change(tuple(files), reopened)
+
+    async def close(self) -> None:
+        """Close everything, after the last turn."""
+        if self._current is not None:
+            await self._retire(self._current)
+        if self._draining:
+            await asyncio.wait(self._draining)
+
+    async def _retire(self, runtime: Runtime) -> None:
+        runtime.leases.retired = True
+        if runtime.leases.count:
+            await runtime.leases.free.wait()
+        await _release(runtime.opened)
+
+    async def _plan(self) -> _Plan:
+        """All that can be known to be right before anything is opened."""
+        path = self.config_file or config.find_file(self.world_dir)
+        settings, source = await asyncio.to_thread(config.load, path, self._overrides)
+        chosen, problems = self._validate(settings, source)
+        added = [Action(**_tuples(action.model_dump())) for action in settings.world.actions]
+        actions = Actions([*(offer for offer, _ in self.plugins.offers("rfsn_actions")), *added])
+        rules = (
+            *candidates.BUILT_IN,
+            *(offer for offer, _ in self.plugins.offers("rfsn_safety_rules")),
+            *(SafetyRule(**_tuples(rule.model_dump())) for rule in settings.world.rules),
+        )
+        for index, rule in enumerate(settings.world.rules):
+            for name in (*rule.forbid, *rule.favour, *([rule.force] if rule.force else [])):
+                if name not in actions:
+                    problems.append(f"{source.where(['world', 'rules', index])}: no action '{name}'")
+        if problems:
+            raise ConfigError(problems)
+        world = await asyncio.to_thread(read_world, self.world_dir, actions)
+        return _Plan(settings, source, world, actions, rules, chosen)
+
+    async def _build(self) -> Runtime:
+        plan = await self._plan()
+        settings, world = plan.settings, plan.world
+        data_dir = (self.world_dir / settings.data_dir).resolve()
+        opened: dict[str, list[Opened]] = {stage: [] for stage in STAGES}
+        acquired: list[Opened] = []
+        old = {item.key: item for item in self._current.opened} if self._current else {}
+        try:
+            for stage, name, provider, plugin, values in plan.chosen:
+                key = (stage, name, plugin.version, values.model_dump_json())
+                item = old.get(key)
+                if item is None:
+                    item = Opened(key, provider, plugin, values, self._host(plan, stage, name, data_dir))
+                    await item.open()
+                item.users += 1
+                acquired.append(item)
+                if stage == "storage":
+                    _fits(item, archives=bool(opened[stage]))
+                opened[stage].append(item)
+        except BaseException:
+            await _release(acquired)
+            raise
+        return Runtime(
+            settings=settings,
+            source=plan.source,
+            world=world,
+            decider=Decider(
+                actions=plan.actions,
+                rules=plan.rules,
+                weights=Weights(**settings.world.weights.model_dump()),
+                abstractor=opened["abstraction"][0].value,
+                policy=opened["selection"][0].value,
+                policy_name=opened["selection"][0].key[1],
+                explore=settings.learning.enabled,
+            ),
+            prompts=Prompts(world, settings.rendering.prompt_tokens, final_json=settings.rendering.final_json != "off"),
+            observers=Observers(self.plugins),
+            renderers=tuple(self._engine(item, settings.rendering) for item in opened["rendering"]),
+            gates=tuple(item.value for item in opened["gating"]),
+            voices=tuple(self._voice(item, settings.speech) for item in opened["speech"]),
+            store=opened["storage"][0].value,
+            shared_store=store if isinstance(store := opened["storage"][0].value, SharedStore) else None,
+            archives=tuple(item.value for item in opened["storage"][1:]),
+            embedder=opened["embedding"][0].value,
+            opened=tuple(acquired),
+        )
+
+    def _engine(self, item: Opened, settings: RenderingStage) -> Engine[Renderer]:
+        return Engine(item.key[1], item.value, self._breaker(item, settings))
+
+    def _voice(self, item: Opened, settings: SpeechStage) -> Engine[Voice]:
+        """A voice with its breaker, and the memory that all voices share."""
+        bound = int(settings.cache_mb * 1e6), settings.cache_seconds
+        if bound != (self._cache.maxsize, self._cache.ttl):
+            self._cache = cache.make(*bound)
+        silent = not settings.cache_mb or item.value.sample_rate == 0
+        voice = item.value if silent else CachedVoice(item.value, self._cache, item.key)
+        return Engine(item.key[1], voice, self._breaker(item, settings))
+
+    def _breaker(self, item: Opened, settings: RenderingStage | SpeechStage) -> Breaker:
+        """It lasts as long as the opened provider."""
+        if item.breaker is None:
+            stage, name = item.key[:2]
+
+            def changed(state: str, reason: str) -> None:
+                METRICS.breaker.labels(stage, name).set(STATES.index(state))
+                log.warning("engine changed", provider=item.name, state=state, reason=reason)
+                self.announce(EngineChanged(stage=stage, provider=name, state=state, reason=reason))
+
+            item.breaker = Breaker(settings.breaker_failures, settings.breaker_seconds, changed)
+            METRICS.breaker.labels(stage, name).set(0)
+        item.breaker.limit, item.breaker.seconds = settings.breaker_failures, settings.breaker_seconds
+        return item.breaker
+
+    def _host(self, plan: _Plan, stage: str, name: str, data_dir: Path) -> Host:
+        return Host(
+            data_dir,
+            self.world_dir,
+            logging.getLogger(f"rfsn.{stage}.{name}"),
+            self._clock,
+            random.Random(f"{plan.settings.world.seed}:{stage}:{name}"),
+        )
+
+    def _validate(self, settings: Settings, source: Source) -> tuple[list[_Chosen], list[str]]:
+        chosen: list[_Chosen] = []
+        problems: list[str] = []
+        for stage in STAGES:
+            table = settings.stage(stage)
+            offered = self.plugins.providers(stage)
+            for name in table.model_extra or {}:
+                if name not in offered:
+                    problems.append(config.unknown_provider(stage, name, list(offered), source, [stage, name]))
+            for position, name in enumerate(table.chosen()):
+                if name not in offered:
+                    later = "archive" if stage == "storage" else "fallback"
+                    key = "providers" if stage == "gating" else "provider" if position == 0 else later
+                    line = config.unknown_provider(stage, name, list(offered), source, [stage, key])
+                    problems.append(line + self._failed_hint(name))
+                    continue
+                provider, plugin = offered[name]
+                given = (table.model_extra or {}).get(name, {})
+                try:
+                    values = provider.settings.model_validate(given)
+                except ValidationError as error:
+                    problems += config.explain(error, source, provider.settings, [stage, name])
+                    continue
+                chosen.append((stage, name, provider, plugin, values))
+                if stage in ("abstraction", "selection", "embedding"):
+                    break
+        return chosen, problems
+
+    def _failed_hint(self, name: str) -> str:
+        for item in self.plugins.found:
+            if item.state != "loaded" and name in item.name:
+                return f" (plugin {item.name}, {item.label}, is {item.state}: {item.reason})"
+        return ""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    settings: Settings
+    source: Source
+    world: World
+    actions: Actions
+    rules: tuple[SafetyRule, ...]
+    chosen: list[_Chosen]
+
+
+_Chosen = tuple[str, str, Provider[Any], Found, BaseModel]
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _fits(item: Opened, *, archives: bool) -> None:
+    """Raises ConfigError for an archive that should be a store, or the other way round."""
+    if archives and not isinstance(item.value, Archive):
+        raise ConfigError([f"storage.archive: '{item.key[1]}' is a store, not an archive"])
+    if not archives and not hasattr(item.value, "load"):
+        raise ConfigError([f"storage.provider: '{item.key[1]}' is an archive: name it in storage.archive"])
+
+
+def _hand_over(old: Decider, new: Decider) -> None:
+    """What a policy has learned outlives the provider."""
+    if new.policy is old.policy or new.policy_name != old.policy_name:
+        return
+    try:
+        with contained():
+            new.policy.restore(old.policy.snapshot())
+    except Exception:
+        log.exception("the new policy starts without what the old one learned", policy=new.policy_name)
+
+
+async def _release(items: Sequence[Opened]) -> None:
+    """Give back in reverse order; close what nobody uses any more."""
+    for item in reversed(items):
+        item.users -= 1
+        if item.users == 0:
+            await item.close()

@@ -1,0 +1,112 @@
+"""Watches the world's files: a valid change applies from the next turn, an invalid one changes nothing.
+
+The *directories* are watched: an editor replaces a file, and a watch on the file would die with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from watchfiles import Change as FileChange
+from watchfiles import awatch
+
+from rfsn_core.contract.errors import ConfigError, RfsnError
+from rfsn_core.runtime.builder import Change, Runtimes
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import METRICS
+
+log = logger("reload")
+
+SUFFIXES = frozenset({".toml", ".json", ".yaml", ".yml", ".j2", ".md"})
+FOLDERS = frozenset({"npcs", "lore", "lines", "prompts"})
+SETTLE = 0.1
+"""Seconds in which the watched files must not change any more: a truncated file is seen before its text."""
+
+
+@asynccontextmanager
+async def watching(
+    runtimes: Runtimes, changed: Callable[[Change], None], rejected: Callable[[list[str]], None]
+) -> AsyncIterator[None]:
+    """Reload on every change while the context is open."""
+    if not runtimes.current.settings.operations.reload:
+        yield
+        return
+    stop = asyncio.Event()
+    task = asyncio.create_task(_watch(runtimes, changed, rejected, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait([task])
+
+
+async def _watch(
+    runtimes: Runtimes, changed: Callable[[Change], None], rejected: Callable[[list[str]], None], stop: asyncio.Event
+) -> None:
+    folders = {runtimes.world_dir}
+    if runtimes.config_file:
+        folders.add(runtimes.config_file.resolve().parent)
+    data = (runtimes.world_dir / runtimes.current.settings.data_dir).resolve()
+
+    def concerns_us(change: FileChange, name: str) -> bool:
+        path = Path(name)
+        ours = path.suffix in SUFFIXES or path.name in FOLDERS  # a folder that is moved is all that is told of it
+        return ours and not path.name.startswith(".") and data not in path.resolve().parents
+
+    async for changes in awatch(
+        *folders, watch_filter=concerns_us, stop_event=stop, step=30, debounce=400, recursive=True
+    ):
+        files = sorted({Path(name) for _, name in changes})
+        await _settled(files)
+        names = [_shown(path, runtimes.world_dir) for path in files]
+        await apply(runtimes, names, changed, rejected)
+
+
+async def apply(
+    runtimes: Runtimes, names: list[str], changed: Callable[[Change], None], rejected: Callable[[list[str]], None]
+) -> None:
+    """Reload now, and tell."""
+    try:
+        change = await runtimes.reload(names)
+    except RfsnError as error:
+        problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
+        METRICS.reloads.labels("rejected").inc()
+        log.warning("change refused; the old settings stay", problems=problems)
+        rejected(problems)
+    except Exception as error:
+        METRICS.reloads.labels("rejected").inc()
+        log.exception("change refused; the old settings stay")
+        rejected([f"{type(error).__name__}: {error}"])
+    else:
+        METRICS.reloads.labels("applied").inc()
+        log.info("changes apply from the next turn", files=names, reopened=list(change.reopened))
+        changed(change)
+
+
+async def _settled(files: list[Path]) -> None:
+    """Wait until the files stay the same for a moment."""
+    before: list[tuple[int, int] | None] = []
+    for _ in range(50):
+        now = [_stamp(path) for path in files]
+        if now == before:
+            return
+        before = now
+        await asyncio.sleep(SETTLE)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _shown(path: Path, world: Path) -> str:
+    try:
+        return path.relative_to(world).as_posix()
+    except ValueError:
+        return str(path)

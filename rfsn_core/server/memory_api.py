@@ -1,0 +1,177 @@
+"""The HTTP routes of memory: what `rfsn memory` and the page ask."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from rfsn_core.contract.errors import BadMessage
+from rfsn_core.contract.provider import MemorySource, MemoryStatus
+from rfsn_core.kernel import Kernel
+from rfsn_core.protocol import events
+from rfsn_core.server import sse
+
+Handler = Callable[[Request], Awaitable[Response]]
+Text = Annotated[str, Meta(max_length=200)]
+MOST_FOUND = 100
+
+
+class Judgement(msgspec.Struct, forbid_unknown_fields=True):
+    """An operator's word on a memory."""
+
+    status: Literal["active", "quarantined", "forgotten"]
+    reason: Annotated[str, Meta(max_length=500)] = ""
+    player: Text = "player"
+    world: Text = "default"
+
+
+class Tag(msgspec.Struct, forbid_unknown_fields=True):
+    """A save."""
+
+    tag: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Name(msgspec.Struct, forbid_unknown_fields=True):
+    """A backup."""
+
+    name: Text
+
+
+class Erasure(msgspec.Struct, forbid_unknown_fields=True):
+    """Whom to leave no trace of."""
+
+    npc: Text = ""
+    player: Text = ""
+    world: Text = ""
+    backups: bool = False
+
+
+class MemoryRoutes:
+    """Of one server."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def routes(self, guarded: Callable[[Handler], Handler]) -> list[Route]:
+        """All of them."""
+        get, post = ["GET"], ["POST"]
+        table: list[tuple[str, Handler, list[str]]] = [
+            ("/api/memory/check", self._check, get),
+            ("/api/memory/backups", self._backups, get),
+            ("/api/memory/backups", self._backup, post),
+            ("/api/memory/restore", self._restore, post),
+            ("/api/memory/erase", self._erase, post),
+            ("/api/memory/export", self._export, get),
+            ("/api/memory/import", self._load, post),
+            ("/api/memory/{npc}", self._show, get),
+            ("/api/memory/{npc}", self._remember, post),
+            ("/api/memory/{npc}/search", self._search, get),
+            ("/api/memory/{npc}/stats", self._stats, get),
+            ("/api/memory/{npc}/backups", self._backups, get),
+            ("/api/memory/{npc}/safe_reset", self._reset, post),
+            ("/api/memory/{npc}/records/{memory_id}", self._judge, post),
+            ("/api/saves", self._saves, get),
+            ("/api/saves/{world:path}/rollback", self._rollback, post),  # first: a world's name may hold slashes
+            ("/api/saves/{world:path}", self._save, post),
+        ]
+        return [Route(path, guarded(handler), methods=methods) for path, handler, methods in table]
+
+    async def _body(self, request: Request, kind: type[Any]) -> Any:
+        limit = self._kernel.runtimes.current.settings.server.max_message
+        return await sse.read_json(request, limit, kind)
+
+    async def _show(self, request: Request) -> Response:
+        query = request.query_params
+        player, world = query.get("player", "player"), query.get("world", "default")
+        return sse.as_json(
+            await self._kernel.memories.show(
+                request.path_params["npc"], player, world, _count(query.get("turns", "10"))
+            )
+        )
+
+    async def _search(self, request: Request) -> Response:
+        query = request.query_params
+        found = await self._kernel.memories.search(
+            request.path_params["npc"],
+            query.get("player", "player"),
+            query.get("world", "default"),
+            query.get("q", "")[:2000],
+            _count(query.get("limit", "10")),
+        )
+        return sse.as_json({"turns": found})
+
+    async def _remember(self, request: Request) -> Response:
+        """The body is a `remember` message, without its type and NPC; its source is the operator."""
+        body = await self._body(request, dict[str, Any])
+        message = msgspec.convert({**body, "type": "remember", "npc": request.path_params["npc"]}, events.Remember)
+        return Response(
+            events.encode(await self._kernel.memories.remember(message, MemorySource.OPERATOR)),
+            media_type="application/json",
+        )
+
+    async def _judge(self, request: Request) -> Response:
+        body = await self._body(request, Judgement)
+        path = request.path_params
+        task = self._kernel.memories.judge(
+            path["npc"], body.player, body.world, path["memory_id"], MemoryStatus(body.status), body.reason
+        )
+        return sse.as_json(asdict(await task))
+
+    async def _stats(self, request: Request) -> Response:
+        return sse.as_json(await self._kernel.memories.stats(request.path_params["npc"]))
+
+    async def _backups(self, request: Request) -> Response:
+        if npc := request.path_params.get("npc"):
+            self._kernel.runtimes.current.world.npc(npc)
+        return sse.as_json({"backups": [asdict(each) for each in await self._kernel.memories.backups()]})
+
+    async def _backup(self, request: Request) -> Response:
+        return sse.as_json({"backup": asdict(await self._kernel.memories.backup())})
+
+    async def _reset(self, request: Request) -> Response:
+        return sse.as_json({"backup": asdict(await self._kernel.memories.reset(request.path_params["npc"]))})
+
+    async def _restore(self, request: Request) -> Response:
+        await self._kernel.memories.restore((await self._body(request, Name)).name)
+        return sse.as_json({"backups": [asdict(each) for each in await self._kernel.memories.backups()]})
+
+    async def _erase(self, request: Request) -> Response:
+        body = await self._body(request, Erasure)
+        return sse.as_json(await self._kernel.memories.erase(body.world, body.npc, body.player, backups=body.backups))
+
+    async def _check(self, request: Request) -> Response:
+        return sse.as_json({"damaged": list(await self._kernel.memories.check())})
+
+    async def _export(self, request: Request) -> Response:
+        query = request.query_params
+        lines = self._kernel.memories.export(query.get("world", ""), query.get("npc", ""), query.get("player", ""))
+        return StreamingResponse(lines, media_type="application/x-ndjson")
+
+    async def _load(self, request: Request) -> Response:
+        return sse.as_json({"turns": await self._kernel.memories.load_lines(request.stream())})
+
+    async def _saves(self, request: Request) -> Response:
+        found = await self._kernel.memories.snapshots(request.query_params.get("world", ""))
+        return sse.as_json({"saves": [asdict(each) for each in found]})
+
+    async def _save(self, request: Request) -> Response:
+        tag = (await self._body(request, Tag)).tag
+        return sse.as_json(asdict(await self._kernel.memories.snapshot(request.path_params["world"], tag)))
+
+    async def _rollback(self, request: Request) -> Response:
+        tag = (await self._body(request, Tag)).tag
+        return sse.as_json({"turns": await self._kernel.memories.rollback(request.path_params["world"], tag)})
+
+
+def _count(text: str) -> int:
+    try:
+        return min(MOST_FOUND, max(1, int(text)))
+    except ValueError:
+        raise BadMessage(f"'{text[:40]}' is no number") from None

@@ -1,0 +1,108 @@
+"""`rfsn serve --workers N`: several processes on one address; one that dies is replaced."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rfsn_core.contract.errors import UserError
+from rfsn_core.contract.shared_storage import SharedStore
+from rfsn_core.runtime.builder import Runtimes
+
+Work = Callable[[Path, "Path | None", Mapping[str, Any], socket.socket, int], None]
+LOOK_EVERY = 0.2
+"""Seconds between two looks at the workers."""
+TOO_SOON = 5.0
+"""Seconds; a worker that ends sooner did not come up."""
+ATTEMPTS = 5
+"""That many in a row that did not come up, and the whole is given up."""
+
+
+async def check(found: Runtimes) -> None:
+    """Raises UserError when the store serves one process only; else as opening it does."""
+    opened = await found.open_alone("storage")
+    try:
+        if not isinstance(opened.value, SharedStore):
+            raise UserError(
+                f"several workers need a store that they share, and {opened.key[1]} serves one",
+                hint='`provider = "redis"` in [storage]',
+            )
+    finally:
+        await opened.close()
+
+
+def end_with_the_parent() -> None:
+    """In a worker: should the parent be killed, end as if it had asked; else the address stays taken."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=wait, name="rfsn-parent", daemon=True).start()
+
+
+def begin_with_what_one_learned(data: Path) -> None:
+    """The first worker takes over what a server without workers has learned, and shares it with all."""
+    alone, first = data / "learning" / "snapshots", data / name(0) / "learning" / "snapshots"
+    if alone.is_dir() and not first.exists():
+        shutil.copytree(alone, first)
+
+
+def name(number: int) -> str:
+    """Of a worker, and of its folder in the data folder: for its log of decisions, its spool, its outbox."""
+    return f"worker-{number}"
+
+
+def supervise(
+    found: Runtimes, overrides: Mapping[str, Any], listener: socket.socket, count: int, patience: float, work: Work
+) -> None:
+    """Keep `count` workers running until a signal. Raises UserError when they do not come up.
+
+    :param patience: seconds that they have to end their turns.
+    :param work: what each of them runs, given world, settings file, overrides, listener and its number.
+    """
+    begin_with_what_one_learned(found.world_dir / found.load().data_dir)
+    stopping = threading.Event()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: stopping.set())
+    context = multiprocessing.get_context("spawn")
+
+    def start(number: int) -> tuple[BaseProcess, float]:
+        process = context.Process(
+            target=work, args=(found.world_dir, found.config_file, overrides, listener, number), name=name(number)
+        )
+        process.start()
+        return process, time.monotonic()
+
+    workers = {number: start(number) for number in range(count)}
+    failures = 0
+    try:
+        while not stopping.wait(LOOK_EVERY):
+            for number, (process, begun) in workers.items():
+                if process.is_alive() or stopping.is_set():
+                    continue
+                failures = failures + 1 if time.monotonic() - begun < TOO_SOON else 0
+                if failures >= ATTEMPTS:
+                    raise UserError("the workers do not come up", hint="Their own messages say why")
+                click.echo(f"rfsn: worker {number} ended ({process.exitcode}); another takes its place", err=True)
+                workers[number] = start(number)
+    finally:
+        for process, _ in workers.values():
+            process.terminate()
+        until = time.monotonic() + patience
+        for process, _ in workers.values():
+            process.join(max(0.1, until - time.monotonic()))
+            process.kill()
+            process.join()

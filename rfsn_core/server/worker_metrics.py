@@ -1,0 +1,83 @@
+"""One answer for the metrics of several workers: each writes its own to a file, whoever is asked reads them all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from prometheus_client import Metric, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from rfsn_core.kit.files import replacing
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import Metrics
+
+log = logger("metrics")
+
+
+class Gathered:
+    """The metrics of all workers of a server, each with its name as a label.
+
+    :param folder: which holds a folder for each worker.
+    :param own: name of this worker's; empty when there is only one.
+    """
+
+    FILE = "metrics"
+    EVERY = 2.0
+    """Seconds between two writes."""
+    STALE = 10.0
+    """Seconds; a worker whose file is older is no more."""
+
+    def __init__(self, metrics: Metrics, folder: Path, own: str) -> None:
+        self._metrics, self._folder, self._own = metrics, folder, own
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """This worker's are there for the others, as long as the block runs."""
+        if not self._own:
+            yield
+            return
+        task = asyncio.create_task(self._keep_writing(), name="metrics")
+        try:
+            yield
+        finally:
+            task.cancel()
+            (self._folder / self._own / self.FILE).unlink(missing_ok=True)
+
+    async def _keep_writing(self) -> None:
+        while True:
+            try:
+                self.write()
+            except OSError as error:
+                log.warning("the other workers cannot gather these metrics", error=str(error))
+            await asyncio.sleep(self.EVERY)
+
+    def write(self) -> None:
+        """This worker's, for the others. Raises OSError."""
+        with replacing(self._folder / self._own / self.FILE, sync=False) as file:
+            file.write(self._metrics.text())
+
+    def text(self) -> bytes:
+        """Those of all workers; this one's as they are now, the others' as they were a moment ago."""
+        if not self._own:
+            return self._metrics.text()
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """As prometheus_client asks for them."""
+        found: dict[str, Metric] = {}
+        texts = {self._own: self._metrics.text().decode()}
+        for path in sorted(self._folder.glob(f"*/{self.FILE}")):
+            with suppress(OSError):  # it may just have ended
+                if time.time() - path.stat().st_mtime < self.STALE:
+                    texts.setdefault(path.parent.name, path.read_text("utf-8"))
+        for worker, text in texts.items():
+            for family in text_string_to_metric_families(text):
+                kept = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                kept.samples += [
+                    sample._replace(labels={**sample.labels, "worker": worker}) for sample in family.samples
+                ]
+        yield from found.values()

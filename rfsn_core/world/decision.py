@@ -1,0 +1,123 @@
+"""What the NPC does: abstraction, candidates under the safety rules, and the policy's choice in both slots.
+
+The policy chooses among what is left after the rules; it can neither get around them nor break a turn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from rfsn_core.contract.provider import Abstraction, Abstractor, Arm, Context, Policy, Scope, Selection
+from rfsn_core.protocol.events import Candidate, Decision, Veto
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.world.actions import Actions
+from rfsn_core.world.candidates import Candidates, SafetyRule, Situation, candidates
+from rfsn_core.world.files import Npc
+from rfsn_core.world.scoring import Score, Weights, score_actions, score_styles
+
+log = logger("deciding")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A decision, and all that it was made of."""
+
+    event: Decision
+    """For the client; without the turn's id and time."""
+    arms: list[Arm]
+    action: Selection
+    styles: list[Arm]
+    style: Selection
+    found: Candidates
+    scores: dict[str, Score]
+    abstraction: Abstraction
+
+
+@dataclass(frozen=True)
+class Decider:
+    """All that decides in one runtime."""
+
+    actions: Actions
+    rules: tuple[SafetyRule, ...]
+    weights: Weights
+    abstractor: Abstractor
+    policy: Policy
+    policy_name: str
+    explore: bool = True
+
+    @property
+    def policy_label(self) -> str:
+        """Name and version of the policy."""
+        return f"{self.policy_name} {self.policy.version}"
+
+    def decide(
+        self,
+        situation: Situation,
+        npc: Npc,
+        scope: Scope,
+        decision_id: str,
+        *,
+        stopped_by: str = "",
+        changes: Iterable[Mapping[str, str | None]] = (),
+    ) -> Made:
+        """Decide.
+
+        :param stopped_by: the gate's reason, when it stopped the player's text: the NPC then deflects.
+        :param changes: what `rfsn_candidates` hooks returned.
+        """
+        abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
+        if stopped_by:
+            found = Candidates({"deflect": "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
+        else:
+            found = candidates(situation, self.actions, self.rules, tuple(changes))
+        scores = score_actions(situation, found, self.actions, self.weights, npc.file.actions)
+        arms = [Arm(name, score.total) for name, score in scores.items()]
+        context = Context(decision_id, "action", npc.id, scope.session, abstraction, explore=self.explore)
+        choice = self._select(context, arms)
+        hostile = self.actions[choice.arm].hostile
+        styles = [Arm(name, score) for name, score in score_styles(situation, hostile, npc.file.styles).items()]
+        style = self._select(replace(context, slot="style", chosen=choice.arm), styles)
+        event = Decision(
+            turn_id="",
+            decision_id=decision_id,
+            npc=npc.id,
+            action=choice.arm,
+            style=style.arm,
+            signal=situation.signal,
+            key=abstraction.key,
+            key_version=abstraction.version,
+            policy=self.policy_label,
+            candidates=[
+                Candidate(action=arm.name, score=score, propensity=propensity, why=found.reasons[arm.name])
+                for arm, score, propensity in zip(arms, choice.scores, choice.propensities, strict=True)
+            ],
+            vetoes=[Veto(action=action, rule=rule) for action, rule in found.vetoes.items()],
+            forced_by=found.forced_by,
+            latency_ms=0.0,
+        )
+        return Made(event, arms, choice, styles, style, found, scores, abstraction)
+
+    def _select(self, context: Context, arms: list[Arm]) -> Selection:
+        """The policy's choice; the best prior when the policy fails or answers nonsense."""
+        try:
+            choice = self.policy.select(context, arms)
+            total = sum(choice.propensities)
+            if (
+                choice.arm in {arm.name for arm in arms}
+                and len(choice.propensities) == len(choice.scores) == len(arms)
+                and abs(total - 1) < 1e-6
+                and min(choice.propensities) >= 0
+                and all(map(math.isfinite, choice.scores))
+            ):
+                return choice
+            problem = f"it answered {choice!r:.300}"
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the policy's code
+            problem = repr(error)
+        METRICS.errors.labels("selection").inc()
+        log.error("policy failed; the best prior is taken", policy=self.policy_name, problem=problem)
+        best = max(range(len(arms)), key=lambda index: arms[index].prior)
+        sure = tuple(float(index == best) for index in range(len(arms)))
+        return Selection(arms[best].name, sure, tuple(arm.prior for arm in arms))

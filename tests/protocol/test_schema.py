@@ -1,0 +1,53 @@
+"""The documents generated from the code describe what is really sent."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from rfsn_core.protocol import events
+from rfsn_core.protocol.schema import asyncapi, json_schema, messages
+
+
+def references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [value for key, value in node.items() if key == "$ref"] + [
+            reference for value in node.values() for reference in references(value)
+        ]
+    return [reference for item in node for reference in references(item)] if isinstance(node, list) else []
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for document in (json_schema(), asyncapi()):
+        found = references(document)
+        assert len(found) > 20
+        for reference in found:
+            node: Any = document
+            for part in reference.removeprefix("#/").split("/"):
+                node = node[part]
+
+
+def test_every_message_is_described() -> None:
+    document = asyncapi()
+    described = document["components"]["messages"]
+    for union in (events.ClientMessage, events.ServerMessage):
+        for tag, struct in messages(union).items():
+            assert described[tag]["summary"]
+            schema = document["components"]["schemas"][struct.__name__]
+            assert schema["properties"]["type"]["enum"] == [tag]
+            assert set(schema["properties"]) == {"type", *struct.__struct_encode_fields__}
+
+
+def test_audio_frames_are_read_as_they_were_written() -> None:
+    frame = events.audio_frame(3, 7, 9, b"\x01\x02", last=True)
+    assert frame[:12] == bytes([1, 1, 3, 0, 7, 0, 0, 0, 9, 0, 0, 0])
+    assert events.read_audio_frame(frame) == events.AudioFrame(1, 3, 7, 9, b"\x01\x02")
+
+
+def test_tags_are_unique_and_plain() -> None:
+    tags = [*messages(events.ClientMessage), *messages(events.ServerMessage)]
+    assert len(tags) == len(set(tags))
+    assert all(re.fullmatch(r"[a-z]+(\.[a-z]+)?", tag) for tag in tags)
+    assert msgspec.json.decode(events.encode(events.Ping(id="x"))) == {"type": "ping", "id": "x"}

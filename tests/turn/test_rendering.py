@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from rfsn_core.contract.errors import EngineError
+from rfsn_core.contract.provider import Prompt, Renderer, RenderOptions
+from rfsn_core.protocol.events import Usage
+from rfsn_core.testing.scripted import Tokens
+from rfsn_core.testing.suites import make_prompt
+from rfsn_core.turn.breaker import Breaker, Engine
+from rfsn_core.turn.rendering import Limits, Wording, word
+from rfsn_core.turn.sentences import Piece
+
+FAST = Limits(5, 5, 4000, attempts=3, pause=0.001)
+REPORT = 'FINAL_JSON {"action": "greet"}'
+
+
+class Script:
+    """A renderer that does something else each time it is asked: yields these, and raises what is an error."""
+
+    def __init__(self, *replies: Sequence[Any]) -> None:
+        self.replies = list(replies)
+        self.asked = 0
+
+    async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[Any]:
+        """The next reply."""
+        self.asked += 1
+        for item in self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+
+BUSY = EngineError("busy", retryable=True)
+DEAD = EngineError("dead")
+
+
+async def worded(
+    *renderers: Renderer, limits: Limits = FAST, breakers: Sequence[Breaker] = (), **prompt: Any
+) -> tuple[Wording, str, list[str]]:
+    said: list[str] = []
+    switched: list[str] = []
+
+    async def release(piece: Piece) -> bool:
+        said.append(piece.text)
+        return bool(piece.text.strip())
+
+    given = [*breakers, *(Breaker(100, 10) for _ in renderers)]
+    engines = [Engine(f"r{n}", r, b) for n, (r, b) in enumerate(zip(renderers, given, strict=False))]
+    how = await word(
+        engines, make_prompt(**prompt), RenderOptions(), limits, release, lambda: None,
+        lambda failed, to, reason: switched.append(f"{failed}>{to}: {reason}"),
+    )  # fmt: skip
+    return how, "".join(said), switched
+
+
+async def test_it_asks_again_before_the_first_token() -> None:
+    script = Script([BUSY], [BUSY], ["Good evening."])
+    how, said, switched = await worded(script)
+    assert (how.renderer, how.reason, how.trace.attempts, said, switched) == ("r0", "complete", 3, "Good evening.", [])
+
+
+async def test_it_gives_up_after_as_many_attempts_as_it_was_told() -> None:
+    script = Script([BUSY])
+    how, said, switched = await worded(script, Tokens(["Hello."]))
+    assert script.asked == 3
+    assert (how.renderer, said, switched) == ("r1", "Hello.", ["r0>r1: busy"])
+
+
+@pytest.mark.parametrize("reply", [[DEAD], [RuntimeError("x")], ["Good ", BUSY], [], ["  \n"], [REPORT], [7], [None]])
+async def test_what_will_not_pass_is_not_asked_again(reply: list[Any]) -> None:
+    script = Script(reply)
+    how, said, switched = await worded(script, Tokens(["Hello."]), final_json=True)
+    assert script.asked == 1
+    assert (how.renderer, said.strip()) == ("r1", "Hello.")
+    assert len(switched) == 1
+
+
+async def test_what_was_said_stands() -> None:
+    how, said, _ = await worded(Script(["Good evening. ", BUSY]), Tokens(["Hello."]))
+    assert (how.renderer, how.reason, said.strip()) == ("r0", "renderer_failed", "Good evening.")
+
+
+async def test_it_waits_as_long_as_the_engine_asks_but_no_longer_than_a_player_would() -> None:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    patient = Script([EngineError("busy", retryable=True, retry_after=0.2)], ["Hello."])
+    await worded(patient)
+    assert loop.time() - start >= 0.2
+    for long in (11.0, 4.99):  # over the longest pause; over the time for the first token
+        hurried = Script([EngineError("busy", retryable=True, retry_after=long)], ["Hello."])
+        limits = Limits(3, 5, 4000, attempts=3)
+        how, _, _ = await worded(hurried, Tokens(["Hi."]), limits=limits)
+        assert (hurried.asked, how.renderer) == (1, "r1")
+
+
+async def test_all_attempts_share_the_time_for_the_first_token() -> None:
+    slow = Tokens(["late"], interval=30)
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    how, said, switched = await worded(slow, Tokens(["Hello."]), limits=Limits(0.1, 5, 4000, attempts=3))
+    assert (how.renderer, said) == ("r1", "Hello.")
+    assert "too long for its first token" in switched[0]
+    assert loop.time() - start < 5
+    assert slow.running == 0
+
+
+async def test_an_engine_that_keeps_failing_is_left_alone_and_then_tried() -> None:
+    script, breaker = Script([DEAD]), Breaker(2, 0.05)
+    for _ in range(4):
+        how, _, switched = await worded(script, Tokens(["Hello."]), breakers=[breaker])
+        assert how.renderer == "r1"
+    assert script.asked == 2
+    assert "left alone: dead" in switched[0]
+    await asyncio.sleep(0.06)
+    script.replies = [["Good evening."]]
+    assert (await worded(script, Tokens(["Hello."]), breakers=[breaker]))[0].renderer == "r0"
+    assert breaker.state == "closed"
+
+
+async def test_the_last_of_the_chain_is_always_asked() -> None:
+    breaker = Breaker(1, 100)
+    breaker.failed("no")
+    assert (await worded(Tokens(["Hello."]), breakers=[breaker]))[1] == "Hello."
+
+
+async def test_a_request_that_cannot_be_done_says_nothing_about_the_engine() -> None:
+    breaker = Breaker(1, 100)
+    script = Script([EngineError("too long", engine_at_fault=False, retryable=True)])
+    await worded(script, Tokens(["Hello."]), breakers=[breaker])
+    assert (script.asked, breaker.state) == (1, "closed")
+
+
+async def test_a_cancelled_probe_says_nothing_either() -> None:
+    breaker = Breaker(1, 0.0001)
+    breaker.failed("no")
+    await asyncio.sleep(0.001)
+    stalled = Tokens(["x"], stall_after=0)
+    task = asyncio.create_task(worded(stalled, Tokens(["Hello."]), breakers=[breaker]))
+    while not stalled.running:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert breaker.state == "half_open"
+    task.cancel()
+    await asyncio.wait([task])
+    assert breaker.state == "open"
+    assert stalled.running == 0
+
+
+async def test_a_probe_that_is_cancelled_between_two_attempts_leaves_its_place() -> None:
+    breaker = Breaker(1, 0.0001)
+    breaker.failed("no")
+    await asyncio.sleep(0.001)
+    script = Script([EngineError("busy", retryable=True, retry_after=2)])
+    task = asyncio.create_task(worded(script, Tokens(["Hello."]), breakers=[breaker]))
+    await asyncio.sleep(0.05)
+    assert (script.asked, breaker.state) == (1, "half_open")
+    task.cancel()
+    await asyncio.wait([task])
+    assert breaker.state == "open"
+    assert breaker.admits()
+
+
+async def test_usage_and_report_are_in_the_trace() -> None:
+    script = Script(["Good evening.\n", REPORT, Usage(prompt_tokens=7)])
+    how, said, _ = await worded(script, final_json=True, tokens=9, notes=("left out: 1",))
+    assert said.strip() == "Good evening."
+    trace = how.trace
+    assert trace.usage == Usage(prompt_tokens=7)
+    assert (trace.final_json, trace.prompt_tokens, trace.notes) == ("ok", 9, ["left out: 1"])
+    assert trace.report is not None
+    assert trace.report.action == "greet"
+
+
+async def test_a_last_sentence_without_end_goes_out_as_soon_as_the_report_begins() -> None:
+    went = asyncio.Event()
+
+    class Slow:
+        async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
+            yield "Good evening, friend\nFINAL_JSON "
+            async with asyncio.timeout(5):
+                await went.wait()  # the rest comes only after the words were released
+            yield '{"action": "greet"}'
+
+    async def release(piece: Piece) -> bool:
+        if "friend" in piece.text:
+            went.set()
+        return True
+
+    prompt = make_prompt(final_json=True)
+    how = await word([Engine("slow", Slow(), Breaker(5, 10))], prompt, RenderOptions(), FAST, release, lambda: None)
+    assert (how.reason, how.trace.final_json) == ("complete", "ok")
+
+
+@pytest.mark.parametrize(
+    ("reply", "renderer"),
+    [
+        (["Good ", "evening.\n", REPORT], "r0"),
+        (["Good evening."], "r1"),
+        (['Die!\nFINAL_JSON {"action": "attack"}'], "r1"),
+        (["Good evening.\nFINAL_JSON {broken"], "r1"),
+    ],
+)
+async def test_where_the_report_is_required_nothing_is_said_before_it_agrees(reply: list[str], renderer: str) -> None:
+    limits = Limits(5, 5, 4000, require_report=True)
+    aside = Tokens(["Hello."])
+    aside.reports = False  # type: ignore[attr-defined]
+    how, said, switched = await worded(Script(reply), aside, limits=limits, final_json=True)
+    assert how.renderer == renderer
+    assert said.strip() == ("Good evening." if renderer == "r0" else "Hello.")
+    assert all("FINAL_JSON" in each for each in switched)
+
+
+async def test_a_reply_without_end_is_stopped() -> None:
+    endless = Tokens(lambda prompt: ["word "] * 100_000)
+    how, said, _ = await worded(endless, limits=Limits(5, 5, 100))
+    assert (how.reason, endless.running) == ("too_long", 0)
+    assert len(said) < 200
+    line = Tokens(["x" * 100_000])
+    assert (await worded(line, limits=Limits(5, 5, 100)))[0].reason == "too_long"
+
+
+async def test_what_another_says_ends_the_reply() -> None:
+    tokens = Tokens(["Good evening.\n", "player: ", "Give me gold.\n", "Here."])
+    how, said, _ = await worded(tokens)
+    assert (said.strip(), how.reason, tokens.running) == ("Good evening.", "complete", 0)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rfsn_core.turn.reply_parser import Reply
+
+REPORT = 'FINAL_JSON {"action": "greet", "tone": "warm", "claims": ["The ferry is late."]}'
+
+
+def read(*tokens: str) -> tuple[str, Reply]:
+    reply = Reply(("Berit Holm", "Berit", "smith"), ("Osk", "Pim Reed"), "Ann")
+    said = "".join([reply.feed(token) for token in tokens]) + reply.close()
+    return said, reply
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Good evening.\n{REPORT}",
+        f"Good evening. {REPORT}",
+        f"Good evening.\n\n```json\n{REPORT}\n```\nI hope this helps!",
+        'Good evening.\n```\nFINAL_JSON\n{"action": "Greet"}\n```',
+        'Good evening.\n**FINAL_JSON:** {"action": "greet", "mood": 3}',
+        'Good evening.\n<FINAL_JSON>{"action": "greet"}</FINAL_JSON>',
+        'Good evening.\n[FINAL_JSON] {"action": "greet"} and more',
+        'Good evening.\n"FINAL_JSON": {"action": "greet"}',
+        'Good evening.\nFinal JSON: {"action": "greet"}',
+        'Good evening.\n{"action": "greet", "tone": "warm"}',
+        'Good evening.\n{\n  "action": "greet"\n}',
+        '<think>They seem "kind". FINAL_JSON {</think>\n\nGood evening.\nFINAL_JSON {"action": "greet"}',
+        'Berit Holm: Good evening.\nFINAL_JSON {"action": "greet"}',
+        '**Berit:** Good evening.\nFINAL_JSON {"action": "greet"}',
+        'assistant: Good evening.<|im_end|>\nFINAL_JSON {"action": "greet"}',
+        '<|im_start|>assistant\nGood evening.\nFINAL_JSON {"action": "greet"}',
+    ],
+)
+@given(data=st.data())
+def test_the_report_is_found_however_it_is_cut_and_nothing_of_it_is_spoken(text: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(text) - 1))))
+    tokens = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    said, reply = read(*tokens)
+    assert said.strip() == "Good evening."
+    assert reply.outcome("greet") == "ok"
+
+
+@pytest.mark.parametrize("size", range(1, len(REPORT)))
+def test_a_report_that_is_cut_short_is_not_spoken_either(size: int) -> None:
+    for tokens in ([*f"Good evening.\n{REPORT[:size]}"], [f"Good evening.\n{REPORT[:size]}"]):
+        said, reply = read(*tokens)
+        assert said.strip() == "Good evening."
+        assert reply.outcome("greet") in ("missing", "invalid")
+
+
+@given(st.lists(st.text("aF INAL_JSON{}<>*`\"'\n.:|[]()#thinkBer", max_size=6), max_size=30))
+def test_any_text_comes_out_the_same_however_it_is_cut(tokens: list[str]) -> None:
+    whole = read("".join(tokens))[0]
+    assert read(*tokens)[0] == whole
+    assert read(*"".join(tokens))[0] == whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Fine. Find Finn; his FINAL word was no.",
+        "It costs < 3 coppers, and 5 > 3.",
+        'He said: "Go." (And I went.)',
+        "*sighs* A { brace, a `tick`, a #sign, a [note].",
+        "Listen: the river rises.",
+        "First line.\nSecond line: the ferry.\nThird.",
+        "Osk told me so.",
+        "مرحبا 🐉 …",
+    ],
+)
+def test_words_stay_words(text: str) -> None:
+    for tokens in ([text], [*text]):
+        said, reply = read(*tokens)
+        assert said == text
+        assert reply.outcome("greet") == "missing"
+
+
+def test_what_somebody_else_says_is_left_out() -> None:
+    said, reply = read("Good evening.\n", "Ann: Give me ", "the key.\nBerit: Here!")
+    assert said.strip() == "Good evening."
+    assert reply.ended
+    assert read("Good.\nUser: more")[0].strip() == "Good."
+    assert read("Good.\nBerit: Sit down.")[0] == "Good.\nSit down."
+    assert read("Pim Reed: Good evening.")[0] == "Good evening."
+
+
+def test_reasoning_alone_is_silence() -> None:
+    assert read("<think>I should greet.")[0] == ""
+    assert read("<think>I should greet.</think>")[0] == ""
+
+
+def test_control_characters_and_halves_of_characters_are_dropped() -> None:
+    assert read("Good\x00 eve\ufffdning\x1b.")[0] == "Good evening."
+    assert read("a", "b\ufffd", "c")[0] == "abc"
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("", "missing"),
+        ("Hello.", "missing"),
+        ("Hello.\nFINAL_JSON", "missing"),
+        ("Hello.\nFINAL_JSON {nonsense", "invalid"),
+        ('Hello.\nFINAL_JSON {"action": 3}', "invalid"),
+        ('Hello.\nFINAL_JSON {"tone": "warm"}', "invalid"),
+        ('Hello.\nFINAL_JSON [1]{"action": "greet"}', "ok"),
+        ('Hello.\nFINAL_JSON {"action": "attack"}', "mismatch"),
+        ("Hello.\nFINAL_JSON " + '{"a":' * 5000, "invalid"),
+    ],
+)
+def test_the_report_is_checked(text: str, outcome: str) -> None:
+    assert read(text)[1].outcome("greet", "refuse") == outcome
+
+
+def test_a_report_without_end_does_not_fill_the_memory() -> None:
+    reply = Reply()
+    reply.feed('FINAL_JSON {"action": "')
+    for _ in range(1000):
+        reply.feed("x" * 1000)
+    assert reply.outcome("greet") == "invalid"
+    assert reply._tail_size < 30_000

@@ -1,0 +1,166 @@
+"""What waits for the voice: bounded, in order, and each sentence is spoken, or told to be left out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rfsn_core.contract.provider import VoiceStyle
+from rfsn_core.protocol import events
+from rfsn_core.testing import NPC, kernel, plugin, turn
+from rfsn_core.testing.scripted import Tokens, Tone
+from rfsn_core.turn.outbox import Item, Outbox
+from rfsn_core.turn.speech_queue import Delivery, QueuePolicy
+
+POLICIES: tuple[QueuePolicy, ...] = get_args(QueuePolicy)
+
+
+T = TypeVar("T")
+
+
+def of_type(items: list[Item], kind: type[T]) -> list[T]:
+    return [item for item in items if isinstance(item, kind)]
+
+
+async def spoken(delivery: Delivery) -> list[int]:
+    delivery.finish()
+    found = []
+    while (item := await delivery.get()) is not None:
+        found.append(item.sentence)
+    return found
+
+
+@given(
+    st.sampled_from(POLICIES),
+    st.integers(1, 4),
+    st.lists(st.sampled_from(["put", "put", "get", "grow", "shrink", "later"]), max_size=60),
+)
+def test_each_sentence_is_spoken_in_order_or_told(policy: QueuePolicy, bound: int, uses: list[str]) -> None:
+    async def use() -> None:
+        told: list[int] = []
+        now = [0.0]
+        delivery = Delivery(bound, policy, 10, lambda sentence, _: told.append(sentence), lambda: now[0])
+        limit, put = bound, 0
+        got: list[int] = []
+        for what in uses:
+            if what == "put" and not (policy == "wait" and len(delivery) >= limit):
+                await delivery.put(put, "A sentence.")
+                put += 1
+            elif what == "get" and len(delivery):
+                try:
+                    async with asyncio.timeout(0):  # all of them may be too late
+                        got.append((await delivery.get()).sentence)  # type: ignore[union-attr]
+                except TimeoutError:
+                    assert not len(delivery)
+            elif what in ("grow", "shrink"):
+                limit = limit + 1 if what == "grow" else max(1, limit - 1)
+                delivery.resize(limit)
+            elif what == "later":
+                now[0] += 6
+            assert len(delivery) <= limit or policy == "wait"
+        got += await spoken(delivery)
+        assert got == sorted(got)
+        assert sorted(got + told) == list(range(put))
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"),
+    [("drop_newest", [0, 1, 2]), ("drop_oldest", [2, 3, 4]), ("reject", [0, 1, 2]), ("keep_ends", [0, 3, 4])],
+)
+async def test_each_policy_leaves_out_its_own(policy: QueuePolicy, left: list[int]) -> None:
+    told: list[tuple[int, str]] = []
+    delivery = Delivery(3, policy, 60, lambda *what: told.append(what))
+    for sentence in range(5):
+        await delivery.put(sentence, "A sentence.")
+    assert await spoken(delivery) == left
+    assert {sentence for sentence, _ in told} == set(range(5)) - set(left)
+    assert {reason for _, reason in told} == {"full"}
+
+
+async def test_after_a_rejection_nothing_more_of_the_turn_is_spoken() -> None:
+    told: list[int] = []
+    delivery = Delivery(1, "reject", 60, lambda sentence, _: told.append(sentence))
+    await delivery.put(0, "One.")
+    await delivery.put(1, "Two.")
+    assert (await delivery.get()).sentence == 0  # type: ignore[union-attr]
+    await delivery.put(2, "Three.")
+    assert await spoken(delivery) == []
+    assert told == [1, 2]
+
+
+async def test_words_wait_for_the_voice() -> None:
+    delivery = Delivery(1, "wait", 60, lambda *_: None)
+    await delivery.put(0, "One.")
+    second = asyncio.create_task(delivery.put(1, "Two."))
+    await asyncio.sleep(0)
+    assert not second.done()
+    assert (await delivery.get()).sentence == 0  # type: ignore[union-attr]
+    await asyncio.wait_for(second, 1)
+    delivery.resize(2)
+    await asyncio.wait_for(delivery.put(2, "Three."), 1)
+
+
+async def test_what_waits_when_a_turn_is_cancelled_is_forgotten_and_counted() -> None:
+    delivery = Delivery(3, "wait", 60, lambda *_: None)
+    await delivery.put(0, "One.")
+    await delivery.put(1, "Two.")
+    assert (delivery.abandon(), len(delivery)) == (2, 0)
+
+
+WORDS = ["First, the ferry. ", "Second, the bell. ", "Third, the bridge. ", "Fourth, the mill. ", "Fifth, the rope."]
+
+
+async def test_a_voice_that_falls_behind_leaves_sentences_out_and_the_text_goes_on(tmp_path: Path) -> None:
+    class Slow(Tone):
+        async def speak(self, text: str, voice: VoiceStyle):  # type: ignore[no-untyped-def]
+            await asyncio.sleep(0.1)
+            async for speech in super().speak(text, voice):
+                yield speech
+
+    slow = Slow()
+    offered = plugin(rendering={"t": Tokens(WORDS)}, speech={"slow": slow})
+    settings = {"speech": {"provider": "slow", "queue": 2, "when_full": "keep_ends"}}
+    async with kernel(tmp_path, offered, settings=settings) as it:
+        got = await turn(it, wants=events.Hello(audio=True))
+        left_out = it.sentences_left_out
+        assert it.sentences_waiting == 0
+    dropped = [item.sentence for item in of_type(got, events.SpeechDropped)]
+    finished = [item.sentence for item in of_type(got, events.SpeechFinished)]
+    assert sorted(dropped + finished) == [0, 1, 2, 3, 4]
+    assert len(dropped) == left_out >= 2
+    assert (finished[0], finished[-1]) == (0, 4)
+    assert [item.index for item in of_type(got, events.Sentence)] == [0, 1, 2, 3, 4]
+    assert of_type(got, events.TurnFinished)[0].text == "".join(WORDS)
+    assert slow.spoken[-1] == WORDS[-1]
+
+
+async def test_the_queue_is_resized_while_an_npc_speaks(tmp_path: Path) -> None:
+    hold = asyncio.Event()
+
+    class Held(Tone):
+        async def speak(self, text: str, voice: VoiceStyle):  # type: ignore[no-untyped-def]
+            await hold.wait()
+            async for speech in super().speak(text, voice):
+                yield speech
+
+    offered = plugin(rendering={"t": Tokens(WORDS)}, speech={"held": Held()})
+    settings = {"speech": {"provider": "held", "when_full": "drop_oldest"}}
+    async with kernel(tmp_path, offered, settings=settings) as it:
+        outbox = Outbox(patience=60)
+        running = it.begin(events.Turn(npc=NPC, text="Speak!"), outbox, events.Hello(audio=True))
+        while it.sentences_waiting < 4:  # noqa: ASYNC110  (the queue tells nobody how full it is)
+            await asyncio.sleep(0.005)
+        it.speech_queue = 1
+        assert it.sentences_waiting == 1
+        assert it.sentences_left_out == 3
+        hold.set()
+        await asyncio.wait([running.task])
+        assert it.sentences_left_out == 3
+        assert it.speech_queue == 1
