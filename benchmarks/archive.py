@@ -16,7 +16,7 @@ from redis_store import turn
 from rfsn_memory_postgres import Settings
 from rfsn_memory_postgres.archive import PostgresArchive
 
-from rfsn_core.admin.archive_queue import ArchiveOutbox
+from rfsn_core.admin.archive_queue import ArchiveQueue
 from rfsn_core.testing.databases import PostgresServer
 
 TURNS = 20_000
@@ -25,7 +25,7 @@ TURNS = 20_000
 async def measure(url: str, folder: Path) -> None:
     archive = PostgresArchive(Settings(url=url))
     await archive.archive([turn(-1)])  # connected, and the table made
-    outbox = ArchiveOutbox(folder / "archive.jsonl", lambda: (archive,), 10**10)
+    outbox = ArchiveQueue(folder / "archive.jsonl", lambda: (archive,), 10**10)
     with (folder / "floor").open("wb", buffering=0) as file:
         floor = []
         for _ in range(2000):

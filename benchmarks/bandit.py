@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from rfsn_policy_linucb.linucb import LinUcb, Settings
 
-from rfsn_core.contract.provider import Abstraction, Arm, Context, Lesson
+from rfsn_core.contract.abstraction import Abstraction
+from rfsn_core.contract.selection import Arm, Context, Lesson
 
 Timed = tuple[Callable[[Any], int], Callable[[Any, int, float], Any]]
 ALPHA = 0.25
@@ -167,13 +168,13 @@ def whole_decision(rounds: int) -> float:
     import msgspec
 
     from rfsn_core.cli.options import example_world
-    from rfsn_core.contract.provider import Scope
+    from rfsn_core.contract.actions import Situation
+    from rfsn_core.contract.storage import Scope
     from rfsn_core.defaults.abstraction import Buckets
     from rfsn_core.defaults.abstraction import Settings as BucketSettings
     from rfsn_core.learning.records import decision_record
     from rfsn_core.world import candidates
     from rfsn_core.world.actions import Actions
-    from rfsn_core.world.candidates import Situation
     from rfsn_core.world.decision import Decider
     from rfsn_core.world.files import read_world
     from rfsn_core.world.scoring import Weights

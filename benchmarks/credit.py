@@ -16,10 +16,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from rfsn_core import protocol
 from rfsn_core.cli.options import runtimes
 from rfsn_core.kernel import conversation, running
 from rfsn_core.learning.episodes.simulated_player import SimulatedPlayer
-from rfsn_core.protocol import events
 from rfsn_core.telemetry import logs
 
 NPC = "sergeant"
@@ -38,14 +38,14 @@ async def worth(policy: str, steps: int, every: int, seed: int, turns: int, fold
     async with running(runtimes(None, None, settings)) as kernel:
         for number in range(turns):
             signal, text, state = player.speak()
-            message = events.Turn(npc=NPC, text=text, signal=signal, state=state)
-            async for item in conversation(kernel, message, events.Hello(audio=False)):
-                if isinstance(item, events.Decision):
+            message = protocol.PlayerTurn(npc=NPC, text=text, signal=signal, state=state)
+            async for item in conversation(kernel, message, protocol.Hello(audio=False)):
+                if isinstance(item, protocol.Decision):
                     made = item
             earned.append(player.reward(made.signal, made.action, made.style))
             if (number + 1) % every == 0:
                 value = statistics.mean(earned[-every:])
-                await kernel.reward(events.Reward(decision_id=made.decision_id, value=value))
+                await kernel.reward(protocol.Reward(decision_id=made.decision_id, value=value))
                 await kernel.learner.settle()
     return earned
 

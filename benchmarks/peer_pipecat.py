@@ -103,18 +103,18 @@ async def cpu_of_a_turn(turns: int) -> float:
         return (time.process_time() - before) / turns
 
 
-async def sessions(count: int, seconds: float, interval: float) -> list[float]:
+async def conversations(count: int, seconds: float, interval: float) -> list[float]:
     """Delays from the end of a sentence to the speech service, in seconds."""
     ended.clear()
     spoke.clear()
     async with pipelines(count, interval) as made:
         until = time.perf_counter() + seconds
 
-        async def talk(session: int, worker: Any, end: End) -> None:
-            await asyncio.sleep(stagger(session, interval))
+        async def talk(conversation: int, worker: Any, end: End) -> None:
+            await asyncio.sleep(stagger(conversation, interval))
             while time.perf_counter() < until:
                 await worker.queue_frame(LLMRunFrame())
                 await end.replies.get()
 
-        await asyncio.gather(*(talk(session, *one) for session, one in enumerate(made)))
+        await asyncio.gather(*(talk(conversation, *one) for conversation, one in enumerate(made)))
     return delays(spoke)

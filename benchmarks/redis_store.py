@@ -17,11 +17,12 @@ from pathlib import Path
 from rfsn_memory_redis import Settings
 from rfsn_memory_redis.store import RedisStore
 
-from rfsn_core.contract.provider import Host, Scope, TurnRecord
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.provider import Host
+from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.memory.cards import Card
 from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.databases import RedisServer
-from rfsn_core.world.state import NpcState
 
 HERE = Scope("default", "smith", "player")
 

@@ -29,7 +29,8 @@ from rfsn_llm_ollama.renderer import Ollama
 from rfsn_llm_vllm import Settings as VllmSettings
 from rfsn_llm_vllm.renderer import Vllm
 
-from rfsn_core.contract.provider import Host, RenderOptions
+from rfsn_core.contract.provider import Host
+from rfsn_core.contract.rendering import RenderOptions
 from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.engine import StandIn
 from rfsn_core.testing.suites import make_prompt

@@ -19,8 +19,8 @@ from retrieval_set import QUESTIONS, TURNS
 from rfsn_embed_wordllama import WordLlama, load
 
 from rfsn_core.contract.errors import PluginError
-from rfsn_core.contract.provider import Found, Scope, TurnRecord
-from rfsn_core.conversation.embedding_index import Nearness
+from rfsn_core.contract.storage import Scope, SearchHit, TurnRecord
+from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.defaults.storage import Settings, Sqlite
 from rfsn_core.memory import retrieval
 from rfsn_core.turn.turn import MOST_NEAR
@@ -54,7 +54,7 @@ def in_python(question: str) -> list[int]:
     return numbers(retrieval.search(CONVERSATION, question, 10))
 
 
-def numbers(hits: Sequence[Found]) -> list[int]:
+def numbers(hits: Sequence[SearchHit]) -> list[int]:
     return [int(hit.turn.turn_id[1:]) for hit in hits]
 
 
@@ -74,7 +74,7 @@ async def stored(folder: Path, others: int) -> Sqlite:
 def meaning(runner: asyncio.Runner, store: Sqlite, by_word: Method) -> None:
     """By WordLlama's vectors alone, and beside words, as a turn gets it where `[embedding]` names it."""
     try:
-        near = Nearness(WordLlama(load()), len(TURNS))
+        near = EmbeddingIndex(WordLlama(load()), len(TURNS))
     except PluginError as error:
         print(f"by meaning: {error}")
         return

@@ -44,9 +44,9 @@ def called(text: str) -> None:
     spoke[text.split(maxsplit=1)[0]] = time.perf_counter()
 
 
-def stagger(session: int, interval: float) -> float:
+def stagger(conversation: int, interval: float) -> float:
     """Seconds that a session waits before its first turn, so that they do not march in step."""
-    return random.Random(session).random() * interval * TOKENS
+    return random.Random(conversation).random() * interval * TOKENS
 
 
 def spread(delays: Sequence[float]) -> str:

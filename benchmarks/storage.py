@@ -23,11 +23,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
-from rfsn_core.contract.provider import Scope, TurnRecord
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.defaults.database import FIELDS, session_token
 from rfsn_core.defaults.storage import Settings, Sqlite
 from rfsn_core.memory.cards import Card
-from rfsn_core.world.state import NpcState
 
 WORDS = ["".join(syllables) for syllables in itertools.product(("ka", "lo", "mer", "tin", "vas", "ru"), repeat=5)][
     :5000

@@ -27,9 +27,10 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from rfsn_core.contract.provider import Prompt, RenderOptions, Speech, VoiceStyle
+from rfsn_core import protocol
+from rfsn_core.contract.rendering import Prompt, RenderOptions
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.kernel import conversation
-from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, Served, kernel, plugin, served
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Memory
@@ -98,8 +99,8 @@ async def cpu_of_a_pipeline(turns: int) -> float:
         async with kernel(Path(folder), offered, settings=settings) as it:
 
             async def turn() -> None:
-                message = events.Turn(npc=NPC, text="Hello")
-                async for _ in conversation(it, message, events.Hello(text=True)):
+                message = protocol.PlayerTurn(npc=NPC, text="Hello")
+                async for _ in conversation(it, message, protocol.Hello(text=True)):
                     pass
 
             for _ in range(20):
@@ -112,7 +113,7 @@ async def cpu_of_a_pipeline(turns: int) -> float:
 
 async def cpu_of_an_echo(turns: int) -> float:
     """The floor: Starlette answers one message with 25, and does nothing else."""
-    reply = events.encode(events.Text(turn_id="turn", delta="a word of it")).decode()
+    reply = protocol.encode(protocol.Text(turn_id="turn", delta="a word of it")).decode()
 
     async def endpoint(socket: WebSocket) -> None:
         await socket.accept()
@@ -136,7 +137,7 @@ async def cpu_of_an_echo(turns: int) -> float:
         async def turn() -> None:
             await socket.send("go")
             for _ in range(25):
-                events.decode_server(await socket.recv())
+                protocol.decode_server(await socket.recv())
 
         for _ in range(20):
             await turn()
@@ -152,7 +153,7 @@ async def cpu_of_an_echo(turns: int) -> float:
 # ── from a sentence's end to its voice ───────────────────────────────────────────────────────────
 
 
-async def sessions(count: int, seconds: float) -> tuple[list[float], list[float], list[float]]:
+async def conversations(count: int, seconds: float) -> tuple[list[float], list[float], list[float]]:
     """Delays to the speech engine, delays to the client's socket, and the lateness of timers, in seconds."""
     ended.clear()
     spoke.clear()
@@ -182,14 +183,14 @@ async def play(address: str, count: int, seconds: float) -> None:
             talking = len(players)
             while talking:
                 item = await client.receive()
-                if isinstance(item, events.Sentence):
+                if isinstance(item, protocol.Sentence):
                     arrived[item.text.split(maxsplit=1)[0]] = time.perf_counter()
-                elif isinstance(item, events.TurnFinished):
+                elif isinstance(item, protocol.TurnFinished):
                     if time.perf_counter() < until:
                         await begin(int(item.turn_id))
                     else:
                         talking -= 1
-                elif isinstance(item, events.Error | events.TurnFailed):
+                elif isinstance(item, protocol.Error | protocol.TurnFailed):
                     raise RuntimeError(item.message)
             await asyncio.gather(*starting)
 
@@ -212,7 +213,7 @@ def main() -> None:
     peer = None
     if given.peer:
         import peer_pipecat as peer
-    counts = [int(count) for count in given.sessions.split(",")]
+    counts = [int(count) for count in given.conversations.split(",")]
 
     floor = asyncio.run(cpu_of_an_echo(given.turns))
     ours = asyncio.run(cpu_of_a_turn(given.turns))
@@ -230,13 +231,13 @@ def main() -> None:
 
     print("\nfrom the end of a sentence, in ms, at 20 tokens/s        p50     p95")
     for count in counts:
-        speech, socket, late = asyncio.run(sessions(count, given.seconds))
+        speech, socket, late = asyncio.run(conversations(count, given.seconds))
         target = f"   target {TARGETS_MS[count]} ms" if count in TARGETS_MS else ""
         print(f"  {count:5} NPCs  rfsn, to the speech engine        {spread(speech)}{target}")
         print(f"              rfsn, to the client's socket      {spread(socket)}")
         print(f"              the loop's timers are late by     {spread(late)}")
         if peer and count <= 300:
-            theirs_speech = asyncio.run(peer.sessions(count, given.seconds, INTERVAL))
+            theirs_speech = asyncio.run(peer.conversations(count, given.seconds, INTERVAL))
             ratio = p95(theirs_speech) / p95(speech)
             print(f"              pipecat, to the speech engine     {spread(theirs_speech)}   p95 {ratio:.1f} × rfsn")
 

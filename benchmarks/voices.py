@@ -28,8 +28,9 @@ from rfsn_tts_kokoro.voice import KokoroVoice
 from rfsn_tts_piper import Settings as PiperSettings
 from rfsn_tts_piper.voice import Piper
 
-from rfsn_core.contract.provider import Host, Voice, VoiceStyle
-from rfsn_core.protocol import events
+from rfsn_core import protocol
+from rfsn_core.contract.provider import Host
+from rfsn_core.contract.speech import Voice, VoiceStyle
 from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import connected
@@ -136,11 +137,11 @@ async def crowd(npcs: int, per_socket: int = 50) -> None:
             while ends < count:
                 item = await client.receive()
                 now = time.perf_counter()
-                if isinstance(item, events.TurnStarted):
+                if isinstance(item, protocol.TurnStarted):
                     numbers[item.turn_id] = item.turn_no
-                elif isinstance(item, events.Sentence):
+                elif isinstance(item, protocol.Sentence):
                     said[numbers[item.turn_id], item.index] = now
-                elif isinstance(item, events.AudioFrame) and item.pcm:
+                elif isinstance(item, protocol.AudioFrame) and item.pcm:
                     key = (item.turn_no, item.sentence)
                     if key not in begun:
                         begun[key] = (now, 0.0)
@@ -149,7 +150,7 @@ async def crowd(npcs: int, per_socket: int = 50) -> None:
                     began, came = begun[key]
                     slack.append(began + came - now)
                     begun[key] = (began, came + len(item.pcm) / 2 / rate)
-                ends += isinstance(item, events.TurnFinished)
+                ends += isinstance(item, protocol.TurnFinished)
 
     async with server() as running:
         sockets = [min(per_socket, npcs - start) for start in range(0, npcs, per_socket)]

@@ -20,11 +20,11 @@ from msgspec import inspect as types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from rfsn_core import protocol
 from rfsn_core.contract import errors
 from rfsn_core.contract.provider import STAGES
-from rfsn_core.protocol import events
+from rfsn_core.plugins.discovery import discover
 from rfsn_core.protocol.schema import messages
-from rfsn_core.runtime.discovery import discover
 from rfsn_core.settings.schema import GatingStage, Settings, Stage
 
 DOCS = Path(__file__).parent
@@ -94,8 +94,8 @@ def table(struct: type[msgspec.Struct]) -> str:
 def parts() -> list[type[msgspec.Struct]]:
     """The structs inside messages."""
     return [
-        events.NpcInfo, events.Candidate, events.Veto, events.Viseme, events.Latency, events.Trace, events.Usage,
-        events.Report,
+        protocol.NpcInfo, protocol.Candidate, protocol.Veto, protocol.Viseme, protocol.Latency, protocol.Trace,
+        protocol.Usage, protocol.Report,
     ]  # fmt: skip
 
 
@@ -105,11 +105,11 @@ def direction(union: Any) -> Iterator[str]:
 
 
 def client_messages() -> str:
-    return "\n".join(direction(events.ClientMessage))
+    return "\n".join(direction(protocol.ClientMessage))
 
 
 def server_messages() -> str:
-    return "\n".join(direction(events.ServerMessage))
+    return "\n".join(direction(protocol.ServerMessage))
 
 
 def shared_parts() -> str:

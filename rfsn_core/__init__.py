@@ -1,10 +1,9 @@
 """RFSN: a mind and a voice for game NPCs. The public names; everything else may change."""
 
+from rfsn_core.contract.actions import Action, SafetyRule
 from rfsn_core.contract.errors import EngineError, PluginError, RfsnError, UserError
 from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Host, NoSettings, Provider
-from rfsn_core.world.actions import Action
-from rfsn_core.world.candidates import SafetyRule
 
 __all__ = [
     "Action",

@@ -13,27 +13,30 @@ from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
-from rfsn_core.admin.archive_queue import ArchiveOutbox
-from rfsn_core.admin.memory import Memories
-from rfsn_core.admin.pause import Coordination
-from rfsn_core.contract.errors import BadMessage, RfsnError, SessionBusy, ShuttingDown, contained
-from rfsn_core.contract.provider import Prompt, RenderOptions, Scope, TurnRecord
-from rfsn_core.conversation.conversation import Request, Session
-from rfsn_core.conversation.registry import Sessions
+from rfsn_core import protocol
+from rfsn_core.admin.archive_queue import ArchiveQueue
+from rfsn_core.admin.memory import MemoryAdmin
+from rfsn_core.admin.pause import SavePauses
+from rfsn_core.contract.errors import BadMessage, ConversationBusy, RfsnError, ShuttingDown, contained
+from rfsn_core.contract.rendering import Prompt, RenderOptions
+from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.contract.version import version
+from rfsn_core.conversation.conversation import Conversation
+from rfsn_core.conversation.registry import Conversations
 from rfsn_core.conversation.spool import Spool
 from rfsn_core.learning import play_signals as play
-from rfsn_core.learning.decision_log import Journal
+from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.guard import STATES, Guard, Limits, State
 from rfsn_core.learning.records import state_change
 from rfsn_core.learning.rewards import Channel
 from rfsn_core.learning.updates import Learner
 from rfsn_core.memory.update import with_changes
-from rfsn_core.protocol import events
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.settings.schema import LearningSettings
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.outbox import Item, Outbox
+from rfsn_core.turn.request import Request
 from rfsn_core.turn.turn import Turn, state_event
 from rfsn_core.world.files import Npc
 from rfsn_core.world.signals import SIGNALS
@@ -59,7 +62,7 @@ class Kernel:
         self._stopping = False
         self._always: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
-        self.last_latency = events.Latency()
+        self.last_latency = protocol.Latency()
         """Of the turn that ended last."""
 
     async def start(self) -> None:
@@ -68,35 +71,37 @@ class Kernel:
         data = self.runtimes.own_dir
         self.tell_of_store()
         most = int(runtime.settings.storage.archive_mb * 1e6)
-        self._archive = ArchiveOutbox(data / "archive.jsonl", lambda: self.runtimes.current.archives, most)
-        self.sessions = Sessions(self.runtimes, Spool(data / "spool.jsonl"), self._archive.note, self._cancel)
+        self._archive = ArchiveQueue(data / "archive.jsonl", lambda: self.runtimes.current.archives, most)
+        self.conversations = Conversations(self.runtimes, Spool(data / "spool.jsonl"), self._archive.note, self._cancel)
         limits = Limits(**runtime.settings.learning.guard.model_dump())
-        self.journal = Journal(data / "learning")
+        self.decision_log = DecisionLog(data / "learning")
         self.guard = Guard(limits)
         self.learner = Learner(
-            self.journal,
+            self.decision_log,
             self.guard,
             self._learning,
             lambda: self.runtimes.current.decider,
             lambda: shared.learning if (shared := self.runtimes.current.shared_store) else None,
             self._steered,
         )
-        self.channel = Channel(self.journal, self.learner, self.guard, self._learning, self._guard_changed)
-        await self.journal.open()
-        self.coordination = Coordination(self.runtimes, self.sessions, self.journal, self._archive, data)
+        self.channel = Channel(self.decision_log, self.learner, self.guard, self._learning, self._guard_changed)
+        await self.decision_log.open()
+        self.coordination = SavePauses(self.runtimes, self.conversations, self.decision_log, self._archive, data)
         await self.coordination.open()  # before what is spooled comes back: it may have been erased
-        self.sessions.replay_soon()
-        self.guard.load(self.journal.folder / "guard.json")
+        self.conversations.replay_soon()
+        self.guard.load(self.decision_log.folder / "guard.json")
         await self.learner.open()
         await self.channel.resume()
-        self.memories = Memories(self.runtimes, self.sessions, self.coordination, self.journal, self._archive)
+        self.memories = MemoryAdmin(
+            self.runtimes, self.conversations, self.coordination, self.decision_log, self._archive
+        )
         self._always = [
-            asyncio.create_task(self.sessions.evict(), name="evict"),
+            asyncio.create_task(self.conversations.evict(), name="evict"),
             asyncio.create_task(self._archive.run(), name="archive"),
             asyncio.create_task(self.learner.follow(), name="follow"),
             asyncio.create_task(self.coordination.follow(), name="notices"),
         ]
-        await runtime.observers.started.run(info=self._info())
+        await runtime.hooks.started.run(info=self._info())
 
     async def drain(self) -> None:
         """Begin no more turns, wait a while for those that run, cancel the rest."""
@@ -111,7 +116,7 @@ class Kernel:
     async def stop(self) -> None:
         """End all turns, and tell the plugins."""
         await self.drain()
-        self.sessions.close()
+        self.conversations.close()
         if self._background:
             await asyncio.wait(self._background, timeout=5)
         if self._always:
@@ -122,10 +127,10 @@ class Kernel:
         if self._always:
             await self.coordination.close()
         await self.learner.close()
-        await self.journal.close()
+        await self.decision_log.close()
         try:
             async with asyncio.timeout(5):
-                await self.runtimes.current.observers.stopping.run(info=self._info())
+                await self.runtimes.current.hooks.stopping.run(info=self._info())
         except TimeoutError:
             log.warning("plugins took too long to stop")
 
@@ -153,31 +158,33 @@ class Kernel:
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, message: events.Turn, outbox: Outbox, wants: events.Hello) -> RunningTurn:
+    def begin(self, message: protocol.PlayerTurn, outbox: Outbox, wants: protocol.Hello) -> RunningTurn:
         """Start a turn; its events go to the outbox. Raises UnknownNpc, BadMessage, SessionBusy or
         ShuttingDown."""
         if self._stopping:
             raise ShuttingDown("the server stops")
         runtime = self.runtimes.current
-        request, session = self._request(message, outbox, wants)
-        previous = session.last if session.last and not session.last.done() else None
+        request, conversation = self._request(message, outbox, wants)
+        previous = conversation.last if conversation.last and not conversation.last.done() else None
         settings = runtime.settings.world
         if previous in self._running and settings.overlap == "refuse":
-            raise SessionBusy(f"{request.npc.name} is still answering {message.player}")
-        if previous and settings.overlap == "wait" and session.waiting >= settings.max_waiting:
-            raise SessionBusy(f"{session.waiting} turns already wait for {request.npc.name}")
+            raise ConversationBusy(f"{request.npc.name} is still answering {message.player}")
+        if previous and settings.overlap == "wait" and conversation.waiting >= settings.max_waiting:
+            raise ConversationBusy(f"{conversation.waiting} turns already wait for {request.npc.name}")
         runtime.lease()
-        turn = Turn(request, runtime, session, self.channel, self.options, self._queue)
+        turn = Turn(request, runtime, conversation, self.channel, self.options, self._queue)
         running = RunningTurn(turn)
         if previous in self._running and settings.overlap == "interrupt":
             self._running[previous].cancel("barge_in")
-        running.task = asyncio.create_task(self._run(turn, session, previous), name=f"turn {request.turn_no}")
+        running.task = asyncio.create_task(self._run(turn, conversation, previous), name=f"turn {request.turn_no}")
         running.task.add_done_callback(self._ended)
         self._running[running.task] = running
-        session.last = running.task
+        conversation.last = running.task
         return running
 
-    def _request(self, message: events.Turn, outbox: Outbox, wants: events.Hello) -> tuple[Request, Session]:
+    def _request(
+        self, message: protocol.PlayerTurn, outbox: Outbox, wants: protocol.Hello
+    ) -> tuple[Request, Conversation]:
         arrived = time.perf_counter()
         npc = self.runtimes.current.world.npc(message.npc)
         if message.signal and message.signal not in SIGNALS:
@@ -187,11 +194,11 @@ class Kernel:
         text = _clean(message.text)
         if not text.strip() and not message.signal:
             raise BadMessage("the player says nothing", field="text", hint="Send text, or a signal such as 'greet'")
-        session = self.sessions[Scope(message.world, npc.id, message.player)]
+        conversation = self.conversations[Scope(message.save, npc.id, message.player)]
         request = Request(
             message.turn_id or uuid.uuid4().hex,
             next(self._numbers),
-            session.scope,
+            conversation.scope,
             npc,
             text,
             message.state,
@@ -200,32 +207,32 @@ class Kernel:
             wants,
             arrived,
         )
-        return request, session
+        return request, conversation
 
-    async def preview(self, message: events.Turn) -> Prompt:
+    async def preview(self, message: protocol.PlayerTurn) -> Prompt:
         """The prompt that a turn would send to a model. Nothing is said, stored or learned. Raises as `begin`."""
-        request, session = self._request(message, Outbox(), events.Hello())
+        request, conversation = self._request(message, Outbox(), protocol.Hello())
         runtime = self.runtimes.current
         runtime.lease()
-        turn = Turn(request, runtime, session, self.channel, self.options)
+        turn = Turn(request, runtime, conversation, self.channel, self.options)
         try:
             return await turn.preview()
         finally:
             turn.close()
 
-    async def _run(self, turn: Turn, session: Session, previous: asyncio.Future[Any] | None) -> None:
+    async def _run(self, turn: Turn, conversation: Conversation, previous: asyncio.Future[Any] | None) -> None:
         if previous is not None:
-            session.waiting += 1
+            conversation.waiting += 1
             try:
                 await asyncio.wait([previous])
             finally:
-                session.waiting -= 1
+                conversation.waiting -= 1
         # This task's own context: every line that is logged in the turn says whose it is.
         bind_contextvars(turn_id=turn.request.turn_id, npc=turn.request.npc.id)
         try:
             await turn.run()
         finally:
-            self.sessions.replay_soon()
+            self.conversations.replay_soon()
             self._soon(self._afterwards(turn))
 
     def _cancel(self, selected: Callable[[Scope], bool], reason: str) -> None:
@@ -242,11 +249,11 @@ class Kernel:
         if not task.cancelled() and (error := task.exception()):
             log.error("turn ended with an error", exc_info=error)
 
-    async def state(self, npc: str, player: str, world: str) -> dict[str, Any]:
+    async def state(self, npc: str, player: str, save: str) -> dict[str, Any]:
         """How an NPC feels about a player now. Raises UnknownNpc or StoreError."""
         found = self.runtimes.current.world.npc(npc)
-        session = self.sessions[Scope(world, found.id, player)]
-        return (await session.load(self.runtimes.current, found.initial)).plain()
+        conversation = self.conversations[Scope(save, found.id, player)]
+        return (await conversation.load(self.runtimes.current, found.initial)).plain()
 
     @property
     def active_turns(self) -> int:
@@ -277,24 +284,26 @@ class Kernel:
 
     # ── what else a client sends ─────────────────────────────────────────────────────────────────
 
-    def event(self, message: events.GameEvent) -> asyncio.Task[events.State]:
+    def event(self, message: protocol.GameEvent) -> asyncio.Task[protocol.State]:
         """Something happened in the game: changes the NPC's state and is remembered as a turn without words.
 
         It takes its place among the session's turns at once. Raises UnknownNpc; the task, StoreError.
         """
         npc = self.runtimes.current.world.npc(message.npc)
-        session = self.sessions[Scope(message.world, npc.id, message.player)]
-        return self.sessions.queue(session, lambda: self._event(message, npc, session), f"event {message.kind}")
+        conversation = self.conversations[Scope(message.save, npc.id, message.player)]
+        return self.conversations.queue(
+            conversation, lambda: self._event(message, npc, conversation), f"event {message.kind}"
+        )
 
-    async def _event(self, message: events.GameEvent, npc: Npc, session: Session) -> events.State:
+    async def _event(self, message: protocol.GameEvent, npc: Npc, conversation: Conversation) -> protocol.State:
         runtime = self.runtimes.current
         with contained():
-            before = await session.load(runtime, npc.initial)
+            before = await conversation.load(runtime, npc.initial)
         state = happened(before, message.kind)
         text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
         record = TurnRecord(
             turn_id=uuid.uuid4().hex,
-            scope=session.scope,
+            scope=conversation.scope,
             time=time.time(),
             player_text=text[:EVENT_TEXT],
             npc_text="",
@@ -302,35 +311,35 @@ class Kernel:
             decision_id="",
             state=state.plain(),
         )
-        mind = session.mind(runtime)
+        mind = conversation.mind(runtime)
         mind.event(record, message.kind, message.data, state)
-        change = state_change(session.scope, f"event: {message.kind}", before, state, record.time)
-        await self.journal.append(change)
-        await session.keep(with_changes(record, mind), state, runtime)
-        return state_event(session.scope, state)
+        change = state_change(conversation.scope, f"event: {message.kind}", before, state, record.time)
+        await self.decision_log.append(change)
+        await conversation.keep(with_changes(record, mind), state, runtime)
+        return state_event(conversation.scope, state)
 
-    def prefetch(self, message: events.Prefetch) -> list[asyncio.Task[None]]:
+    def prefetch(self, message: protocol.Prefetch) -> list[asyncio.Task[None]]:
         """Read what NPCs know of a player, all at once. Raises UnknownNpc; the tasks, StoreError."""
 
-        async def load(session: Session, npc: Npc) -> None:
+        async def load(conversation: Conversation, npc: Npc) -> None:
             with contained():
-                await session.load(self.runtimes.current, npc.initial)
-            self._soon(self._place(session))  # a turn need not wait for that
+                await conversation.load(self.runtimes.current, npc.initial)
+            self._soon(self._place(conversation))  # a turn need not wait for that
 
         npcs = [self.runtimes.current.world.npc(name) for name in message.npcs]
         tasks = []
         for npc in npcs:
-            session = self.sessions[Scope(message.world, npc.id, message.player)]
-            if session.state is None:
-                tasks.append(self.sessions.queue(session, partial(load, session, npc), "prefetch"))
+            conversation = self.conversations[Scope(message.save, npc.id, message.player)]
+            if conversation.state is None:
+                tasks.append(self.conversations.queue(conversation, partial(load, conversation, npc), "prefetch"))
         return tasks
 
-    async def reward(self, message: events.Reward) -> events.RewardAccepted:
+    async def reward(self, message: protocol.Reward) -> protocol.RewardAccepted:
         """Take a reward. Raises BadMessage, UnknownDecision or StoreError."""
         taken = await self.channel.take(
             message.decision_id, value=message.value, signal=message.signal, reward_id=message.reward_id
         )
-        return events.RewardAccepted(
+        return protocol.RewardAccepted(
             decision_id=message.decision_id,
             value=taken.value,
             duplicate=taken.duplicate,
@@ -347,7 +356,7 @@ class Kernel:
         await self._learn_from(turn)
         await self.channel.silence()
         await self.channel.share_again()
-        await self._place(turn.session)
+        await self._place(turn.conversation)
         if turn.summed_up and turn.runtime.settings.memory.summaries == "model":
             await self.memories.word_summary(turn.request.scope, turn.request.npc)
 
@@ -368,10 +377,10 @@ class Kernel:
                 except RfsnError as error:
                     log.warning("a reward from play was not taken", signal=name, error=str(error))
 
-    async def _place(self, session: Session) -> None:
+    async def _place(self, conversation: Conversation) -> None:
         try:
             with self.runtimes.current.leased() as runtime:
-                await session.place(runtime)
+                await conversation.place(runtime)
         except Exception as error:  # noqa: BLE001  the embedder's code, or the store's: words are enough
             METRICS.errors.labels("embedding").inc()
             log.warning("a conversation cannot be searched by meaning", error=repr(error))
@@ -391,11 +400,11 @@ class Kernel:
         guard = self.guard
         METRICS.learning.set(STATES.index(guard.state))
         try:
-            guard.save(self.journal.folder / "guard.json")
+            guard.save(self.decision_log.folder / "guard.json")
         except OSError as error:
             log.error("the guard's state could not be kept", error=str(error))
         log.warning("learning changed", state=guard.state, reason=guard.reason)
-        self.runtimes.announce(events.LearningChanged(state=guard.state, reason=guard.reason))
+        self.runtimes.announce(protocol.LearningChanged(state=guard.state, reason=guard.reason))
 
     def freeze(self, reason: str = "by an operator") -> None:
         """Stop learning until `unfreeze`."""
@@ -448,7 +457,7 @@ async def running(runtimes: Runtimes) -> AsyncIterator[Kernel]:
         await runtimes.close()
 
 
-async def conversation(kernel: Kernel, message: events.Turn, wants: events.Hello) -> AsyncGenerator[Item]:
+async def conversation(kernel: Kernel, message: protocol.PlayerTurn, wants: protocol.Hello) -> AsyncGenerator[Item]:
     """Run one turn in this process; yields all it sends, its end included. Leaving early cancels it."""
     outbox = Outbox(patience=60)
     turn = kernel.begin(message, outbox, wants)
@@ -456,22 +465,12 @@ async def conversation(kernel: Kernel, message: events.Turn, wants: events.Hello
         while True:
             item = await outbox.get()
             yield item
-            if isinstance(item, events.TurnFinished | events.TurnCancelled | events.TurnFailed):
+            if isinstance(item, protocol.TurnFinished | protocol.TurnCancelled | protocol.TurnFailed):
                 return
     finally:
         if not turn.task.done():
             turn.cancel("disconnected")
             await asyncio.wait([turn.task])
-
-
-def version() -> str:
-    """The kernel's version."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("rfsn-core")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
 
 
 def _clean(text: str) -> str:

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from rfsn_core.cli import main
+from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.runtime.discovery import discover
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import rfsn_core
+from rfsn_core import protocol
 from rfsn_core.contract import hooks as hookspecs
-from rfsn_core.protocol import events
+from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.runtime.discovery import discover
 from rfsn_core.settings.schema import load
 from rfsn_core.testing import kernel, make_world, turn
 from rfsn_core.testing.process import Server
@@ -71,7 +71,7 @@ async def test_the_readmes_plugin_works(tmp_path: Path) -> None:
     (tmp_path / "plugins" / "juggling.py").write_text(block("README.md", "python", "# plugins/juggling.py"))
     async with kernel(tmp_path) as it:
         got = await turn(it, "Hello!")
-    assert isinstance(got[-1], events.TurnFinished)
+    assert isinstance(got[-1], protocol.TurnFinished)
     assert got[-1].text == "JUGGLE FOR THE PLAYER, AND BRAG.!"
 
 
@@ -81,7 +81,7 @@ async def test_the_hooks_page_works(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "plugins" / "curfew.py").write_text(block("docs/plugins.md", "python", "# plugins/curfew.py"))
     async with kernel(tmp_path) as it:
         got = await turn(it, "Help me!", state={"time_of_day": "night"})
-    decision = next(item for item in got if isinstance(item, events.Decision))
+    decision = next(item for item in got if isinstance(item, protocol.Decision))
     assert {"help", "help_grudging"} <= {veto.action for veto in decision.vetoes if veto.rule == "curfew"}
     assert "smith to player: " in capsys.readouterr().out
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rfsn_core.contract.errors import SessionBusy, ShuttingDown, UnknownDecision
+from rfsn_core import protocol
+from rfsn_core.contract.errors import ConversationBusy, ShuttingDown, UnknownDecision
 from rfsn_core.kernel import Kernel, RunningTurn
-from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn
 from rfsn_core.testing.scripted import Memory, Tokens
 from rfsn_core.turn.outbox import Item, Outbox
@@ -18,7 +18,7 @@ from rfsn_core.turn.outbox import Item, Outbox
 
 def begin(it: Kernel, text: str = "Hello", **fields: Any) -> tuple[RunningTurn, Outbox]:
     outbox = Outbox()
-    return it.begin(events.Turn(npc=NPC, text=text, **fields), outbox, events.Hello()), outbox
+    return it.begin(protocol.PlayerTurn(npc=NPC, text=text, **fields), outbox, protocol.Hello()), outbox
 
 
 async def seen(running: RunningTurn, outbox: Outbox) -> list[Item]:
@@ -56,7 +56,7 @@ async def test_only_so_many_turns_wait(tmp_path: Path) -> None:
         for _ in range(3):
             begin(it)
             await asyncio.sleep(0)
-        with pytest.raises(SessionBusy, match="2 turns already wait for Berit"):
+        with pytest.raises(ConversationBusy, match="2 turns already wait for Berit"):
             begin(it)
         begin(it, player="another")
 
@@ -65,7 +65,7 @@ async def test_a_second_turn_is_refused(tmp_path: Path) -> None:
     given = plugin(rendering={"t": Tokens(interval=0.01)})
     async with kernel(tmp_path, given, settings=overlap("refuse")) as it:
         first = begin(it)
-        with pytest.raises(SessionBusy, match="Berit is still answering player"):
+        with pytest.raises(ConversationBusy, match="Berit is still answering player"):
             begin(it)
         assert kinds(await seen(*first))[-1] == "turn.finished"
         assert kinds(await seen(*begin(it)))[-1] == "turn.finished"
@@ -74,7 +74,7 @@ async def test_a_second_turn_is_refused(tmp_path: Path) -> None:
 async def test_turns_of_different_players_and_worlds_run_side_by_side(tmp_path: Path) -> None:
     renderer = Tokens(interval=0.01)
     async with kernel(tmp_path, plugin(rendering={"t": renderer}), settings=overlap("refuse")) as it:
-        turns = [begin(it, player=player, world=world) for player in "ab" for world in "xy"]
+        turns = [begin(it, player=player, save=save) for player in "ab" for save in "xy"]
         await asyncio.sleep(0.02)
         assert renderer.running == 4
         assert [kinds(await seen(*each))[-1] for each in turns] == ["turn.finished"] * 4
@@ -85,7 +85,7 @@ async def test_a_game_event_takes_its_place_between_turns(tmp_path: Path) -> Non
     given = plugin(rendering={"t": Tokens(interval=0.005)}, storage={"m": store})
     async with kernel(tmp_path, given, settings=overlap("wait")) as it:
         first = begin(it, "Before")
-        gift = it.event(events.GameEvent(npc=NPC, kind="gift"))
+        gift = it.event(protocol.GameEvent(npc=NPC, kind="gift"))
         second = begin(it, "After")
         await asyncio.wait([first[0].task, gift, second[0].task])
     assert [record.player_text for record in store.turns] == ["Before", "[gift]", "After"]
@@ -96,7 +96,7 @@ async def test_a_game_event_takes_its_place_between_turns(tmp_path: Path) -> Non
 async def test_an_event_never_interrupts_and_is_never_interrupted(tmp_path: Path) -> None:
     store = Memory()
     async with kernel(tmp_path, plugin(storage={"m": store})) as it:
-        tasks = [it.event(events.GameEvent(npc=NPC, kind="gift")) for _ in range(20)]
+        tasks = [it.event(protocol.GameEvent(npc=NPC, kind="gift")) for _ in range(20)]
         running, outbox = begin(it)
         states = await asyncio.gather(*tasks)
         assert kinds(await seen(running, outbox))[-1] == "turn.finished"
@@ -112,17 +112,17 @@ async def test_resetting_an_npc_forgets_it_for_everyone(tmp_path: Path) -> None:
         saved = await it.memories.reset(NPC)
         assert saved.name
         got = await turn(it, player="a")
-        state = next(item for item in got if isinstance(item, events.State))
+        state = next(item for item in got if isinstance(item, protocol.State))
         assert state.relationship != "stranger"
         assert (await it.runtimes.current.store.stats(NPC))["turns"] == 1
 
 
 async def test_sessions_that_leave_memory_come_back_from_the_store(tmp_path: Path) -> None:
-    async with kernel(tmp_path, settings={"world": {"max_sessions": 2}}) as it:
+    async with kernel(tmp_path, settings={"world": {"max_conversations": 2}}) as it:
         for player in ("a", "b", "c", "d"):
-            await asyncio.wait([it.event(events.GameEvent(npc=NPC, kind="gift", player=player))])
-        assert len(it.sessions) <= 2
-        state = await it.event(events.GameEvent(npc=NPC, kind="gift", player="a"))
+            await asyncio.wait([it.event(protocol.GameEvent(npc=NPC, kind="gift", player=player))])
+        assert len(it.conversations) <= 2
+        state = await it.event(protocol.GameEvent(npc=NPC, kind="gift", player="a"))
     assert state.affinity == 0.24
 
 
@@ -144,7 +144,7 @@ async def test_what_an_earlier_run_spooled_is_stored_at_the_next_start(tmp_path:
         await asyncio.wait([begin(it)[0].task])  # loads, and stores
         store.away = True
         got = await turn(it, "Keep this.")
-        assert isinstance(got[-1], events.TurnFinished)
+        assert isinstance(got[-1], protocol.TurnFinished)
         assert not got[-1].durable
     assert (tmp_path / ".rfsn" / "spool.jsonl").exists()
     store.away = False
@@ -158,14 +158,14 @@ async def test_what_an_earlier_run_spooled_is_stored_at_the_next_start(tmp_path:
 async def test_rewards_are_for_decisions_that_were_made(tmp_path: Path) -> None:
     async with kernel(tmp_path) as it:
         got = await turn(it)
-        decision = next(item for item in got if isinstance(item, events.Decision))
-        reward = events.Reward(decision_id=decision.decision_id, signal="conversation_continued", reward_id="r")
+        decision = next(item for item in got if isinstance(item, protocol.Decision))
+        reward = protocol.Reward(decision_id=decision.decision_id, signal="conversation_continued", reward_id="r")
         assert (await it.reward(reward)).value == 0.5
         assert (await it.reward(reward)).duplicate
-        assert (await it.reward(events.Reward(decision_id="made up", value=1))).quarantined == "no such decision"
+        assert (await it.reward(protocol.Reward(decision_id="made up", value=1))).quarantined == "no such decision"
     async with kernel(tmp_path, settings={"learning": {"strict_rewards": True}}) as it:
         with pytest.raises(UnknownDecision):
-            await it.reward(events.Reward(decision_id="made up", value=1))
+            await it.reward(protocol.Reward(decision_id="made up", value=1))
         assert (await it.reward(reward)).duplicate
 
 
@@ -175,8 +175,8 @@ async def test_the_same_story_is_decided_and_worded_the_same_way(tmp_path: Path)
         async with kernel(world) as it:
             for text in ("Hello!", "Any work?", "You fool!", "I am sorry.", "Help me!", "Goodbye!"):
                 got = await turn(it, text)
-                decision = next(item for item in got if isinstance(item, events.Decision))
-                assert isinstance(got[-1], events.TurnFinished)
+                decision = next(item for item in got if isinstance(item, protocol.Decision))
+                assert isinstance(got[-1], protocol.TurnFinished)
                 told.append((decision.action, decision.style, got[-1].text))
         return told
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from rfsn_core.contract.archive import Archive
 from rfsn_core.contract.errors import contained
-from rfsn_core.contract.provider import Archive, TurnRecord
+from rfsn_core.contract.storage import TurnRecord
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
@@ -31,7 +32,7 @@ FAREWELL = 5.0
 """Seconds that a server which stops waits for the last batch."""
 
 
-class ArchiveOutbox:
+class ArchiveQueue:
     """Of one server. `note` a turn; `run` sends.
 
     :param archives: asked for each batch, so that they can be swapped while it runs.
@@ -119,12 +120,12 @@ class ArchiveOutbox:
         except TimeoutError:
             log.warning("turns wait for the archive; they are sent at the next start", bytes=self.waiting)
 
-    async def erase(self, world: str, npc: str, player: str) -> None:
+    async def erase(self, save: str, npc: str, player: str) -> None:
         """Leave no trace, here and in the archives. Raises what an archive raises: then nothing was erased here."""
         async with self._sending:
             for archive in self._archives():
-                await archive.erase(world, npc, player)
-            self._drop(lambda turn: turn.scope.within(world, npc, player))
+                await archive.erase(save, npc, player)
+            self._drop(lambda turn: turn.scope.within(save, npc, player))
 
     async def drop(self, gone: Callable[[TurnRecord], bool]) -> None:
         """Leave no trace of turns that wait here."""

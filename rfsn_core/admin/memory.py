@@ -12,31 +12,29 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from rfsn_core.admin.archive_queue import ArchiveOutbox
-from rfsn_core.admin.pause import Coordination
-from rfsn_core.contract.errors import BadMessage, NotThere, RfsnError, StoreError, contained
-from rfsn_core.contract.provider import (
+from rfsn_core import protocol
+from rfsn_core.admin.archive_queue import ArchiveQueue
+from rfsn_core.admin.pause import SavePauses
+from rfsn_core.contract.errors import BadMessage, NotFound, RfsnError, StoreError, contained
+from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.storage import (
     GOVERNED,
     Backup,
     MemoryKind,
     MemoryRecord,
     MemorySource,
     MemoryStatus,
-    Prompt,
-    Renderer,
-    RenderOptions,
     Scope,
     Snapshot,
     Store,
     TurnRecord,
 )
-from rfsn_core.conversation.registry import Sessions
-from rfsn_core.learning.decision_log import Journal
+from rfsn_core.conversation.registry import Conversations
+from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.memory import beliefs as governance
 from rfsn_core.memory import retrieval
 from rfsn_core.memory.summaries import LONGEST
 from rfsn_core.memory.update import Mind, with_changes
-from rfsn_core.protocol import events
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.world.files import Npc
@@ -55,29 +53,29 @@ LONGEST_LINE = 1_000_000
 """Bytes of one turn in what is imported."""
 
 
-class Memories:
+class MemoryAdmin:
     """Of all NPCs."""
 
     def __init__(
-        self, runtimes: Runtimes, sessions: Sessions, coordination: Coordination, journal: Journal,
-        archive: ArchiveOutbox,
+        self, runtimes: Runtimes, conversations: Conversations, coordination: SavePauses, decision_log: DecisionLog,
+        archive: ArchiveQueue,
     ) -> None:  # fmt: skip
-        self._runtimes, self._sessions, self._coordination = runtimes, sessions, coordination
-        self._journal, self._archive = journal, archive
+        self._runtimes, self._sessions, self._coordination = runtimes, conversations, coordination
+        self._journal, self._archive = decision_log, archive
 
     @property
     def _store(self) -> Store:
         return self._runtimes.current.store
 
-    def _scope(self, npc: str, player: str, world: str) -> tuple[Npc, Scope]:
+    def _scope(self, npc: str, player: str, save: str) -> tuple[Npc, Scope]:
         found = self._runtimes.current.world.npc(npc)
-        return found, Scope(world, found.id, player)
+        return found, Scope(save, found.id, player)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────
 
-    async def show(self, npc: str, player: str, world: str, turns: int = 10) -> dict[str, Any]:
+    async def show(self, npc: str, player: str, save: str, turns: int = 10) -> dict[str, Any]:
         """All that an NPC knows of a player, and what it does not believe. Raises UnknownNpc or StoreError."""
-        found, scope = self._scope(npc, player, world)
+        found, scope = self._scope(npc, player, save)
         past = await self._guarded(self._store.load(scope, turns))
         now = time.time()
         memories = [asdict(memory) | {"expired": governance.expired(memory, now)} for memory in reversed(past.memories)]
@@ -86,7 +84,7 @@ class Memories:
             "npc": found.id,
             "name": found.name,
             "player": player,
-            "world": world,
+            "save": save,
             "state": past.state,
             "card": past.card,
             "salient": [memory.memory_id for memory in retrieval.salient(believed, now)],
@@ -94,17 +92,17 @@ class Memories:
             "turns": [_plain(turn) for turn in past.turns],
         }
 
-    async def search(self, npc: str, player: str, world: str, query: str, limit: int) -> list[dict[str, Any]]:
+    async def search(self, npc: str, player: str, save: str, query: str, limit: int) -> list[dict[str, Any]]:
         """Turns by their words, the most useful first."""
-        _, scope = self._scope(npc, player, world)
+        _, scope = self._scope(npc, player, save)
         hits = retrieval.ranked(await self._guarded(self._store.search(scope, query, limit)), time.time())
         return [_plain(hit.turn) | {"relevance": round(hit.relevance, 3)} for hit in hits]
 
     # ── telling and judging ──────────────────────────────────────────────────────────────────────
 
-    def remember(self, message: events.Remember, source: MemorySource) -> asyncio.Task[events.Remembered]:
+    def remember(self, message: protocol.Remember, source: MemorySource) -> asyncio.Task[protocol.Remembered]:
         """Tell an NPC something, by the rules of governance. Raises UnknownNpc and BadMessage; the task, StoreError."""
-        npc, scope = self._scope(message.npc, message.player, message.world)
+        npc, scope = self._scope(message.npc, message.player, message.save)
         said = message.text.strip()
         if not (said or (message.predicate and message.value)):
             raise BadMessage("there is nothing to remember", field="text", hint="Give text, or predicate and value")
@@ -132,11 +130,11 @@ class Memories:
             expires=None if message.ttl is None else now + message.ttl,
         )
 
-        async def learn() -> events.Remembered:
+        async def learn() -> protocol.Remembered:
             versions = await self._change(scope, npc, lambda mind: mind.learn(memory))
             mine = next((each for each in versions if each.memory_id == memory.memory_id), memory)
             yielded = [each.memory_id for each in versions if each.memory_id != memory.memory_id]
-            return events.Remembered(
+            return protocol.Remembered(
                 memory_id=mine.memory_id, status=mine.status.value, reason=mine.reason, superseded=yielded
             )
 
@@ -148,11 +146,11 @@ class Memories:
         engine = runtime.renderers[0]
         if engine.breaker.state != "closed" or not getattr(engine.provider, "reports", True):
             return  # away, or no model at all
-        session = self._sessions[scope]
-        newest = [memory for memory in session.memories.values() if memory.kind is MemoryKind.SUMMARY][-1:]
+        conversation = self._sessions[scope]
+        newest = [memory for memory in conversation.memories.values() if memory.kind is MemoryKind.SUMMARY][-1:]
         if not newest:
             return
-        turns = list(session.recent)[-runtime.settings.memory.summary_every :]
+        turns = list(conversation.recent)[-runtime.settings.memory.summary_every :]
         try:
             with runtime.leased(), contained():
                 async with asyncio.timeout(SUMMARY_PATIENCE):
@@ -170,16 +168,16 @@ class Memories:
         await self._sessions.queue(self._sessions[scope], put, "memory")
 
     def judge(
-        self, npc: str, player: str, world: str, memory_id: str, status: MemoryStatus, reason: str
+        self, npc: str, player: str, save: str, memory_id: str, status: MemoryStatus, reason: str
     ) -> asyncio.Task[MemoryRecord]:
         """An operator's word. Raises UnknownNpc; the task, NotThere or StoreError."""
-        found, scope = self._scope(npc, player, world)
+        found, scope = self._scope(npc, player, save)
 
         async def change() -> MemoryRecord:
             past = await self._guarded(self._store.load(scope, 0))
             memory = next((each for each in past.memories if each.memory_id == memory_id), None)
             if memory is None:
-                raise NotThere(f"{found.name} has no memory '{memory_id[:40]}' of {player}", hint="rfsn memory show")
+                raise NotFound(f"{found.name} has no memory '{memory_id[:40]}' of {player}", hint="rfsn memory show")
             known = {each.memory_id: each for each in past.memories}
             rules = self._runtimes.current.settings.memory.single_valued
             versions = governance.decide(
@@ -196,33 +194,33 @@ class Memories:
     ) -> Sequence[MemoryRecord]:
         """Memories change only together with a turn; here one without words."""
         runtime = self._runtimes.current
-        session = self._sessions[scope]
-        state = await session.load(runtime, npc.initial)
-        mind = session.mind(runtime)
+        conversation = self._sessions[scope]
+        state = await conversation.load(runtime, npc.initial)
+        mind = conversation.mind(runtime)
         versions = work(mind)
         if mind.changes:
             turn = TurnRecord(uuid.uuid4().hex, scope, time.time(), "", "", GOVERNED, "", state.plain())
-            await session.keep(with_changes(turn, mind), state, runtime)
+            await conversation.keep(with_changes(turn, mind), state, runtime)
         return versions
 
     # ── saves ────────────────────────────────────────────────────────────────────────────────────
 
-    async def snapshot(self, world: str, tag: str) -> Snapshot:
+    async def snapshot(self, save: str, tag: str) -> Snapshot:
         """A save of the game, under its tag."""
         await self._settled()
-        return await self._guarded(self._store.snapshot(world, tag))
+        return await self._guarded(self._store.snapshot(save, tag))
 
-    async def snapshots(self, world: str) -> Sequence[Snapshot]:
-        """The saves of a world, or of all."""
-        return await self._guarded(self._store.snapshots(world))
+    async def snapshots(self, save: str) -> Sequence[Snapshot]:
+        """The snapshots of a save, or of all saves."""
+        return await self._guarded(self._store.snapshots(save))
 
-    async def rollback(self, world: str, tag: str) -> int:
-        """The game loads an older save: the NPCs go back with it. Raises NotThere."""
+    async def rollback(self, save: str, tag: str) -> int:
+        """The game loads an older save: the NPCs go back with it. Raises NotFound."""
         await self._settled()
-        async with self._coordination.paused(world, "", "", "rollback") as then:
-            turns = await self._guarded(self._store.rollback(world, tag))
-            then.forgotten, then.reverted = True, events.WorldReverted(world=world, tag=tag, turns=turns)
-        log.info("a world went back to a save", world=world, tag=tag, turns=turns)
+        async with self._coordination.paused(save, "", "", "rollback") as then:
+            turns = await self._guarded(self._store.rollback(save, tag))
+            then.forgotten, then.reverted = True, protocol.SaveReverted(save=save, tag=tag, turns=turns)
+        log.info("a save went back to a save", save=save, tag=tag, turns=turns)
         self._runtimes.announce(then.reverted)
         return turns
 
@@ -249,24 +247,22 @@ class Memories:
         return await self._guarded(self._store.backups())
 
     async def restore(self, name: str) -> None:
-        """Replace everything by a backup, after backing up what is there. Raises NotThere."""
+        """Replace everything by a backup, after backing up what is there. Raises NotFound."""
         await self._settled()
         async with self._coordination.paused("", "", "", "cancelled") as then:
             await self._guarded(self._store.restore(name))
             then.forgotten = True
         log.info("a backup was restored", backup=name)
 
-    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> dict[str, int]:
-        """Leave no trace of an NPC, a player, a world, or of what they have in common: turns and decisions."""
-        if not (world or npc or player):
-            raise BadMessage("name a world, an NPC or a player", hint="To forget an NPC after a backup: reset")
+    async def erase(self, save: str, npc: str, player: str, *, backups: bool) -> dict[str, int]:
+        """Leave no trace of an NPC, a player, a save, or of what they have in common: turns and decisions."""
+        if not (save or npc or player):
+            raise BadMessage("name a save, an NPC or a player", hint="To forget an NPC after a backup: reset")
         await self._settled()
-        async with self._coordination.paused(
-            world, npc, player, "cancelled", erase="all" if backups else "but_backups"
-        ):
-            await self._guarded(self._archive.erase(world, npc, player))  # first: it may be away, and then nothing is
-            turns = await self._guarded(self._store.erase(world, npc, player, backups=backups))
-            decisions = await self._journal.erase(lambda scope: scope.within(world, npc, player))
+        async with self._coordination.paused(save, npc, player, "cancelled", erase="all" if backups else "but_backups"):
+            await self._guarded(self._archive.erase(save, npc, player))  # first: it may be away, and then nothing is
+            turns = await self._guarded(self._store.erase(save, npc, player, backups=backups))
+            decisions = await self._journal.erase(lambda scope: scope.within(save, npc, player))
         log.info("turns were erased", turns=turns, decisions=decisions)
         return {"turns": turns, "decisions": decisions}
 
@@ -274,11 +270,11 @@ class Memories:
         """What is damaged."""
         return await self._guarded(self._store.check())
 
-    async def export(self, world: str, npc: str, player: str) -> AsyncIterator[bytes]:
+    async def export(self, save: str, npc: str, player: str) -> AsyncIterator[bytes]:
         """Lines of JSON, a turn each, oldest first."""
         runtime = self._runtimes.current
         with runtime.leased():
-            async for turn in runtime.store.export(world, npc, player):
+            async for turn in runtime.store.export(save, npc, player):
                 yield msgspec.json.encode(turn) + b"\n"
 
     async def load_lines(self, chunks: AsyncIterator[bytes]) -> int:
@@ -305,7 +301,7 @@ class Memories:
     async def _load_line(self, line: bytes, number: int) -> Scope:
         try:
             turn = msgspec.json.decode(line, type=TurnRecord)
-            named = all((turn.turn_id, turn.scope.npc, turn.scope.player, turn.scope.world))
+            named = all((turn.turn_id, turn.scope.npc, turn.scope.player, turn.scope.save))
             if len(line) > LONGEST_LINE or not named:
                 raise ValueError("too long, or without a name")
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -337,7 +333,9 @@ class Memories:
 async def _worded(renderer: Renderer, prompt: Prompt) -> str:
     """What a model says, up to the last whole sentence that is not too long."""
     said = ""
-    async with aclosing(cast("AsyncGenerator[str | events.Usage]", renderer.render(prompt, RenderOptions()))) as stream:
+    async with aclosing(
+        cast("AsyncGenerator[str | protocol.Usage]", renderer.render(prompt, RenderOptions()))
+    ) as stream:
         async for piece in stream:
             if isinstance(piece, str):
                 said += piece

@@ -1,8 +1,8 @@
-"""What servers that share a store do together: whoever takes a world back, or erases, has all of them pause for it.
+"""What servers that share a store do together: whoever takes a save back, or erases, has all of them pause for it.
 
 The one that begins tells the others and waits until each of them has ended the turns that are concerned; then it
 works, and tells them to go on. One that does not answer is not waited for: what it writes later is refused by the
-store (`Reverted`), and what it missed it does when it reads on.
+store (`StaleSave`), and what it missed it does when it reads on.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Literal
 
 import msgspec
 
-from rfsn_core.admin.archive_queue import ArchiveOutbox
+from rfsn_core import protocol
+from rfsn_core.admin.archive_queue import ArchiveQueue
 from rfsn_core.contract.errors import RfsnError, contained
-from rfsn_core.contract.provider import Scope, TurnRecord
 from rfsn_core.contract.shared_storage import Notices, SharedStore
-from rfsn_core.conversation.registry import Sessions
+from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.conversation.registry import Conversations
 from rfsn_core.kit.files import replacing
-from rfsn_core.learning.decision_log import Journal
-from rfsn_core.protocol import events
+from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry.logs import logger
 
@@ -46,7 +46,7 @@ class Selection(msgspec.Struct, frozen=True):
     """Some scopes, by digests of their names: what is erased must not stand in the notice of it."""
 
     salt: str
-    world: str
+    save: str
     npc: str
     player: str
 
@@ -54,14 +54,14 @@ class Selection(msgspec.Struct, frozen=True):
         """Whether a scope is one of them."""
         return all(
             wanted in ("", _digest(self.salt, name))
-            for wanted, name in ((self.world, scope.world), (self.npc, scope.npc), (self.player, scope.player))
+            for wanted, name in ((self.save, scope.save), (self.npc, scope.npc), (self.player, scope.player))
         )
 
 
-def selection(world: str, npc: str, player: str) -> Selection:
+def selection(save: str, npc: str, player: str) -> Selection:
     """Scopes by name; an empty text selects all."""
     salt = uuid.uuid4().hex
-    return Selection(salt, *(_digest(salt, name) if name else "" for name in (world, npc, player)))
+    return Selection(salt, *(_digest(salt, name) if name else "" for name in (save, npc, player)))
 
 
 def _digest(salt: str, name: str) -> str:
@@ -85,25 +85,30 @@ class Resume(msgspec.Struct, kw_only=True, tag="resume"):
 
     id: str
     forgotten: bool = False
-    """The past of those sessions is another now: what still waits to be stored there is of no world any more."""
-    reverted: events.WorldReverted | None = None
+    """The past of those sessions is another now: what still waits to be stored there is of no save any more."""
+    reverted: protocol.SaveReverted | None = None
     """What clients are told."""
 
 
 _decode = msgspec.json.Decoder(Pause | Resume).decode
 
 
-class Coordination:
+class SavePauses:
     """Of one server with the others.
 
     :param folder: of this server; where it notes how far it has read.
     """
 
     def __init__(
-        self, runtimes: Runtimes, sessions: Sessions, journal: Journal, archive: ArchiveOutbox, folder: Path
+        self,
+        runtimes: Runtimes,
+        conversations: Conversations,
+        decision_log: DecisionLog,
+        archive: ArchiveQueue,
+        folder: Path,
     ) -> None:
-        self._runtimes, self._sessions = runtimes, sessions
-        self._journal, self._archive = journal, archive
+        self._runtimes, self._sessions = runtimes, conversations
+        self._journal, self._archive = decision_log, archive
         self._file = folder / "notices"
         self._server = uuid.uuid4().hex
         self._position: tuple[SharedStore, str] | None = None
@@ -119,7 +124,7 @@ class Coordination:
 
     @asynccontextmanager
     async def paused(
-        self, world: str, npc: str, player: str, reason: str, *, erase: Literal["", "all", "but_backups"] = ""
+        self, save: str, npc: str, player: str, reason: str, *, erase: Literal["", "all", "but_backups"] = ""
     ) -> AsyncIterator[Resume]:
         """No turn runs or begins in the selected sessions, on any server; an empty text selects all. They are read
         anew afterwards. Yields what the others are told in the end. Raises what the store's code raises.
@@ -128,13 +133,13 @@ class Coordination:
         :param erase: the other servers leave no trace of them in what they keep for themselves.
         """
         resume = Resume(id=uuid.uuid4().hex)
-        async with self._sessions.paused(lambda scope: scope.within(world, npc, player), reason):
+        async with self._sessions.paused(lambda scope: scope.within(save, npc, player), reason):
             shared = self._runtimes.current.shared_store
             if shared is None:
                 yield resume
                 return
             pause = Pause(
-                id=resume.id, server=self._server, time=time.time(), selected=selection(world, npc, player),
+                id=resume.id, server=self._server, time=time.time(), selected=selection(save, npc, player),
                 reason=reason, erase=erase,
             )  # fmt: skip
             try:

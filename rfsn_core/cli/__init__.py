@@ -10,7 +10,7 @@ import click
 from rfsn_core.cli import config, decisions, engines, episode, fetch, memory, plugins, protocol, serve, talk, world
 from rfsn_core.cli.options import find_world
 from rfsn_core.contract.errors import PluginError, RfsnError, StoreError, UserError
-from rfsn_core.runtime.discovery import discover
+from rfsn_core.plugins.discovery import discover
 
 
 class Tour(click.Group):

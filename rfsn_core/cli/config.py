@@ -12,7 +12,7 @@ import click
 
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.contract.provider import STAGES
-from rfsn_core.runtime.discovery import Plugins, discover
+from rfsn_core.plugins.discovery import Plugins, discover
 from rfsn_core.settings.schema import Settings
 from rfsn_core.telemetry import logs
 

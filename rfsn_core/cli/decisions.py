@@ -14,12 +14,12 @@ from rich.table import Table
 
 from rfsn_core.cli.options import find_world, world_options
 from rfsn_core.contract.errors import UserError
-from rfsn_core.contract.provider import Policy
+from rfsn_core.contract.selection import Policy
 from rfsn_core.learning.decision_log import whole_log
 from rfsn_core.learning.evaluation import estimators as evaluation
 from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot, UpdateRecord
+from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.runtime.discovery import discover
 from rfsn_core.settings import schema as config
 from rfsn_core.telemetry import logs
 
@@ -71,9 +71,7 @@ def _explain(
     console: Console, record: DecisionRecord, rewards: list[RewardRecord], updates: list[UpdateRecord]
 ) -> None:
     feels = ", ".join(f"{name} {record.state[name]}" for name in ("mood", "relationship", "affinity", "trust", "fear"))
-    console.print(
-        f"[bold]{record.npc}[/bold] to {record.player}, in world {record.world}; decision {record.decision_id}"
-    )
+    console.print(f"[bold]{record.npc}[/bold] to {record.player}, in save {record.save}; decision {record.decision_id}")
     console.print(f"It felt: {feels}. It heard: {record.signal}.")
     console.print(f"Situation: {record.key}", markup=False)
     forced = f", forced by {record.forced_by}" if record.forced_by else ""
@@ -175,7 +173,7 @@ class _policy:
 
 
 def _show_report(console: Console, report: evaluation.Report, policy: str) -> None:
-    console.print(f"{report.decisions} decisions in {report.sessions} sessions", end="")
+    console.print(f"{report.decisions} decisions in {report.conversations} conversations", end="")
     left = "; ".join(f"{count} left out: {reason}" for reason, count in report.left_out.items())
     console.print(f" ({left})" if left else "")
     table = Table("", "reward a turn", "95 % interval", "", box=None, pad_edge=False)

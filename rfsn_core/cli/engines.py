@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from rfsn_core import protocol
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.cli.talk import read_state
 from rfsn_core.contract.errors import RfsnError, StoreInUse, UserError, contained
-from rfsn_core.contract.provider import Prompt
+from rfsn_core.contract.rendering import Prompt
 from rfsn_core.kernel import running
-from rfsn_core.protocol import events
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry import logs
 
@@ -135,7 +135,7 @@ def prompt(
     as_json: bool,
 ) -> None:
     """Print what a model would be asked if the player said TEXT to NPC. Nothing is said or remembered."""
-    message = events.Turn(npc=npc, player=player, text=text, state=read_state(state_file) if state_file else {})
+    message = protocol.PlayerTurn(npc=npc, player=player, text=text, state=read_state(state_file) if state_file else {})
     found = runtimes(world, config_file, {"rendering": {"provider": "scripted"}, "speech": {"provider": "silent"}})
     logs.configure("warning")
     made = asyncio.run(_preview(found, message))
@@ -151,7 +151,7 @@ def prompt(
         console.print(note, style="yellow", markup=False, soft_wrap=True)
 
 
-async def _preview(found: Runtimes, message: events.Turn) -> Prompt:
+async def _preview(found: Runtimes, message: protocol.PlayerTurn) -> Prompt:
     try:
         async with running(found) as kernel:
             return await kernel.preview(message)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from rfsn_core import protocol
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import Kernel, conversation, running
@@ -28,7 +29,6 @@ from rfsn_core.learning.episodes.episodes import (
     summarise,
 )
 from rfsn_core.learning.episodes.simulated_player import SimulatedPlayer
-from rfsn_core.protocol import events
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry import logs
 
@@ -124,24 +124,24 @@ async def _play(
 async def _turn(
     kernel: Kernel, npc: str, number: int, name: str, line: ScriptLine, player: SimulatedPlayer | None
 ) -> EpisodeTurn:
-    message = events.Turn(npc=npc, player=name, text=line.text, signal=line.signal, state=line.state)
-    made: events.Decision | None = None
+    message = protocol.PlayerTurn(npc=npc, player=name, text=line.text, signal=line.signal, state=line.state)
+    made: protocol.Decision | None = None
     text = ""
-    async for item in conversation(kernel, message, events.Hello(audio=False)):
-        if isinstance(item, events.Decision):
+    async for item in conversation(kernel, message, protocol.Hello(audio=False)):
+        if isinstance(item, protocol.Decision):
             made = item
-        elif isinstance(item, events.TurnFinished):
+        elif isinstance(item, protocol.TurnFinished):
             text = item.text
-        elif isinstance(item, events.TurnFailed):
+        elif isinstance(item, protocol.TurnFailed):
             raise UserError(f"turn {number + 1} failed: {item.message}")
     assert made is not None
     reward = player.reward(made.signal, made.action, made.style) if player else line.reward
     if reward is not None:
-        await kernel.reward(events.Reward(decision_id=made.decision_id, value=reward))
+        await kernel.reward(protocol.Reward(decision_id=made.decision_id, value=reward))
         await kernel.learner.settle()
-    record = await kernel.journal.decision(made.decision_id)
+    record = await kernel.decision_log.decision(made.decision_id)
     assert record is not None
-    after = await kernel.state(npc, message.player, message.world)
+    after = await kernel.state(npc, message.player, message.save)
     return EpisodeTurn(
         turn=number + 1,
         timestamp=record.time,

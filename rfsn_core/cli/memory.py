@@ -113,7 +113,7 @@ def memory() -> None:
 
 def _whose(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--save", default="default", show_default=True, help="The save or campaign, `world` on the wire."),
+        click.option("--save", default="default", show_default=True, help="The save or campaign."),
         click.option("--player", default="player", show_default=True, help="With whom."),
     ):
         command = option(command)
@@ -148,7 +148,7 @@ def _when(moment: float | None) -> str:
 @world_options
 def show(npc: str, player: str, save: str, as_json: bool, **place: Any) -> None:
     """What NPC knows of a player, where it is from, and what it does not believe."""
-    known = _get(place, f"/api/memory/{quote(npc)}", player=player, world=save)
+    known = _get(place, f"/api/memory/{quote(npc)}", player=player, save=save)
     if as_json:
         click.echo(json.dumps(known, ensure_ascii=False, indent=2))
         return
@@ -196,7 +196,7 @@ def show(npc: str, player: str, save: str, as_json: bool, **place: Any) -> None:
 def search(npc: str, words: tuple[str, ...], limit: int, player: str, save: str, **place: Any) -> None:
     """Turns with NPC that contain WORDS, the most useful first."""
     query = " ".join(words)
-    found = _get(place, f"/api/memory/{quote(npc)}/search", player=player, world=save, q=query, limit=limit)
+    found = _get(place, f"/api/memory/{quote(npc)}/search", player=player, save=save, q=query, limit=limit)
     for turn in found["turns"]:
         _console().print(
             f"{turn['relevance']:6.2f}  {_when(turn['time'])}  {turn['player_text']} — {turn['npc_text']}", markup=False
@@ -228,7 +228,7 @@ def stats(npc: str, **place: Any) -> None:
 @world_options
 def tell(npc: str, text: str, player: str, save: str, **place: Any) -> None:
     """Let NPC know TEXT of a player, on your word."""
-    told = _post(place, f"/api/memory/{quote(npc)}", player=player, world=save, text=text)
+    told = _post(place, f"/api/memory/{quote(npc)}", player=player, save=save, text=text)
     click.echo(f"{told['memory_id']}: {told['status']}" + (f", {told['reason']}" if told["reason"] else ""))
 
 
@@ -242,7 +242,7 @@ def tell(npc: str, text: str, player: str, save: str, **place: Any) -> None:
 def judge(npc: str, memory_id: str, status: str, reason: str, player: str, save: str, **place: Any) -> None:
     """Make a memory of NPC believed, set aside, or forgotten."""
     path = f"/api/memory/{quote(npc)}/records/{quote(memory_id)}"
-    told = _post(place, path, status=status, reason=reason, player=player, world=save)
+    told = _post(place, path, status=status, reason=reason, player=player, save=save)
     click.echo(f"{told['memory_id']}: {told['status']}: {told['text']}")
 
 
@@ -254,7 +254,7 @@ def judge(npc: str, memory_id: str, status: str, reason: str, player: str, save:
 def saves(**place: Any) -> None:
     """Saves that the NPCs can go back to."""
     for each in _get(place, "/api/saves")["saves"]:
-        click.echo(f"{_when(each['time'])}  {each['world']}: {each['tag']}, {each['turns']} turns")
+        click.echo(f"{_when(each['time'])}  {each['save']}: {each['tag']}, {each['turns']} turns")
 
 
 @memory.command()
@@ -264,7 +264,7 @@ def saves(**place: Any) -> None:
 def keep(tag: str, save: str, **place: Any) -> None:
     """Keep what all NPCs know now, under TAG."""
     kept = _post(place, f"/api/saves/{quote(save, safe='')}", tag=tag)
-    click.echo(f"{kept['world']}: {kept['tag']}, {kept['turns']} turns")
+    click.echo(f"{kept['save']}: {kept['tag']}, {kept['turns']} turns")
 
 
 @memory.command()
@@ -329,7 +329,7 @@ def export(file: Path, npc: str, player: str, save: str, **place: Any) -> None:
     """Write turns to FILE, a line of JSON each."""
 
     async def ask(client: httpx.AsyncClient) -> int:
-        query = {"npc": npc, "player": player, "world": save}
+        query = {"npc": npc, "player": player, "save": save}
         lines = 0
         async with client.stream("GET", "/api/memory/export", params=query) as response:
             if not response.is_success:
@@ -367,7 +367,7 @@ def load(file: Path, **place: Any) -> None:
 @world_options
 def erase(npc: str, player: str, save: str, backups: bool, **place: Any) -> None:
     """Leave no trace of an NPC, of a player, or of a save: turns, memories, decisions."""
-    gone = _post(place, "/api/memory/erase", npc=npc, player=player, world=save, backups=backups)
+    gone = _post(place, "/api/memory/erase", npc=npc, player=player, save=save, backups=backups)
     click.echo(f"{gone['turns']} turns and {gone['decisions']} decisions are erased.")
     if not backups:
         click.echo("Backups still have them: --backups")

@@ -11,8 +11,8 @@ import click
 
 import rfsn_core
 from rfsn_core.contract.errors import UserError
+from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.runtime.discovery import discover
 
 EXAMPLE = "lantern_ford"
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rfsn_core.cli.options import find_world
 from rfsn_core.contract.errors import UserError
 from rfsn_core.contract.provider import STAGES
-from rfsn_core.runtime.discovery import Found, Plugins, discover
+from rfsn_core.plugins.discovery import Plugin, Plugins, discover
 
 
 @click.command()
@@ -43,7 +43,7 @@ def _list(console: Console, found: Plugins) -> None:
     console.print("[dim]rfsn plugins NAME explains one; RFSN_BLOCK=name leaves it out.[/dim]")
 
 
-def _explain(console: Console, found: Plugins, item: Found) -> None:
+def _explain(console: Console, found: Plugins, item: Plugin) -> None:
     console.print(
         f"[bold]{item.name}[/bold] from {item.label}: {item.state}{f', {item.reason}' if item.reason else ''}"
     )
@@ -57,5 +57,5 @@ def _explain(console: Console, found: Plugins, item: Found) -> None:
             console.print(f"  {key} = {default:.60}   {field.description or ''}", markup=False)
 
 
-def _offers(found: Plugins, item: Found) -> list[tuple[str, str]]:
+def _offers(found: Plugins, item: Plugin) -> list[tuple[str, str]]:
     return [(stage, name) for stage in STAGES for name, (_, owner) in found.providers(stage).items() if owner is item]

@@ -13,11 +13,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from rfsn_core import protocol
 from rfsn_core.cli.loudspeaker import Loudspeaker
 from rfsn_core.cli.options import runtimes, world_options
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import conversation, running
-from rfsn_core.protocol import events
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry import logs
 from rfsn_core.turn.outbox import Audio, Item
@@ -43,7 +43,7 @@ def say(
 ) -> None:  # fmt: skip
     """Say TEXT to NPC, once, and show what comes back."""
     state = read_state(state_file) if state_file else {}
-    turn = events.Turn(npc=npc, player=player, text=text, state=state)
+    turn = protocol.PlayerTurn(npc=npc, player=player, text=text, state=state)
     found = runtimes(world, config_file)
     logs.configure("warning")
     failed = asyncio.run(_say(found, turn, as_json, wav))
@@ -66,22 +66,22 @@ def read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-async def _say(found: Runtimes, turn: events.Turn, as_json: bool, wav: Path | None) -> str:
+async def _say(found: Runtimes, turn: protocol.PlayerTurn, as_json: bool, wav: Path | None) -> str:
     console = Console(highlight=False)
     pcm: list[bytes] = []
     rate = 0
     async with running(found) as kernel:
-        async for item in conversation(kernel, turn, events.Hello(audio=wav is not None, visemes=as_json)):
+        async for item in conversation(kernel, turn, protocol.Hello(audio=wav is not None, visemes=as_json)):
             if isinstance(item, Audio):
-                pcm.append(events.read_audio_frame(item.frame).pcm)
+                pcm.append(protocol.read_audio_frame(item.frame).pcm)
                 continue
-            if isinstance(item, events.SpeechStarted):
+            if isinstance(item, protocol.SpeechStarted):
                 rate = item.sample_rate
             if as_json:
-                click.echo(events.encode(item).decode())
+                click.echo(protocol.encode(item).decode())
             else:
                 show(console, item)
-            if isinstance(item, events.TurnFailed):
+            if isinstance(item, protocol.TurnFailed):
                 return item.message
     if wav is not None:
         if not rate:
@@ -97,20 +97,20 @@ async def _say(found: Runtimes, turn: events.Turn, as_json: bool, wav: Path | No
 def show(console: Console, item: Item) -> None:
     """An event, for people."""
     match item:
-        case events.Decision():
+        case protocol.Decision():
             forced = f", forced by {item.forced_by}" if item.forced_by else ""
             console.print(f"[dim]{item.action} · {item.style} (heard: {item.signal}{forced})[/dim]")
-        case events.Sentence():
+        case protocol.Sentence():
             console.print(item.text, markup=False)
-        case events.SentenceBlocked():
+        case protocol.SentenceBlocked():
             console.print(f"[yellow]({item.verdict}: {', '.join(item.reasons)})[/yellow]")
-        case events.SpeechDropped():
+        case protocol.SpeechDropped():
             console.print(f"[yellow](sentence {item.sentence} is not spoken: {item.reason})[/yellow]")
-        case events.SpeechOff():
+        case protocol.SpeechOff():
             console.print(f"[yellow](speech is off: {item.reason})[/yellow]")
-        case events.State():
+        case protocol.State():
             console.print(f"[dim]{item.mood}, {item.relationship}, trust {item.trust:.2f}, fear {item.fear:.2f}[/dim]")
-        case events.TurnFinished() if item.reason != "complete" or not item.durable:
+        case protocol.TurnFinished() if item.reason != "complete" or not item.durable:
             console.print(f"[yellow]({item.reason}{'' if item.durable else ', not yet stored'})[/yellow]")
 
 
@@ -139,9 +139,9 @@ async def _chat(found: Runtimes, npc: str, player: str, mute: bool) -> None:
                 return
             if not text.strip():
                 return
-            turn = events.Turn(npc=npc, player=player, text=text[: events.MAX_TEXT])
+            turn = protocol.PlayerTurn(npc=npc, player=player, text=text[: protocol.MAX_TEXT])
             try:
-                await _heard(console, conversation(kernel, turn, events.Hello(audio=speaker is not None)), speaker)
+                await _heard(console, conversation(kernel, turn, protocol.Hello(audio=speaker is not None)), speaker)
             except UserError as error:
                 speaker = None
                 console.print(f"({error})", style="dim", markup=False)
@@ -165,10 +165,10 @@ async def _heard(console: Console, items: AsyncGenerator[Item], speaker: Loudspe
         async with aclosing(items) as stream:
             async for item in stream:
                 if isinstance(item, Audio):
-                    if speaker is not None and (pcm := events.read_audio_frame(item.frame).pcm):
+                    if speaker is not None and (pcm := protocol.read_audio_frame(item.frame).pcm):
                         await speaker.play(pcm, rate)
                     continue
-                if isinstance(item, events.SpeechStarted):
+                if isinstance(item, protocol.SpeechStarted):
                     rate = item.sample_rate
                 show(console, item)
         if speaker is not None:

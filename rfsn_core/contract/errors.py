@@ -71,7 +71,7 @@ class UnknownNpc(UserError):
     code = "unknown_npc"
 
 
-class NotThere(UserError):
+class NotFound(UserError):
     """A save, a backup or a memory of that name is not there."""
 
     code = "not_there"
@@ -87,10 +87,10 @@ class BadMessage(UserError):
         self.field = field
 
 
-class SessionBusy(UserError):
+class ConversationBusy(UserError):
     """The NPC is still answering this player and the settings refuse a second turn."""
 
-    code = "session_busy"
+    code = "conversation_busy"
 
 
 class UnknownTurn(UserError):
@@ -148,13 +148,13 @@ class StoreInUse(StoreError):
     code = "store_in_use"
 
 
-class Overtaken(StoreError):
+class VersionConflict(StoreError):
     """Another server has gone on with a conversation meanwhile."""
 
     code = "overtaken"
 
 
-class Reverted(StoreError):
+class StaleSave(StoreError):
     """The world went back to a save, or was erased, while something happened in it; so it never happened."""
 
     code = "reverted"

@@ -25,9 +25,15 @@ if TYPE_CHECKING:
     import click
     from starlette.routing import BaseRoute
 
-    from rfsn_core.contract.provider import Abstractor, Embedder, Gate, Policy, Prompt, Provider, Renderer, Store, Voice
-    from rfsn_core.world.actions import Action
-    from rfsn_core.world.candidates import SafetyRule, Situation
+    from rfsn_core.contract.abstraction import Abstractor
+    from rfsn_core.contract.actions import Action, SafetyRule, Situation
+    from rfsn_core.contract.embedding import Embedder
+    from rfsn_core.contract.gating import Gate
+    from rfsn_core.contract.provider import Provider
+    from rfsn_core.contract.rendering import Prompt, Renderer
+    from rfsn_core.contract.selection import Policy
+    from rfsn_core.contract.speech import Voice
+    from rfsn_core.contract.storage import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from rfsn_core.contract.provider import Past, Scope, Store, TurnRecord
+from rfsn_core.contract.storage import Past, Scope, Store, TurnRecord
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Taught:
 class SharedLearning(Protocol):
     """Where servers learn as one: a log of lessons that each of them applies whole, in one order.
 
-    Lessons are the kernel's own bytes; a decision is JSON, whose `world`, `npc` and `player` say whether `Store.erase`
+    Lessons are the kernel's own bytes; a decision is JSON, whose `save`, `npc` and `player` say whether `Store.erase`
     takes it. All raise StoreError when it is away.
     """
 
@@ -114,8 +114,11 @@ class SharedStore(Store, Protocol):
         """As `load`, in one round trip; None when nothing has changed since that version."""
 
     async def append_after(self, turn: TurnRecord, version: str) -> str:
-        """As `append`, and returns the new version. Raises Overtaken when another server appended since `version`, and
-        Reverted when the conversation was rolled back or erased since."""
+        """As `append`, and returns the new version.
+
+        Raises VersionConflict when another server appended since `version`, and StaleSave when the conversation was
+        rolled back or erased since.
+        """
 
     async def scrub(self, gone: Callable[[TurnRecord], bool]) -> None:
         """Leave no trace of turns in what this server keeps beside the store, such as backups."""

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import msgspec
 
-from rfsn_core.contract.errors import Overtaken, Reverted, StoreError, contained
-from rfsn_core.contract.provider import Found, MemoryRecord, Past, Scope, Store, TurnRecord
-from rfsn_core.conversation.embedding_index import Nearness
+from rfsn_core.contract.errors import StaleSave, StoreError, VersionConflict, contained
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.storage import MemoryRecord, Past, Scope, SearchHit, Store, TurnRecord
+from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.conversation.spool import Spool
 from rfsn_core.memory.beliefs import in_mind, latest
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.update import Mind, Rules
-from rfsn_core.protocol import events
-from rfsn_core.runtime.builder import Runtime
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.turn.outbox import Outbox
-from rfsn_core.world.files import Npc
-from rfsn_core.world.state import NpcState
+from rfsn_core.turn.runtime import Runtime
 
 log = logger("turn")
 
@@ -34,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Session:
+class Conversation:
     """One NPC with one player in one world, while it is in memory."""
 
     scope: Scope
@@ -47,7 +44,7 @@ class Session:
     card: Card = field(default_factory=Card)
     _from: Store | None = None
     """Where what is held was read."""
-    _near: Nearness | None = None
+    _near: EmbeddingIndex | None = None
     _taken: int = 0
     """How often what is held was read from the store."""
     kept: Callable[[TurnRecord], None] = lambda turn: None
@@ -109,7 +106,7 @@ class Session:
         self.recent.extend(turns)
         self.memories = {memory.memory_id: memory for memory in memories}
 
-    async def by_meaning(self, runtime: Runtime, text: str, limit: int) -> list[Found]:
+    async def by_meaning(self, runtime: Runtime, text: str, limit: int) -> list[SearchHit]:
         """Turns that say something like it; none before `place` was called. Raises what the embedder's code raises."""
         if self._near is None or self._near.embedder is not runtime.embedder:
             return []
@@ -125,7 +122,7 @@ class Session:
             return
         near, turns, taken = self._near, list(self.recent), self._taken
         if near is None or near.embedder is not embedder or near.most != most:
-            near = Nearness(embedder, most)
+            near = EmbeddingIndex(embedder, most)
             turns = list((await self._in_time(runtime, runtime.store.load(self.scope, most))).turns)
         with contained():
             async with asyncio.timeout(PLACING):
@@ -141,7 +138,7 @@ class Session:
     async def keep(self, record: TurnRecord, state: NpcState, runtime: Runtime) -> bool:
         """Turn, decision and state, all or nothing. False: spooled on disk, because the store is away.
 
-        Raises StoreError when the disk takes neither; then nothing has changed here either. Raises Reverted when
+        Raises StoreError when the disk takes neither; then nothing has changed here either. Raises StaleSave when
         another server took the world back meanwhile.
         """
         durable = not self.spool  # what happened after a spooled turn waits behind it
@@ -150,7 +147,7 @@ class Session:
                 with contained():
                     async with asyncio.timeout(runtime.settings.operations.store_timeout):
                         record, state = await self._append(record, state, runtime)
-            except Reverted:
+            except StaleSave:
                 self.state = None  # what is held is no more
                 raise
             except Exception as error:  # noqa: BLE001  the store's code: nothing acknowledged may be lost
@@ -179,7 +176,7 @@ class Session:
         while True:
             try:
                 self.version = await store.append_after(record, self.version)
-            except Overtaken:
+            except VersionConflict:
                 # The words were said; how the NPC feels is for the one who was first.
                 METRICS.overtaken.inc()
                 log.warning("another server has gone on with this conversation", npc=self.scope.npc)
@@ -193,20 +190,3 @@ class Session:
 def _wanted(runtime: Runtime) -> int:
     """Turns to load: one at least, for its decision, where a prompt takes none."""
     return max(1, runtime.settings.memory.recent)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be answered, and where the answer goes."""
-
-    turn_id: str
-    turn_no: int
-    scope: Scope
-    npc: Npc
-    text: str
-    game: Mapping[str, Any]
-    signal: str
-    outbox: Outbox
-    wants: events.Hello
-    arrived: float
-    """`time.perf_counter()` when the message came in."""

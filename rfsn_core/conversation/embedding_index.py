@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfsn_core.contract.provider import Embedder, Found, TurnRecord
+from rfsn_core.contract.embedding import Embedder
+from rfsn_core.contract.storage import SearchHit, TurnRecord
 from rfsn_core.memory.retrieval import smoothed, whole_text
 
 
-class Nearness:
+class EmbeddingIndex:
     """The newest turns of one conversation, as one embedder places them.
 
     :param most: turns that are held.
@@ -37,7 +38,7 @@ class Nearness:
             self._points = np.concatenate([before, points])[-self.most :]
             self._turns = [*self._turns, *new][-self.most :]
 
-    async def search(self, text: str, limit: int) -> list[Found]:
+    async def search(self, text: str, limit: int) -> list[SearchHit]:
         """The turns that are nearest, with those about them lifted. Raises as `add` does."""
         if not self._turns:
             return []
@@ -45,7 +46,7 @@ class Nearness:
         near = np.maximum(points @ (await self._place([text]))[0], 0.0)
         scores = smoothed({position: float(each) for position, each in enumerate(near, 1) if each > 0})
         best = sorted(scores.items(), key=lambda item: -item[1])
-        return [Found(turns[position - 1], score) for position, score in best if position <= len(turns)][:limit]
+        return [SearchHit(turns[position - 1], score) for position, score in best if position <= len(turns)][:limit]
 
     async def _place(self, texts: Sequence[str]) -> NDArray[Any]:
         points = np.asarray(await self.embedder.embed(texts), np.float32)

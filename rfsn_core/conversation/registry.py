@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from rfsn_core.contract.errors import contained
-from rfsn_core.contract.provider import Scope, TurnRecord
-from rfsn_core.conversation.conversation import Session
+from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.spool import Spool
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry.logs import logger
@@ -26,7 +26,7 @@ EVICT_EVERY = 60.0
 Selected = Callable[[Scope], bool]
 
 
-class Sessions:
+class Conversations:
     """Of one kernel.
 
     :param spool: where turns wait for a store that is away.
@@ -39,23 +39,23 @@ class Sessions:
         cancel: Callable[[Selected, str], None],
     ) -> None:  # fmt: skip
         self._runtimes, self.spool, self._kept, self._cancel = runtimes, spool, kept, cancel
-        self._held: dict[Scope, Session] = {}
+        self._held: dict[Scope, Conversation] = {}
         self._pauses: list[tuple[Selected, asyncio.Future[None]]] = []
         self._replaying: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def __getitem__(self, scope: Scope) -> Session:
+    def __getitem__(self, scope: Scope) -> Conversation:
         """The session of a scope; what it knows is read when it is first needed."""
-        session = self._held.pop(scope, None)
-        if session is None:
+        conversation = self._held.pop(scope, None)
+        if conversation is None:
             paused = next((over for selected, over in self._pauses if selected(scope)), None)
-            session = Session(scope, self.spool, last=paused, kept=self._kept)
-        self._held[scope] = session  # last in, so the first is the longest idle
-        session.used = time.monotonic()
+            conversation = Conversation(scope, self.spool, last=paused, kept=self._kept)
+        self._held[scope] = conversation  # last in, so the first is the longest idle
+        conversation.used = time.monotonic()
         self._let_go()
-        return session
+        return conversation
 
     def _let_go(self) -> None:
         """Of sessions that are too many, or idle for too long: they are read again when they are needed."""
@@ -63,16 +63,16 @@ class Sessions:
         if self.spool:  # what is spooled cannot be loaded again yet
             return
         late = time.monotonic() - settings.memory.cache_minutes * 60
-        over = len(self._held) - settings.world.max_sessions
+        over = len(self._held) - settings.world.max_conversations
         gone = []
-        for number, (scope, session) in enumerate(self._held.items()):  # the longest idle first
-            if number >= over and session.used > late:
+        for number, (scope, conversation) in enumerate(self._held.items()):  # the longest idle first
+            if number >= over and conversation.used > late:
                 break
-            if session.last is None or session.last.done():
+            if conversation.last is None or conversation.last.done():
                 gone.append(scope)
         for scope in gone:
             del self._held[scope]
-        METRICS.sessions.set(len(self._held))
+        METRICS.conversations.set(len(self._held))
 
     async def evict(self) -> None:
         """Let go of idle sessions, for ever."""
@@ -87,9 +87,9 @@ class Sessions:
 
     # ── taking turns ─────────────────────────────────────────────────────────────────────────────
 
-    def queue(self, session: Session, work: Callable[[], Awaitable[Any]], name: str) -> asyncio.Task[Any]:
+    def queue(self, conversation: Conversation, work: Callable[[], Awaitable[Any]], name: str) -> asyncio.Task[Any]:
         """Work that takes its place among the session's turns at once."""
-        previous = session.last if session.last and not session.last.done() else None
+        previous = conversation.last if conversation.last and not conversation.last.done() else None
 
         async def wait_and_work() -> Any:
             if previous is not None:
@@ -100,8 +100,8 @@ class Sessions:
                 finally:
                     self.replay_soon()
 
-        session.last = asyncio.create_task(wait_and_work(), name=name)
-        return session.last
+        conversation.last = asyncio.create_task(wait_and_work(), name=name)
+        return conversation.last
 
     @asynccontextmanager
     async def paused(self, selected: Selected, reason: str) -> AsyncIterator[None]:
@@ -111,7 +111,9 @@ class Sessions:
         try:
             self._cancel(selected, reason)
             ended = [self._held.pop(scope) for scope in list(self._held) if selected(scope)]
-            if busy := [session.last for session in ended if session.last and not session.last.done()]:
+            if busy := [
+                conversation.last for conversation in ended if conversation.last and not conversation.last.done()
+            ]:
                 await asyncio.wait(busy)
             yield
         finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.provider import TurnRecord
+from rfsn_core.contract.storage import TurnRecord
 from rfsn_core.kit.files import replacing
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS

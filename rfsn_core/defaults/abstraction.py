@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
+from rfsn_core.contract.abstraction import Abstraction, Abstractor
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Abstraction, Abstractor, Host, Provider
+from rfsn_core.contract.provider import Host, Provider
 
 UNKNOWN = "unknown"
 
@@ -36,8 +37,8 @@ class Bucket(BaseModel, extra="forbid"):
 
 
 def _default_buckets() -> list[Bucket]:
+    from rfsn_core.contract.npc import MOODS
     from rfsn_core.world.signals import SIGNALS
-    from rfsn_core.world.state import MOODS
 
     thirds = {"labels": ["low", "middle", "high"], "edges": [0.3, 0.7]}
     return [

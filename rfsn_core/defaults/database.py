@@ -23,51 +23,51 @@ from typing import Any, TypeVar
 import msgspec
 
 from rfsn_core.contract.errors import StoreError, StoreInUse
-from rfsn_core.contract.provider import GOVERNED, Scope, TurnRecord
+from rfsn_core.contract.storage import GOVERNED, Scope, TurnRecord
 from rfsn_core.kit import backups
 
 T = TypeVar("T")
-SCHEMA_VERSION = 4
-SESSIONS = """
-CREATE TABLE sessions (
-    session TEXT PRIMARY KEY, world TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL
+SCHEMA_VERSION = 5
+CONVERSATIONS = """
+CREATE TABLE conversations (
+    conversation TEXT PRIMARY KEY, save TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX sessions_npc ON sessions (npc);
+CREATE INDEX conversations_npc ON conversations (npc);
 """
-"""Whose turns are in which session: few rows, where an index of all turns by NPC would cost each append a page."""
+"""Whose turns are in which conversation: few rows, where an index of all turns by NPC would cost each append a page."""
 SCHEMA = """
 CREATE TABLE turns (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     turn_id TEXT NOT NULL, epoch INTEGER NOT NULL,
-    session TEXT NOT NULL, position INTEGER NOT NULL, live INTEGER NOT NULL DEFAULT 1,
-    world TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL, time REAL NOT NULL,
+    conversation TEXT NOT NULL, position INTEGER NOT NULL, live INTEGER NOT NULL DEFAULT 1,
+    save TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL, time REAL NOT NULL,
     player_text TEXT NOT NULL, npc_text TEXT NOT NULL, outcome TEXT NOT NULL,
     decision_id TEXT NOT NULL, state TEXT NOT NULL, memories TEXT NOT NULL, card TEXT NOT NULL,
     checksum INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX turns_id ON turns (turn_id, epoch);
-CREATE INDEX turns_session ON turns (session, live, position);
-CREATE INDEX turns_memories ON turns (session, live, position) WHERE memories != '';
-CREATE INDEX turns_card ON turns (session, live, position) WHERE card != '';
-CREATE TABLE worlds (world TEXT PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX turns_conversation ON turns (conversation, live, position);
+CREATE INDEX turns_memories ON turns (conversation, live, position) WHERE memories != '';
+CREATE INDEX turns_card ON turns (conversation, live, position) WHERE card != '';
+CREATE TABLE saves (save TEXT PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshots (
-    world TEXT NOT NULL, tag TEXT NOT NULL, time REAL NOT NULL, turns INTEGER NOT NULL, spans TEXT NOT NULL,
-    PRIMARY KEY (world, tag)
+    save TEXT NOT NULL, tag TEXT NOT NULL, time REAL NOT NULL, turns INTEGER NOT NULL, spans TEXT NOT NULL,
+    PRIMARY KEY (save, tag)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE audit (id INTEGER PRIMARY KEY, time REAL NOT NULL, what TEXT NOT NULL) STRICT;
-CREATE VIRTUAL TABLE words USING fts5(session, player_text, npc_text, content='turns', content_rowid='id',
+CREATE VIRTUAL TABLE words USING fts5(conversation, player_text, npc_text, content='turns', content_rowid='id',
     tokenize="porter unicode61 remove_diacritics 2");
 """
-FIELDS = "turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id, state, memories, card"
+FIELDS = "turn_id, save, npc, player, time, player_text, npc_text, outcome, decision_id, state, memories, card"
 """Of a turn, in the order in which `row` gives them."""
 CHECKPOINT_AT = 4000
 """Pages of the log, 16 MB, that are moved into the file at once: a page that many turns changed is moved once."""
 _MOST_WAITING = 10_000
 
 
-def session_token(scope: Scope) -> str:
+def conversation_token(scope: Scope) -> str:
     """One word for a scope, which the full-text index knows: digits, so that nothing stems them."""
-    digest = hashlib.blake2b(msgspec.json.encode([scope.world, scope.npc, scope.player]), digest_size=12).digest()
+    digest = hashlib.blake2b(msgspec.json.encode([scope.save, scope.npc, scope.player]), digest_size=12).digest()
     return f"{int.from_bytes(digest, 'big'):030d}"
 
 
@@ -76,7 +76,7 @@ def row(turn: TurnRecord) -> tuple[Any, ...]:
     scope = turn.scope
     return (
         turn.turn_id,
-        scope.world,
+        scope.save,
         scope.npc,
         scope.player,
         float(turn.time),
@@ -96,7 +96,7 @@ def checksum(values: tuple[Any, ...]) -> int:
 
 
 class Places:
-    """Where the last turn of a session stands, and in which epoch its world is: known to the one thread that writes.
+    """The position of each conversation's last turn, and the epoch of each save; only the writer thread uses it.
 
     Whatever else than `insert` changes turns has to `forget` it.
     """
@@ -105,28 +105,28 @@ class Places:
         self._positions: dict[str, int] = {}
         self._epochs: dict[str, int] = {}
 
-    def last(self, db: sqlite3.Connection, session: str, scope: Scope) -> int:
-        """Position of the session's last turn; a session that is new is entered."""
-        if session not in self._positions:
-            entered = (session, scope.world, scope.npc, scope.player)
-            db.execute("INSERT OR IGNORE INTO sessions VALUES (?,?,?,?)", entered)
+    def last(self, db: sqlite3.Connection, conversation: str, scope: Scope) -> int:
+        """Position of the conversation's last turn; a conversation that is new is entered."""
+        if conversation not in self._positions:
+            entered = (conversation, scope.save, scope.npc, scope.player)
+            db.execute("INSERT OR IGNORE INTO conversations VALUES (?,?,?,?)", entered)
             if len(self._positions) > 10_000:
                 self._positions.clear()
-            sql = "SELECT max(position) FROM turns WHERE session=? AND live=1"
-            last = db.execute(sql, (session,)).fetchone()
-            self._positions[session] = last[0] or 0
-        return self._positions[session]
+            sql = "SELECT max(position) FROM turns WHERE conversation=? AND live=1"
+            last = db.execute(sql, (conversation,)).fetchone()
+            self._positions[conversation] = last[0] or 0
+        return self._positions[conversation]
 
-    def took(self, session: str, position: int) -> None:
+    def took(self, conversation: str, position: int) -> None:
         """A turn was added."""
-        self._positions[session] = position
+        self._positions[conversation] = position
 
-    def epoch(self, db: sqlite3.Connection, world: str) -> int:
-        """How often the world went back to a save."""
-        if world not in self._epochs:
-            found = db.execute("SELECT epoch FROM worlds WHERE world=?", (world,)).fetchone()
-            self._epochs[world] = found[0] if found else 0
-        return self._epochs[world]
+    def epoch(self, db: sqlite3.Connection, save: str) -> int:
+        """How often the save went back to a save."""
+        if save not in self._epochs:
+            found = db.execute("SELECT epoch FROM saves WHERE save=?", (save,)).fetchone()
+            self._epochs[save] = found[0] if found else 0
+        return self._epochs[save]
 
     def forget(self) -> None:
         """Something else was done to the file, or undone."""
@@ -137,30 +137,34 @@ class Places:
 def insert(db: sqlite3.Connection, values: tuple[Any, ...], places: Places) -> None:
     """Add a turn; one that is there stays as it is."""
     scope = Scope(*values[1:4])
-    session = session_token(scope)
-    position = places.last(db, session, scope) + (values[7] != GOVERNED)  # which is no part of what was said
+    conversation = conversation_token(scope)
+    position = places.last(db, conversation, scope) + (values[7] != GOVERNED)  # which is no part of what was said
     added = db.execute(
-        f"INSERT INTO turns ({FIELDS}, session, position, epoch, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+        f"INSERT INTO turns ({FIELDS}, conversation, position, epoch, checksum)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
         " ON CONFLICT DO NOTHING",
-        (*values, session, position, places.epoch(db, scope.world), checksum(values)),
+        (*values, conversation, position, places.epoch(db, scope.save), checksum(values)),
     )
     if added.rowcount:
-        places.took(session, position)
+        places.took(conversation, position)
         db.execute(
-            "INSERT INTO words (rowid, session, player_text, npc_text) VALUES (?,?,?,?)",
-            (added.lastrowid, session, values[5], values[6]),
+            "INSERT INTO words (rowid, conversation, player_text, npc_text) VALUES (?,?,?,?)",
+            (added.lastrowid, conversation, values[5], values[6]),
         )
 
 
 def remove(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> int:
     """Delete turns, in the index too."""
     db.execute(
-        "INSERT INTO words (words, rowid, session, player_text, npc_text)"
-        f" SELECT 'delete', id, session, player_text, npc_text FROM turns WHERE {where}",
+        "INSERT INTO words (words, rowid, conversation, player_text, npc_text)"
+        f" SELECT 'delete', id, conversation, player_text, npc_text FROM turns WHERE {where}",
         values,
     )
     gone = db.execute(f"DELETE FROM turns WHERE {where}", values).rowcount
-    db.execute("DELETE FROM sessions WHERE NOT EXISTS (SELECT 1 FROM turns WHERE turns.session = sessions.session)")
+    db.execute(
+        "DELETE FROM conversations WHERE NOT EXISTS"
+        " (SELECT 1 FROM turns WHERE turns.conversation = conversations.conversation)"
+    )
     return gone
 
 
@@ -178,7 +182,7 @@ def note(db: sqlite3.Connection, what: str) -> None:
 
 def create(db: sqlite3.Connection) -> None:
     """The tables, in an empty file."""
-    _run(db, SESSIONS + SCHEMA)
+    _run(db, CONVERSATIONS + SCHEMA)
     db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
@@ -187,37 +191,6 @@ def _run(db: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():
             db.execute(statement)
-
-
-def migrate(db: sqlite3.Connection, version: int) -> None:
-    """Bring older tables to this version, in the transaction that is open."""
-    {2: _from_2, 3: _from_3}[version](db)
-    note(db, f"brought from schema {version} to {SCHEMA_VERSION}")
-
-
-def _from_3(db: sqlite3.Connection) -> None:
-    db.execute("DROP INDEX turns_npc")
-    _run(db, SESSIONS)
-    db.execute("INSERT INTO sessions SELECT DISTINCT session, world, npc, player FROM turns")
-    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-
-
-def _from_2(db: sqlite3.Connection) -> None:
-    db.execute("ALTER TABLE turns RENAME TO turns_2")
-    for index in ("turns_scope", "turns_decision"):
-        db.execute(f"DROP INDEX {index}")
-    db.execute("DROP TABLE words")
-    create(db)
-    places = Places()
-    for old in db.execute(
-        "SELECT turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id, state"
-        " FROM turns_2 ORDER BY id"
-    ):
-        insert(db, (*old, "", ""), places)
-    db.execute("DROP TABLE turns_2")
-
-
-OLDEST = 2
 
 
 def version_of(db: sqlite3.Connection) -> int:
@@ -277,16 +250,12 @@ class Database:
                 raise StoreError(
                     f"{self.path} was written by a newer RFSN (schema {version})", hint="Upgrade rfsn-core"
                 )
-            if 0 < version < OLDEST:
-                hint = "Move it away to start anew"
-                raise StoreError(f"{self.path} was written by an early version (schema {version})", hint=hint)
             if 0 < version < SCHEMA_VERSION:
-                self.copy(connection, f"before-schema-{SCHEMA_VERSION}-")
+                hint = "Move it away to start with an empty file"
+                raise StoreError(f"{self.path} was written by a version before 0.1 (schema {version})", hint=hint)
             connection.execute("BEGIN IMMEDIATE")
             if version == 0:
                 create(connection)
-            elif version < SCHEMA_VERSION:
-                migrate(connection, version)
             connection.execute("COMMIT")
             result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if result != "ok":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+from rfsn_core.contract.embedding import Embedder
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Embedder, Host, NoSettings, Provider
+from rfsn_core.contract.provider import Host, NoSettings, Provider
 
 
 @asynccontextmanager

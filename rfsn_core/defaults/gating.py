@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 from pydantic import BaseModel, Field, field_validator
 
+from rfsn_core.contract.gating import Gate, Utterance, Verdict
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Gate, Host, Provider, Utterance, Verdict
+from rfsn_core.contract.provider import Host, Provider
 from rfsn_core.world.signals import classify
 
 

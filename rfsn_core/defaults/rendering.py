@@ -13,7 +13,8 @@ from jinja2 import Template
 from pydantic import BaseModel, Field
 
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, Prompt, Provider, Renderer, RenderOptions
+from rfsn_core.contract.provider import Host, Provider
+from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.defaults.lines import LINES
 from rfsn_core.world.templates import FAILURES, Environment
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Arm, Context, Host, Lesson, NoSettings, Policy, Provider, Selection, Step
+from rfsn_core.contract.provider import Host, NoSettings, Provider
+from rfsn_core.contract.selection import Arm, Context, Lesson, Policy, Selection, Step
 
 
 class WorldModel:

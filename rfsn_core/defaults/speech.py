@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, NoSettings, Provider, Speech, Voice, VoiceStyle
+from rfsn_core.contract.provider import Host, NoSettings, Provider
+from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
 
 
 class Silent:

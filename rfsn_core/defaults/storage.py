@@ -14,23 +14,22 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, Field
 
-from rfsn_core.contract.errors import NotThere, StoreError
+from rfsn_core.contract.errors import NotFound, StoreError
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import (
+from rfsn_core.contract.provider import Host, Provider
+from rfsn_core.contract.storage import (
     GOVERNED,
     Backup,
-    Found,
-    Host,
     MemoryRecord,
     Past,
-    Provider,
     Scope,
+    SearchHit,
     Snapshot,
     Store,
     TurnRecord,
 )
 from rfsn_core.defaults import database
-from rfsn_core.defaults.database import FIELDS, Database, checksum, note, session_token
+from rfsn_core.defaults.database import FIELDS, Database, checksum, conversation_token, note
 from rfsn_core.kit import backups
 from rfsn_core.memory.beliefs import latest
 from rfsn_core.memory.retrieval import smoothed, terms
@@ -70,14 +69,14 @@ class Sqlite:
         key = _key(scope)
 
         def job(db: sqlite3.Connection) -> Past:
-            newest = self._turns(db, f"{_SESSION} ORDER BY position DESC, id DESC LIMIT ?", (*key, max(1, turns)))
+            newest = self._turns(db, f"{_CONVERSATION} ORDER BY position DESC, id DESC LIMIT ?", (*key, max(1, turns)))
             last = newest[:1]
             if not turns or not all(turn.spoken for turn in newest):
                 newest = self._turns(
-                    db, f"{_SESSION} AND {_SPOKEN} ORDER BY position DESC, id DESC LIMIT ?", (*key, turns)
+                    db, f"{_CONVERSATION} AND {_SPOKEN} ORDER BY position DESC, id DESC LIMIT ?", (*key, turns)
                 )
-            changes = self._turns(db, f"{_SESSION} AND memories != '' ORDER BY position, id", key)
-            cards = self._turns(db, f"{_SESSION} AND card != '' ORDER BY position DESC, id DESC LIMIT 1", key)
+            changes = self._turns(db, f"{_CONVERSATION} AND memories != '' ORDER BY position, id", key)
+            cards = self._turns(db, f"{_CONVERSATION} AND card != '' ORDER BY position DESC, id DESC LIMIT 1", key)
             return Past(
                 state=last[0].state if last else None,
                 turns=newest[::-1],
@@ -92,32 +91,32 @@ class Sqlite:
         values = database.row(turn)
         await self._do(lambda db: database.insert(db, values, self._file.places), writes=True)
 
-    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
         """By bm25 within the conversation, whose id is a word of the index; a hit lifts the turns around it."""
         words = terms(query)
         if not words or limit < 1:
             return ()
         key = _key(scope)
         wanted = " OR ".join(f'"{word}"' for word in words)
-        match = f'session : "{key[0]}" AND ({wanted})'
+        match = f'conversation : "{key[0]}" AND ({wanted})'
 
-        def job(db: sqlite3.Connection) -> Sequence[Found]:
+        def job(db: sqlite3.Connection) -> Sequence[SearchHit]:
             hits = db.execute(
                 "SELECT turns.position, -bm25(words, 0.0, 1.0, 1.0) AS score"
                 " FROM words JOIN turns ON turns.id = words.rowid WHERE words MATCH ?"
-                f" AND {_SESSION} ORDER BY score DESC LIMIT {HITS}",
+                f" AND {_CONVERSATION} ORDER BY score DESC LIMIT {HITS}",
                 (match, *key),
             ).fetchall()
             scores = smoothed(dict(hits))
             best = sorted(scores, key=lambda position: -scores[position])[:limit]
             places = ",".join("?" * len(best))
             rows = db.execute(
-                f"SELECT position, checksum, {FIELDS} FROM turns WHERE {_SESSION} AND {_SPOKEN}"
+                f"SELECT position, checksum, {FIELDS} FROM turns WHERE {_CONVERSATION} AND {_SPOKEN}"
                 f" AND position IN ({places})",
                 (*key, *best),
             ).fetchall()
             whole = ((position, self._turn(given, values)) for position, given, *values in rows)
-            found = [Found(turn, scores[position]) for position, turn in whole if turn is not None]
+            found = [SearchHit(turn, scores[position]) for position, turn in whole if turn is not None]
             return sorted(found, key=lambda each: -each.relevance)
 
         return await self._do(job)
@@ -146,51 +145,51 @@ class Sqlite:
 
     # ── saves ────────────────────────────────────────────────────────────────────────────────────
 
-    async def snapshot(self, world: str, tag: str) -> Snapshot:
+    async def snapshot(self, save: str, tag: str) -> Snapshot:
         """The spans of row numbers that are live now."""
 
         def job(db: sqlite3.Connection) -> Snapshot:
-            rows = db.execute(f"SELECT id, live, {_SPOKEN} FROM turns WHERE world=? ORDER BY id", (world,)).fetchall()
+            rows = db.execute(f"SELECT id, live, {_SPOKEN} FROM turns WHERE save=? ORDER BY id", (save,)).fetchall()
             spans: list[tuple[int, int]] = []
             for live, run in groupby(rows, key=lambda row: row[1]):
                 ids = [row[0] for row in run]
                 if live:
                     spans.append((ids[0], ids[-1]))
-            made = Snapshot(world, tag, time.time(), sum(live * spoken for _, live, spoken in rows))
+            made = Snapshot(save, tag, time.time(), sum(live * spoken for _, live, spoken in rows))
             db.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?,?,?,?,?)",
-                (world, tag, made.time, made.turns, msgspec.json.encode(spans).decode()),
+                (save, tag, made.time, made.turns, msgspec.json.encode(spans).decode()),
             )
             return made
 
         return await self._do(job, writes=True)
 
-    async def snapshots(self, world: str) -> Sequence[Snapshot]:
+    async def snapshots(self, save: str) -> Sequence[Snapshot]:
         def job(db: sqlite3.Connection) -> Sequence[Snapshot]:
             rows = db.execute(
-                "SELECT world, tag, time, turns FROM snapshots WHERE ? IN ('', world) ORDER BY time DESC", (world,)
+                "SELECT save, tag, time, turns FROM snapshots WHERE ? IN ('', save) ORDER BY time DESC", (save,)
             )
             return [Snapshot(*row) for row in rows]
 
         return await self._do(job)
 
-    async def rollback(self, world: str, tag: str) -> int:
+    async def rollback(self, save: str, tag: str) -> int:
         """What is live changes, nothing is deleted: a later save can be loaded again."""
 
         def job(db: sqlite3.Connection) -> int:
-            found = db.execute("SELECT spans FROM snapshots WHERE world=? AND tag=?", (world, tag)).fetchone()
+            found = db.execute("SELECT spans FROM snapshots WHERE save=? AND tag=?", (save, tag)).fetchone()
             if found is None:
-                tags = ", ".join(row[0] for row in db.execute("SELECT tag FROM snapshots WHERE world=?", (world,)))
-                raise NotThere(f"world '{world}' has no save '{tag}'", hint=f"It has: {tags or 'none'}")
-            db.execute("UPDATE turns SET live=0 WHERE world=? AND live=1", (world,))
+                tags = ", ".join(row[0] for row in db.execute("SELECT tag FROM snapshots WHERE save=?", (save,)))
+                raise NotFound(f"save '{save}' has no save '{tag}'", hint=f"It has: {tags or 'none'}")
+            db.execute("UPDATE turns SET live=0 WHERE save=? AND live=1", (save,))
             for span in msgspec.json.decode(found[0]):
-                db.execute("UPDATE turns SET live=1 WHERE world=? AND id BETWEEN ? AND ?", (world, *span))
-            count = f"SELECT count(*) FROM turns WHERE world=? AND live=1 AND {_SPOKEN}"
-            live = int(db.execute(count, (world,)).fetchone()[0])
+                db.execute("UPDATE turns SET live=1 WHERE save=? AND id BETWEEN ? AND ?", (save, *span))
+            count = f"SELECT count(*) FROM turns WHERE save=? AND live=1 AND {_SPOKEN}"
+            live = int(db.execute(count, (save,)).fetchone()[0])
             # Ids that came after may come again: a game that is played anew is no repetition.
-            db.execute("INSERT INTO worlds VALUES (?, 1) ON CONFLICT (world) DO UPDATE SET epoch = epoch + 1", (world,))
+            db.execute("INSERT INTO saves VALUES (?, 1) ON CONFLICT (save) DO UPDATE SET epoch = epoch + 1", (save,))
             self._file.places.forget()
-            note(db, f"world {world} went back to save {tag}, {live} turns")
+            note(db, f"save {save} went back to save {tag}, {live} turns")
             return live
 
         return await self._do(job, writes=True)
@@ -200,15 +199,15 @@ class Sqlite:
     async def stats(self, npc: str) -> Mapping[str, Any]:
         def job(db: sqlite3.Connection) -> Mapping[str, Any]:
             turns, live, players, first, last = db.execute(
-                "SELECT count(*), sum(live), count(DISTINCT session), min(time), max(time) FROM turns"
-                f" WHERE session IN (SELECT session FROM sessions WHERE npc=?) AND {_SPOKEN}",
+                "SELECT count(*), sum(live), count(DISTINCT conversation), min(time), max(time) FROM turns"
+                f" WHERE conversation IN (SELECT conversation FROM conversations WHERE npc=?) AND {_SPOKEN}",
                 (npc,),
             ).fetchone()
             return {
                 "npc": npc,
                 "turns": live or 0,
                 "undone": turns - (live or 0),
-                "sessions": players,
+                "conversations": players,
                 "first": first,
                 "last": last,
                 "bytes": self._file.path.stat().st_size,
@@ -220,14 +219,14 @@ class Sqlite:
 
         return await self._do(job)
 
-    async def export(self, world: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
+    async def export(self, save: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
         """Page by page, so that turns go on meanwhile."""
         after = 0
         where = f"live=1 AND {_SELECTED} AND id > ?4 ORDER BY id LIMIT {PAGE}"
         while True:
 
             def job(db: sqlite3.Connection, after: int = after) -> tuple[int, list[TurnRecord]]:
-                values = (world, npc, player, after)
+                values = (save, npc, player, after)
                 ids = [row[0] for row in db.execute(f"SELECT id FROM turns WHERE {where}", values)]
                 return ids[-1] if ids else 0, self._turns(db, where, values)
 
@@ -237,18 +236,18 @@ class Sqlite:
             if not after:
                 return
 
-    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
-        which = (world, npc, player)
+    async def erase(self, save: str, npc: str, player: str, *, backups: bool) -> int:
+        which = (save, npc, player)
 
         def erased(db: sqlite3.Connection) -> int:
             db.execute("BEGIN IMMEDIATE")
             count = int(db.execute(f"SELECT count(*) FROM turns WHERE {_SELECTED} AND {_SPOKEN}", which).fetchone()[0])
             database.remove(db, _SELECTED, which)
-            for name in filter(None, (world, npc)):
+            for name in filter(None, (save, npc)):
                 db.execute("DELETE FROM audit WHERE instr(what, ?)", (name,))
-            if world and not npc and not player:
-                db.execute("DELETE FROM snapshots WHERE world=?", (world,))
-                db.execute("DELETE FROM worlds WHERE world=?", (world,))
+            if save and not npc and not player:
+                db.execute("DELETE FROM snapshots WHERE save=?", (save,))
+                db.execute("DELETE FROM saves WHERE save=?", (save,))
             note(db, f"{count} turns were erased")  # not whose: that would be a trace
             db.execute("COMMIT")
             database.scrub(db)
@@ -301,8 +300,6 @@ class Sqlite:
                 source.backup(db)
             self._file.places.forget()
             db.execute("BEGIN IMMEDIATE")
-            if (version := database.version_of(db)) < database.SCHEMA_VERSION:
-                database.migrate(db, version)
             note(db, f"restored from {name}")
             db.execute("COMMIT")
 
@@ -322,13 +319,13 @@ class Sqlite:
 
 _SPOKEN = f"(outcome != '{GOVERNED}')"
 """Turns as people count them: without those that only carry a change of memories."""
-_SESSION = "turns.session=? AND live=1 AND +world=? AND +npc=? AND +player=?"
-"""By the index of sessions, and no other; the names are compared all the same."""
-_SELECTED = "?1 IN ('', world) AND ?2 IN ('', npc) AND ?3 IN ('', player)"
+_CONVERSATION = "turns.conversation=? AND live=1 AND +save=? AND +npc=? AND +player=?"
+"""By the index of conversations, and no other; the names are compared all the same."""
+_SELECTED = "?1 IN ('', save) AND ?2 IN ('', npc) AND ?3 IN ('', player)"
 
 
 def _key(scope: Scope) -> tuple[str, str, str, str]:
-    return session_token(scope), scope.world, scope.npc, scope.player
+    return conversation_token(scope), scope.save, scope.npc, scope.player
 
 
 def _check_backup(path: Path) -> None:
@@ -340,7 +337,7 @@ def _check_backup(path: Path) -> None:
             raise StoreError(f"{path} is damaged: {error}") from error
         if not whole:
             raise StoreError(f"{path} is damaged")
-        if not database.OLDEST <= version <= database.SCHEMA_VERSION:
+        if version != database.SCHEMA_VERSION:
             raise StoreError(f"{path} is of another version (schema {version})")
 
 

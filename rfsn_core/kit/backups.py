@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from rfsn_core.contract.errors import NotThere
-from rfsn_core.contract.provider import Backup
+from rfsn_core.contract.errors import NotFound
+from rfsn_core.contract.storage import Backup
 
 
 def new(folder: Path, prefix: str, suffix: str) -> Path:
@@ -17,10 +17,10 @@ def new(folder: Path, prefix: str, suffix: str) -> Path:
 
 
 def find(folder: Path, name: str) -> Path:
-    """Raises NotThere, also for a name that leads out of the folder."""
+    """Raises NotFound, also for a name that leads out of the folder."""
     path = folder / name
     if path.parent != folder or not path.is_file():
-        raise NotThere(f"no backup '{name}'", hint=f"See {folder}")
+        raise NotFound(f"no backup '{name}'", hint=f"See {folder}")
     return path
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import Prompt
+from rfsn_core.contract.rendering import Prompt
 from rfsn_core.kit.http import Remote, server_sent
-from rfsn_core.protocol.events import Usage
+from rfsn_core.protocol.server import Usage
 
 
 class _Delta(msgspec.Struct):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from rfsn_core.protocol.events import Viseme
+from rfsn_core.protocol.server import Viseme
 
 _TABLE = {
     "PP": "p b m",

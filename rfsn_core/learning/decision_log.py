@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.provider import Scope
+from rfsn_core.contract.storage import Scope
 from rfsn_core.kit.files import replacing
 from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, StateChange, UpdateRecord
 from rfsn_core.telemetry.logs import logger
@@ -39,9 +39,11 @@ FILES: dict[type, str] = {
 SYNCED = frozenset({"decisions", "rewards"})
 """What is acknowledged to somebody must survive a power cut; the rest survives a crash of the process."""
 _SCHEMA = """
-CREATE TABLE decisions (id TEXT PRIMARY KEY, npc TEXT, session TEXT, time REAL, file TEXT, place INTEGER) WITHOUT ROWID;
+CREATE TABLE decisions (
+    id TEXT PRIMARY KEY, npc TEXT, conversation TEXT, time REAL, file TEXT, place INTEGER
+) WITHOUT ROWID;
 CREATE INDEX by_npc ON decisions (npc, time);
-CREATE INDEX by_session ON decisions (session, time);
+CREATE INDEX by_conversation ON decisions (conversation, time);
 CREATE INDEX by_time ON decisions (time);
 CREATE TABLE rewards (id TEXT PRIMARY KEY, decision TEXT, file TEXT, place INTEGER) WITHOUT ROWID;
 CREATE INDEX by_decision ON rewards (decision);
@@ -57,7 +59,7 @@ _decode_decision: Any = msgspec.json.Decoder(DecisionRecord).decode
 _decode_reward: Any = msgspec.json.Decoder(RewardRecord).decode
 
 
-class Journal:
+class DecisionLog:
     """The folder `learning/`. `open` before anything else."""
 
     def __init__(self, folder: Path, rotate_at: int = 64 * 1024 * 1024) -> None:
@@ -96,15 +98,15 @@ class Journal:
         return await self._submit(lambda: self._decision(decision_id))
 
     async def decisions(
-        self, *, npc: str = "", session: str = "", since: float = 0.0, limit: int = 100
+        self, *, npc: str = "", conversation: str = "", since: float = 0.0, limit: int = 100
     ) -> list[DecisionRecord]:
-        """The newest decisions, newest first, of an NPC or a session if one is named."""
+        """The newest decisions, newest first, of an NPC or a conversation if one is named."""
 
         def find() -> list[DecisionRecord]:
             rows = self._db.execute(
-                "SELECT file, place FROM decisions WHERE (?1='' OR npc=?1) AND (?2='' OR session=?2) AND time>=?3"
+                "SELECT file, place FROM decisions WHERE (?1='' OR npc=?1) AND (?2='' OR conversation=?2) AND time>=?3"
                 " ORDER BY time DESC, place DESC LIMIT ?4",
-                (npc, session, since, limit),
+                (npc, conversation, since, limit),
             ).fetchall()
             return [_decode_decision(self._line(*row)) for row in rows]
 
@@ -288,9 +290,9 @@ class Journal:
         erased: set[str] = set()
 
         def gone(record: Any) -> bool:
-            if not hasattr(record, "world"):
+            if not hasattr(record, "save"):
                 return record.decision_id in erased
-            inside = record.time <= until and selected(Scope(record.world, record.npc, record.player))
+            inside = record.time <= until and selected(Scope(record.save, record.npc, record.player))
             if inside and isinstance(record, DecisionRecord):
                 erased.add(record.decision_id)
             return inside
@@ -362,7 +364,7 @@ class Journal:
         if isinstance(record, DecisionRecord):
             self._db.execute(
                 "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?,?,?)",
-                (record.decision_id, record.npc, record.session, record.time, file, place),
+                (record.decision_id, record.npc, record.conversation, record.time, file, place),
             )
         elif isinstance(record, RewardRecord):
             self._db.execute(

@@ -8,9 +8,10 @@ from functools import lru_cache
 
 import msgspec
 
-from rfsn_core.contract.provider import Arm, Scope, Selection
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.selection import Arm, Selection
+from rfsn_core.contract.storage import Scope
 from rfsn_core.world.decision import Made
-from rfsn_core.world.state import NpcState
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +56,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     decision_id: str
     time: float
     """Seconds since the epoch; a count of decisions when learning is disabled."""
-    world: str
+    save: str
     npc: str
     player: str
     prior_decision_id: str
@@ -91,9 +92,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the model's own report agrees with the decision; see `events.Trace`."""
 
     @property
-    def session(self) -> str:
+    def conversation(self) -> str:
         """World, NPC and player."""
-        return Scope(self.world, self.npc, self.player).session
+        return Scope(self.save, self.npc, self.player).conversation
 
 
 def decision_record(
@@ -117,7 +118,7 @@ def decision_record(
     return DecisionRecord(
         decision_id=event.decision_id,
         time=time,
-        world=scope.world,
+        save=scope.save,
         npc=scope.npc,
         player=scope.player,
         prior_decision_id=prior,
@@ -187,7 +188,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change of an NPC's state, and its cause: `states.jsonl`."""
 
     time: float
-    world: str
+    save: str
     npc: str
     player: str
     cause: str
@@ -205,7 +206,7 @@ def state_change(scope: Scope, cause: str, before: NpcState, after: NpcState, ti
     changed = [name for name in new if new[name] != old[name]]
     return StateChange(
         time=time,
-        world=scope.world,
+        save=scope.save,
         npc=scope.npc,
         player=scope.player,
         cause=cause,

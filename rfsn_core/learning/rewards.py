@@ -13,7 +13,7 @@ import msgspec
 
 from rfsn_core.contract.errors import BadMessage, StoreError, UnknownDecision, contained
 from rfsn_core.contract.shared_storage import SharedLearning
-from rfsn_core.learning.decision_log import Journal
+from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.guard import Guard
 from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, StateChange
 from rfsn_core.learning.updates import Learner
@@ -62,10 +62,10 @@ class Channel:
     """Takes decisions and rewards, and hands lessons to the learner."""
 
     def __init__(
-        self, journal: Journal, learner: Learner, guard: Guard, settings: Callable[[], LearningSettings],
+        self, decision_log: DecisionLog, learner: Learner, guard: Guard, settings: Callable[[], LearningSettings],
         changed: Callable[[], None],
     ) -> None:  # fmt: skip
-        self._journal, self._learner, self._guard = journal, learner, guard
+        self._journal, self._learner, self._guard = decision_log, learner, guard
         self._settings, self._changed = settings, changed
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._taking: set[str] = set()

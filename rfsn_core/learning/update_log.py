@@ -16,7 +16,7 @@ import msgspec
 from msgspec import structs
 
 from rfsn_core.contract.errors import contained
-from rfsn_core.contract.provider import Lesson
+from rfsn_core.contract.selection import Lesson
 from rfsn_core.contract.shared_storage import SharedLearning
 from rfsn_core.learning import checkpoints as snapshots
 from rfsn_core.learning.guard import State
@@ -93,7 +93,7 @@ class Following:
             if not isinstance(entry, Given):
                 return await shared.teach(msgspec.json.encode(entry))
             context = entry.lesson.context
-            nobody = replace(entry.lesson, context=replace(context, session=""))  # what is shared names no player
+            nobody = replace(entry.lesson, context=replace(context, conversation=""))  # what is shared names no player
             return await shared.teach(
                 msgspec.json.encode(structs.replace(entry, lesson=nobody)),
                 about=context.decision_id,

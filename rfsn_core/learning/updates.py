@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+from rfsn_core.contract.abstraction import Abstraction
 from rfsn_core.contract.errors import RfsnError, contained
-from rfsn_core.contract.provider import Abstraction, Context, Lesson, Step
+from rfsn_core.contract.selection import Context, Lesson, Step
 from rfsn_core.contract.shared_storage import SharedLearning, Snapshots
 from rfsn_core.learning.checkpoints import Folder, opened, sealed
-from rfsn_core.learning.decision_log import Journal
+from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.guard import Guard, State
 from rfsn_core.learning.records import DecisionRecord, Slot, UpdateRecord
 from rfsn_core.learning.update_log import Following, Given, Restored, Steered
@@ -57,16 +58,16 @@ class Learner:
 
     def __init__(
         self,
-        journal: Journal,
+        decision_log: DecisionLog,
         guard: Guard,
         settings: Callable[[], LearningSettings],
         decider: Callable[[], Decider],
         shared: Callable[[], SharedLearning | None],
         steered: Callable[[State, str], None],
     ) -> None:
-        self._journal, self._guard = journal, guard
+        self._journal, self._guard = decision_log, guard
         self._settings, self._decider = settings, decider
-        self._here = Folder(journal.folder / "snapshots")
+        self._here = Folder(decision_log.folder / "snapshots")
         self._following = Following(shared, decider, self._heed)
         self._steered = steered
         self._away = False
@@ -325,4 +326,4 @@ def features(record: DecisionRecord) -> Abstraction:
 def context_of(record: DecisionRecord, slot: str) -> Context:
     """The context of one of a record's slots."""
     chosen = record.action.chosen if slot == "style" else ""
-    return Context(record.decision_id, slot, record.npc, record.session, features(record), chosen)
+    return Context(record.decision_id, slot, record.npc, record.conversation, features(record), chosen)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from rfsn_core.contract.provider import MemoryKind, MemoryRecord, MemorySource, MemoryStatus
+from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, MemoryStatus
 from rfsn_core.memory.retrieval import terms
 
 SINGLE_VALUED = ("name", "home", "origin", "trade", "alive", "married_to", "leader", "owner", "location", "age")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rfsn_core.contract.provider import MemoryKind
+from rfsn_core.contract.storage import MemoryKind
 
 
 class Learned(NamedTuple):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from rfsn_core.contract.provider import Found, MemoryRecord, TurnRecord
+from rfsn_core.contract.storage import MemoryRecord, SearchHit, TurnRecord
 
 STOP_WORDS = frozenset(
     "a about after all also am an and any are as at be because been before being but by can could did do does doing"
@@ -46,7 +46,7 @@ def smoothed(scores: Mapping[int, float]) -> dict[int, float]:
     return found
 
 
-def search(turns: Sequence[TurnRecord], query: str, limit: int) -> list[Found]:
+def search(turns: Sequence[TurnRecord], query: str, limit: int) -> list[SearchHit]:
     """Turns of one conversation, oldest first, by BM25 over their words: for stores without an index of their own."""
     wanted = _stems(query)
     if not wanted or limit < 1:
@@ -63,7 +63,7 @@ def search(turns: Sequence[TurnRecord], query: str, limit: int) -> list[Found]:
             part = weight * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * sizes[n] / usual))
             scores[n + 1] = scores.get(n + 1, 0.0) + part
     best = sorted(smoothed(scores).items(), key=lambda item: -item[1])
-    return [Found(turns[position - 1], score) for position, score in best if position <= len(turns)][:limit]
+    return [SearchHit(turns[position - 1], score) for position, score in best if position <= len(turns)][:limit]
 
 
 def whole_text(turn: TurnRecord) -> str:
@@ -71,7 +71,7 @@ def whole_text(turn: TurnRecord) -> str:
     return f"{turn.player_text} {turn.npc_text}"
 
 
-def fused(by_word: Sequence[Found], by_meaning: Sequence[Found], limit: int) -> list[Found]:
+def fused(by_word: Sequence[SearchHit], by_meaning: Sequence[SearchHit], limit: int) -> list[SearchHit]:
     """Two searches as one, each measured by its best hit."""
     total: dict[str, float] = {}
     turns: dict[str, TurnRecord] = {}
@@ -81,7 +81,7 @@ def fused(by_word: Sequence[Found], by_meaning: Sequence[Found], limit: int) -> 
             turns[hit.turn.turn_id] = hit.turn
             total[hit.turn.turn_id] = total.get(hit.turn.turn_id, 0.0) + share * hit.relevance / (best or 1.0)
     first = sorted(total, key=lambda turn_id: -total[turn_id])[:limit]
-    return [Found(turns[turn_id], total[turn_id]) for turn_id in first]
+    return [SearchHit(turns[turn_id], total[turn_id]) for turn_id in first]
 
 
 def recency(time: float, now: float) -> float:
@@ -89,7 +89,7 @@ def recency(time: float, now: float) -> float:
     return math.exp2(-max(0.0, now - time) / HALF_LIFE)
 
 
-def ranked(found: Iterable[Found], now: float) -> list[Found]:
+def ranked(found: Iterable[SearchHit], now: float) -> list[SearchHit]:
     """Hits of a search, the most useful first: relevance counts, recency decides between equals."""
     return sorted(found, key=lambda hit: hit.relevance * (0.8 + 0.2 * recency(hit.turn.time, now)), reverse=True)
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from rfsn_core.contract.provider import TurnRecord
+from rfsn_core.contract.storage import TurnRecord
 from rfsn_core.memory.retrieval import terms
 
 LONGEST = 600

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rfsn_core.contract.provider import MemoryKind, MemoryRecord, MemorySource, MemoryStatus, TurnRecord
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, MemoryStatus, TurnRecord
 from rfsn_core.memory import beliefs as governance
 from rfsn_core.memory import cards, extraction, summaries
 from rfsn_core.memory.beliefs import memory_id
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.extraction import Learned
-from rfsn_core.world.state import NpcState
 from rfsn_core.world.transitions import EVENT_EFFECTS
 
 EVENTS = {

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 
 
 def messages(union: Any) -> dict[str, type[msgspec.Struct]]:
@@ -16,7 +16,7 @@ def messages(union: Any) -> dict[str, type[msgspec.Struct]]:
 
 def json_schema() -> dict[str, Any]:
     """One JSON Schema document; `client` and `server` name the messages of each direction."""
-    structs = [*messages(events.ClientMessage).values(), *messages(events.ServerMessage).values()]
+    structs = [*messages(protocol.ClientMessage).values(), *messages(protocol.ServerMessage).values()]
     _, components = msgspec.json.schema_components(structs, ref_template="#/$defs/{name}")
 
     def one_of(union: Any) -> dict[str, Any]:
@@ -24,15 +24,15 @@ def json_schema() -> dict[str, Any]:
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": events.PROTOCOL,
-        "$defs": {**components, "client": one_of(events.ClientMessage), "server": one_of(events.ServerMessage)},
+        "title": protocol.PROTOCOL,
+        "$defs": {**components, "client": one_of(protocol.ClientMessage), "server": one_of(protocol.ServerMessage)},
     }
 
 
-def asyncapi() -> dict[str, Any]:
+def asyncapi(version: str) -> dict[str, Any]:
     """An AsyncAPI 3 document of `/v1/ws`."""
     schema = json_schema()["$defs"]
-    structs = {**messages(events.ClientMessage), **messages(events.ServerMessage)}
+    structs = {**messages(protocol.ClientMessage), **messages(protocol.ServerMessage)}
 
     def reference(name: str) -> str:
         return name.replace("#/$defs/", "#/components/schemas/")
@@ -45,11 +45,9 @@ def asyncapi() -> dict[str, Any]:
     def listed(union: Any) -> list[dict[str, str]]:
         return [{"$ref": f"#/channels/game/messages/{tag}"} for tag in messages(union)]
 
-    from rfsn_core.kernel import version
-
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "RFSN", "version": version(), "description": f"Subprotocol {events.PROTOCOL}."},
+        "info": {"title": "RFSN", "version": version, "description": f"Subprotocol {protocol.PROTOCOL}."},
         "channels": {
             "game": {
                 "address": "/v1/ws",
@@ -60,12 +58,12 @@ def asyncapi() -> dict[str, Any]:
             "receive": {
                 "action": "receive",
                 "channel": {"$ref": "#/channels/game"},
-                "messages": listed(events.ClientMessage),
+                "messages": listed(protocol.ClientMessage),
             },
             "send": {
                 "action": "send",
                 "channel": {"$ref": "#/channels/game"},
-                "messages": listed(events.ServerMessage),
+                "messages": listed(protocol.ServerMessage),
             },
         },
         "components": {

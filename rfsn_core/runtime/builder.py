@@ -11,20 +11,25 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from rfsn_core.contract.errors import ConfigError, PluginError, RfsnError, UserError, contained
-from rfsn_core.contract.provider import STAGES, Archive, Clock, Embedder, Gate, Host, Provider, Renderer, Store, Voice
+from rfsn_core.contract.actions import Action, SafetyRule
+from rfsn_core.contract.archive import Archive
+from rfsn_core.contract.errors import ConfigError, UserError, contained
+from rfsn_core.contract.provider import STAGES, Clock, Host, Provider
+from rfsn_core.contract.rendering import Renderer
 from rfsn_core.contract.shared_storage import SharedStore
-from rfsn_core.protocol.events import EngineChanged, Message
-from rfsn_core.runtime.discovery import Found, Plugins
-from rfsn_core.runtime.hooks import Observers
+from rfsn_core.contract.speech import Voice
+from rfsn_core.plugins.discovery import Plugin, Plugins
+from rfsn_core.plugins.hooks import Hooks
+from rfsn_core.protocol.messages import Message
+from rfsn_core.protocol.server import EngineChanged
+from rfsn_core.runtime.provider_task import Opened
 from rfsn_core.settings import schema as config
 from rfsn_core.settings.schema import RenderingStage, Settings, Source, SpeechStage
 from rfsn_core.telemetry.logs import logger
@@ -32,18 +37,15 @@ from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import speech_cache as cache
 from rfsn_core.turn.breaker import STATES, Breaker, Engine
 from rfsn_core.turn.prompt import Prompts
+from rfsn_core.turn.runtime import OpenProvider, Runtime
 from rfsn_core.turn.speech_cache import CachedVoice
 from rfsn_core.world import candidates
-from rfsn_core.world.actions import Action, Actions
-from rfsn_core.world.candidates import SafetyRule
+from rfsn_core.world.actions import Actions
 from rfsn_core.world.decision import Decider
 from rfsn_core.world.files import World, read_world
 from rfsn_core.world.scoring import Weights
 
 log = logger("runtime")
-
-Key = tuple[str, str, str, str]
-"""(stage, provider, distribution version, settings as JSON): equal keys are the same opened provider."""
 
 
 class SystemClock:
@@ -56,107 +58,6 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that never go backwards."""
         return time.monotonic()
-
-
-class Opened:
-    """A provider while it is open, in its owner task."""
-
-    def __init__(self, key: Key, provider: Provider[Any], plugin: Found, settings: BaseModel, host: Host) -> None:
-        self.key = key
-        self.users = 0
-        self.value: Any = None
-        self.breaker: Breaker | None = None
-        self._provider, self._plugin, self._settings, self._host = provider, plugin, settings, host
-        self._closing = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def name(self) -> str:
-        """As `stage:provider`."""
-        return f"{self.key[0]}:{self.key[1]}"
-
-    async def open(self) -> None:
-        """Enter the provider's context. Raises PluginError that names provider, plugin and settings table."""
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._own(ready), name=f"rfsn {self.name}")
-        try:
-            await ready
-        except RfsnError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"{self.name} (plugin {self._plugin.name}, {self._plugin.label}) did not open:"
-                f" {type(error).__name__}: {error}",
-                hint=f"Its settings are in [{self.key[0]}.{self.key[1]}]",
-            ) from error
-
-    async def _own(self, ready: asyncio.Future[None]) -> None:
-        try:
-            async with self._provider.open(self._settings, self._host) as value:
-                self.value = value
-                if not ready.done():
-                    ready.set_result(None)
-                await self._closing.wait()
-        except Exception as error:
-            if not ready.done():
-                ready.set_exception(error)
-            else:
-                log.exception("provider did not close cleanly", provider=self.name, plugin=self._plugin.label)
-
-    async def close(self) -> None:
-        """Leave the provider's context."""
-        self._closing.set()
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """What a turn holds from start to end."""
-
-    settings: Settings
-    source: Source
-    world: World
-    decider: Decider
-    prompts: Prompts
-    observers: Observers
-    renderers: tuple[Engine[Renderer], ...]
-    gates: tuple[Gate, ...]
-    voices: tuple[Engine[Voice], ...]
-    store: Store
-    shared_store: SharedStore | None
-    """The store, if other servers use it too."""
-    archives: tuple[Archive, ...]
-    embedder: Embedder | None
-    """What places texts by meaning, if anything."""
-    opened: tuple[Opened, ...] = field(repr=False)
-    leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
-
-    def lease(self) -> None:
-        """One more turn holds this runtime."""
-        self.leases.count += 1
-
-    def release(self) -> None:
-        """That turn has ended."""
-        self.leases.count -= 1
-        if self.leases.count == 0 and self.leases.retired:
-            self.leases.free.set()
-
-    @contextmanager
-    def leased(self) -> Iterator[Runtime]:
-        """Held as long as the block runs."""
-        self.lease()
-        try:
-            yield self
-        finally:
-            self.release()
-
-
-class _Leases:
-    def __init__(self) -> None:
-        self.count = 0
-        self.retired = False
-        self.free = asyncio.Event()
 
 
 @dataclass(frozen=True)
@@ -246,7 +147,7 @@ class Runtimes:
             task = asyncio.create_task(self._retire(old))
             self._draining.add(task)
             task.add_done_callback(self._draining.discard)
-            new.observers.config_changed(files=tuple(files), reopened=reopened)
+            new.hooks.config_changed(files=tuple(files), reopened=reopened)
             return Change(tuple(files), reopened)
 
     async def close(self) -> None:
@@ -289,7 +190,8 @@ class Runtimes:
         data_dir = (self.world_dir / settings.data_dir).resolve()
         opened: dict[str, list[Opened]] = {stage: [] for stage in STAGES}
         acquired: list[Opened] = []
-        old = {item.key: item for item in self._current.opened} if self._current else {}
+        current = self._current.opened if self._current else ()
+        old = {item.key: item for item in current if isinstance(item, Opened)}
         try:
             for stage, name, provider, plugin, values in plan.chosen:
                 key = (stage, name, plugin.version, values.model_dump_json())
@@ -319,7 +221,7 @@ class Runtimes:
                 explore=settings.learning.enabled,
             ),
             prompts=Prompts(world, settings.rendering.prompt_tokens, final_json=settings.rendering.final_json != "off"),
-            observers=Observers(self.plugins),
+            hooks=Hooks(self.plugins),
             renderers=tuple(self._engine(item, settings.rendering) for item in opened["rendering"]),
             gates=tuple(item.value for item in opened["gating"]),
             voices=tuple(self._voice(item, settings.speech) for item in opened["speech"]),
@@ -411,7 +313,7 @@ class _Plan:
     chosen: list[_Chosen]
 
 
-_Chosen = tuple[str, str, Provider[Any], Found, BaseModel]
+_Chosen = tuple[str, str, Provider[Any], Plugin, BaseModel]
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
@@ -437,7 +339,7 @@ def _hand_over(old: Decider, new: Decider) -> None:
         log.exception("the new policy starts without what the old one learned", policy=new.policy_name)
 
 
-async def _release(items: Sequence[Opened]) -> None:
+async def _release(items: Sequence[OpenProvider]) -> None:
     """Give back in reverse order; close what nobody uses any more."""
     for item in reversed(items):
         item.users -= 1

@@ -17,10 +17,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rfsn_core.contract.errors import NotThere, RfsnError, StoreError, UnknownDecision, UnknownNpc
-from rfsn_core.contract.provider import RenderOptions
-from rfsn_core.kernel import Kernel, version
-from rfsn_core.protocol import events
+from rfsn_core import protocol
+from rfsn_core.contract.errors import NotFound, RfsnError, StoreError, UnknownDecision, UnknownNpc
+from rfsn_core.contract.rendering import RenderOptions
+from rfsn_core.contract.version import version
+from rfsn_core.kernel import Kernel
 from rfsn_core.server import sse
 from rfsn_core.server.auth import refusal
 from rfsn_core.server.memory_api import MemoryRoutes
@@ -93,7 +94,7 @@ class Api:
             except msgspec.ValidationError as error:
                 return sse.problem(400, "bad_message", str(error))
             except RfsnError as error:
-                status = 404 if isinstance(error, UnknownNpc | UnknownDecision | NotThere) else 400
+                status = 404 if isinstance(error, UnknownNpc | UnknownDecision | NotFound) else 400
                 return sse.problem(503 if isinstance(error, StoreError) else status, error.code, str(error))
 
         return guarded
@@ -149,7 +150,7 @@ class Api:
     async def _protocol(self, request: Request) -> Response:
         from rfsn_core.protocol.schema import asyncapi
 
-        return JSONResponse(asyncapi())
+        return JSONResponse(asyncapi(version()))
 
     async def live(self, socket: WebSocket) -> None:
         """`/ws/metrics`: once a second, the newest turn's latencies and the queues."""
@@ -195,14 +196,14 @@ class Api:
     async def _reward(self, request: Request) -> Response:
         limit = self._kernel.runtimes.current.settings.server.max_message
         body = await sse.read_json(request, limit, dict[str, Any])
-        accepted = await self._kernel.reward(msgspec.convert({**body, "type": "reward"}, events.Reward))
-        return Response(events.encode(accepted), media_type="application/json")
+        accepted = await self._kernel.reward(msgspec.convert({**body, "type": "reward"}, protocol.Reward))
+        return Response(protocol.encode(accepted), media_type="application/json")
 
     async def _prompt(self, request: Request) -> Response:
         """What a model would be asked; the body is a `turn` message, without its type."""
         limit = self._kernel.runtimes.current.settings.server.max_message
         body = await sse.read_json(request, limit, dict[str, Any])
-        return sse.as_json(await self._kernel.preview(msgspec.convert({**body, "type": "turn"}, events.Turn)))
+        return sse.as_json(await self._kernel.preview(msgspec.convert({**body, "type": "turn"}, protocol.PlayerTurn)))
 
     async def _decisions(self, request: Request) -> Response:
         query = request.query_params
@@ -210,8 +211,8 @@ class Api:
             limit = min(1000, max(1, int(query.get("limit", "50"))))
         except ValueError:
             return sse.problem(400, "bad_message", "limit is a number")
-        found = await self._kernel.journal.decisions(
-            npc=query.get("npc", ""), session=query.get("session", ""), limit=limit
+        found = await self._kernel.decision_log.decisions(
+            npc=query.get("npc", ""), conversation=query.get("conversation", ""), limit=limit
         )
         return sse.as_json({"decisions": found})
 
@@ -221,7 +222,7 @@ class Api:
         record = await self._kernel.channel.decision(decision_id)
         if record is None:
             raise UnknownDecision(f"no decision '{decision_id[:80]}'")
-        return sse.as_json({"decision": record, "rewards": await self._kernel.journal.rewards(decision_id)})
+        return sse.as_json({"decision": record, "rewards": await self._kernel.decision_log.rewards(decision_id)})
 
     async def _learning(self, request: Request) -> Response:
         kernel = self._kernel

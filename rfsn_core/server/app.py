@@ -17,9 +17,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import Kernel, running
-from rfsn_core.protocol import events
 from rfsn_core.runtime.builder import Change, Runtimes
 from rfsn_core.runtime.reload import watching
 from rfsn_core.server.api import STATIC, Api
@@ -45,12 +45,12 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
             operations = runtimes.current.settings.operations
             logs.configure(operations.log_level, operations.log_format)
             kernel.tell_of_store()
-            connections.broadcast(events.ConfigChanged(files=list(change.files), reopened=list(change.reopened)))
+            connections.broadcast(protocol.ConfigChanged(files=list(change.files), reopened=list(change.reopened)))
 
         runtimes.announce = connections.broadcast
 
         def rejected(problems: list[str]) -> None:
-            connections.broadcast(events.ConfigRejected(problems=problems))
+            connections.broadcast(protocol.ConfigRejected(problems=problems))
 
         data = runtimes.world_dir / runtimes.current.settings.data_dir
         metrics = Gathered(METRICS, data, runtimes.worker)

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import BadMessage
-from rfsn_core.contract.provider import MemorySource, MemoryStatus
+from rfsn_core.contract.storage import MemorySource, MemoryStatus
 from rfsn_core.kernel import Kernel
-from rfsn_core.protocol import events
 from rfsn_core.server import sse
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -29,7 +29,7 @@ class Judgement(msgspec.Struct, forbid_unknown_fields=True):
     status: Literal["active", "quarantined", "forgotten"]
     reason: Annotated[str, Meta(max_length=500)] = ""
     player: Text = "player"
-    world: Text = "default"
+    save: Text = "default"
 
 
 class Tag(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class Erasure(msgspec.Struct, forbid_unknown_fields=True):
 
     npc: Text = ""
     player: Text = ""
-    world: Text = ""
+    save: Text = ""
     backups: bool = False
 
 
@@ -78,8 +78,8 @@ class MemoryRoutes:
             ("/api/memory/{npc}/safe_reset", self._reset, post),
             ("/api/memory/{npc}/records/{memory_id}", self._judge, post),
             ("/api/saves", self._saves, get),
-            ("/api/saves/{world:path}/rollback", self._rollback, post),  # first: a world's name may hold slashes
-            ("/api/saves/{world:path}", self._save, post),
+            ("/api/saves/{save:path}/rollback", self._rollback, post),  # first: a save's name may hold slashes
+            ("/api/saves/{save:path}", self._save, post),
         ]
         return [Route(path, guarded(handler), methods=methods) for path, handler, methods in table]
 
@@ -89,11 +89,9 @@ class MemoryRoutes:
 
     async def _show(self, request: Request) -> Response:
         query = request.query_params
-        player, world = query.get("player", "player"), query.get("world", "default")
+        player, save = query.get("player", "player"), query.get("save", "default")
         return sse.as_json(
-            await self._kernel.memories.show(
-                request.path_params["npc"], player, world, _count(query.get("turns", "10"))
-            )
+            await self._kernel.memories.show(request.path_params["npc"], player, save, _count(query.get("turns", "10")))
         )
 
     async def _search(self, request: Request) -> Response:
@@ -101,7 +99,7 @@ class MemoryRoutes:
         found = await self._kernel.memories.search(
             request.path_params["npc"],
             query.get("player", "player"),
-            query.get("world", "default"),
+            query.get("save", "default"),
             query.get("q", "")[:2000],
             _count(query.get("limit", "10")),
         )
@@ -110,9 +108,9 @@ class MemoryRoutes:
     async def _remember(self, request: Request) -> Response:
         """The body is a `remember` message, without its type and NPC; its source is the operator."""
         body = await self._body(request, dict[str, Any])
-        message = msgspec.convert({**body, "type": "remember", "npc": request.path_params["npc"]}, events.Remember)
+        message = msgspec.convert({**body, "type": "remember", "npc": request.path_params["npc"]}, protocol.Remember)
         return Response(
-            events.encode(await self._kernel.memories.remember(message, MemorySource.OPERATOR)),
+            protocol.encode(await self._kernel.memories.remember(message, MemorySource.OPERATOR)),
             media_type="application/json",
         )
 
@@ -120,7 +118,7 @@ class MemoryRoutes:
         body = await self._body(request, Judgement)
         path = request.path_params
         task = self._kernel.memories.judge(
-            path["npc"], body.player, body.world, path["memory_id"], MemoryStatus(body.status), body.reason
+            path["npc"], body.player, body.save, path["memory_id"], MemoryStatus(body.status), body.reason
         )
         return sse.as_json(asdict(await task))
 
@@ -144,30 +142,30 @@ class MemoryRoutes:
 
     async def _erase(self, request: Request) -> Response:
         body = await self._body(request, Erasure)
-        return sse.as_json(await self._kernel.memories.erase(body.world, body.npc, body.player, backups=body.backups))
+        return sse.as_json(await self._kernel.memories.erase(body.save, body.npc, body.player, backups=body.backups))
 
     async def _check(self, request: Request) -> Response:
         return sse.as_json({"damaged": list(await self._kernel.memories.check())})
 
     async def _export(self, request: Request) -> Response:
         query = request.query_params
-        lines = self._kernel.memories.export(query.get("world", ""), query.get("npc", ""), query.get("player", ""))
+        lines = self._kernel.memories.export(query.get("save", ""), query.get("npc", ""), query.get("player", ""))
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
     async def _load(self, request: Request) -> Response:
         return sse.as_json({"turns": await self._kernel.memories.load_lines(request.stream())})
 
     async def _saves(self, request: Request) -> Response:
-        found = await self._kernel.memories.snapshots(request.query_params.get("world", ""))
+        found = await self._kernel.memories.snapshots(request.query_params.get("save", ""))
         return sse.as_json({"saves": [asdict(each) for each in found]})
 
     async def _save(self, request: Request) -> Response:
         tag = (await self._body(request, Tag)).tag
-        return sse.as_json(asdict(await self._kernel.memories.snapshot(request.path_params["world"], tag)))
+        return sse.as_json(asdict(await self._kernel.memories.snapshot(request.path_params["save"], tag)))
 
     async def _rollback(self, request: Request) -> Response:
         tag = (await self._body(request, Tag)).tag
-        return sse.as_json({"turns": await self._kernel.memories.rollback(request.path_params["world"], tag)})
+        return sse.as_json({"turns": await self._kernel.memories.rollback(request.path_params["save"], tag)})
 
 
 def _count(text: str) -> int:

@@ -11,9 +11,9 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import BadMessage, RfsnError, UnknownNpc
 from rfsn_core.kernel import Kernel, RunningTurn
-from rfsn_core.protocol import events
 from rfsn_core.turn.outbox import Outbox
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class Dialogue(msgspec.Struct, forbid_unknown_fields=True):
     npc_name: str
     user_input: str
     player: str = "player"
-    world: str = "default"
+    save: str = "default"
     state: dict[str, object] = {}
 
 
@@ -48,13 +48,13 @@ def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
                     "npc": asked.npc_name,
                     "text": asked.user_input,
                     "player": asked.player,
-                    "world": asked.world,
+                    "save": asked.save,
                     "state": asked.state,
                 },
-                events.Turn,
+                protocol.PlayerTurn,
             )
             outbox = Outbox()
-            turn = kernel.begin(message, outbox, events.Hello(audio=False))
+            turn = kernel.begin(message, outbox, protocol.Hello(audio=False))
         except msgspec.ValidationError as error:  # too long, or no name
             return problem(400, "bad_message", str(error))
         except RfsnError as error:
@@ -80,13 +80,13 @@ async def _lines(turn: RunningTurn, outbox: Outbox) -> AsyncIterator[bytes]:
             except EOFError:  # the client stopped reading
                 return
             match event:
-                case events.Sentence():
+                case protocol.Sentence():
                     yield line(event.text, False)
-                case events.TurnFinished() | events.TurnCancelled():
+                case protocol.TurnFinished() | protocol.TurnCancelled():
                     yield line("", True)
                     return
-                case events.TurnFailed():
-                    yield b"event: error\ndata: " + events.encode(event) + b"\n\n"
+                case protocol.TurnFailed():
+                    yield b"event: error\ndata: " + protocol.encode(event) + b"\n\n"
                     return
     finally:
         if not turn.task.done():

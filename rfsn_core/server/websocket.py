@@ -9,15 +9,16 @@ from typing import Any
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from rfsn_core.contract.errors import BadMessage, RfsnError, SessionBusy, UnknownTurn
-from rfsn_core.contract.provider import MemorySource
-from rfsn_core.kernel import Kernel, RunningTurn, version
-from rfsn_core.protocol import events
+from rfsn_core import protocol
+from rfsn_core.contract.errors import BadMessage, ConversationBusy, RfsnError, UnknownTurn
+from rfsn_core.contract.storage import MemorySource
+from rfsn_core.contract.version import version
+from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.kit import resample
 from rfsn_core.server.auth import refusal
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import audio_frames as frames
-from rfsn_core.turn import resample
 from rfsn_core.turn.outbox import Audio, Outbox
 
 log = logger("websocket")
@@ -42,8 +43,8 @@ class Connections:
         if (refused := refusal(socket, settings)) is not None:
             await socket.send_denial_response(_denial(*refused))
             return
-        if events.PROTOCOL not in socket.scope.get("subprotocols", []):
-            await socket.send_denial_response(_denial(400, f"the subprotocol is {events.PROTOCOL}"))
+        if protocol.PROTOCOL not in socket.scope.get("subprotocols", []):
+            await socket.send_denial_response(_denial(400, f"the subprotocol is {protocol.PROTOCOL}"))
             return
         if len(self._open) >= settings.max_connections:
             await socket.send_denial_response(_denial(503, "too many connections"))
@@ -52,13 +53,13 @@ class Connections:
         self._open.add(connection)
         METRICS.connections.inc()
         try:
-            await socket.accept(events.PROTOCOL)
+            await socket.accept(protocol.PROTOCOL)
             await connection.run()
         finally:
             self._open.discard(connection)
             METRICS.connections.dec()
 
-    def broadcast(self, message: events.Message) -> None:
+    def broadcast(self, message: protocol.Message) -> None:
         """Tell every client."""
         for connection in self._open:
             connection.send(message)
@@ -89,7 +90,7 @@ class Connection:
             policy=settings.audio_policy,
             patience=settings.audio_patience,
         )
-        self._wants = events.Hello()
+        self._wants = protocol.Hello()
         self._farewell = (1000, "")
         self._ended = asyncio.Event()
         self._turns: dict[str, RunningTurn] = {}
@@ -97,7 +98,7 @@ class Connection:
         self._tokens = settings.messages_per_second * 4
         self._refilled = time.monotonic()
 
-    def send(self, message: events.Message) -> None:
+    def send(self, message: protocol.Message) -> None:
         """Queue a message that belongs to no turn."""
         self.outbox.put(message)
 
@@ -105,9 +106,9 @@ class Connection:
         """Serve until either side closes."""
         world = self._kernel.runtimes.current.world
         self.send(
-            events.Welcome(
+            protocol.Welcome(
                 server=f"rfsn {version()}",
-                npcs=[events.NpcInfo(id=npc.id, name=npc.name, title=npc.file.title) for npc in world.npcs.values()],
+                npcs=[protocol.NpcInfo(id=npc.id, name=npc.name, title=npc.file.title) for npc in world.npcs.values()],
             )
         )
         writer = asyncio.create_task(self._write())
@@ -156,7 +157,7 @@ class Connection:
                 if isinstance(item, Audio):
                     await send({"type": "websocket.send", "bytes": item.frame})
                 else:
-                    await send({"type": "websocket.send", "text": events.encode(item).decode()})
+                    await send({"type": "websocket.send", "text": protocol.encode(item).decode()})
         except (EOFError, WebSocketDisconnect, RuntimeError, OSError):
             return
 
@@ -167,11 +168,11 @@ class Connection:
                 return
             data: str | bytes = received.get("text") or received.get("bytes") or ""
             if not self._within_rate():
-                self.send(events.Error(code="rate_limited", message="too many messages: slow down"))
+                self.send(protocol.Error(code="rate_limited", message="too many messages: slow down"))
                 await asyncio.sleep(0.2)
             if len(data) > self._settings.max_message:
                 self.send(
-                    events.Error(
+                    protocol.Error(
                         code="too_long",
                         message=f"a message of {len(data)} characters; {self._settings.max_message} at most",
                     )
@@ -191,32 +192,32 @@ class Connection:
         self._tokens -= 1
         return True
 
-    def _handle(self, message: events.Message) -> None:
+    def _handle(self, message: protocol.Message) -> None:
         match message:
-            case events.Turn():
+            case protocol.PlayerTurn():
                 self._begin(message)
-            case events.Cancel():
+            case protocol.Cancel():
                 if (turn := self._turns.get(message.turn_id)) is None:
                     raise UnknownTurn(f"no turn '{message.turn_id[:100]}' is running")
                 turn.cancel("cancelled")
-            case events.Played():
+            case protocol.Played():
                 if (turn := self._turns.get(message.turn_id)) is not None:
                     turn.played(message.sentence, message.ms)
-            case events.GameEvent():
+            case protocol.GameEvent():
                 self._answer_later(self._kernel.event(message))
-            case events.Reward():
+            case protocol.Reward():
                 self._answer_later(asyncio.create_task(self._kernel.reward(message)))
-            case events.Remember():
+            case protocol.Remember():
                 self._answer_later(self._kernel.memories.remember(message, MemorySource.GAME))
-            case events.Prefetch():
+            case protocol.Prefetch():
                 for task in self._kernel.prefetch(message):
                     self._answer_later(task)
-            case events.TakeSnapshot():
+            case protocol.TakeSnapshot():
                 self._answer_later(asyncio.create_task(self._snapshot(message)))
-            case events.Rollback():
+            case protocol.Rollback():
                 # Everyone is told, and so is the one who asked: there is no other answer.
                 self._answer_later(asyncio.create_task(self._rollback(message)))
-            case events.Hello():
+            case protocol.Hello():
                 if message.sample_rate:
                     if message.sample_rate < 8000:
                         raise BadMessage("speech has 8,000 samples a second at least", field="sample_rate")
@@ -228,15 +229,15 @@ class Connection:
                         known = ", ".join(map(str, frames.OPUS_RATES))
                         raise BadMessage(f"Opus has the rates {known}", field="sample_rate")
                 self._wants = message
-            case events.Ping():
-                self.send(events.Pong(id=message.id))
+            case protocol.Ping():
+                self.send(protocol.Pong(id=message.id))
 
-    async def _snapshot(self, message: events.TakeSnapshot) -> events.SnapshotTaken:
-        taken = await self._kernel.memories.snapshot(message.world, message.tag)
-        return events.SnapshotTaken(world=taken.world, tag=taken.tag, turns=taken.turns)
+    async def _snapshot(self, message: protocol.TakeSnapshot) -> protocol.SnapshotTaken:
+        taken = await self._kernel.memories.snapshot(message.save, message.tag)
+        return protocol.SnapshotTaken(save=taken.save, tag=taken.tag, turns=taken.turns)
 
-    async def _rollback(self, message: events.Rollback) -> None:
-        await self._kernel.memories.rollback(message.world, message.tag)
+    async def _rollback(self, message: protocol.Rollback) -> None:
+        await self._kernel.memories.rollback(message.save, message.tag)
 
     def _answer_later(self, task: asyncio.Task[Any]) -> None:
         """Send what the task returns, without holding up the messages behind it."""
@@ -253,17 +254,17 @@ class Connection:
                 self.send(_error(error))
             else:
                 log.error("message could not be handled", exc_info=error)
-                self.send(events.Error(code="internal", message=f"{type(error).__name__}: see the server's log"))
+                self.send(protocol.Error(code="internal", message=f"{type(error).__name__}: see the server's log"))
 
         self._answers.add(task)
         task.add_done_callback(done)
 
-    def _begin(self, message: events.Turn) -> None:
+    def _begin(self, message: protocol.PlayerTurn) -> None:
         try:
             if message.turn_id and message.turn_id in self._turns:
                 raise BadMessage(f"turn '{message.turn_id}' is still running", field="turn_id")
             if len(self._turns) >= self._settings.max_turns:
-                raise SessionBusy(f"{self._settings.max_turns} turns run on this connection already")
+                raise ConversationBusy(f"{self._settings.max_turns} turns run on this connection already")
             turn = self._kernel.begin(message, self.outbox, self._wants)
         except RfsnError as error:
             event = _error(error)
@@ -278,7 +279,7 @@ class Connection:
 def decode(data: str | bytes) -> Any:
     """A client's message. Raises BadMessage that names the field."""
     try:
-        return events.decode_client(data)
+        return protocol.decode_client(data)
     except msgspec.ValidationError as error:
         text = str(error)
         reason, _, path = text.partition(" - at `$")
@@ -287,8 +288,8 @@ def decode(data: str | bytes) -> Any:
         raise BadMessage(f"not JSON: {error}") from error
 
 
-def _error(error: RfsnError) -> events.Error:
-    event = events.Error(code=error.code, message=str(error))
+def _error(error: RfsnError) -> protocol.Error:
+    event = protocol.Error(code=error.code, message=str(error))
     if isinstance(error, BadMessage) and error.field:
         event.field = error.field
     return event

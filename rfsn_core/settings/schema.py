@@ -19,11 +19,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from rfsn_core.contract.errors import ConfigError
 from rfsn_core.memory.beliefs import SINGLE_VALUED
-from rfsn_core.turn.outbox import AudioPolicy
-from rfsn_core.turn.speech_queue import QueuePolicy
 
 NAMES = ("rfsn.toml", "rfsn.json", "rfsn.yaml", "rfsn.yml")
 """What a world's settings file may be called."""
+
+
+AudioPolicy = Literal["drop_newest", "drop_oldest", "reject", "keep_ends"]
+QueuePolicy = Literal["wait", "drop_newest", "drop_oldest", "keep_ends", "reject"]
 
 
 class ServerSettings(BaseModel, extra="forbid"):
@@ -90,13 +92,15 @@ class WorldSettings(BaseModel, extra="forbid"):
 
     seed: int = Field(0, description="Seed of everything that varies.")
     overlap: Literal["interrupt", "wait", "refuse"] = Field(
-        "interrupt", description="A second turn of a session while the first is running."
+        "interrupt", description="A second turn of a conversation while the first is running."
     )
     drift: Literal["report", "adopt"] = Field(
         "report", description="When the game's `state.npc` differs from ours: only tell, or take it over."
     )
-    max_waiting: int = Field(8, ge=1, description="Turns that may wait for one session, with overlap = wait.")
-    max_sessions: int = Field(10_000, ge=1, description="Sessions kept in memory; the longest idle one goes first.")
+    max_waiting: int = Field(8, ge=1, description="Turns that may wait for one conversation, with overlap = wait.")
+    max_conversations: int = Field(
+        10_000, ge=1, description="Conversations kept in memory; the longest idle one goes first."
+    )
     weights: WeightSettings = Field(WeightSettings(), description="What a predicted change is worth; see below.")
     actions: list[ActionSettings] = Field([], description="Actions that the game adds; see below.")
     rules: list[RuleSettings] = Field([], description="Safety rules that the game adds; see below.")
@@ -125,7 +129,7 @@ class LearningSettings(BaseModel, extra="forbid"):
     max_step: float = Field(0.1, gt=0, description="How far one lesson may move the weights.")
     cooldown: float = Field(5.0, ge=0, description="Seconds between two changes of the weights; lessons wait.")
     wait: float = Field(120.0, gt=0, description="Seconds after which a decision without reward counts as 0.")
-    credit_steps: int = Field(1, ge=0, le=50, description="Earlier decisions of the session that share a reward.")
+    credit_steps: int = Field(1, ge=0, le=50, description="Earlier decisions of the conversation that share a reward.")
     credit_discount: float = Field(0.5, ge=0, lt=1, description="What each step back is worth.")
     guard: GuardSettings = Field(GuardSettings(), description="When learning is slowed or frozen; see below.")
     signals: dict[str, float] = Field(
@@ -173,7 +177,7 @@ class MemorySettings(BaseModel, extra="forbid"):
     summaries: Literal["extractive", "model"] = Field(
         "extractive", description="`model`: the first renderer words them, after the turn."
     )
-    cache_minutes: float = Field(30.0, gt=0, description="A session that is idle for longer is read again.")
+    cache_minutes: float = Field(30.0, gt=0, description="A conversation that is idle for longer is read again.")
 
 
 class OperationsSettings(BaseModel, extra="forbid"):

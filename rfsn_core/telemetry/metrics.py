@@ -37,7 +37,7 @@ class Metrics:
         self.speech_cache = Counter("rfsn_speech_cache", "Sentences by hit or miss.", ["outcome"], registry=r)
         self.connections = Gauge("rfsn_connections", "Open websockets.", registry=r)
         self.active_turns = Gauge("rfsn_active_turns", "Turns in progress.", registry=r)
-        self.sessions = Gauge("rfsn_sessions", "Sessions in memory.", registry=r)
+        self.conversations = Gauge("rfsn_conversations", "Conversations in memory.", registry=r)
         self.speech = Counter("rfsn_speech", "Sentences by what became of their sound.", ["outcome"], registry=r)
         self.speech_queue = Gauge("rfsn_speech_queue", "Sentences waiting for a voice.", registry=r)
         self.reloads = Counter("rfsn_reloads", "Reloads by outcome.", ["outcome"], registry=r)

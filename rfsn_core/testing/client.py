@@ -10,9 +10,9 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 
-Received = events.Message | events.AudioFrame
+Received = protocol.Message | protocol.AudioFrame
 
 
 class Client:
@@ -20,7 +20,7 @@ class Client:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
-        self.welcome: events.Welcome
+        self.welcome: protocol.Welcome
 
     async def send(self, type: str, **fields: Any) -> None:
         """Send a message: `send("turn", npc="smith", text="Hello")`."""
@@ -30,8 +30,8 @@ class Client:
         """The next message or audio frame. Raises websockets.ConnectionClosed."""
         data = await self.socket.recv()
         if isinstance(data, bytes):
-            return events.read_audio_frame(data)
-        return cast(events.Message, events.decode_server(data))
+            return protocol.read_audio_frame(data)
+        return cast(protocol.Message, protocol.decode_server(data))
 
     async def until(self, *types: str, turn_id: str = "") -> list[Received]:
         """All that comes, up to the first message of one of these types, and of this turn if one is named."""
@@ -49,7 +49,7 @@ class Client:
 
 def kind(item: Received) -> str:
     """A message's type; `audio` for a binary frame."""
-    return "audio" if isinstance(item, events.AudioFrame) else str(item.__struct_config__.tag)
+    return "audio" if isinstance(item, protocol.AudioFrame) else str(item.__struct_config__.tag)
 
 
 @asynccontextmanager
@@ -57,7 +57,7 @@ async def connected(address: str, **options: Any) -> AsyncIterator[Client]:
     """A connection that was welcomed. `options` go to `websockets.connect`."""
     # A client with messages unread stops reading, and would wait 10 s for the answer to its close.
     options = {"close_timeout": 0.5, **options}
-    async with connect(address, subprotocols=[Subprotocol(events.PROTOCOL)], **options) as socket:
+    async with connect(address, subprotocols=[Subprotocol(protocol.PROTOCOL)], **options) as socket:
         client = Client(socket)
-        client.welcome = cast(events.Welcome, await client.receive())
+        client.welcome = cast(protocol.Welcome, await client.receive())
         yield client

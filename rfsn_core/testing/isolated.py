@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rfsn_core import protocol
 from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import STAGES, Host, NoSettings, Provider
 from rfsn_core.kernel import Kernel, conversation, running
-from rfsn_core.protocol import events
+from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.runtime.discovery import discover
 from rfsn_core.server.app import http_server, listen, serving
 from rfsn_core.turn.outbox import Audio, Item
 
@@ -149,8 +149,8 @@ def _runtimes(folder: Path, plugins: Sequence[tuple[str, Any]], settings: Mappin
 
 async def turn(it: Kernel, text: str = "Good evening!", npc: str = NPC, **fields: Any) -> list[Item]:
     """One turn, and all it sent. `wants` is a Hello; the rest are fields of the turn message."""
-    wants = fields.pop("wants", events.Hello(text=True, visemes=True))
-    message = events.Turn(npc=npc, text=text, **fields)
+    wants = fields.pop("wants", protocol.Hello(text=True, visemes=True))
+    message = protocol.PlayerTurn(npc=npc, text=text, **fields)
     return [item async for item in conversation(it, message, wants)]
 
 

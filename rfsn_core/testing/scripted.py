@@ -8,29 +8,15 @@ import struct
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from rfsn_core.contract.errors import EngineError, NotThere, StoreError
-from rfsn_core.contract.provider import (
-    Arm,
-    Backup,
-    Context,
-    Found,
-    Lesson,
-    Past,
-    Prompt,
-    RenderOptions,
-    Scope,
-    Selection,
-    Snapshot,
-    Speech,
-    Step,
-    TurnRecord,
-    Utterance,
-    Verdict,
-    VoiceStyle,
-)
+from rfsn_core.contract.errors import EngineError, NotFound, StoreError
+from rfsn_core.contract.gating import Utterance, Verdict
+from rfsn_core.contract.rendering import Prompt, RenderOptions
+from rfsn_core.contract.selection import Arm, Context, Lesson, Selection, Step
+from rfsn_core.contract.speech import Speech, VoiceStyle
+from rfsn_core.contract.storage import Backup, Past, Scope, SearchHit, Snapshot, TurnRecord
 from rfsn_core.memory.beliefs import latest
 from rfsn_core.memory.retrieval import search
-from rfsn_core.protocol.events import Viseme
+from rfsn_core.protocol.server import Viseme
 
 
 class Tokens:
@@ -219,46 +205,46 @@ class Memory:
         if all(known.turn_id != turn.turn_id for known in self.turns):
             self.turns.append(turn)
 
-    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
         """By their words."""
         await self._answer()
         spoken = [turn for turn in self.turns if turn.scope == scope and turn.spoken]
         return search(spoken, query, limit)
 
-    async def snapshot(self, world: str, tag: str) -> Snapshot:
-        """A copy of the world's turns."""
+    async def snapshot(self, save: str, tag: str) -> Snapshot:
+        """A copy of the save's turns."""
         await self._answer()
-        kept = [turn for turn in self.turns if turn.scope.world == world]
-        self._saves[world, tag] = kept
-        return Snapshot(world, tag, 0.0, len(kept))
+        kept = [turn for turn in self.turns if turn.scope.save == save]
+        self._saves[save, tag] = kept
+        return Snapshot(save, tag, 0.0, len(kept))
 
-    async def snapshots(self, world: str) -> Sequence[Snapshot]:
+    async def snapshots(self, save: str) -> Sequence[Snapshot]:
         """Newest first."""
-        saves = [Snapshot(of, tag, 0.0, len(kept)) for (of, tag), kept in self._saves.items() if world in ("", of)]
+        saves = [Snapshot(of, tag, 0.0, len(kept)) for (of, tag), kept in self._saves.items() if save in ("", of)]
         return saves[::-1]
 
-    async def rollback(self, world: str, tag: str) -> int:
+    async def rollback(self, save: str, tag: str) -> int:
         """Put the copy back."""
         await self._answer()
-        if (world, tag) not in self._saves:
-            raise NotThere(f"world '{world}' has no save '{tag}'")
-        kept = self._saves[world, tag]
-        self.turns = [turn for turn in self.turns if turn.scope.world != world] + kept
+        if (save, tag) not in self._saves:
+            raise NotFound(f"save '{save}' has no save '{tag}'")
+        kept = self._saves[save, tag]
+        self.turns = [turn for turn in self.turns if turn.scope.save != save] + kept
         return len(kept)
 
-    async def export(self, world: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
+    async def export(self, save: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
         """In order."""
         await self._answer()
-        for turn in [turn for turn in self.turns if turn.scope.within(world, npc, player)]:
+        for turn in [turn for turn in self.turns if turn.scope.within(save, npc, player)]:
             yield turn
 
-    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
+    async def erase(self, save: str, npc: str, player: str, *, backups: bool) -> int:
         """Here, in saves, and in backups when told so."""
         await self._answer()
         before = len(self.turns)
         lists = [self.turns, *self._saves.values(), *(self._backups.values() if backups else ())]
         for turns in lists:
-            turns[:] = [turn for turn in turns if not turn.scope.within(world, npc, player)]
+            turns[:] = [turn for turn in turns if not turn.scope.within(save, npc, player)]
         return before - len(self.turns)
 
     async def check(self) -> Sequence[str]:
@@ -284,7 +270,7 @@ class Memory:
     async def restore(self, name: str) -> None:
         """After a backup."""
         if name not in self._backups:
-            raise NotThere(f"no backup '{name}'")
+            raise NotFound(f"no backup '{name}'")
         await self.backup()
         self.turns = list(self._backups[name])
 

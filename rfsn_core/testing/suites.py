@@ -29,40 +29,28 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 import pytest
 
-from rfsn_core.contract.errors import NotThere, Overtaken, Reverted
-from rfsn_core.contract.provider import (
-    SEVERITY,
-    Abstraction,
-    Abstractor,
-    Arm,
-    ChatMessage,
-    Context,
-    Embedder,
-    Gate,
-    Host,
-    Lesson,
+from rfsn_core.contract.abstraction import Abstraction, Abstractor
+from rfsn_core.contract.embedding import Embedder
+from rfsn_core.contract.errors import NotFound, StaleSave, VersionConflict
+from rfsn_core.contract.gating import SEVERITY, Gate, Utterance
+from rfsn_core.contract.provider import Host, Provider
+from rfsn_core.contract.rendering import ChatMessage, Prompt, Renderer, RenderOptions
+from rfsn_core.contract.selection import Arm, Context, Lesson, Policy
+from rfsn_core.contract.shared_storage import SharedLearning, SharedStore, Taught
+from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
+from rfsn_core.contract.storage import (
     MemoryKind,
     MemoryRecord,
     MemorySource,
     MemoryStatus,
     Past,
-    Policy,
-    Prompt,
-    Provider,
-    Renderer,
-    RenderOptions,
     Scope,
-    Speech,
     Store,
     TurnRecord,
-    Utterance,
-    Voice,
-    VoiceStyle,
 )
-from rfsn_core.contract.shared_storage import SharedLearning, SharedStore, Taught
-from rfsn_core.protocol.events import Usage, VisemeShape
+from rfsn_core.plugins.discovery import discover
+from rfsn_core.protocol.server import Usage, VisemeShape
 from rfsn_core.runtime.builder import SystemClock
-from rfsn_core.runtime.discovery import discover
 
 ODD_TEXTS = (
     "",
@@ -539,13 +527,13 @@ HERE = Scope("default", "smith", "player")
 def record(number: int, scope: Scope = HERE, text: str = "Good evening!", answer: str = "All quiet.") -> TurnRecord:
     """A turn to store."""
     return TurnRecord(
-        turn_id=f"{scope.world}/{scope.npc}/{scope.player}/t{number}",
+        turn_id=f"{scope.save}/{scope.npc}/{scope.player}/t{number}",
         scope=scope,
         time=1000.0 + number,
         player_text=text,
         npc_text=answer,
         outcome="complete",
-        decision_id=f"{scope.world}/{scope.npc}/{scope.player}/d{number}",
+        decision_id=f"{scope.save}/{scope.npc}/{scope.player}/d{number}",
         state={"affinity": number / 100, "turns": number},
     )
 
@@ -562,9 +550,9 @@ def memory_of(turn_id: str, text: str) -> MemoryRecord:
     )
 
 
-async def exported(store: Store, world: str = "", npc: str = "", player: str = "") -> list[TurnRecord]:
+async def exported(store: Store, save: str = "", npc: str = "", player: str = "") -> list[TurnRecord]:
     """All of it at once."""
-    return [turn async for turn in store.export(world, npc, player)]
+    return [turn async for turn in store.export(save, npc, player)]
 
 
 class StoreSuite(_Suite):
@@ -689,8 +677,8 @@ class StoreSuite(_Suite):
 
         self.run(tmp_path, body)
 
-    def test_an_older_save_takes_the_world_back_and_a_newer_one_forth(self, tmp_path: Path) -> None:
-        elsewhere = replace(HERE, world="another save")
+    def test_an_older_save_takes_a_save_back_and_a_newer_one_forth(self, tmp_path: Path) -> None:
+        elsewhere = replace(HERE, save="another save")
 
         async def texts(store: Store) -> list[str]:
             return [turn.player_text for turn in (await store.load(HERE, 50)).turns]
@@ -716,9 +704,9 @@ class StoreSuite(_Suite):
             assert await texts(store) == ["one oak tree", "two elm trees"]
             assert len((await store.load(elsewhere, 10)).turns) == 1
             assert {save.tag for save in await store.snapshots("default")} == {"early", "late", "other way"}
-            with pytest.raises(NotThere, match="never"):
+            with pytest.raises(NotFound, match="never"):
                 await store.rollback("default", "never")
-            with pytest.raises(NotThere):
+            with pytest.raises(NotFound):
                 await store.rollback("another save", "early")
 
         self.run(tmp_path, body)
@@ -771,7 +759,7 @@ class StoreSuite(_Suite):
             await store.reset("smith")
             assert list((await store.load(HERE, 10)).turns) == []
             for odd in ("nothing", "../escape", ""):
-                with pytest.raises(NotThere):
+                with pytest.raises(NotFound):
                     await store.restore(odd)
 
         self.run(tmp_path, body)
@@ -790,7 +778,7 @@ class SharedStoreSuite(StoreSuite):
                 *(store.append_after(record(10 + n), version) for n in range(20)), return_exceptions=True
             )
             assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
-            assert sum(isinstance(outcome, Overtaken) for outcome in outcomes) == 19
+            assert sum(isinstance(outcome, VersionConflict) for outcome in outcomes) == 19
             past = await store.newer(HERE, 5, version)
             assert past is not None
             assert len(past.turns) == 2
@@ -806,11 +794,11 @@ class SharedStoreSuite(StoreSuite):
             version = (await store.load(HERE, 5)).version
             await store.rollback("default", "save")
             assert await store.newer(HERE, 5, version) is not None
-            with pytest.raises(Reverted):
+            with pytest.raises(StaleSave):
                 await store.append_after(record(2), version)
             version = (await store.load(HERE, 5)).version
             await store.erase("default", "smith", "player", backups=False)
-            with pytest.raises(Reverted):
+            with pytest.raises(StaleSave):
                 await store.append_after(record(3), version)
             assert (await store.load(HERE, 5)).state is None
             await store.append_after(record(4), (await store.load(HERE, 5)).version)
@@ -913,7 +901,7 @@ class SharedStoreSuite(StoreSuite):
             if (shared := store.learning) is None:
                 return
             for player in ("player", "other"):
-                await shared.keep(player, b'{"world":"default","npc":"smith","player":"%s"}' % player.encode())
+                await shared.keep(player, b'{"save":"default","npc":"smith","player":"%s"}' % player.encode())
             await store.erase("default", "smith", "player", backups=False)
             assert await shared.decision("player") is None
             assert await shared.decision("other") is not None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from rfsn_core.contract.errors import contained
-from rfsn_core.contract.provider import SEVERITY, Gate, Utterance, Verdict
+from rfsn_core.contract.gating import SEVERITY, Gate, Utterance, Verdict
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 

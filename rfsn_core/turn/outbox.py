@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from rfsn_core.protocol.events import Message
+from rfsn_core.protocol.messages import Message
+from rfsn_core.settings.schema import AudioPolicy
 from rfsn_core.telemetry.metrics import METRICS
-
-AudioPolicy = Literal["drop_newest", "drop_oldest", "reject", "keep_ends"]
 
 
 class Audio(NamedTuple):

@@ -13,13 +13,15 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
+from rfsn_core.contract.actions import Action
 from rfsn_core.contract.errors import WorldError
-from rfsn_core.contract.provider import ChatMessage, MemoryRecord, Prompt, TurnRecord
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.rendering import ChatMessage, Prompt
+from rfsn_core.contract.storage import MemoryRecord, TurnRecord
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.world.actions import STYLES, Action
+from rfsn_core.world.actions import STYLES
 from rfsn_core.world.files import Npc, World
-from rfsn_core.world.state import NpcState
 from rfsn_core.world.templates import FAILURES, Environment, failure
 
 log = logger("prompt")

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from rfsn_core.contract.errors import EngineError, contained
-from rfsn_core.contract.provider import Prompt, Renderer, RenderOptions
-from rfsn_core.protocol.events import Trace, Usage
+from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
+from rfsn_core.protocol.server import Trace, Usage
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.breaker import Engine

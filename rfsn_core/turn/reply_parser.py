@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import msgspec
 
-from rfsn_core.protocol.events import Report
+from rfsn_core.protocol.server import Report
 
 MARK = "FINAL_JSON"
 MOST = 20_000

@@ -8,17 +8,18 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import cast
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import EngineError, contained
-from rfsn_core.contract.provider import Speech, Voice, VoiceStyle
+from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
+from rfsn_core.kit.resample import Resampler
 from rfsn_core.kit.visemes import estimated
-from rfsn_core.protocol import events
+from rfsn_core.settings.schema import QueuePolicy
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.audio_frames import AudioFormat, Frames, Pcm, frames
 from rfsn_core.turn.breaker import Engine
 from rfsn_core.turn.outbox import Audio, Outbox
-from rfsn_core.turn.resample import Resampler
-from rfsn_core.turn.speech_queue import Delivery, QueuePolicy
+from rfsn_core.turn.speech_queue import SpeechQueue
 from rfsn_core.world.files import Npc
 
 log = logger("speaking")
@@ -72,7 +73,7 @@ class Speaker:
         turn_id: str,
         turn_no: int,
         outbox: Outbox,
-        emit: Callable[[events.Message], None],
+        emit: Callable[[protocol.Message], None],
         *,
         visemes: bool,
         audio_format: AudioFormat,
@@ -90,7 +91,7 @@ class Speaker:
         self._outbox, self._emit, self._first_audio = outbox, emit, first_audio
         self._visemes, self._format, self._rate, self._gap = visemes, audio_format, rate, gap
         self._patience = patience
-        self.delivery = Delivery(queue, when_full, too_late, self._leave_out)
+        self.delivery = SpeechQueue(queue, when_full, too_late, self._leave_out)
         self._begun = False  # whether any of the sentence at hand was voiced
         self.lengths: dict[int, int] = {}
         """Sentence → ms of its sound so far."""
@@ -110,7 +111,7 @@ class Speaker:
     def _leave_out(self, sentence: int, reason: str) -> None:
         self.left_out += 1
         METRICS.speech.labels(reason).inc()
-        self._emit(events.SpeechDropped(turn_id=self._turn_id, sentence=sentence, reason=reason))
+        self._emit(protocol.SpeechDropped(turn_id=self._turn_id, sentence=sentence, reason=reason))
 
     async def _sentence(self, sentence: int, text: str) -> bool:
         """Whether all of it was voiced."""
@@ -146,7 +147,7 @@ class Speaker:
         if self._voices:
             METRICS.fallbacks.labels("speech").inc()
         else:
-            self._emit(events.SpeechOff(turn_id=self._turn_id, reason=f"{name}: {reason}"))
+            self._emit(protocol.SpeechOff(turn_id=self._turn_id, reason=f"{name}: {reason}"))
 
     async def _voice(self, voice: Voice, sentence: int, text: str, style: VoiceStyle) -> None:
         turn_id = self._turn_id
@@ -165,7 +166,7 @@ class Speaker:
                     self._begun = True
                     self._first_audio()
                     self._emit(
-                        events.SpeechStarted(
+                        protocol.SpeechStarted(
                             turn_id=turn_id,
                             turn_no=self._turn_no,
                             sentence=sentence,
@@ -180,7 +181,9 @@ class Speaker:
                         text, at * 500 / voice.sample_rate, made * 500 / voice.sample_rate
                     )
                     self._emit(
-                        events.Visemes(turn_id=turn_id, sentence=sentence, visemes=shown, estimated=not speech.visemes)
+                        protocol.Visemes(
+                            turn_id=turn_id, sentence=sentence, visemes=shown, estimated=not speech.visemes
+                        )
                     )
                 await out.send(convert.feed(speech.pcm))
                 self.lengths[sentence] = made * 500 // voice.sample_rate
@@ -192,7 +195,7 @@ class Speaker:
             await out.end()
             METRICS.audio_seconds.inc(out.size / 2 / rate)
             self._emit(
-                events.SpeechFinished(
+                protocol.SpeechFinished(
                     turn_id=turn_id, sentence=sentence, duration_ms=out.size * 500 // rate, dropped=out.dropped
                 )
             )
@@ -227,7 +230,7 @@ class _Sending:
         return await asyncio.to_thread(work, *pcm)  # benchmarks/voices.py: milliseconds for each second of sound
 
     async def _put(self, content: bytes, *, last: bool = False) -> None:
-        frame = events.audio_frame(self._sentence, self._turn_no, self._sequence, content, last=last)
+        frame = protocol.audio_frame(self._sentence, self._turn_no, self._sequence, content, last=last)
         taken = await self._outbox.put_audio(Audio(self._turn_no, frame))
         self._sequence += 1
         self.dropped += not (taken or last)

@@ -9,7 +9,7 @@ from typing import cast
 
 from cachetools import TTLCache
 
-from rfsn_core.contract.provider import Speech, Voice, VoiceStyle
+from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
 from rfsn_core.telemetry.metrics import METRICS
 
 EMPTY = 200

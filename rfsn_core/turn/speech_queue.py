@@ -6,11 +6,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from rfsn_core.settings.schema import QueuePolicy
 from rfsn_core.telemetry.metrics import METRICS
-
-QueuePolicy = Literal["wait", "drop_newest", "drop_oldest", "keep_ends", "reject"]
 
 
 class Waiting(NamedTuple):
@@ -21,7 +20,7 @@ class Waiting(NamedTuple):
     since: float
 
 
-class Delivery:
+class SpeechQueue:
     """A queue with one reader, the voice. The text of a sentence is with the client before the sentence comes here.
 
     A queue that is full makes the words wait for the voice (`wait`), or leaves a sentence unspoken: the new one

@@ -11,36 +11,30 @@ import hashlib
 import time
 import uuid
 
-from rfsn_core.contract.errors import Reverted, RfsnError, StoreError, contained
-from rfsn_core.contract.provider import (
-    MemoryKind,
-    MemoryRecord,
-    Prompt,
-    RenderOptions,
-    Scope,
-    TurnRecord,
-    Utterance,
-    Verdict,
-    VoiceStyle,
-)
-from rfsn_core.conversation.conversation import Request, Session
+from rfsn_core import protocol
+from rfsn_core.contract.actions import Situation
+from rfsn_core.contract.errors import RfsnError, StaleSave, StoreError, contained
+from rfsn_core.contract.gating import Utterance, Verdict
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.rendering import Prompt, RenderOptions
+from rfsn_core.contract.speech import VoiceStyle
+from rfsn_core.contract.storage import MemoryKind, MemoryRecord, Scope, TurnRecord
+from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.learning.records import decision_record, state_change
 from rfsn_core.learning.rewards import Channel
 from rfsn_core.memory.beliefs import believed
 from rfsn_core.memory.retrieval import fused, ranked, useful
 from rfsn_core.memory.update import with_changes
-from rfsn_core.protocol import events
-from rfsn_core.runtime.builder import Runtime
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import gates
 from rfsn_core.turn import rendering as wording
+from rfsn_core.turn.request import Request
+from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.sentences import Piece
 from rfsn_core.turn.speech import Speaker, expressed, until
-from rfsn_core.world.candidates import Situation
 from rfsn_core.world.decision import Made
 from rfsn_core.world.signals import classify
-from rfsn_core.world.state import NpcState
 from rfsn_core.world.transitions import adopt, after, drift, hear, perceive
 
 log = logger("turn")
@@ -62,18 +56,18 @@ class Turn:
         self,
         request: Request,
         runtime: Runtime,
-        session: Session,
+        conversation: Conversation,
         channel: Channel,
         options: RenderOptions,
         queue: int = 0,
     ) -> None:
-        self.request, self.runtime, self.session = request, runtime, session
+        self.request, self.runtime, self.conversation = request, runtime, conversation
         self._channel = channel
         self.decision_id = ""
         self._made: Made | None = None
         self._at_start = self._before = NpcState()  # when the turn began, and when it decided
         self._prior = ""
-        self.latency = events.Latency()
+        self.latency = protocol.Latency()
         self.cancel_reason = "cancelled"
         self.heard: tuple[int, int] | None = None
         """(sentence, ms) up to which the client has acknowledged playback."""
@@ -91,7 +85,7 @@ class Turn:
 
     async def preview(self) -> Prompt:
         """What would be asked of a renderer; nothing is said or stored. Raises StoreError."""
-        self._state = await self.session.load(self.runtime, self.request.npc.initial)
+        self._state = await self.conversation.load(self.runtime, self.request.npc.initial)
         return await self._prompt(self._decide(await self._gate_input()))
 
     async def run(self) -> None:
@@ -103,7 +97,7 @@ class Turn:
         except asyncio.CancelledError:
             await self._cancelled()
             raise
-        except Reverted:
+        except StaleSave:
             self._undone()
         except Exception as error:  # noqa: BLE001  whatever failed, the client is told and the server goes on
             self._failed(error)
@@ -113,11 +107,11 @@ class Turn:
     async def _run(self) -> None:
         request, turn_id = self.request, self.request.turn_id
         self._emit(
-            events.TurnStarted(
+            protocol.TurnStarted(
                 turn_id=turn_id, turn_no=request.turn_no, npc=request.npc.id, player=request.scope.player
             )
         )
-        self._state = self._at_start = await self.session.load(self.runtime, request.npc.initial)
+        self._state = self._at_start = await self.conversation.load(self.runtime, request.npc.initial)
         self._compare()
         verdict = await self._gate_input()
         decision = self._decide(verdict)
@@ -129,7 +123,7 @@ class Turn:
         self._mark("total")
         self._emit(state_event(request.scope, self._state, turn_id))
         self._emit(
-            events.TurnFinished(
+            protocol.TurnFinished(
                 turn_id=turn_id,
                 decision_id=decision.decision_id,
                 text=self._text(),
@@ -180,7 +174,7 @@ class Turn:
         self.runtime.release()
         self._channel.end(self.decision_id)
         if not self._over:
-            self._emit(events.TurnCancelled(turn_id=self.request.turn_id, text="", reason=self.cancel_reason))
+            self._emit(protocol.TurnCancelled(turn_id=self.request.turn_id, text="", reason=self.cancel_reason))
 
     # ── before the words ─────────────────────────────────────────────────────────────────────────
 
@@ -201,7 +195,7 @@ class Turn:
             log.warning("the game and we differ on an NPC", player=request.scope.player, drift=drifted, adopted=adopted)
             METRICS.drift.inc()
             self._emit(
-                events.StateDrift(
+                protocol.StateDrift(
                     turn_id=request.turn_id,
                     npc=request.npc.id,
                     ours={name: ours for name, (ours, _) in drifted.items()},
@@ -212,13 +206,13 @@ class Turn:
             if adopted:
                 self._state = adopt(self._state, drifted)
 
-    def _decide(self, verdict: Verdict) -> events.Decision:
+    def _decide(self, verdict: Verdict) -> protocol.Decision:
         request, runtime = self.request, self.runtime
         signal = request.signal or classify(self._player_text)
         self._state = hear(perceive(self._state, request.game), signal, verdict.sentiment)
         situation = Situation(self._state, signal, request.game)
         self.decision_id = self._new_id()
-        self._prior = self.session.last_decision
+        self._prior = self.conversation.last_decision
         self._channel.begin(self.decision_id)
         self._before = self._state
         self._made = runtime.decider.decide(
@@ -227,7 +221,7 @@ class Turn:
             request.scope,
             self.decision_id,
             stopped_by=verdict.reasons[0] if verdict.kind not in ("allow", "rewrite") else "",
-            changes=runtime.observers.changes(situation, runtime.decider.actions),
+            changes=runtime.hooks.changes(situation, runtime.decider.actions),
         )
         decision = self._made.event
         METRICS.actions.labels(decision.action).inc()
@@ -240,14 +234,14 @@ class Turn:
         """A fresh id; the same one in a second run when learning is disabled."""
         if self.runtime.settings.learning.enabled:
             return uuid.uuid4().hex
-        session = self.request.scope.session
-        story = (self.runtime.settings.world.seed, session, self._state.turns, self.session.last_decision)
+        conversation = self.request.scope.conversation
+        story = (self.runtime.settings.world.seed, conversation, self._state.turns, self.conversation.last_decision)
         return hashlib.blake2b(repr(story).encode(), digest_size=16).hexdigest()
 
-    async def _prompt(self, decision: events.Decision) -> Prompt:
+    async def _prompt(self, decision: protocol.Decision) -> Prompt:
         request, runtime, scope = self.request, self.runtime, self.request.scope
         memory = runtime.settings.memory
-        recent = list(self.session.recent)[-memory.recent :] if memory.recent else []
+        recent = list(self.conversation.recent)[-memory.recent :] if memory.recent else []
         related: list[TurnRecord] = []
         if memory.related and self._player_text and self._state.turns > memory.recent:
             related = await self._related(memory.related, {turn.turn_id for turn in recent})
@@ -261,29 +255,31 @@ class Turn:
             related=related,
             recent=recent,
             known=self._known(memory.known),
-            counted=self.session.card.lines()[:MOST_COUNTED],
+            counted=self.conversation.card.lines()[:MOST_COUNTED],
             game=request.game,
-            seed=f"{runtime.settings.world.seed}/{scope.world}/{scope.npc}/{scope.player}"
+            seed=f"{runtime.settings.world.seed}/{scope.save}/{scope.npc}/{scope.player}"
             f"/{self._state.turns}/{self._player_text}",
         )
-        return runtime.observers.changed_prompt(prompt)
+        return runtime.hooks.changed_prompt(prompt)
 
     def _known(self, limit: int) -> list[MemoryRecord]:
         """What comes to the NPC's mind."""
         now = time.time()
-        return useful(believed(self.session.memories.values(), now), self._player_text, now, limit)
+        return useful(believed(self.conversation.memories.values(), now), self._player_text, now, limit)
 
     async def _related(self, limit: int, seen: set[str]) -> list[TurnRecord]:
         try:
             with contained():
                 async with asyncio.timeout(self._operations.store_timeout):
-                    found = await self.runtime.store.search(self.session.scope, self._player_text, limit + len(seen))
+                    found = await self.runtime.store.search(
+                        self.conversation.scope, self._player_text, limit + len(seen)
+                    )
         except Exception as error:  # noqa: BLE001  the store's code: the past is welcome, not needed
             METRICS.errors.labels("storage").inc()
             log.warning("search failed; the turn goes on without it", error=repr(error))
             return []
         try:
-            near = await self.session.by_meaning(self.runtime, self._player_text, MOST_NEAR)
+            near = await self.conversation.by_meaning(self.runtime, self._player_text, MOST_NEAR)
         except Exception as error:  # noqa: BLE001  the embedder's code: words are enough
             METRICS.errors.labels("embedding").inc()
             log.warning("what was said in other words cannot be found", error=repr(error))
@@ -361,7 +357,7 @@ class Turn:
         return words
 
     def _switched(self, failed: str, to: str, reason: str) -> None:
-        self._emit(events.RendererSwitched(turn_id=self.request.turn_id, failed=failed, next=to, reason=reason))
+        self._emit(protocol.RendererSwitched(turn_id=self.request.turn_id, failed=failed, next=to, reason=reason))
 
     async def _release(self, piece: Piece) -> bool:
         """Gate a sentence, send it, and hand it to the voice. False when nothing of it went out."""
@@ -380,7 +376,7 @@ class Turn:
                 return False
         self._mark("first_sentence")
         self._send(piece.sentence, text)
-        self._emit(events.Sentence(turn_id=self.request.turn_id, index=piece.sentence, text=text.strip()))
+        self._emit(protocol.Sentence(turn_id=self.request.turn_id, index=piece.sentence, text=text.strip()))
         if self._speaker is not None:
             await self._speaker.delivery.put(piece.sentence, text.strip())
         return True
@@ -389,7 +385,7 @@ class Turn:
         """What is said instead of a sentence that the gate did not allow: its rewriting, or once a turn the
         fallback line."""
         self._emit(
-            events.SentenceBlocked(
+            protocol.SentenceBlocked(
                 turn_id=self.request.turn_id,
                 index=piece.sentence,
                 verdict=verdict.kind,
@@ -407,11 +403,11 @@ class Turn:
     def _send(self, sentence: int, text: str) -> None:
         self._said.append((sentence, text))
         if self.request.wants.text:
-            self._emit(events.Text(turn_id=self.request.turn_id, delta=text))
+            self._emit(protocol.Text(turn_id=self.request.turn_id, delta=text))
 
     # ── how it ends ──────────────────────────────────────────────────────────────────────────────
 
-    async def _store(self, decision: events.Decision, outcome: str, text: str, final_json: str = "") -> bool:
+    async def _store(self, decision: protocol.Decision, outcome: str, text: str, final_json: str = "") -> bool:
         record = TurnRecord(
             turn_id=decision.decision_id,
             scope=self.request.scope,
@@ -434,16 +430,16 @@ class Turn:
             delivered=bool(text),
             final_json=final_json,
         )
-        mind = self.session.mind(self.runtime)
+        mind = self.conversation.mind(self.runtime)
         if text or outcome == "complete":
-            mind.turn(record, decision.signal, self._state, self.session.recent)
+            mind.turn(record, decision.signal, self._state, self.conversation.recent)
         record = with_changes(record, mind)
         self.summed_up = any(memory.kind is MemoryKind.SUMMARY for memory in mind.changes)
         cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome}"
         change = state_change(self.request.scope, cause, self._at_start, self._state, record.time)
         await self._channel.record(logged, change)
-        durable = await self.session.keep(record, self._state, self.runtime)
-        self._state = self.session.state or self._state  # another server may have been first
+        durable = await self.conversation.keep(record, self._state, self.runtime)
+        self._state = self.conversation.state or self._state  # another server may have been first
         return durable
 
     async def _cancelled(self) -> None:
@@ -459,14 +455,14 @@ class Turn:
             except StoreError as error:
                 log.error("a cancelled turn could not be stored", error=str(error))
         self._over = True
-        self._emit(events.TurnCancelled(turn_id=request.turn_id, text=text, reason=self.cancel_reason))
+        self._emit(protocol.TurnCancelled(turn_id=request.turn_id, text=text, reason=self.cancel_reason))
         METRICS.turns.labels("cancelled").inc()
 
     def _undone(self) -> None:
         """Another server took the world back, and this one did not hear of it in time: the turn never was."""
         self.request.outbox.purge(self.request.turn_no)
         self._over = True
-        self._emit(events.TurnCancelled(turn_id=self.request.turn_id, text="", reason="rollback"))
+        self._emit(protocol.TurnCancelled(turn_id=self.request.turn_id, text="", reason="rollback"))
         METRICS.turns.labels("cancelled").inc()
 
     def _failed(self, error: Exception) -> None:
@@ -480,7 +476,7 @@ class Turn:
         METRICS.turns.labels("failed").inc()
         self.request.outbox.purge(self.request.turn_no)
         self._over = True
-        self._emit(events.TurnFailed(turn_id=turn_id, code=code, message=message))
+        self._emit(protocol.TurnFailed(turn_id=turn_id, code=code, message=message))
 
     # ── small things ─────────────────────────────────────────────────────────────────────────────
 
@@ -509,18 +505,18 @@ class Turn:
             setattr(self.latency, milestone, round(elapsed * 1000, 3))
             METRICS.latency.labels(milestone).observe(elapsed)
 
-    def _emit(self, event: events.Message) -> None:
+    def _emit(self, event: protocol.Message) -> None:
         self.request.outbox.put(event)
-        if self.runtime.observers.event:
-            self.runtime.observers.event(event=event, npc=self.request.npc.id, player=self.request.scope.player)
+        if self.runtime.hooks.event:
+            self.runtime.hooks.event(event=event, npc=self.request.npc.id, player=self.request.scope.player)
 
 
-def state_event(scope: Scope, state: NpcState, turn_id: str = "") -> events.State:
+def state_event(scope: Scope, state: NpcState, turn_id: str = "") -> protocol.State:
     """A state, as the client sees it."""
-    event = events.State(
+    event = protocol.State(
         npc=scope.npc,
         player=scope.player,
-        world=scope.world,
+        save=scope.save,
         mood=state.mood,
         affinity=round(state.affinity, 4),
         trust=round(state.trust, 4),

@@ -3,27 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from rfsn_core.contract.actions import Action
 from rfsn_core.contract.errors import WorldError
-
-
-@dataclass(frozen=True)
-class Action:
-    """Something an NPC may do with its turn."""
-
-    name: str
-    instruction: str
-    """What it means, as the renderer is told: an order to the speaker."""
-    affinity: float = 0.0
-    """Expected change of affinity when the NPC does this, -1…1."""
-    trust: float = 0.0
-    fear: float = 0.0
-    answers: tuple[str, ...] = ()
-    """Player signals that it is a natural answer to, the most natural first."""
-    hostile: bool = False
-    variant_of: str = ""
-    """The plain action that safety rules see: forbidding `accept` forbids its variants too."""
 
 
 def _a(

@@ -6,57 +6,12 @@ Rules are data: a condition on the NPC's state and the signal, and what it forbi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from rfsn_core.contract.actions import SafetyRule, Situation
 from rfsn_core.world.actions import Actions
-from rfsn_core.world.state import NpcState
 
 FEWEST, MOST = 5, 9
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What candidates are chosen for."""
-
-    state: NpcState
-    signal: str
-    game: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class SafetyRule:
-    """When all conditions hold, the rule applies. Bounds are exclusive.
-
-    `forbid` and `force` are absolute; `favour` only brings actions in and lifts their score.
-    """
-
-    name: str
-    forbid: tuple[str, ...] = ()
-    force: str = ""
-    favour: tuple[str, ...] = ()
-    above: Mapping[str, float] = field(default_factory=dict)
-    """State field → it must be above this."""
-    below: Mapping[str, float] = field(default_factory=dict)
-    when: Mapping[str, bool] = field(default_factory=dict)
-    """State flag → it must be this."""
-    signals: tuple[str, ...] = ()
-    """The player's signal is one of these; empty: any."""
-
-    def applies(self, situation: Situation) -> bool:
-        """Whether every condition holds."""
-        state = situation.state
-        # Plain loops and not `all(…)`: asked for every rule of every turn.
-        for name, bound in self.above.items():
-            if not getattr(state, name) > bound:
-                return False
-        for name, bound in self.below.items():
-            if not getattr(state, name) < bound:
-                return False
-        for name, flag in self.when.items():
-            if getattr(state, name) != flag:
-                return False
-        return not self.signals or situation.signal in self.signals
 
 
 BUILT_IN: tuple[SafetyRule, ...] = (

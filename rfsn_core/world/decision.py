@@ -9,12 +9,15 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from rfsn_core.contract.provider import Abstraction, Abstractor, Arm, Context, Policy, Scope, Selection
-from rfsn_core.protocol.events import Candidate, Decision, Veto
+from rfsn_core.contract.abstraction import Abstraction, Abstractor
+from rfsn_core.contract.actions import SafetyRule, Situation
+from rfsn_core.contract.selection import Arm, Context, Policy, Selection
+from rfsn_core.contract.storage import Scope
+from rfsn_core.protocol.server import Candidate, Decision, Veto
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.world.actions import Actions
-from rfsn_core.world.candidates import Candidates, SafetyRule, Situation, candidates
+from rfsn_core.world.candidates import Candidates, candidates
 from rfsn_core.world.files import Npc
 from rfsn_core.world.scoring import Score, Weights, score_actions, score_styles
 
@@ -75,7 +78,7 @@ class Decider:
             found = candidates(situation, self.actions, self.rules, tuple(changes))
         scores = score_actions(situation, found, self.actions, self.weights, npc.file.actions)
         arms = [Arm(name, score.total) for name, score in scores.items()]
-        context = Context(decision_id, "action", npc.id, scope.session, abstraction, explore=self.explore)
+        context = Context(decision_id, "action", npc.id, scope.conversation, abstraction, explore=self.explore)
         choice = self._select(context, arms)
         hostile = self.actions[choice.arm].hostile
         styles = [Arm(name, score) for name, score in score_styles(situation, hostile, npc.file.styles).items()]

@@ -22,9 +22,9 @@ from jinja2 import TemplateSyntaxError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rfsn_core.contract.errors import UnknownNpc, WorldError
-from rfsn_core.contract.provider import VoiceStyle
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.speech import VoiceStyle
 from rfsn_core.world.actions import Actions
-from rfsn_core.world.state import NpcState
 from rfsn_core.world.templates import Environment
 
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from rfsn_core.contract.actions import Situation
+from rfsn_core.contract.npc import NpcState
 from rfsn_core.world.actions import STYLES, Actions
-from rfsn_core.world.candidates import Candidates, Situation
-from rfsn_core.world.state import NpcState
+from rfsn_core.world.candidates import Candidates
 from rfsn_core.world.transitions import predict
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from rfsn_core.world.actions import Action
-from rfsn_core.world.state import NpcState
+from rfsn_core.contract.actions import Action
+from rfsn_core.contract.npc import NpcState
 
 SIGNAL_EFFECTS: dict[str, tuple[float, float, float]] = {
     "greet": (0.02, 0.01, -0.01),

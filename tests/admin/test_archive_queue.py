@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rfsn_core.admin import archive_queue as archive
-from rfsn_core.admin.archive_queue import ArchiveOutbox
-from rfsn_core.contract.provider import Scope, TurnRecord
+from rfsn_core.admin.archive_queue import ArchiveQueue
+from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.testing.suites import record
 
 
@@ -28,10 +28,10 @@ class Shelf:
         for turn in turns:
             self.turns.setdefault(turn.turn_id, turn)
 
-    async def erase(self, world: str, npc: str, player: str) -> int:
+    async def erase(self, save: str, npc: str, player: str) -> int:
         if self.away:
             raise OSError("away, as told to")
-        gone = [key for key, turn in self.turns.items() if turn.scope.within(world, npc, player)]
+        gone = [key for key, turn in self.turns.items() if turn.scope.within(save, npc, player)]
         for key in gone:
             del self.turns[key]
         return len(gone)
@@ -44,7 +44,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(outbox: ArchiveOutbox) -> AsyncIterator[None]:
+async def running(outbox: ArchiveQueue) -> AsyncIterator[None]:
     task = asyncio.create_task(outbox.run())
     try:
         yield
@@ -63,7 +63,7 @@ async def arrived(shelf: Shelf, count: int) -> None:
 async def test_a_turn_that_is_noted_while_the_last_batch_ends_is_not_forgotten(tmp_path: Path) -> None:
     shelf = Shelf()
 
-    class Late(ArchiveOutbox):
+    class Late(ArchiveQueue):
         told = False
 
         def _lines(self, start: int, most: int | None = None) -> tuple[list[bytes], int]:
@@ -84,7 +84,7 @@ async def test_a_turn_that_is_noted_while_the_last_batch_ends_is_not_forgotten(t
 async def test_what_waits_while_the_archive_is_away_follows_in_order(tmp_path: Path) -> None:
     shelf = Shelf()
     shelf.away = True
-    outbox = ArchiveOutbox(tmp_path / "archive.jsonl", lambda: (shelf,), 10**6)
+    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), 10**6)
     async with running(outbox):
         for number in range(250):
             outbox.note(record(number))
@@ -97,7 +97,7 @@ async def test_what_waits_while_the_archive_is_away_follows_in_order(tmp_path: P
 
 async def test_what_is_erased_is_erased_where_it_waits_too(tmp_path: Path) -> None:
     shelf = Shelf()
-    outbox = ArchiveOutbox(tmp_path / "archive.jsonl", lambda: (shelf,), 10**6)
+    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), 10**6)
     other = Scope("default", "smith", "Zanzibarella")
     outbox.note(record(1))
     outbox.note(record(2, other))
@@ -114,6 +114,6 @@ async def test_what_is_erased_is_erased_where_it_waits_too(tmp_path: Path) -> No
 
 
 def test_no_archive_no_file(tmp_path: Path) -> None:
-    outbox = ArchiveOutbox(tmp_path / "archive.jsonl", lambda: (), 10**6)
+    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (), 10**6)
     outbox.note(record(1))
     assert list(tmp_path.iterdir()) == []

@@ -12,10 +12,10 @@ import httpx
 import msgspec
 import pytest
 
-from rfsn_core.contract.errors import BadMessage, NotThere
-from rfsn_core.contract.provider import MemorySource, MemoryStatus, Past, Scope
+from rfsn_core import protocol
+from rfsn_core.contract.errors import BadMessage, NotFound
+from rfsn_core.contract.storage import MemorySource, MemoryStatus, Past, Scope
 from rfsn_core.kernel import Kernel
-from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, kernel, make_world, plugin, served, turn
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Memory, Tokens
@@ -28,8 +28,8 @@ async def known(it: Kernel, player: str = "player") -> dict[str, str]:
     return {memory["text"]: memory["status"] for memory in shown["memories"]}
 
 
-def finished(items: list[Any]) -> events.TurnFinished:
-    return next(item for item in items if isinstance(item, events.TurnFinished))
+def finished(items: list[Any]) -> protocol.TurnFinished:
+    return next(item for item in items if isinstance(item, protocol.TurnFinished))
 
 
 async def test_an_npc_learns_in_a_turn_and_is_reminded_in_the_next(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ async def test_an_npc_learns_in_a_turn_and_is_reminded_in_the_next(tmp_path: Pat
     offered = plugin(rendering={"t": renderer})
     async with kernel(tmp_path, offered) as it:
         await turn(it, "My name is Aldric. I love plums.")
-        await it.event(events.GameEvent(npc=NPC, kind="saved_life", data={"where": "the weir"}))
+        await it.event(protocol.GameEvent(npc=NPC, kind="saved_life", data={"where": "the weir"}))
         last = finished(await turn(it, "Do you like plums?"))
         assert "The player likes plums." in renderer.heard
         assert "The player saved your life: the weir." in renderer.heard
@@ -64,8 +64,8 @@ async def test_a_blocked_or_cancelled_turn_teaches_nothing_that_was_not_delivere
     words = ["All quiet. ", "I swear that I will sell you the mill."]
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(words, stall_after=1)})) as it:
         outbox = Outbox(patience=60)
-        running = it.begin(events.Turn(npc=NPC, text="My name is Aldric."), outbox, events.Hello())
-        while not isinstance(await outbox.get(), events.Sentence):
+        running = it.begin(protocol.PlayerTurn(npc=NPC, text="My name is Aldric."), outbox, protocol.Hello())
+        while not isinstance(await outbox.get(), protocol.Sentence):
             pass
         running.cancel("barge_in")
         await asyncio.wait([running.task])
@@ -77,12 +77,12 @@ async def test_the_game_tells_and_is_believed_over_the_player(tmp_path: Path) ->
         await client.turn(NPC, "I am a cooper by trade.")
         await client.send("remember", npc=NPC, predicate="trade", value="a thief", ttl=3600)
         (told,) = await client.until("remembered")
-        assert isinstance(told, events.Remembered)
+        assert isinstance(told, protocol.Remembered)
         assert told.status == "active"
         assert len(told.superseded) == 1
         await client.send("remember", npc=NPC, text="The player limps.", confidence=0.2)
         (doubtful,) = await client.until("remembered")
-        assert isinstance(doubtful, events.Remembered)
+        assert isinstance(doubtful, protocol.Remembered)
         assert (doubtful.status, doubtful.reason) == ("quarantined", "confidence 0.20, below 0.50")
         async with httpx.AsyncClient(base_url=server.http) as http:
             path = f"/api/memory/{NPC}/records/{doubtful.memory_id}"
@@ -101,7 +101,7 @@ async def test_the_game_tells_and_is_believed_over_the_player(tmp_path: Path) ->
         ):  # fmt: skip
             await client.send("remember", **({"npc": NPC, "text": "It rains."} | wrong))
             (error,) = await client.until("error")
-            assert isinstance(error, events.Error)
+            assert isinstance(error, protocol.Error)
 
 
 async def test_what_npcs_know_can_be_read_before_the_player_speaks(tmp_path: Path) -> None:
@@ -127,11 +127,11 @@ async def test_what_npcs_know_can_be_read_before_the_player_speaks(tmp_path: Pat
         for wrong in (["smith", "nobody"], [], ["smith"] * 101):
             await client.send("prefetch", npcs=wrong)
             (error,) = await client.until("error")
-            assert isinstance(error, events.Error)
+            assert isinstance(error, protocol.Error)
         store.away = True
         await client.send("prefetch", npcs=["smith"], player="another")
         (error,) = await client.until("error")
-        assert isinstance(error, events.Error)
+        assert isinstance(error, protocol.Error)
         assert error.code == "store_failed"
 
 
@@ -144,35 +144,37 @@ async def test_loading_an_older_save_takes_the_npcs_back(tmp_path: Path) -> None
         await game.turn(NPC, "My name is Aldric.")
         await game.send("snapshot", tag="slot 1")
         (taken,) = await game.until("snapshot.taken")
-        assert isinstance(taken, events.SnapshotTaken)
+        assert isinstance(taken, protocol.SnapshotTaken)
         assert (taken.tag, taken.turns) == ("slot 1", 1)
-        before = [item for item in await game.turn(NPC, "You fool! I hate you!") if isinstance(item, events.State)]
+        before = [item for item in await game.turn(NPC, "You fool! I hate you!") if isinstance(item, protocol.State)]
         await game.send("rollback", tag="slot 1")
         for client in (game, watcher):
-            (back,) = await client.until("world.reverted")
-            assert isinstance(back, events.WorldReverted)
-            assert (back.world, back.turns) == ("default", 1)
-        after = [item for item in await game.turn(NPC, "Good evening.") if isinstance(item, events.State)]
+            (back,) = await client.until("save.reverted")
+            assert isinstance(back, protocol.SaveReverted)
+            assert (back.save, back.turns) == ("default", 1)
+        after = [item for item in await game.turn(NPC, "Good evening.") if isinstance(item, protocol.State)]
         assert after[0].affinity > before[0].affinity
         await game.send("rollback", tag="slot 9")
         (error,) = await game.until("error")
-        assert isinstance(error, events.Error)
+        assert isinstance(error, protocol.Error)
         assert (error.code, "slot 1" in error.message) == ("not_there", True)
 
 
 async def test_a_rollback_ends_the_turns_of_its_world_and_no_other(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(stall_after=0)}), settings=PATIENT) as it:
         await it.memories.snapshot("default", "start")
-        mine = it.begin(events.Turn(npc=NPC, text="Well?"), Outbox(), events.Hello())
-        other = it.begin(events.Turn(npc=NPC, text="Well?", world="another"), Outbox(), events.Hello())
+        mine = it.begin(protocol.PlayerTurn(npc=NPC, text="Well?"), Outbox(), protocol.Hello())
+        other = it.begin(protocol.PlayerTurn(npc=NPC, text="Well?", save="another"), Outbox(), protocol.Hello())
         await asyncio.sleep(0.05)
         back = asyncio.create_task(it.memories.rollback("default", "start"))
         await asyncio.sleep(0)
-        late = it.begin(events.Turn(npc=NPC, text="Now?"), outbox := Outbox(), events.Hello())  # waits, and begins anew
+        late = it.begin(
+            protocol.PlayerTurn(npc=NPC, text="Now?"), outbox := Outbox(), protocol.Hello()
+        )  # waits, and begins anew
         assert await back == 0
         assert mine.task.done()
         assert not other.task.done()
-        while not isinstance(await outbox.get(), events.Decision):
+        while not isinstance(await outbox.get(), protocol.Decision):
             pass
         for running in (late, other):
             running.cancel("cancelled")
@@ -194,16 +196,16 @@ async def test_what_is_erased_leaves_no_trace_on_disk(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
         for player in (secret, "Another"):
             got = await turn(it, f"My name is {player}. I love {player} pie.", player=player)
-            await it.event(events.GameEvent(npc=NPC, kind="gift", player=player, data={"what": player}))
-            decision = next(item for item in got if isinstance(item, events.Decision))
-            await it.reward(events.Reward(decision_id=decision.decision_id, value=0.5))
+            await it.event(protocol.GameEvent(npc=NPC, kind="gift", player=player, data={"what": player}))
+            decision = next(item for item in got if isinstance(item, protocol.Decision))
+            await it.reward(protocol.Reward(decision_id=decision.decision_id, value=0.5))
         await it.memories.backup()
         await it.memories.snapshot("default", "save")
         gone = await it.memories.erase("", "", secret, backups=True)
         assert gone == {"turns": 2, "decisions": 1}
         with pytest.raises(BadMessage):
             await it.memories.erase("", "", "", backups=False)
-        assert len(await it.journal.decisions()) == 1
+        assert len(await it.decision_log.decisions()) == 1
         assert (await it.memories.show(NPC, secret, "default"))["state"] is None
         assert len((await it.memories.show(NPC, "Another", "default"))["turns"]) == 2
         assert containing(tmp_path, secret) == []
@@ -214,20 +216,20 @@ async def test_what_is_erased_leaves_no_trace_on_disk(tmp_path: Path) -> None:
 async def test_an_erased_save_leaves_no_trace_either(tmp_path: Path) -> None:
     secret = "Zanzibarella"
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
-        for world in (secret, "default"):
-            await turn(it, "Good day.", world=world)
-            await it.memories.snapshot(world, "slot")
-            await it.memories.rollback(world, "slot")
+        for save in (secret, "default"):
+            await turn(it, "Good day.", save=save)
+            await it.memories.snapshot(save, "slot")
+            await it.memories.rollback(save, "slot")
         await it.memories.erase(secret, "", "", backups=True)
         assert containing(tmp_path, secret) == []
-        assert [save.world for save in await it.memories.snapshots("")] == ["default"]
+        assert [snapshot.save for snapshot in await it.memories.snapshots("")] == ["default"]
 
 
 async def test_what_is_exported_is_the_same_after_an_import(tmp_path: Path) -> None:
     offered = plugin(rendering={"t": Tokens()})
     async with kernel(tmp_path / "one", offered) as it:
         await turn(it, "My name is Aldric.")
-        await it.event(events.GameEvent(npc=NPC, kind="gift"))
+        await it.event(protocol.GameEvent(npc=NPC, kind="gift"))
         lines = [line async for line in it.memories.export("", "", "")]
         before = await it.memories.show(NPC, "player", "default")
 
@@ -258,9 +260,9 @@ async def test_a_session_that_is_idle_is_read_again(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("rfsn_core.conversation.registry.EVICT_EVERY", 0.02)
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()}, storage={"m": store}), settings=settings) as it:
         await turn(it)
-        assert len(it.sessions) == 1
+        assert len(it.conversations) == 1
         async with asyncio.timeout(5):
-            while it.sessions:  # noqa: ASYNC110  nobody tells
+            while it.conversations:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.01)
         await turn(it)
         assert len(store.turns) == 2
@@ -291,13 +293,13 @@ async def test_while_turns_wait_for_the_store_nothing_is_put_in_order(
 
 async def test_a_judgement_takes_its_place_among_the_turns(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(interval=0.02)})) as it:
-        running = it.begin(events.Turn(npc=NPC, text="My name is Aldric."), Outbox(), events.Hello())
-        told = it.memories.remember(events.Remember(npc=NPC, text="The player limps."), MemorySource.OPERATOR)
+        running = it.begin(protocol.PlayerTurn(npc=NPC, text="My name is Aldric."), Outbox(), protocol.Hello())
+        told = it.memories.remember(protocol.Remember(npc=NPC, text="The player limps."), MemorySource.OPERATOR)
         remembered = await told
         assert running.task.done()
         await it.memories.judge(NPC, "player", "default", remembered.memory_id, MemoryStatus.FORGOTTEN, "asked")
         assert (await known(it))["The player limps."] == "forgotten"
-        with pytest.raises(NotThere):
+        with pytest.raises(NotFound):
             await it.memories.judge(NPC, "player", "default", "nothing", MemoryStatus.ACTIVE, "")
         past = await it.runtimes.current.store.load(Scope("default", NPC, "player"), 10)
         assert [each.outcome for each in past.turns] == ["complete"]
@@ -309,8 +311,8 @@ async def test_a_judgement_takes_its_place_among_the_turns(tmp_path: Path) -> No
 async def test_odd_names_are_names(tmp_path: Path, name: str) -> None:
     async with served(tmp_path, plugin(rendering={"t": Tokens()})) as server, connected(server.ws) as client:
         async with httpx.AsyncClient(base_url=server.http) as http:
-            await client.turn(NPC, "I love plums.", player=name, world=name)
-            shown = (await http.get(f"/api/memory/{NPC}", params={"player": name, "world": name})).json()
+            await client.turn(NPC, "I love plums.", player=name, save=name)
+            shown = (await http.get(f"/api/memory/{NPC}", params={"player": name, "save": name})).json()
             assert [memory["text"] for memory in shown["memories"]] == ["The player likes plums."]
             assert (await http.post("/api/memory/erase", json={"player": name})).json()["turns"] == 1
             saved = await http.post("/api/saves/default", content=json.dumps({"tag": name}))
@@ -321,8 +323,8 @@ async def test_odd_names_are_names(tmp_path: Path, name: str) -> None:
             ):
                 told = await http.post(path, content=json.dumps({"tag": "slot"}))
                 assert (told.status_code, told.json()["turns"]) == (200, turns)
-            saves = (await http.get("/api/saves", params={"world": name})).json()["saves"]
-            assert [(save["world"], save["tag"]) for save in saves] == [(name, "slot")]
+            saves = (await http.get("/api/saves", params={"save": name})).json()["saves"]
+            assert [(item["save"], item["tag"]) for item in saves] == [(name, "slot")]
 
 
 async def test_another_store_in_the_settings_begins_with_what_it_holds(tmp_path: Path) -> None:
@@ -360,7 +362,7 @@ async def test_a_disk_that_is_full_costs_no_turn(tmp_path: Path) -> None:
         assert not last.durable
         await store._do(lambda db: db.execute("PRAGMA max_page_count=1000000").fetchone())
         async with asyncio.timeout(10):
-            while it.sessions.spool:  # noqa: ASYNC110  nobody tells
+            while it.conversations.spool:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.05)
         past = await store.load(Scope("default", NPC, "player"), 50)
         assert [each.player_text.split(" x")[0] for each in past.turns] == ["one", *(f"full {n}" for n in range(20))]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 from rfsn_core.testing import make_world
 
 PLAIN = {"PYTHONIOENCODING": "utf-8", "COLUMNS": "160"}
@@ -51,7 +51,7 @@ def test_say_prints_the_wire_events_and_writes_a_voice_that_can_be_heard(tmp_pat
     out = tmp_path / "out.wav"
     ran = rfsn("say", "innkeeper", "Good evening!", "--json", "--wav", out, cwd=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
-    got = [events.decode_server(line) for line in ran.stdout.splitlines()]
+    got = [protocol.decode_server(line) for line in ran.stdout.splitlines()]
     kinds = [item.__struct_config__.tag for item in got]
     assert kinds[:2] == ["turn.started", "decision"]
     assert kinds[-1] == "turn.finished"
@@ -63,7 +63,7 @@ def test_say_prints_the_wire_events_and_writes_a_voice_that_can_be_heard(tmp_pat
     assert 1 < seconds < 20
     assert np.sqrt(np.mean(samples**2)) > 300  # speech, not silence
     assert np.abs(samples).max() < 32768
-    spoken = sum(item.duration_ms for item in got if isinstance(item, events.SpeechFinished))
+    spoken = sum(item.duration_ms for item in got if isinstance(item, protocol.SpeechFinished))
     assert abs(spoken / 1000 - seconds) < 0.1
 
 

@@ -85,7 +85,7 @@ def test_saves_backups_and_erasing(rfsn: Run, tmp_path: Path) -> None:
         (["rollback", "never"], "has no save 'never'"),
         (["restore", "nothing.db"], "no backup 'nothing.db'"),
         (["restore", "../memory.db"], "no backup"),
-        (["erase", "--yes"], "name a world, an NPC or a player"),
+        (["erase", "--yes"], "name a save, an NPC or a player"),
     ],
 )
 def test_mistakes_end_in_one_line(rfsn: Run, arguments: list[str], says: str) -> None:

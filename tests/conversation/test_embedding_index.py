@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from rfsn_core.contract.provider import Found
-from rfsn_core.conversation.embedding_index import Nearness
+from rfsn_core import protocol
+from rfsn_core.contract.storage import SearchHit
+from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.memory.retrieval import fused
-from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import record
@@ -45,7 +45,7 @@ def said(number: int, text: str) -> Any:
 
 async def test_turns_are_found_in_other_words_and_placed_once() -> None:
     meanings = Meanings()
-    near = Nearness(meanings, 5)
+    near = EmbeddingIndex(meanings, 5)
     assert await near.search("a vessel", 3) == []
     turns = [said(n, text) for n, text in enumerate(("hello", "my boat sank", "hello", "hello", "hello", "plums"))]
     await near.add(turns)
@@ -65,13 +65,13 @@ async def test_what_is_no_point_is_refused(given: Any) -> None:
             return given
 
     with pytest.raises(ValueError, match=r"embedder|convert"):
-        await Nearness(Odd(), 5).add([said(1, "one"), said(2, "two")])
+        await EmbeddingIndex(Odd(), 5).add([said(1, "one"), said(2, "two")])
 
 
 def test_two_searches_become_one() -> None:
     one, two, three = (said(n, str(n)) for n in range(3))
-    by_word = [Found(one, 10.0), Found(two, 6.0)]
-    by_meaning = [Found(two, 0.5), Found(three, 0.4)]
+    by_word = [SearchHit(one, 10.0), SearchHit(two, 6.0)]
+    by_meaning = [SearchHit(two, 0.5), SearchHit(three, 0.4)]
     assert [hit.turn for hit in fused(by_word, by_meaning, 5)] == [two, one, three]
     assert fused(by_word, [], 1)[0].turn == one
     assert fused([], by_meaning, 5)[0].turn == two
@@ -97,10 +97,10 @@ async def test_an_npc_recalls_what_was_said_in_other_words(tmp_path: Path, monke
         await turn(it, "Did you see a vessel?")
         assert "my boat at the weir" in "".join(Listening.heard)
         meanings.fails = True
-        assert isinstance((await turn(it, "And a beast?"))[-1], events.TurnFinished)
+        assert isinstance((await turn(it, "And a beast?"))[-1], protocol.TurnFinished)
         meanings.fails, meanings.hangs = False, True
         async with asyncio.timeout(5):
-            assert isinstance((await turn(it, "And a ferry?"))[-1], events.TurnFinished)
+            assert isinstance((await turn(it, "And a ferry?"))[-1], protocol.TurnFinished)
         meanings.hangs = False
         await it.memories.erase("", "", "player", backups=False)
         await turn(it, "hello")
@@ -109,7 +109,7 @@ async def test_an_npc_recalls_what_was_said_in_other_words(tmp_path: Path, monke
         assert "my boat" not in "".join(Listening.heard)
     async with kernel(tmp_path, offered, settings=settings) as it:
         meanings.asked.clear()
-        it.prefetch(events.Prefetch(npcs=[NPC]))
+        it.prefetch(protocol.Prefetch(npcs=[NPC]))
         async with asyncio.timeout(5):
             while len(meanings.asked) < 3:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.01)

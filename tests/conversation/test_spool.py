@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.provider import Scope, TurnRecord
+from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.conversation.spool import Spool
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rfsn_core.contract.provider import Utterance, Verdict
+from rfsn_core.contract.gating import Utterance, Verdict
 from rfsn_core.defaults.gating import FLAGS, Rules, Settings, sentiment
 
 

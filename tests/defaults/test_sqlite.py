@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.provider import Scope
+from rfsn_core.contract.storage import Scope
 from rfsn_core.testing import kernel, turn
 
 
@@ -97,93 +97,15 @@ async def test_what_was_said_is_there_after_a_restart(tmp_path: Path) -> None:
         assert past.turns[0].player_text == "Remember the blue heron."
 
 
-SCHEMA_2 = """
-CREATE TABLE turns (
-    id INTEGER PRIMARY KEY, turn_id TEXT NOT NULL UNIQUE,
-    world TEXT NOT NULL, npc TEXT NOT NULL, player TEXT NOT NULL, time REAL NOT NULL,
-    player_text TEXT NOT NULL, npc_text TEXT NOT NULL, outcome TEXT NOT NULL,
-    decision_id TEXT NOT NULL, state TEXT NOT NULL
-) STRICT;
-CREATE INDEX turns_scope ON turns (npc, player, world, id);
-CREATE UNIQUE INDEX turns_decision ON turns (decision_id) WHERE decision_id != '';
-CREATE VIRTUAL TABLE words USING fts5(player_text, npc_text, content='turns', content_rowid='id',
-    tokenize="porter unicode61 remove_diacritics 2");
-PRAGMA user_version=2;
-"""
-
-
-def older_file(path: Path, turns: int = 3) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(path) as db:
-        db.executescript(SCHEMA_2)
-        for n in range(1, turns + 1):
-            state = f'{{"mood":"calm","affinity":0.1,"trust":0.5,"fear":0.0,"turns":{n}}}'
-            values = (
-                f"t{n}",
-                "default",
-                "smith",
-                "player",
-                1000.0 + n,
-                f"The heron {n}.",
-                "Aye.",
-                "complete",
-                "",
-                state,
-            )
-            db.execute(
-                "INSERT INTO turns (turn_id, world, npc, player, time, player_text, npc_text, outcome, decision_id,"
-                " state) VALUES (?,?,?,?,?,?,?,?,?,?)",
-                values,
-            )
-    db.close()
-
-
-async def test_a_file_of_an_older_version_is_brought_forward_after_a_backup(tmp_path: Path) -> None:
-    older_file(database(tmp_path))
-    async with kernel(tmp_path) as it:
-        shown = await it.memories.show("smith", "player", "default")
-        assert shown["state"]["turns"] == 3
-        assert len(await it.memories.search("smith", "player", "default", "heron", 5)) == 3
-        await turn(it)
-        (backup,) = await it.memories.backups()
-        assert backup.name.startswith("before-schema-4-")
-        await it.memories.restore(backup.name)  # of the older version: brought forward, too
-        assert (await it.memories.show("smith", "player", "default"))["state"]["turns"] == 3
-        assert await it.memories.check() == []
-    await opens(tmp_path)
-    assert len(list((database(tmp_path).parent / "backups").iterdir())) == 2
-
-
-async def test_a_file_of_the_version_before_is_brought_forward(tmp_path: Path) -> None:
-    async with kernel(tmp_path) as it:
-        for player in ("Aldric", "Maren"):
-            await turn(it, "The heron.", player=player)
-        before = await it.memories.stats("smith")
-    with sqlite3.connect(database(tmp_path)) as db:
-        db.executescript("DROP TABLE sessions; CREATE INDEX turns_npc ON turns (npc); PRAGMA user_version=3;")
-    db.close()
-    async with kernel(tmp_path) as it:
-        after = await it.memories.stats("smith")
-        assert after["done"][0]["what"] == "brought from schema 3 to 4"
-        assert {name: after[name] for name in ("turns", "sessions")} == {"turns": 2, "sessions": 2}
-        assert before["turns"] == 2
-        assert [backup.name.startswith("before-schema-4-") for backup in await it.memories.backups()] == [True]
-        await turn(it, "And now?", player="Aldric")
-        await it.memories.erase("", "", "Maren", backups=True)
-        assert (await it.memories.stats("smith"))["sessions"] == 1
-    assert b"Maren" not in database(tmp_path).read_bytes()
-
-
-async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+async def test_a_file_from_before_the_first_release_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = database(tmp_path)
-    older_file(path)
+    path.parent.mkdir(parents=True)
     with sqlite3.connect(path) as db:
-        db.execute("DROP INDEX turns_scope")
+        db.executescript("CREATE TABLE turns (id INTEGER); PRAGMA user_version=4;")
     db.close()
-    assert "no such index" in await refusal(tmp_path)
+    assert "written by a version before 0.1 (schema 4)" in await refusal(tmp_path)
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone()[0] == 2
-        assert db.execute("SELECT count(*) FROM turns").fetchone()[0] == 3
+        assert db.execute("PRAGMA user_version").fetchone()[0] == 4
     db.close()
 
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 from rfsn_core.testing.client import connected, kind
 from rfsn_core.testing.process import Server
 
@@ -32,7 +32,7 @@ async def talk_until_cut(address: str, player: str, finished: list[str]) -> None
             while True:
                 number += 1
                 (*_, last) = await client.turn("innkeeper", f"{player} says {number}", player=player)
-                assert isinstance(last, events.TurnFinished), last
+                assert isinstance(last, protocol.TurnFinished), last
                 assert last.durable
                 finished.append(last.decision_id)
     except (ConnectionClosed, OSError):
@@ -53,7 +53,7 @@ async def test_kill_9_under_load_loses_no_finished_turn(serve: Serve) -> None:
         for decision_id in finished:  # a reward is only taken for a decision that is stored
             await client.send("reward", decision_id=decision_id, value=0.5)
             (answer,) = await client.until("reward.accepted", "error")
-            assert isinstance(answer, events.RewardAccepted)
+            assert isinstance(answer, protocol.RewardAccepted)
             assert answer.quarantined == "", decision_id
 
 
@@ -64,12 +64,12 @@ async def test_a_full_disk_acknowledges_nothing_and_recovers(serve: Serve, tmp_p
         assert kind((await client.turn("innkeeper"))[-1]) == "turn.finished"
         limit(server, 1)
         (*_, last) = await client.turn("innkeeper", "Is anybody there?")
-        assert isinstance(last, events.TurnFailed)
+        assert isinstance(last, protocol.TurnFailed)
         assert last.code == "store_failed"
         assert (await asyncio.to_thread(httpx.get, server.http + "/health")).status_code == 200
         limit(server, -1)
         (*_, last) = await client.turn("innkeeper", "And now?")
-        assert isinstance(last, events.TurnFinished)
+        assert isinstance(last, protocol.TurnFinished)
     async with httpx.AsyncClient() as http:
         stats = (await http.get(server.http + "/api/memory/innkeeper/stats")).json()
     assert stats["turns"] == 2
@@ -109,7 +109,7 @@ async def test_a_signal_ends_turns_in_order_and_keeps_what_was_said(serve: Serve
         await client.until("sentence")
         server.process.send_signal(number)
         (*_, last) = await client.until("turn.cancelled")
-        assert isinstance(last, events.TurnCancelled)
+        assert isinstance(last, protocol.TurnCancelled)
         assert last.reason == "shutdown"
         assert last.text.startswith("The ferry stopped running nine days ago")
         with pytest.raises(ConnectionClosed):
@@ -198,7 +198,7 @@ async def test_a_world_that_disappears_is_refused_and_comes_back(serve: Serve, t
     async with connected(server.ws) as client:
         shutil.move(world / "npcs", tmp_path / "away")
         (*_, rejected) = await client.until("config.rejected")
-        assert isinstance(rejected, events.ConfigRejected)
+        assert isinstance(rejected, protocol.ConfigRejected)
         assert "no folder 'npcs'" in rejected.problems[0]
         assert kind((await client.turn("smith"))[-1]) == "turn.finished"
         shutil.move(tmp_path / "away", world / "npcs")
@@ -263,12 +263,10 @@ async def test_memory_is_put_in_order_while_everyone_talks(serve: Serve, tmp_pat
             while asyncio.get_running_loop().time() < until:
                 npc, who, save = f"n{draw.randrange(3)}", f"p{number % 4}", draw.choice(("default", "other"))
                 await client.send(
-                    "remember", npc=npc, player=who, world=save, text=f"It rained {draw.randrange(9)} days."
+                    "remember", npc=npc, player=who, save=save, text=f"It rained {draw.randrange(9)} days."
                 )
-                await client.send("event", npc=npc, player=who, world=save, kind="gift", data={"what": "a plum"})
-                await client.send(
-                    "turn", npc=npc, player=who, world=save, text=f"My name is Aldric{draw.randrange(5)}."
-                )
+                await client.send("event", npc=npc, player=who, save=save, kind="gift", data={"what": "a plum"})
+                await client.send("turn", npc=npc, player=who, save=save, text=f"My name is Aldric{draw.randrange(5)}.")
                 got = await client.until("turn.finished", "turn.cancelled", "turn.failed", "error")
                 ends[kind(got[-1])] = ends.get(kind(got[-1]), 0) + 1
                 odd.extend(item for item in got if kind(item) in ("turn.failed", "error"))
@@ -279,7 +277,7 @@ async def test_memory_is_put_in_order_while_everyone_talks(serve: Serve, tmp_pat
             exported = b""
             while asyncio.get_running_loop().time() < until:
                 save, tag = draw.choice(("default", "other")), f"slot{draw.randrange(3)}"
-                shown = (await http.get("/api/memory/n0", params={"player": "p0", "world": save})).json()
+                shown = (await http.get("/api/memory/n0", params={"player": "p0", "save": save})).json()
                 what, answer = draw.randrange(9), None
                 if what == 0:
                     answer = await http.post(f"/api/saves/{save}", json={"tag": tag})
@@ -292,7 +290,7 @@ async def test_memory_is_put_in_order_while_everyone_talks(serve: Serve, tmp_pat
                     body = {
                         "status": draw.choice(("active", "quarantined", "forgotten")),
                         "player": "p0",
-                        "world": save,
+                        "save": save,
                     }
                     answer = await http.post(path, json=body)
                 elif what == 4:

@@ -12,8 +12,8 @@ import pytest
 import rfsn_llm_vllm
 from click.testing import CliRunner
 
+from rfsn_core import protocol
 from rfsn_core.cli import main
-from rfsn_core.protocol import events
 from rfsn_core.testing import make_world, served
 from rfsn_core.testing.client import Client, connected, kind
 from rfsn_core.testing.engine import Fault, StandIn
@@ -31,9 +31,9 @@ def vllm(engine: StandIn, *, more: str = "") -> str:
     )
 
 
-async def finished(client: Client, number: int, text: str = "Good evening!") -> events.TurnFinished:
+async def finished(client: Client, number: int, text: str = "Good evening!") -> protocol.TurnFinished:
     got = await client.turn("smith", text, player=f"p{number}")
-    assert isinstance(got[-1], events.TurnFinished), got[-1]
+    assert isinstance(got[-1], protocol.TurnFinished), got[-1]
     return got[-1]
 
 
@@ -64,10 +64,10 @@ async def test_whatever_the_engine_does_the_npc_speaks(tmp_path: Path, fault: Fa
         async with served(tmp_path, PLUGIN) as server, connected(server.ws) as client:
             got = await client.turn("smith")
     last = got[-1]
-    assert isinstance(last, events.TurnFinished)
+    assert isinstance(last, protocol.TurnFinished)
     assert last.renderer == "scripted"
     assert last.text
-    switched = next(item for item in got if isinstance(item, events.RendererSwitched))
+    switched = next(item for item in got if isinstance(item, protocol.RendererSwitched))
     assert (switched.failed, switched.next) == ("vllm", "scripted")
     assert switched.reason
 
@@ -122,7 +122,7 @@ async def test_an_engine_killed_with_a_hundred_turns_in_flight(serve: Serve, tmp
                                 mine.append(item)
                         ends += mine
             assert len({end.turn_id for end in ends}) == 100
-            assert all(isinstance(end, events.TurnFinished) and end.text for end in ends)
+            assert all(isinstance(end, protocol.TurnFinished) and end.text for end in ends)
             # What was said before stands; who had said nothing yet is worded by hand.
             assert {(end.renderer, end.reason) for end in ends} <= {
                 ("vllm", "renderer_failed"),
@@ -187,7 +187,7 @@ async def test_each_kind_of_npc_has_its_adapter_and_the_command_shows_them(tmp_p
         async with served(tmp_path, PLUGIN) as server, connected(server.ws) as client:
             for name in ("vlad", "bob", "vlad"):
                 (*_, last) = await client.turn(name)
-                assert isinstance(last, events.TurnFinished)
+                assert isinstance(last, protocol.TurnFinished)
                 assert last.renderer == "vllm"
             shown = await asyncio.to_thread(CliRunner().invoke, main, ["adapters", "--url", server.http])
     assert engine.loads == ["vampire-dialogue_style", "zombie-dialogue_style"]

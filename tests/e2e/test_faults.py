@@ -15,7 +15,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 from rfsn_core.testing import make_world
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.process import Server
@@ -42,7 +42,7 @@ async def test_no_acknowledged_turn_is_lost_or_there_twice_after_kill_9(
                 while True:
                     await client.send("event", npc="smith", kind="gift", player=f"p{player}")
                     for item in await client.turn("smith", "I love plums.", player=f"p{player}"):
-                        if isinstance(item, events.TurnFinished):
+                        if isinstance(item, protocol.TurnFinished):
                             told.add(item.decision_id)
 
     for _ in range(ROUNDS):

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 from rfsn_core.testing import make_world
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.process import Server
@@ -131,4 +131,4 @@ async def test_it_is_killed_under_load_and_comes_back(
         stop.set()
         await asyncio.gather(*talking)
         again.kill()
-    assert all(isinstance(end, events.TurnFinished) and end.text for end in ends)
+    assert all(isinstance(end, protocol.TurnFinished) and end.text for end in ends)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 from rfsn_core.testing.client import connected, kind
 from rfsn_core.testing.process import Server
 
@@ -27,11 +27,11 @@ async def test_a_finished_turn_survives_kill_9(serve: Callable[..., Server]) -> 
     server = serve()
     async with connected(server.ws) as client:
         (*_, finished) = await client.turn("innkeeper", "Remember the blue heron.")
-        assert isinstance(finished, events.TurnFinished)
+        assert isinstance(finished, protocol.TurnFinished)
         assert finished.durable
         server.kill()
     server = serve()
     async with connected(server.ws) as client:
-        (state,) = [item for item in await client.turn("innkeeper") if isinstance(item, events.State)]
+        (state,) = [item for item in await client.turn("innkeeper") if isinstance(item, protocol.State)]
         assert state.relationship != "stranger"
     server.stop()

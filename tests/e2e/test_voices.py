@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 from rfsn_core.testing import make_world
 from rfsn_core.testing.client import Received, connected
 from rfsn_core.testing.process import Server
@@ -45,15 +45,15 @@ def world(folder: Path) -> Path:
 
 def check(got: list[Received]) -> int:
     """The rate of a turn's sound, which is whole, in order and sounds; its mouth shapes lie within it."""
-    started = [item for item in got if isinstance(item, events.SpeechStarted)]
+    started = [item for item in got if isinstance(item, protocol.SpeechStarted)]
     assert len({each.sample_rate for each in started}) == 1
     rate = started[0].sample_rate
     for each in started:
-        frames = [item for item in got if isinstance(item, events.AudioFrame) and item.sentence == each.sentence]
+        frames = [item for item in got if isinstance(item, protocol.AudioFrame) and item.sentence == each.sentence]
         assert [frame.sequence for frame in frames] == list(range(len(frames)))
         samples = np.frombuffer(b"".join(frame.pcm for frame in frames), "<i2").astype(float)
         assert np.sqrt((samples**2).mean()) > 100
-        shown = [item for item in got if isinstance(item, events.Visemes) and item.sentence == each.sentence]
+        shown = [item for item in got if isinstance(item, protocol.Visemes) and item.sentence == each.sentence]
         edges = [edge for item in shown for v in item.visemes for edge in (v.start_ms, v.end_ms)]
         assert edges == sorted(edges)
         assert 0 < edges[-1] <= len(samples) / rate * 1000 + 2
@@ -76,7 +76,7 @@ async def test_every_voice_speaks_after_one_line_is_changed_under_load(
             await client.send("hello", visemes=True)
             while not stop.is_set():
                 got = await client.turn("smith", "What happened here?", player=f"p{number}")
-                assert isinstance(got[-1], events.TurnFinished), got[-1]
+                assert isinstance(got[-1], protocol.TurnFinished), got[-1]
                 rates.append(check(got))
 
     talking = [asyncio.create_task(talk(number)) for number in range(10)]
@@ -100,7 +100,7 @@ async def test_a_voice_whose_files_are_missing_is_refused_and_the_old_one_goes_o
         (place / "p.onnx").unlink()
         (place / "rfsn.toml").write_text(SETTINGS.format(provider="piper"), "utf-8")
         (*_, refused) = await client.until("config.rejected")
-        assert isinstance(refused, events.ConfigRejected)
+        assert isinstance(refused, protocol.ConfigRejected)
         assert "p.onnx" in refused.problems[0]
         assert "piper.download_voices" in refused.problems[0]
         assert check(await client.turn("smith")) == RATES["espeak"]
@@ -119,4 +119,4 @@ async def test_a_sentence_is_silent_at_once_when_the_player_interrupts(
             await client.send("cancel", turn_id=f"t{number}")
             await client.until("turn.cancelled", turn_id=f"t{number}")
             await client.send("ping", id="x")
-            assert not [item for item in await client.until("pong") if isinstance(item, events.AudioFrame)]
+            assert not [item for item in await client.until("pong") if isinstance(item, protocol.AudioFrame)]

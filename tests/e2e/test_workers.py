@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 from websockets.exceptions import WebSocketException
 
+from rfsn_core import protocol
 from rfsn_core.cli import main
-from rfsn_core.protocol import events
 from rfsn_core.server import supervisor as workers
 from rfsn_core.testing import make_world
 from rfsn_core.testing.client import connected
@@ -44,7 +44,7 @@ async def answering(server: Server) -> set[str]:
     with suppress(httpx.HTTPError):
         async with httpx.AsyncClient() as http:
             text = (await http.get(server.http + "/metrics")).text
-            return set(re.findall(r'rfsn_sessions\{worker="worker-(\d+)"\}', text))
+            return set(re.findall(r'rfsn_conversations\{worker="worker-(\d+)"\}', text))
     return set()
 
 
@@ -70,7 +70,7 @@ async def test_a_worker_that_is_killed_in_the_middle_of_turns_costs_none(
                 async with connected(server.ws) as client:
                     while asyncio.get_running_loop().time() < until:
                         for item in await client.turn("smith", "I love plums.", player=f"p{player % 4}"):
-                            if isinstance(item, events.TurnFinished):
+                            if isinstance(item, protocol.TurnFinished):
                                 told.add(item.decision_id)
             except (WebSocketException, OSError, EOFError, TimeoutError):
                 cut += 1
@@ -136,7 +136,7 @@ async def test_they_learn_as_one_whoever_is_rewarded(
     for number in range(20):
         async with connected(server.ws) as client:
             items = await client.turn("smith", "Good day.", player=f"p{number}")
-            decision = next(item.decision_id for item in items if isinstance(item, events.TurnFinished))
+            decision = next(item.decision_id for item in items if isinstance(item, protocol.TurnFinished))
         async with httpx.AsyncClient() as http:
             told = await http.post(server.http + "/api/rewards", json={"decision_id": decision, "value": 0.5})
             assert told.json()["quarantined"] == ""

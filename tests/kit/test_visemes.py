@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfsn_core.kit.visemes import estimated, shapes, visemes
-from rfsn_core.protocol.events import Viseme
+from rfsn_core.protocol.server import Viseme
 
 PHONEMES = st.sampled_from([*"pbmfvθðtdkɡszʃʒnlɹaeiouəɪʊAIOWYˈˌː .,?", "tʃ", "aɪ", "ˈoʊ", "", "☃"])
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.learning.decision_log import Journal, log_files, read_lines
+from rfsn_core.learning.decision_log import DecisionLog, log_files, read_lines
 from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot
 
 
 def record(name: str, *, npc: str = "smith", time: float = 1.0) -> DecisionRecord:
     slot = Slot(arms=["a", "b"], priors=[0.1, 0.2], scores=[0.1, 0.2], propensities=[0.4, 0.6], chosen="b")
     return DecisionRecord(
-        decision_id=name, time=time, world="w", npc=npc, player="p", prior_decision_id="", key="K", key_version="v",
+        decision_id=name, time=time, save="w", npc=npc, player="p", prior_decision_id="", key="K", key_version="v",
         features=[(0, 0.5), (3, 0.5)], width=5, feature_hash="h", signal="greet", state={"mood": "calm"},
         policy="x 1", explored=True, action=slot, style=slot, reasons=["r", "r"], terms=[{}, {}], predicted=[{}, {}],
         vetoes={}, forced_by="", delivered=True,
@@ -29,19 +29,19 @@ def reward(name: str, decision: str) -> RewardRecord:
     return RewardRecord(reward_id=name, decision_id=decision, value=0.5, signal="", source="game", time=2.0)
 
 
-async def opened(folder: Path, **options: int) -> Journal:
-    journal = Journal(folder, **options)
+async def opened(folder: Path, **options: int) -> DecisionLog:
+    journal = DecisionLog(folder, **options)
     await journal.open()
     return journal
 
 
-async def test_what_was_appended_is_found_by_id_npc_session_and_time(tmp_path: Path) -> None:
+async def test_what_was_appended_is_found_by_id_npc_conversation_and_time(tmp_path: Path) -> None:
     journal = await opened(tmp_path)
     await asyncio.gather(*(journal.append(record(f"d{n}", npc=f"n{n % 2}", time=float(n))) for n in range(100)))
     assert await journal.decision("d7") == record("d7", npc="n1", time=7.0)
     assert await journal.decision("nobody's") is None
     assert [found.decision_id for found in await journal.decisions(npc="n1", limit=3)] == ["d99", "d97", "d95"]
-    assert len(await journal.decisions(session="w/n0/p")) == 50
+    assert len(await journal.decisions(conversation="w/n0/p")) == 50
     assert [found.decision_id for found in await journal.decisions(since=98)] == ["d99", "d98"]
     await journal.append(reward("r1", "d7"))
     assert await journal.rewards("d7") == [reward("r1", "d7")]

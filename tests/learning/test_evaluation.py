@@ -71,7 +71,7 @@ ARMS = ["kind", "cold", "odd"]
 LIKED = {"tavern": [0.6, -0.2, 0.1], "gate": [-0.3, 0.5, 0.1]}
 
 
-def write_log(folder: Path, count: int = 4000, *, seed: int = 1, swap: float = 0.0, sessions: int = 40) -> None:
+def write_log(folder: Path, count: int = 4000, *, seed: int = 1, swap: float = 0.0, conversations: int = 40) -> None:
     """A log in two places with a uniform-ish policy; `swap`: how often the choice is replaced after it was logged."""
     folder.mkdir(parents=True)
     g = np.random.default_rng(seed)
@@ -85,7 +85,8 @@ def write_log(folder: Path, count: int = 4000, *, seed: int = 1, swap: float = 0
             style = Slot(arms=["plain"], priors=[0.0], scores=[0.0], propensities=[1.0], chosen="plain")
             action = Slot(arms=ARMS, priors=[0.0, 0.1, 0.0], scores=[0.0] * 3, propensities=p, chosen=ARMS[chosen])
             record = DecisionRecord(
-                decision_id=f"d{number}", time=float(number), world="w", npc="smith", player=f"p{number % sessions}",
+                decision_id=f"d{number}", time=float(number), save="w", npc="smith",
+                player=f"p{number % conversations}",
                 prior_decision_id="", key=f"LOCATION:{place}", key_version="v",
                 features=[(0, 0.7), (1 + (place == "gate"), 0.7)], width=3, feature_hash="h", signal="greet", state={},
                 policy="x 1", explored=True, action=action, style=style, reasons=[""] * 3, terms=[{}] * 3,

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import BadMessage
-from rfsn_core.contract.provider import Context, Selection
+from rfsn_core.contract.selection import Context, Selection
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning import play_signals as play
 from rfsn_core.learning.decision_log import log_files, read_lines
 from rfsn_core.learning.guard import Guard, Limits
 from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, UpdateRecord
-from rfsn_core.protocol import events
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Tokens, Tone
 
@@ -37,7 +37,7 @@ def learning(**settings: Any) -> dict[str, Any]:
 
 async def decide(it: Kernel, text: str = "Hello!", **fields: Any) -> str:
     got = await turn(it, text, **fields)
-    return next(item.decision_id for item in got if isinstance(item, events.Decision))
+    return next(item.decision_id for item in got if isinstance(item, protocol.Decision))
 
 
 def logged(world: Path, name: str, kind: Any) -> list[Any]:
@@ -49,7 +49,7 @@ async def test_a_reward_teaches_both_slots_of_its_decision(tmp_path: Path) -> No
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
         decision = await decide(it)
-        await it.reward(events.Reward(decision_id=decision, value=0.5))
+        await it.reward(protocol.Reward(decision_id=decision, value=0.5))
         await it.learner.settle()
     assert [(lesson.context.slot, lesson.reward, lesson.again) for lesson in policy.lessons] == [
         ("action", 0.5, False), ("style", 0.5, False),
@@ -83,8 +83,8 @@ async def test_a_reward_flows_back_and_a_second_one_adds_to_the_first(tmp_path: 
     settings = learning(credit_steps=2, credit_discount=0.5)
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         decisions = [await decide(it, f"Hello {n}!") for n in range(4)]
-        await it.reward(events.Reward(decision_id=decisions[3], value=0.8))
-        await it.reward(events.Reward(decision_id=decisions[2], value=-0.2))
+        await it.reward(protocol.Reward(decision_id=decisions[3], value=0.8))
+        await it.reward(protocol.Reward(decision_id=decisions[2], value=-0.2))
         await it.learner.settle()
     taught = [
         (decisions.index(lesson.context.decision_id), round(lesson.reward, 9), lesson.again)
@@ -105,12 +105,12 @@ async def test_rewards_outlive_a_restart_and_count_once(tmp_path: Path) -> None:
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
         decision = await decide(it)
-        await it.reward(events.Reward(decision_id=decision, value=0.5, reward_id="r1"))
+        await it.reward(protocol.Reward(decision_id=decision, value=0.5, reward_id="r1"))
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
         assert policy.learned == 1.0  # the snapshot, of both slots
-        assert (await it.reward(events.Reward(decision_id=decision, value=0.5, reward_id="r1"))).duplicate
-        await it.reward(events.Reward(decision_id=decision, value=0.25, reward_id="r2"))
+        assert (await it.reward(protocol.Reward(decision_id=decision, value=0.5, reward_id="r1"))).duplicate
+        await it.reward(protocol.Reward(decision_id=decision, value=0.25, reward_id="r2"))
         await it.learner.settle()
     assert [lesson.again for lesson in policy.lessons] == [True, True]
     assert len(logged(tmp_path, "rewards", RewardRecord)) == 2
@@ -121,10 +121,10 @@ async def test_a_decision_that_only_had_a_share_of_a_reward_is_known_after_a_res
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         decisions = [await decide(it, f"Hello {n}!") for n in range(3)]
-        await it.reward(events.Reward(decision_id=decisions[2], value=0.8))
+        await it.reward(protocol.Reward(decision_id=decisions[2], value=0.8))
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
-        await it.reward(events.Reward(decision_id=decisions[1], value=0.1))
+        await it.reward(protocol.Reward(decision_id=decisions[1], value=0.1))
         await it.learner.settle()
     taught = [(decisions.index(x.context.decision_id), x.again) for x in policy.lessons if x.context.slot == "action"]
     assert taught == [(1, True), (0, False)]
@@ -135,11 +135,11 @@ async def test_lessons_that_wait_outlive_a_kill(tmp_path: Path) -> None:
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         decisions = [await decide(it, f"Hello {n}!") for n in range(3)]
-        await it.reward(events.Reward(decision_id=decisions[0], value=0.1))
+        await it.reward(protocol.Reward(decision_id=decisions[0], value=0.1))
         while not policy.lessons:  # noqa: ASYNC110  the first is learned at once
             await asyncio.sleep(0.01)
-        await it.reward(events.Reward(decision_id=decisions[0], value=0.2))
-        await it.reward(events.Reward(decision_id=decisions[2], value=0.8))
+        await it.reward(protocol.Reward(decision_id=decisions[0], value=0.2))
+        await it.reward(protocol.Reward(decision_id=decisions[2], value=0.8))
         assert len(policy.lessons) == 2
         it.learner._pending.clear()  # as a kill does
     policy = Explorer()
@@ -160,7 +160,7 @@ async def test_lessons_that_wait_outlive_a_kill(tmp_path: Path) -> None:
 async def test_many_at_once_with_one_id_count_once(tmp_path: Path) -> None:
     async with kernel(tmp_path, settings=learning()) as it:
         decision = await decide(it)
-        reward = events.Reward(decision_id=decision, value=0.5, reward_id="r1")
+        reward = protocol.Reward(decision_id=decision, value=0.5, reward_id="r1")
         answers = await asyncio.gather(*(it.reward(reward) for _ in range(20)))
     assert sum(not answer.duplicate for answer in answers) == 1
     assert len(logged(tmp_path, "rewards", RewardRecord)) == 1
@@ -170,7 +170,7 @@ async def test_of_several_rewards_at_once_one_is_the_observation(tmp_path: Path)
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
         decision = await decide(it)
-        await asyncio.gather(*(it.reward(events.Reward(decision_id=decision, value=0.1)) for _ in range(10)))
+        await asyncio.gather(*(it.reward(protocol.Reward(decision_id=decision, value=0.1)) for _ in range(10)))
         await it.learner.settle()
     again = [lesson.again for lesson in policy.lessons if lesson.context.slot == "action"]
     assert sorted(again) == [False] + [True] * 9
@@ -181,17 +181,17 @@ async def test_a_reward_for_a_decision_that_is_not_on_disk_yet_waits_for_it(tmp_
         from rfsn_core.turn.outbox import Outbox
 
         outbox = Outbox()
-        running = it.begin(events.Turn(npc="smith", text="Hello"), outbox, events.Hello())
-        while not isinstance(item := await outbox.get(), events.Decision):
+        running = it.begin(protocol.PlayerTurn(npc="smith", text="Hello"), outbox, protocol.Hello())
+        while not isinstance(item := await outbox.get(), protocol.Decision):
             pass
-        answer = await it.reward(events.Reward(decision_id=item.decision_id, value=1.0))
+        answer = await it.reward(protocol.Reward(decision_id=item.decision_id, value=1.0))
         assert running.turn.decision_id == item.decision_id
         assert answer.quarantined == ""
 
 
 async def test_an_unknown_decision_is_put_aside(tmp_path: Path) -> None:
     async with kernel(tmp_path, settings=learning()) as it:
-        assert (await it.reward(events.Reward(decision_id="nobody's", value=1.0))).quarantined
+        assert (await it.reward(protocol.Reward(decision_id="nobody's", value=1.0))).quarantined
     (entry,) = logged(tmp_path, "rewards_quarantine", Quarantined)
     assert (entry.decision_id, entry.reason) == ("nobody's", "no such decision")
 
@@ -201,7 +201,7 @@ async def test_what_is_no_reward_is_refused(tmp_path: Path, value: Any) -> None:
     async with kernel(tmp_path, settings=learning()) as it:
         decision = await decide(it)
         with pytest.raises(BadMessage):
-            await it.reward(events.Reward(decision_id=decision, value=value))
+            await it.reward(protocol.Reward(decision_id=decision, value=value))
     assert logged(tmp_path, "rewards", RewardRecord) == []
 
 
@@ -211,7 +211,7 @@ async def test_what_is_no_reward_is_refused(tmp_path: Path, value: Any) -> None:
 async def rejection(world: Path, *, settings: dict[str, Any], text: str = "Hello!", policy: Any = None) -> str:
     given = plugin(selection={"p": policy or Explorer()})
     async with kernel(world, given, settings=settings) as it:
-        await it.reward(events.Reward(decision_id=await decide(it, text), value=0.5))
+        await it.reward(protocol.Reward(decision_id=await decide(it, text), value=0.5))
         await it.learner.settle()
     updates = logged(world, "updates", UpdateRecord)
     return updates[0].rejected if updates else "no update"
@@ -240,7 +240,7 @@ async def test_lessons_wait_for_the_cooldown_and_none_is_lost(tmp_path: Path) ->
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning(cooldown=60)) as it:
         for number in range(5):
-            await it.reward(events.Reward(decision_id=await decide(it, f"Hello {number}!"), value=0.5))
+            await it.reward(protocol.Reward(decision_id=await decide(it, f"Hello {number}!"), value=0.5))
         await asyncio.sleep(0.05)
         assert len(policy.lessons) == 2  # the first came at once
     assert len(policy.lessons) == 10  # the rest when the server stopped
@@ -302,15 +302,15 @@ async def test_a_frozen_policy_does_not_change_and_everyone_is_told(tmp_path: Pa
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         it.runtimes.announce = lambda event: told.append(event.state)  # type: ignore[attr-defined]
         for number in range(8):
-            await it.reward(events.Reward(decision_id=await decide(it, f"Hello {number}!"), signal="user_correction"))
+            await it.reward(protocol.Reward(decision_id=await decide(it, f"Hello {number}!"), signal="user_correction"))
         await it.learner.settle()
         assert it.guard.state == "frozen"
         before = policy.learned
-        await it.reward(events.Reward(decision_id=await decide(it, "Once more!"), value=1.0))
+        await it.reward(protocol.Reward(decision_id=await decide(it, "Once more!"), value=1.0))
         await it.learner.settle()
         assert policy.learned == before
         it.unfreeze()
-        await it.reward(events.Reward(decision_id=await decide(it, "And now!"), value=1.0))
+        await it.reward(protocol.Reward(decision_id=await decide(it, "And now!"), value=1.0))
         await it.learner.settle()
         assert policy.learned > before
     assert told == ["frozen", "learning"]
@@ -333,12 +333,12 @@ async def test_a_restart_does_not_unfreeze(tmp_path: Path, damaged: bool) -> Non
 async def test_a_policy_can_be_rolled_back(tmp_path: Path) -> None:
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
-        await it.reward(events.Reward(decision_id=await decide(it), value=0.5))
+        await it.reward(protocol.Reward(decision_id=await decide(it), value=0.5))
         await it.learner.settle()
         learned = policy.learned
         (before,) = await it.learner.snapshots.listed("p")
         for number in range(3):
-            await it.reward(events.Reward(decision_id=await decide(it, f"Hello {number}!"), value=-1))
+            await it.reward(protocol.Reward(decision_id=await decide(it, f"Hello {number}!"), value=-1))
         await it.learner.settle()
         assert policy.learned < learned
         await it.learner.rollback(before.id)
@@ -356,7 +356,7 @@ async def test_a_damaged_snapshot_is_passed_over_for_the_one_before(tmp_path: Pa
     for value in (0.5, 0.25):
         policy = Explorer()
         async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
-            await it.reward(events.Reward(decision_id=await decide(it), value=value))
+            await it.reward(protocol.Reward(decision_id=await decide(it), value=value))
     newest = max((tmp_path / ".rfsn" / "learning" / "snapshots").glob("p-*.bin"))
     newest.write_bytes(newest.read_bytes()[:-3] if damage == "cut" else b"something else")
     policy = Explorer()
@@ -400,7 +400,7 @@ async def test_cutting_the_npc_short_is_a_reward_too(tmp_path: Path) -> None:
     given = plugin(rendering={"t": Tokens(["A long tale. "] * 5)}, speech={"v": Tone(interval=0.01)})
     async with kernel(tmp_path, given) as it:
         outbox = Outbox()
-        running = it.begin(events.Turn(npc="smith", text="Hello"), outbox, events.Hello())
+        running = it.begin(protocol.PlayerTurn(npc="smith", text="Hello"), outbox, protocol.Hello())
         while not isinstance(await outbox.get(), Audio):
             pass
         await decide(it, "Enough!")

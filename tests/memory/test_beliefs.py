@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.contract.provider import MemoryKind, MemoryRecord, MemorySource, MemoryStatus
+from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, MemoryStatus
 from rfsn_core.memory.beliefs import RANK, believed, decide, fact_id, in_mind, latest, learn, memory_id
 
 NOW = 1_000_000.0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.contract.provider import MemoryKind
+from rfsn_core.contract.storage import MemoryKind
 from rfsn_core.memory.extraction import from_npc, from_player
 
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.contract.provider import Found, MemoryKind, MemoryRecord, MemorySource, Scope, TurnRecord
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, Scope, SearchHit, TurnRecord
 from rfsn_core.memory.beliefs import believed, latest, memory_id
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.retrieval import MOST_TERMS, ranked, recency, salient, smoothed, terms, useful
 from rfsn_core.memory.summaries import LONGEST, SHORTEST, summary
 from rfsn_core.memory.update import Mind, Rules
-from rfsn_core.world.state import NpcState
 
 NOW = 1_000_000.0
 DAY = 86400.0
@@ -40,8 +40,8 @@ def test_an_answer_belongs_to_its_question() -> None:
 
 
 def test_between_equals_the_newer_comes_first_and_relevance_counts_more() -> None:
-    old, new = Found(turn(1, "a", "b", days=60), 1.0), Found(turn(2, "a", "b"), 1.0)
-    better = Found(turn(3, "a", "b", days=60), 2.0)
+    old, new = SearchHit(turn(1, "a", "b", days=60), 1.0), SearchHit(turn(2, "a", "b"), 1.0)
+    better = SearchHit(turn(3, "a", "b", days=60), 2.0)
     assert ranked([old, new, better], NOW) == [better, new, old]
     assert recency(NOW + 10 * DAY, NOW) == 1.0  # a clock that was set back
 

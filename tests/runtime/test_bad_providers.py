@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from rfsn_core.contract.provider import Abstraction, Past, Selection, Speech, Verdict
-from rfsn_core.protocol import events
-from rfsn_core.protocol.events import Viseme
+from rfsn_core import protocol
+from rfsn_core.contract.abstraction import Abstraction
+from rfsn_core.contract.gating import Verdict
+from rfsn_core.contract.selection import Selection
+from rfsn_core.contract.speech import Speech
+from rfsn_core.contract.storage import Past
+from rfsn_core.protocol.server import Viseme
 from rfsn_core.testing import kernel, kinds, plugin, turn
 from rfsn_core.testing.scripted import Memory, Tokens
 
@@ -111,14 +115,14 @@ async def two_turns(world: Path, **stages: Any) -> list[Any]:
 )  # fmt: skip
 async def test_a_bad_renderer_is_replaced_by_lines(tmp_path: Path, item: Any) -> None:
     got = await two_turns(tmp_path, rendering=Renders(item))
-    assert isinstance(got[-1], events.TurnFinished)
+    assert isinstance(got[-1], protocol.TurnFinished)
     assert got[-1].text
 
 
 @pytest.mark.parametrize("item", [None, SystemExit(1), RuntimeError("no")], ids=repr)
 async def test_what_was_said_before_it_went_bad_stands(tmp_path: Path, item: Any) -> None:
     got = await two_turns(tmp_path, rendering=Renders("All quiet. ", item))
-    assert isinstance(got[-1], events.TurnFinished)
+    assert isinstance(got[-1], protocol.TurnFinished)
     assert (got[-1].text, got[-1].reason) == ("All quiet.", "renderer_failed")
 
 
@@ -130,7 +134,7 @@ async def test_what_was_said_before_it_went_bad_stands(tmp_path: Path, item: Any
 )  # fmt: skip
 async def test_a_bad_voice_costs_the_sound_and_never_the_words(tmp_path: Path, item: Any) -> None:
     got = await two_turns(tmp_path, rendering=Tokens(["One. ", "Two."]), speech=Speaks(item))
-    assert isinstance(got[-1], events.TurnFinished)
+    assert isinstance(got[-1], protocol.TurnFinished)
     assert (got[-1].text, got[-1].reason) == ("One. Two.", "complete")
 
 
@@ -141,7 +145,7 @@ async def test_a_bad_voice_costs_the_sound_and_never_the_words(tmp_path: Path, i
 )
 async def test_a_bad_gate_lets_nothing_through(tmp_path: Path, answer: Any) -> None:
     got = await two_turns(tmp_path, rendering=Tokens(["Secret."]), gating=Judges(answer))
-    assert isinstance(got[-1], events.TurnFinished)
+    assert isinstance(got[-1], protocol.TurnFinished)
     assert "Secret" not in got[-1].text
 
 
@@ -160,14 +164,14 @@ async def test_a_bad_gate_lets_nothing_through(tmp_path: Path, answer: Any) -> N
 )
 async def test_a_bad_policy_is_replaced_by_the_world_models_choice(tmp_path: Path, answer: Any) -> None:
     got = await two_turns(tmp_path, selection=Selects(answer))
-    assert isinstance(got[-1], events.TurnFinished)
-    (decision,) = [item for item in got if isinstance(item, events.Decision)]
+    assert isinstance(got[-1], protocol.TurnFinished)
+    (decision,) = [item for item in got if isinstance(item, protocol.Decision)]
     assert decision.action == max(decision.candidates, key=lambda candidate: candidate.score).action
 
 
 async def test_scores_that_are_no_numbers_never_reach_a_client(tmp_path: Path) -> None:
     got = await two_turns(tmp_path, selection=Undecided())
-    (decision,) = [item for item in got if isinstance(item, events.Decision)]
+    (decision,) = [item for item in got if isinstance(item, protocol.Decision)]
     assert all(candidate.score == candidate.score for candidate in decision.candidates)
 
 
@@ -176,7 +180,7 @@ async def test_scores_that_are_no_numbers_never_reach_a_client(tmp_path: Path) -
 )
 async def test_a_bad_abstractor_never_takes_the_server_down(tmp_path: Path, answer: Any) -> None:
     got = await two_turns(tmp_path, abstraction=Abstracts(answer))
-    assert isinstance(got[-1], events.TurnFailed | events.TurnFinished)
+    assert isinstance(got[-1], protocol.TurnFailed | protocol.TurnFinished)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +204,7 @@ async def test_a_past_that_cannot_be_read_is_not_believed(tmp_path: Path, past: 
             return past
 
     got = await two_turns(tmp_path, storage=Confused())
-    assert isinstance(got[-1], events.TurnFinished | events.TurnFailed)
+    assert isinstance(got[-1], protocol.TurnFinished | protocol.TurnFailed)
 
 
 @pytest.mark.parametrize("method", ["load", "append", "search"])
@@ -213,4 +217,4 @@ async def test_a_bad_store_never_takes_the_server_down(tmp_path: Path, method: s
 
     setattr(store, method, fail)
     got = await two_turns(tmp_path, storage=store)
-    assert isinstance(got[-1], events.TurnFinished | events.TurnFailed)
+    assert isinstance(got[-1], protocol.TurnFinished | protocol.TurnFailed)

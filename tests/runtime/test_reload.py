@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
+from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.runtime.discovery import discover
 from rfsn_core.server.app import http_server, listen, serving
 from rfsn_core.testing import NPC, make_world, plugin
 from rfsn_core.testing.client import Client, connected, kind
@@ -42,7 +42,7 @@ async def _served(world: Path) -> AsyncIterator[str]:
 
 async def said(client: Client) -> str:
     (*_, last) = await client.turn(NPC)
-    assert isinstance(last, events.TurnFinished), last
+    assert isinstance(last, protocol.TurnFinished), last
     return last.text
 
 
@@ -50,7 +50,7 @@ async def test_an_edited_file_applies_from_the_next_turn_and_everyone_is_told(cl
     assert await said(client) == "Aye."
     (tmp_path / "rfsn.toml").write_text('[rendering]\nprovider = "b"\n', "utf-8")
     (changed,) = await client.until("config.changed")
-    assert isinstance(changed, events.ConfigChanged)
+    assert isinstance(changed, protocol.ConfigChanged)
     assert (changed.files, changed.reopened) == (["rfsn.toml"], ["rendering:b"])
     assert await said(client) == "Bah."
 
@@ -69,7 +69,7 @@ async def test_a_broken_file_is_refused_with_the_reason_and_the_old_settings_sta
 ) -> None:
     (tmp_path / "rfsn.toml").write_text('[rendering]\nprovider = "c"\n', "utf-8")
     (rejected,) = await client.until("config.rejected")
-    assert isinstance(rejected, events.ConfigRejected)
+    assert isinstance(rejected, protocol.ConfigRejected)
     assert "line 2: rendering.provider: no rendering provider 'c'" in rejected.problems[0]
     assert await said(client) == "Aye."
     (tmp_path / "rfsn.toml").write_text('[rendering]\nprovider = "b"\n', "utf-8")
@@ -91,7 +91,7 @@ async def test_a_truncated_file_is_not_taken_for_an_empty_one(client: Client, tm
 async def test_new_npcs_and_their_files_reload(client: Client, tmp_path: Path) -> None:
     (tmp_path / "npcs" / "cook.toml").write_text('name = "Ansa"\n', "utf-8")
     (changed,) = await client.until("config.changed")
-    assert isinstance(changed, events.ConfigChanged)
+    assert isinstance(changed, protocol.ConfigChanged)
     assert [name.replace("\\", "/") for name in changed.files] == ["npcs/cook.toml"]
     assert kind((await client.turn("cook"))[-1]) == "turn.finished"
 
@@ -101,5 +101,5 @@ async def test_what_the_server_writes_itself_is_not_a_change(client: Client, tmp
     (tmp_path / ".rfsn" / "notes.json").write_text("{}", "utf-8")
     (tmp_path / "npcs" / "cook.toml").write_text('name = "Ansa"\n', "utf-8")
     (changed,) = await client.until("config.changed")
-    assert isinstance(changed, events.ConfigChanged)
+    assert isinstance(changed, protocol.ConfigChanged)
     assert len(changed.files) == 1

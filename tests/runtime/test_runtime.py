@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import ConfigError, PluginError, RfsnError
 from rfsn_core.contract.provider import Host, NoSettings, Provider
 from rfsn_core.kernel import Kernel, conversation, running
-from rfsn_core.protocol import events
+from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.runtime.discovery import discover
 from rfsn_core.testing import NPC, make_world, plugin
 from rfsn_core.testing.scripted import Memory, Tokens
 from rfsn_core.turn.outbox import Outbox
@@ -66,11 +66,11 @@ def runtimes(world: Path, *tickers: Ticker) -> Runtimes:
 
 async def say(kernel: Kernel, player: str) -> str:
     """What a whole turn's end says was said."""
-    message = events.Turn(npc=NPC, player=player, text="Hello")
-    items = [item async for item in conversation(kernel, message, events.Hello(text=True))]
+    message = protocol.PlayerTurn(npc=NPC, player=player, text="Hello")
+    items = [item async for item in conversation(kernel, message, protocol.Hello(text=True))]
     finished = items[-1]
-    assert isinstance(finished, events.TurnFinished), finished
-    assert "".join(item.delta for item in items if isinstance(item, events.Text)).strip() == finished.text
+    assert isinstance(finished, protocol.TurnFinished), finished
+    assert "".join(item.delta for item in items if isinstance(item, protocol.Text)).strip() == finished.text
     return finished.text
 
 
@@ -219,14 +219,16 @@ async def test_a_turn_that_waits_keeps_the_runtime_of_its_arrival(tmp_path: Path
     configure(tmp_path, '[world]\noverlap = "wait"\n[rendering]\nprovider = "a"\nfallback = []\n')
     async with running(found) as kernel:
         outboxes = [Outbox() for _ in range(2)]
-        turns = [kernel.begin(events.Turn(npc=NPC, text="Hello"), outbox, events.Hello()) for outbox in outboxes]
+        turns = [
+            kernel.begin(protocol.PlayerTurn(npc=NPC, text="Hello"), outbox, protocol.Hello()) for outbox in outboxes
+        ]
         configure(tmp_path, '[world]\noverlap = "wait"\n[rendering]\nprovider = "b"\nfallback = []\n')
         await found.reload()
         await asyncio.wait([turn.task for turn in turns])
         assert (a.opened, b.opened) == (["tick"], ["tick"])
         while len(outboxes[1]):
             last = await outboxes[1].get()
-        assert isinstance(last, events.TurnFinished)
+        assert isinstance(last, protocol.TurnFinished)
         assert last.renderer == "a"
 
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from rfsn_core import protocol
 from rfsn_core.contract.provider import STAGES
-from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import connected, kind
 from rfsn_core.testing.scripted import Memory, Tokens, Tone
@@ -165,7 +165,7 @@ async def test_an_npc_is_reset_after_a_backup(server: Served, http: httpx.AsyncC
 async def test_rewards_over_http(server: Served, http: httpx.AsyncClient) -> None:
     async with connected(server.ws) as client:
         got = await client.turn(NPC)
-    decision = next(item for item in got if isinstance(item, events.Decision)).decision_id
+    decision = next(item for item in got if isinstance(item, protocol.Decision)).decision_id
     taken = await http.post("/api/rewards", json={"decision_id": decision, "signal": "user_correction"})
     answer = {"type": "reward.accepted", "decision_id": decision, "value": -0.5, "duplicate": False, "quarantined": ""}
     assert taken.json() == answer
@@ -212,7 +212,7 @@ async def test_plugins_add_routes_below_their_own_name(tmp_path: Path) -> None:
 async def test_decisions_can_be_looked_up(server: Served, http: httpx.AsyncClient) -> None:
     async with connected(server.ws) as client:
         got = await client.turn(NPC)
-    decision = next(item for item in got if isinstance(item, events.Decision))
+    decision = next(item for item in got if isinstance(item, protocol.Decision))
     await http.post("/api/rewards", json={"decision_id": decision.decision_id, "value": 0.5})
     told = (await http.get(f"/api/decisions/{decision.decision_id}")).json()
     assert told["decision"]["action"]["chosen"] == decision.action
@@ -234,7 +234,7 @@ async def test_an_operator_freezes_unfreezes_and_rolls_back(tmp_path: Path) -> N
         frozen = (await http.post("/api/learning", json={"action": "freeze", "reason": "a test"})).json()
         assert (frozen["state"], frozen["reason"]) == ("frozen", "a test")
         (told,) = await client.until("learning.changed")
-        assert isinstance(told, events.LearningChanged)
+        assert isinstance(told, protocol.LearningChanged)
         assert (told.state, told.reason) == ("frozen", "a test")
         assert "rfsn_learning_state 2.0" in (await http.get("/metrics")).text
         assert (await http.post("/api/learning", json={"action": "unfreeze"})).json()["state"] == "learning"

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from rfsn_core.protocol import events
+from rfsn_core import protocol
 from rfsn_core.server.app import Abortable
 from rfsn_core.server.websocket import CLOSE_PATIENCE
 from rfsn_core.testing import NPC, Served, plugin, served
@@ -33,10 +33,10 @@ async def client(server: Served) -> AsyncIterator[Client]:
         yield client
 
 
-async def refused(client: Client, code: str, field: str | None = None) -> events.Error:
+async def refused(client: Client, code: str, field: str | None = None) -> protocol.Error:
     """The answer is this error, and the connection still works."""
     (answer,) = await client.until("error")
-    assert isinstance(answer, events.Error)
+    assert isinstance(answer, protocol.Error)
     assert answer.code == code
     assert field is None or answer.field == field
     assert kind((await client.turn(NPC))[-1]) == "turn.finished"
@@ -58,7 +58,7 @@ async def test_one_socket_carries_many_sessions_at_once(server: Served, client: 
     ended: set[str] = set()
     while len(ended) < 20:
         (*_, last) = await client.until("turn.finished")
-        assert isinstance(last, events.TurnFinished)
+        assert isinstance(last, protocol.TurnFinished)
         ended.add(last.turn_id)
     assert ended == {f"t{number}" for number in range(20)}
 
@@ -148,7 +148,7 @@ async def test_any_script_is_an_ordinary_text(tmp_path: Path, text: str) -> None
         connected(server.ws) as client,
     ):
         (*_, last) = await client.turn(NPC, text)
-    assert isinstance(last, events.TurnFinished)
+    assert isinstance(last, protocol.TurnFinished)
     assert last.text == f"I heard: {text}"
     assert store.turns[0].player_text == text
 
@@ -176,7 +176,7 @@ async def test_a_turn_id_in_use_is_refused(tmp_path: Path) -> None:
         await client.until("decision")
         await client.send("turn", npc=NPC, text="Hi", turn_id="a", player="other")
         (error,) = await client.until("error")
-        assert isinstance(error, events.Error)
+        assert isinstance(error, protocol.Error)
         assert (error.code, error.field, error.turn_id) == ("bad_message", "turn_id", "a")
         await client.send("cancel", turn_id="a")
         await client.until("turn.cancelled", turn_id="a")
@@ -192,10 +192,10 @@ async def test_barge_in_stops_the_first_turn_and_answers_the_second(tmp_path: Pa
         await client.until("audio")
         await client.send("turn", npc=NPC, text="Wait!", turn_id="second")
         (*_, cancelled) = await client.until("turn.cancelled")
-        assert isinstance(cancelled, events.TurnCancelled)
+        assert isinstance(cancelled, protocol.TurnCancelled)
         assert (cancelled.turn_id, cancelled.reason) == ("first", "barge_in")
         rest = await client.until("turn.finished")
-    assert {item.turn_no for item in rest if isinstance(item, events.AudioFrame)} == {2}
+    assert {item.turn_no for item in rest if isinstance(item, protocol.AudioFrame)} == {2}
     assert voice.stopped == 1
 
 
@@ -263,10 +263,10 @@ async def test_too_many_messages_are_slowed_down_not_lost(tmp_path: Path) -> Non
         for number in range(23):
             await client.send("ping", id=str(number))
         got = await client.until("pong")
-        while not (isinstance(got[-1], events.Pong) and got[-1].id == "22"):
+        while not (isinstance(got[-1], protocol.Pong) and got[-1].id == "22"):
             got += await client.until("pong")
-    assert [item.id for item in got if isinstance(item, events.Pong)] == [str(number) for number in range(23)]
-    assert "rate_limited" in {item.code for item in got if isinstance(item, events.Error)}
+    assert [item.id for item in got if isinstance(item, protocol.Pong)] == [str(number) for number in range(23)]
+    assert "rate_limited" in {item.code for item in got if isinstance(item, protocol.Error)}
 
 
 async def test_turns_on_one_connection_are_bounded(tmp_path: Path) -> None:
@@ -279,8 +279,8 @@ async def test_turns_on_one_connection_are_bounded(tmp_path: Path) -> None:
         for number in range(3):
             await client.send("turn", npc=NPC, player=f"p{number}", text="Hi", turn_id=f"t{number}")
         (*_, error) = await client.until("error")
-        assert isinstance(error, events.Error)
-        assert (error.code, error.turn_id) == ("session_busy", "t2")
+        assert isinstance(error, protocol.Error)
+        assert (error.code, error.turn_id) == ("conversation_busy", "t2")
 
 
 async def test_connections_are_bounded(tmp_path: Path) -> None:
@@ -294,17 +294,17 @@ async def test_connections_are_bounded(tmp_path: Path) -> None:
 async def test_game_events_change_the_state_and_are_remembered(client: Client) -> None:
     await client.send("event", npc=NPC, kind="saved_life", data={"where": "weir"})
     (state,) = await client.until("state")
-    assert isinstance(state, events.State)
+    assert isinstance(state, protocol.State)
     assert (state.affinity, state.trust) == (0.4, 0.8)
 
 
 async def test_a_reward_is_taken_once(client: Client) -> None:
     got = await client.turn(NPC)
-    decision = next(item for item in got if isinstance(item, events.Decision))
+    decision = next(item for item in got if isinstance(item, protocol.Decision))
     for duplicate in (False, True):
         await client.send("reward", decision_id=decision.decision_id, value=1, reward_id="r1")
         (answer,) = await client.until("reward.accepted")
-        assert isinstance(answer, events.RewardAccepted)
+        assert isinstance(answer, protocol.RewardAccepted)
         assert (answer.value, answer.duplicate) == (1, duplicate)
 
 

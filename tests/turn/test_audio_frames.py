@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import UserError
-from rfsn_core.protocol import events
 from rfsn_core.testing import plugin, served
 from rfsn_core.testing.client import Client, connected
 from rfsn_core.testing.scripted import Tokens, Tone
@@ -66,11 +66,11 @@ def test_a_rate_that_opus_does_not_have_becomes_the_next_one() -> None:
     assert [frames("opus", rate).rate for rate in (8000, 22050, 44100, 96000)] == [8000, 24000, 48000, 48000]
 
 
-async def spoken(client: Client) -> tuple[events.SpeechStarted, events.SpeechFinished, list[bytes]]:
+async def spoken(client: Client) -> tuple[protocol.SpeechStarted, protocol.SpeechFinished, list[bytes]]:
     got = await client.turn("smith")
-    started = next(item for item in got if isinstance(item, events.SpeechStarted))
-    finished = next(item for item in got if isinstance(item, events.SpeechFinished))
-    sent = [item.pcm for item in got if isinstance(item, events.AudioFrame) and item.pcm]
+    started = next(item for item in got if isinstance(item, protocol.SpeechStarted))
+    finished = next(item for item in got if isinstance(item, protocol.SpeechFinished))
+    sent = [item.pcm for item in got if isinstance(item, protocol.AudioFrame) and item.pcm]
     return started, finished, sent
 
 
@@ -90,7 +90,7 @@ async def test_a_client_gets_opus_when_it_asks_for_it(tmp_path: Path) -> None:
         assert sum(map(len, packets)) < len(b"".join(plain[2])) / 3
         await client.send("hello", audio_format="opus", sample_rate=44100)
         (error,) = await client.until("error")
-        assert isinstance(error, events.Error)
+        assert isinstance(error, protocol.Error)
         assert "8000, 12000, 16000, 24000, 48000" in error.message
 
 
@@ -100,5 +100,5 @@ async def test_a_server_that_cannot_make_opus_says_so(tmp_path: Path, monkeypatc
         for wrong, says in (("opus", "rfsn-core[opus]"), ("mp3", "mp3")):
             await client.send("hello", audio_format=wrong)
             (error,) = await client.until("error")
-            assert isinstance(error, events.Error)
+            assert isinstance(error, protocol.Error)
             assert says in error.message

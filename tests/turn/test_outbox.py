@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.protocol import events
-from rfsn_core.turn.outbox import Audio, AudioPolicy, Item, Outbox
+from rfsn_core import protocol
+from rfsn_core.settings.schema import AudioPolicy
+from rfsn_core.turn.outbox import Audio, Item, Outbox
 
 POLICIES: tuple[AudioPolicy, ...] = get_args(AudioPolicy)
 
@@ -36,8 +37,8 @@ def test_order_bound_and_count_hold_for_any_use(policy: AudioPolicy, bound: int,
         purged = 0
         for number, what in enumerate(uses):
             if what == "text":
-                outbox.put(events.Pong(id=str(number)))
-                put.append(events.Pong(id=str(number)))
+                outbox.put(protocol.Pong(id=str(number)))
+                put.append(protocol.Pong(id=str(number)))
             elif what == "audio":
                 put.append(frame(number))
                 await outbox.put_audio(frame(number))
@@ -83,12 +84,12 @@ async def test_a_reader_too_far_behind_overflows_and_nothing_more_is_kept() -> N
     outbox = Outbox(messages=3)
     overflow = asyncio.create_task(outbox.overflow())
     for number in range(4):
-        outbox.put(events.Pong(id=str(number)))
+        outbox.put(protocol.Pong(id=str(number)))
     await overflow
     assert len(outbox) == 0
     with pytest.raises(EOFError):
         await outbox.get()
-    outbox.put(events.Pong())
+    outbox.put(protocol.Pong())
     assert not await outbox.put_audio(frame(0))
     assert len(outbox) == 0
 

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import WorldError
-from rfsn_core.contract.provider import Prompt, Scope, TurnRecord
-from rfsn_core.protocol import events
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.rendering import Prompt
+from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.testing import kernel, make_world, plugin, turn
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.turn.prompt import Prompts, tokens
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.files import read_world
-from rfsn_core.world.state import NpcState
 
 SMITH = 'name = "Berit"\npersona = "Speaks little."\nknows = ["The hinge was cut.", "Shoes cost a silver."]\n'
 
@@ -219,7 +220,7 @@ async def test_a_template_that_fails_for_one_turn_does_not_silence_the_npc(tmp_p
     renderer = Tokens(["All quiet."])
     async with kernel(tmp_path, plugin(rendering={"tokens": renderer})) as it:
         got = await turn(it, "Hey")  # three letters
-    finished = next(item for item in got if isinstance(item, events.TurnFinished))
+    finished = next(item for item in got if isinstance(item, protocol.TurnFinished))
     assert finished.text == "All quiet."
     assert "turn.j2 failed, the built-in one was used: line 1: division by zero" in finished.trace.notes
     assert "You do this: greet" in renderer.prompts[0].messages[1].content
@@ -231,10 +232,10 @@ async def test_a_template_that_fails_for_one_turn_does_not_silence_the_npc(tmp_p
 async def test_a_preview_changes_nothing(tmp_path: Path) -> None:
     renderer = Tokens(["All quiet."])
     async with kernel(tmp_path, plugin(rendering={"tokens": renderer})) as it:
-        made = await it.preview(events.Turn(npc="smith", text="Good evening!"))
+        made = await it.preview(protocol.PlayerTurn(npc="smith", text="Good evening!"))
         assert "Good evening!" in made.messages[1].content
         assert renderer.prompts == []
-        assert await it.journal.decisions() == []
+        assert await it.decision_log.decisions() == []
         assert (await it.state("smith", "player", "default"))["turns"] == 0
         await turn(it, "Good evening!")
         real = renderer.prompts[0]

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.contract.provider import VoiceStyle
-from rfsn_core.protocol import events
+from rfsn_core import protocol
+from rfsn_core.contract.npc import MOODS as ALL_MOODS
+from rfsn_core.contract.speech import VoiceStyle
 from rfsn_core.testing import NPC, kernel, kinds, plugin, turn
 from rfsn_core.testing.scripted import Memory, Tokens, Tone
 from rfsn_core.turn.outbox import Outbox
 from rfsn_core.turn.speech import MOODS, STYLES, expressed, until
 from rfsn_core.world import actions
-from rfsn_core.world.state import MOODS as ALL_MOODS
 
 
 def test_mood_and_style_move_the_voice_a_little() -> None:
@@ -41,7 +41,7 @@ async def test_settings_keep_the_voice_as_it_is(tmp_path: Path) -> None:
         offered = plugin(rendering={"t": Tokens(["All quiet."])}, speech={"tone": Listening()})
         settings = {"speech": {"provider": "tone", "expressive": on}}
         async with kernel(tmp_path / str(on), offered, settings=settings) as it:
-            await turn(it, "You fool! I hate you!", wants=events.Hello(audio=True))
+            await turn(it, "You fool! I hate you!", wants=protocol.Hello(audio=True))
     assert seen[True].mood
     assert seen[False] == VoiceStyle()
 
@@ -65,8 +65,8 @@ async def test_the_npc_remembers_what_was_heard_to_the_word(tmp_path: Path) -> N
     offered = plugin(rendering={"t": Tokens(words)}, speech={"tone": Tone(interval=0.001)}, storage={"m": store})
     async with kernel(tmp_path, offered) as it:
         outbox = Outbox(patience=60)
-        running = it.begin(events.Turn(npc=NPC, text="What happened?"), outbox, events.Hello(audio=True))
-        while not isinstance(item := await outbox.get(), events.SpeechFinished):
+        running = it.begin(protocol.PlayerTurn(npc=NPC, text="What happened?"), outbox, protocol.Hello(audio=True))
+        while not isinstance(item := await outbox.get(), protocol.SpeechFinished):
             pass
         running.played(0, item.duration_ms // 2)
         running.cancel("barge_in")
@@ -90,12 +90,12 @@ async def test_a_voice_that_keeps_failing_is_left_alone_and_then_tried(tmp_path:
     async with kernel(tmp_path, offered, settings=settings) as it:
         it.runtimes.announce = lambda event: told.append(f"{event.stage} {event.state}")  # type: ignore[attr-defined]
         for _ in range(4):
-            assert "audio" in kinds(await turn(it, wants=events.Hello(audio=True)))
+            assert "audio" in kinds(await turn(it, wants=protocol.Hello(audio=True)))
         assert len(broken.spoken) == 2
         assert told == ["speech open"]
         broken.fail_after = None
         await asyncio.sleep(0.25)
-        await turn(it, wants=events.Hello(audio=True))
+        await turn(it, wants=protocol.Hello(audio=True))
     assert len(broken.spoken) == 3
     assert told == ["speech open", "speech half_open", "speech closed"]
     assert len(spare.spoken) == 4
@@ -111,11 +111,11 @@ async def test_shapes_are_estimated_where_the_voice_tells_none(tmp_path: Path) -
 
     offered = plugin(rendering={"t": Tokens(["All quiet at the ferry."])}, speech={"blind": Blind()})
     async with kernel(tmp_path, offered) as it:
-        got = await turn(it, wants=events.Hello(audio=True, visemes=True))
-    shown = [item for item in got if isinstance(item, events.Visemes)]
+        got = await turn(it, wants=protocol.Hello(audio=True, visemes=True))
+    shown = [item for item in got if isinstance(item, protocol.Visemes)]
     assert shown
     assert all(each.estimated for each in shown)
     edges = [edge for each in shown for viseme in each.visemes for edge in (viseme.start_ms, viseme.end_ms)]
     assert edges == sorted(edges)
-    finished = next(item for item in got if isinstance(item, events.SpeechFinished))
+    finished = next(item for item in got if isinstance(item, protocol.SpeechFinished))
     assert edges[-1] <= finished.duration_ms + 1

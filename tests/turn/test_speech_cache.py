@@ -4,8 +4,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from rfsn_core.contract.provider import Speech, VoiceStyle
-from rfsn_core.protocol import events
+from rfsn_core import protocol
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Tokens, Tone
 from rfsn_core.turn import speech_cache as cache
@@ -68,7 +68,7 @@ async def test_a_turn_uses_it_and_settings_turn_it_off(tmp_path: Path) -> None:
         offered = plugin(rendering={"tokens": Tokens(["Hello there."])}, speech={"tone": tone})
         settings = {"speech": {"provider": "tone", "cache_mb": megabytes, "expressive": False}}
         async with kernel(tmp_path / str(megabytes), offered, settings=settings) as it:
-            heard = [await turn(it, "Hello!", wants=events.Hello(audio=True)) for _ in range(2)]
+            heard = [await turn(it, "Hello!", wants=protocol.Hello(audio=True)) for _ in range(2)]
         assert len(tone.spoken) == times
-        frames = [[item.frame[12:] for item in got if not isinstance(item, events.Message)] for got in heard]
+        frames = [[item.frame[12:] for item in got if not isinstance(item, protocol.Message)] for got in heard]
         assert frames[0] == frames[1] != []

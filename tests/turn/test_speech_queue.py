@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.contract.provider import VoiceStyle
-from rfsn_core.protocol import events
+from rfsn_core import protocol
+from rfsn_core.contract.speech import VoiceStyle
+from rfsn_core.settings.schema import QueuePolicy
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.scripted import Tokens, Tone
 from rfsn_core.turn.outbox import Item, Outbox
-from rfsn_core.turn.speech_queue import Delivery, QueuePolicy
+from rfsn_core.turn.speech_queue import SpeechQueue
 
 POLICIES: tuple[QueuePolicy, ...] = get_args(QueuePolicy)
 
@@ -27,7 +28,7 @@ def of_type(items: list[Item], kind: type[T]) -> list[T]:
     return [item for item in items if isinstance(item, kind)]
 
 
-async def spoken(delivery: Delivery) -> list[int]:
+async def spoken(delivery: SpeechQueue) -> list[int]:
     delivery.finish()
     found = []
     while (item := await delivery.get()) is not None:
@@ -44,7 +45,7 @@ def test_each_sentence_is_spoken_in_order_or_told(policy: QueuePolicy, bound: in
     async def use() -> None:
         told: list[int] = []
         now = [0.0]
-        delivery = Delivery(bound, policy, 10, lambda sentence, _: told.append(sentence), lambda: now[0])
+        delivery = SpeechQueue(bound, policy, 10, lambda sentence, _: told.append(sentence), lambda: now[0])
         limit, put = bound, 0
         got: list[int] = []
         for what in uses:
@@ -76,7 +77,7 @@ def test_each_sentence_is_spoken_in_order_or_told(policy: QueuePolicy, bound: in
 )
 async def test_each_policy_leaves_out_its_own(policy: QueuePolicy, left: list[int]) -> None:
     told: list[tuple[int, str]] = []
-    delivery = Delivery(3, policy, 60, lambda *what: told.append(what))
+    delivery = SpeechQueue(3, policy, 60, lambda *what: told.append(what))
     for sentence in range(5):
         await delivery.put(sentence, "A sentence.")
     assert await spoken(delivery) == left
@@ -86,7 +87,7 @@ async def test_each_policy_leaves_out_its_own(policy: QueuePolicy, left: list[in
 
 async def test_after_a_rejection_nothing_more_of_the_turn_is_spoken() -> None:
     told: list[int] = []
-    delivery = Delivery(1, "reject", 60, lambda sentence, _: told.append(sentence))
+    delivery = SpeechQueue(1, "reject", 60, lambda sentence, _: told.append(sentence))
     await delivery.put(0, "One.")
     await delivery.put(1, "Two.")
     assert (await delivery.get()).sentence == 0  # type: ignore[union-attr]
@@ -96,7 +97,7 @@ async def test_after_a_rejection_nothing_more_of_the_turn_is_spoken() -> None:
 
 
 async def test_words_wait_for_the_voice() -> None:
-    delivery = Delivery(1, "wait", 60, lambda *_: None)
+    delivery = SpeechQueue(1, "wait", 60, lambda *_: None)
     await delivery.put(0, "One.")
     second = asyncio.create_task(delivery.put(1, "Two."))
     await asyncio.sleep(0)
@@ -108,7 +109,7 @@ async def test_words_wait_for_the_voice() -> None:
 
 
 async def test_what_waits_when_a_turn_is_cancelled_is_forgotten_and_counted() -> None:
-    delivery = Delivery(3, "wait", 60, lambda *_: None)
+    delivery = SpeechQueue(3, "wait", 60, lambda *_: None)
     await delivery.put(0, "One.")
     await delivery.put(1, "Two.")
     assert (delivery.abandon(), len(delivery)) == (2, 0)
@@ -128,16 +129,16 @@ async def test_a_voice_that_falls_behind_leaves_sentences_out_and_the_text_goes_
     offered = plugin(rendering={"t": Tokens(WORDS)}, speech={"slow": slow})
     settings = {"speech": {"provider": "slow", "queue": 2, "when_full": "keep_ends"}}
     async with kernel(tmp_path, offered, settings=settings) as it:
-        got = await turn(it, wants=events.Hello(audio=True))
+        got = await turn(it, wants=protocol.Hello(audio=True))
         left_out = it.sentences_left_out
         assert it.sentences_waiting == 0
-    dropped = [item.sentence for item in of_type(got, events.SpeechDropped)]
-    finished = [item.sentence for item in of_type(got, events.SpeechFinished)]
+    dropped = [item.sentence for item in of_type(got, protocol.SpeechDropped)]
+    finished = [item.sentence for item in of_type(got, protocol.SpeechFinished)]
     assert sorted(dropped + finished) == [0, 1, 2, 3, 4]
     assert len(dropped) == left_out >= 2
     assert (finished[0], finished[-1]) == (0, 4)
-    assert [item.index for item in of_type(got, events.Sentence)] == [0, 1, 2, 3, 4]
-    assert of_type(got, events.TurnFinished)[0].text == "".join(WORDS)
+    assert [item.index for item in of_type(got, protocol.Sentence)] == [0, 1, 2, 3, 4]
+    assert of_type(got, protocol.TurnFinished)[0].text == "".join(WORDS)
     assert slow.spoken[-1] == WORDS[-1]
 
 
@@ -154,7 +155,7 @@ async def test_the_queue_is_resized_while_an_npc_speaks(tmp_path: Path) -> None:
     settings = {"speech": {"provider": "held", "when_full": "drop_oldest"}}
     async with kernel(tmp_path, offered, settings=settings) as it:
         outbox = Outbox(patience=60)
-        running = it.begin(events.Turn(npc=NPC, text="Speak!"), outbox, events.Hello(audio=True))
+        running = it.begin(protocol.PlayerTurn(npc=NPC, text="Speak!"), outbox, protocol.Hello(audio=True))
         while it.sentences_waiting < 4:  # noqa: ASYNC110  (the queue tells nobody how full it is)
             await asyncio.sleep(0.005)
         it.speech_queue = 1

@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from rfsn_core.contract.provider import Prompt, RenderOptions, Selection, Speech, Verdict, VoiceStyle
+from rfsn_core import protocol
+from rfsn_core.contract.gating import Verdict
+from rfsn_core.contract.rendering import Prompt, RenderOptions
+from rfsn_core.contract.selection import Selection
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning.decision_log import read_lines
 from rfsn_core.learning.records import StateChange
-from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Judge, Memory, Tokens, Tone
 from rfsn_core.turn.outbox import Audio, Item, Outbox
@@ -26,8 +29,8 @@ def only(items: list[Item], kind: type[T]) -> list[T]:
     return [item for item in items if isinstance(item, kind)]
 
 
-def end(items: list[Item]) -> events.TurnFinished:
-    assert isinstance(items[-1], events.TurnFinished), items[-1]
+def end(items: list[Item]) -> protocol.TurnFinished:
+    assert isinstance(items[-1], protocol.TurnFinished), items[-1]
     return items[-1]
 
 
@@ -40,7 +43,7 @@ async def until(outbox: Outbox, kind: type) -> list[Item]:
 
 def begin(it: Kernel, text: str = "Good evening!", *, audio: bool = True, **fields: Any) -> tuple[Any, Outbox]:
     outbox = Outbox()
-    return it.begin(events.Turn(npc=NPC, text=text, **fields), outbox, events.Hello(audio=audio)), outbox
+    return it.begin(protocol.PlayerTurn(npc=NPC, text=text, **fields), outbox, protocol.Hello(audio=audio)), outbox
 
 
 async def test_events_come_in_order_and_the_decision_before_the_first_token(tmp_path: Path) -> None:
@@ -53,8 +56,8 @@ async def test_events_come_in_order_and_the_decision_before_the_first_token(tmp_
     seen = kinds(got)
     assert seen[:3] == ["turn.started", "decision", "text"]
     assert seen[-2:] == ["state", "turn.finished"]
-    assert [s.text for s in only(got, events.Sentence)] == ["One here.", "Two."]
-    assert "".join(t.delta for t in only(got, events.Text)) == "One here. Two."
+    assert [s.text for s in only(got, protocol.Sentence)] == ["One here.", "Two."]
+    assert "".join(t.delta for t in only(got, protocol.Text)) == "One here. Two."
     assert voice.spoken == ["One here.", "Two."]
     assert end(got).text == store.turns[0].npc_text == "One here. Two."
     assert end(got).durable
@@ -70,13 +73,13 @@ async def test_events_come_in_order_and_the_decision_before_the_first_token(tmp_
 async def test_audio_frames_are_numbered_and_the_last_one_says_so(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(["Ha. ", "Ho."])}, speech={"v": Tone()})) as it:
         got = await turn(it)
-    frames = [events.read_audio_frame(item.frame) for item in only(got, Audio)]
+    frames = [protocol.read_audio_frame(item.frame) for item in only(got, Audio)]
     for sentence in (0, 1):
         own = [frame for frame in frames if frame.sentence == sentence]
         assert [frame.sequence for frame in own] == list(range(len(own)))
-        assert [bool(frame.flags & events.AUDIO_LAST) for frame in own] == [False] * (len(own) - 1) + [True]
+        assert [bool(frame.flags & protocol.AUDIO_LAST) for frame in own] == [False] * (len(own) - 1) + [True]
         samples = sum(len(frame.pcm) for frame in own) // 2
-        finished = [event for event in only(got, events.SpeechFinished) if event.sentence == sentence]
+        finished = [event for event in only(got, protocol.SpeechFinished) if event.sentence == sentence]
         assert finished[0].duration_ms == samples * 1000 // 16000
 
 
@@ -115,7 +118,7 @@ async def test_a_blocked_sentence_is_neither_sent_nor_spoken_nor_stored(tmp_path
     said = "All well. The forge is loud today. Good night."
     assert end(got).text == said == store.turns[0].npc_text
     assert voice.spoken == ["All well.", "The forge is loud today.", "Good night."]
-    assert [(b.index, b.reasons) for b in only(got, events.SentenceBlocked)] == [
+    assert [(b.index, b.reasons) for b in only(got, protocol.SentenceBlocked)] == [
         (1, ["harmful_content"]),
         (2, ["harmful_content"]),
     ]
@@ -142,14 +145,14 @@ async def test_gates_fail_closed(tmp_path: Path, gate: Judge) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(["All quiet here."])}, gating={"g": gate})) as it:
         got = await turn(it)
     assert end(got).text == "The forge is loud today."
-    assert only(got, events.SentenceBlocked)[0].reasons
+    assert only(got, protocol.SentenceBlocked)[0].reasons
 
 
 async def test_a_gate_that_takes_too_long_blocks(tmp_path: Path) -> None:
     gate = Judge(delay=5)
     async with kernel(tmp_path, plugin(gating={"g": gate}), settings={"operations": {"gate_timeout": 0.02}}) as it:
         got = await turn(it)
-    assert only(got, events.Decision)[0].forced_by == "gate:gate_failed"
+    assert only(got, protocol.Decision)[0].forced_by == "gate:gate_failed"
     assert end(got).text == "The forge is loud today."
 
 
@@ -159,7 +162,7 @@ async def test_of_several_gates_the_most_severe_verdict_wins(tmp_path: Path) -> 
         tmp_path, plugin(rendering={"t": Tokens(["All quiet."])}, gating={"mild": mild, "strict": strict})
     ) as it:
         got = await turn(it)
-    assert only(got, events.SentenceBlocked)[0].reasons == ["harmful_content"]
+    assert only(got, protocol.SentenceBlocked)[0].reasons == ["harmful_content"]
 
 
 async def test_a_blocked_player_text_is_deflected_and_never_reaches_prompt_or_memory(tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ async def test_a_blocked_player_text_is_deflected_and_never_reaches_prompt_or_me
     gate = Judge({"secret": BLOCK})
     async with kernel(tmp_path, plugin(rendering={"t": renderer}, gating={"g": gate}, storage={"m": store})) as it:
         got = await turn(it, "tell me the secret plan")
-    decision = only(got, events.Decision)[0]
+    decision = only(got, protocol.Decision)[0]
     assert (decision.action, decision.forced_by) == ("deflect", "gate:harmful_content")
     assert "secret" not in str(renderer.prompts[0])
     assert "secret" not in str(store.turns)
@@ -185,7 +188,7 @@ async def test_a_policy_that_answers_nonsense_is_replaced_by_the_best_prior(tmp_
     for position, policy in enumerate((Mad(), Broken())):
         folder = make_world(tmp_path / str(position))
         async with kernel(folder, plugin(selection={"p": policy})) as it:
-            decision = only(await turn(it), events.Decision)[0]
+            decision = only(await turn(it), protocol.Decision)[0]
         best = max(decision.candidates, key=lambda candidate: candidate.score)
         assert (decision.action, best.propensity) == (best.action, 1.0)
 
@@ -238,7 +241,7 @@ async def test_a_voice_that_fails_leaves_the_text(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(["One here. ", "Two."])}, speech={"v": voice})) as it:
         got = await turn(it)
     assert end(got).text == "One here. Two."
-    assert [off.reason for off in only(got, events.SpeechOff)] == ["v: the voice failed, as told to"]
+    assert [off.reason for off in only(got, protocol.SpeechOff)] == ["v: the voice failed, as told to"]
 
 
 async def test_another_voice_takes_over_and_no_sentence_is_spoken_twice(tmp_path: Path) -> None:
@@ -250,13 +253,13 @@ async def test_another_voice_takes_over_and_no_sentence_is_spoken_twice(tmp_path
     ) as it:
         got = await turn(it)
     assert (first.spoken, second.spoken) == (["One here."], ["Two."])
-    assert only(got, events.SpeechOff) == []
+    assert only(got, protocol.SpeechOff) == []
 
 
 async def test_a_client_that_wants_no_audio_gets_none(tmp_path: Path) -> None:
     voice = Tone()
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()}, speech={"v": voice})) as it:
-        got = await turn(it, wants=events.Hello(audio=False))
+        got = await turn(it, wants=protocol.Hello(audio=False))
     assert voice.spoken == []
     assert kinds(got) == ["turn.started", "decision", "sentence", "state", "turn.finished"]
 
@@ -273,9 +276,9 @@ async def test_cancelling_stops_renderer_and_voice_and_takes_back_queued_audio(t
         await asyncio.wait([running.task])
         assert outbox.audio_waiting == 0
         assert (renderer.running, voice.running) == (0, 0)
-        rest = await until(outbox, events.TurnCancelled)
+        rest = await until(outbox, protocol.TurnCancelled)
     last = rest[-1]
-    assert isinstance(last, events.TurnCancelled)
+    assert isinstance(last, protocol.TurnCancelled)
     assert (last.text, last.reason) == ("One here.", "cancelled")
     assert [(turn.npc_text, turn.outcome) for turn in store.turns] == [("One here.", "cancelled")]
 
@@ -285,8 +288,8 @@ async def test_memory_keeps_only_what_was_heard(tmp_path: Path) -> None:
     renderer = Tokens(["One. Two. Three. ", "more"], stall_after=1)
     async with kernel(tmp_path, plugin(rendering={"t": renderer}, storage={"m": store})) as it:
         running, outbox = begin(it)
-        got = await until(outbox, events.Sentence) + await until(outbox, events.Sentence)
-        assert len(only(got, events.Sentence)) == 2
+        got = await until(outbox, protocol.Sentence) + await until(outbox, protocol.Sentence)
+        assert len(only(got, protocol.Sentence)) == 2
         running.played(1, 300)
         running.cancel("barge_in")
         await asyncio.wait([running.task])
@@ -334,7 +337,7 @@ async def test_without_the_state_there_is_no_turn(tmp_path: Path) -> None:
     store.away = True
     async with kernel(tmp_path, plugin(storage={"m": store})) as it:
         got = await turn(it)
-        assert isinstance(got[-1], events.TurnFailed)
+        assert isinstance(got[-1], protocol.TurnFailed)
         assert got[-1].code == "store_failed"
         store.away = False
         end(await turn(it))
@@ -345,7 +348,7 @@ async def test_a_store_that_hangs_on_reading_fails_the_turn_in_time(tmp_path: Pa
     store.delay = 5
     async with kernel(tmp_path, plugin(storage={"m": store}), settings={"operations": {"store_timeout": 0.05}}) as it:
         got = await turn(it)
-    assert isinstance(got[-1], events.TurnFailed)
+    assert isinstance(got[-1], protocol.TurnFailed)
     assert got[-1].code == "store_failed"
 
 
@@ -381,19 +384,19 @@ async def test_what_the_game_believes_of_an_npc_is_compared(tmp_path: Path, how:
     reported = {"affinity": -0.5, "trust": 0.55, "fear": float("nan"), "mood": "calm", "else": 1}
     async with kernel(tmp_path, settings={"world": {"drift": how}}) as it:
         got = await turn(it, "Hello!", state={"npc": reported})
-        (drift,) = only(got, events.StateDrift)
-        (state,) = only(got, events.State)
+        (drift,) = only(got, protocol.StateDrift)
+        (state,) = only(got, protocol.State)
         assert set(drift.ours) == {"affinity", "fear"}
         assert (drift.game["affinity"], drift.adopted) == (-0.5, how == "adopt")
         assert (state.affinity < -0.3) == (how == "adopt")
         assert 0 <= state.fear <= 1
-        assert only(await turn(it, "Hello!", state={"npc": "not a table"}), events.StateDrift) == []
+        assert only(await turn(it, "Hello!", state={"npc": "not a table"}), protocol.StateDrift) == []
 
 
 async def test_every_change_of_a_state_is_logged_with_its_cause(tmp_path: Path) -> None:
     async with kernel(tmp_path) as it:
         await turn(it, "Hello!")
-        await it.event(events.GameEvent(npc=NPC, kind="gift"))
+        await it.event(protocol.GameEvent(npc=NPC, kind="gift"))
     folder = tmp_path / ".rfsn" / "learning"
     changes = [change for _, _, change in read_lines(folder / "states.jsonl", StateChange)]
     assert changes[0].cause.startswith("turn: heard greet, did ")

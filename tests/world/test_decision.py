@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rfsn_core.contract.actions import SafetyRule, Situation
+from rfsn_core.contract.npc import MOODS, NpcState, tier
 from rfsn_core.world import candidates as module
 from rfsn_core.world.actions import BUILT_IN, Actions
-from rfsn_core.world.candidates import FEWEST, MOST, SafetyRule, Situation, candidates
+from rfsn_core.world.candidates import FEWEST, MOST, candidates
 from rfsn_core.world.scoring import Weights, score_actions, score_styles
 from rfsn_core.world.signals import SIGNALS, classify
-from rfsn_core.world.state import MOODS, NpcState, tier
 from rfsn_core.world.transitions import EVENT_EFFECTS, after, happened, hear, perceive
 
 ACTIONS = Actions()

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import Host, Provider, hookimpl
+from rfsn_core.contract.embedding import Embedder
 from rfsn_core.contract.errors import PluginError
-from rfsn_core.contract.provider import Embedder, NoSettings
+from rfsn_core.contract.provider import NoSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

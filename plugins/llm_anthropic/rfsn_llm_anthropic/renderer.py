@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.kit import chat
 from rfsn_core.kit.http import Remote, server_sent
-from rfsn_core.protocol.events import Usage
+from rfsn_core.protocol.server import Usage
 
 if TYPE_CHECKING:
     from rfsn_llm_anthropic import Settings

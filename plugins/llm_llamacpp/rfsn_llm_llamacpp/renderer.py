@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.kit.chat import REPORT_GRAMMAR
-from rfsn_core.protocol.events import Usage
+from rfsn_core.protocol.server import Usage
 
 if TYPE_CHECKING:
     from rfsn_llm_llamacpp import Settings

@@ -12,8 +12,8 @@ from rfsn_llm_llamacpp import Settings
 from rfsn_llm_llamacpp.renderer import LlamaCpp
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import ChatMessage, Renderer, RenderOptions
-from rfsn_core.protocol.events import Usage
+from rfsn_core.contract.rendering import ChatMessage, Renderer, RenderOptions
+from rfsn_core.protocol.server import Usage
 from rfsn_core.testing.suites import RendererSuite, generator, make_prompt, spoken
 from rfsn_core.turn.reply_parser import Reply
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pydantic import Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.provider import Renderer
+from rfsn_core.contract.rendering import Renderer
 from rfsn_core.kit.http import RemoteSettings
 
 

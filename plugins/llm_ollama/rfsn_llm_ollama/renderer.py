@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.kit.http import Remote
-from rfsn_core.protocol.events import Usage
+from rfsn_core.protocol.server import Usage
 
 if TYPE_CHECKING:
     from rfsn_llm_ollama import Settings

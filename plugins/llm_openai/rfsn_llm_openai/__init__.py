@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.provider import Renderer
+from rfsn_core.contract.rendering import Renderer
 from rfsn_core.kit.http import RemoteSettings, api_key
 
 VARIABLE = "OPENAI_API_KEY"

@@ -7,10 +7,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.kit import chat
 from rfsn_core.kit.http import Remote
-from rfsn_core.protocol.events import Usage
+from rfsn_core.protocol.server import Usage
 
 if TYPE_CHECKING:
     from rfsn_llm_openai import Settings

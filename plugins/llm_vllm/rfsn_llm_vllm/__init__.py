@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.provider import Renderer
+from rfsn_core.contract.rendering import Renderer
 from rfsn_core.kit.http import RemoteSettings
 
 if TYPE_CHECKING:

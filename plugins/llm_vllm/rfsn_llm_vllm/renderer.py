@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import Host, Prompt, Renderer, RenderOptions
+from rfsn_core.contract.provider import Host
+from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.kit import chat
 from rfsn_core.kit.http import Remote
-from rfsn_core.protocol.events import Usage
+from rfsn_core.protocol.server import Usage
 from rfsn_llm_vllm.adapters import Adapters
 from rfsn_llm_vllm.archetypes import Registry, Shared
 

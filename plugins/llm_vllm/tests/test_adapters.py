@@ -14,7 +14,8 @@ from rfsn_llm_vllm.archetypes import BUILT_IN, TASK_OF, TASKS, Registry, Shared,
 from rfsn_llm_vllm.renderer import OPEN, Vllm
 
 from rfsn_core.contract.errors import EngineError, WorldError
-from rfsn_core.contract.provider import Host, Prompt, RenderOptions
+from rfsn_core.contract.provider import Host
+from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.engine import Fault, StandIn
 from rfsn_core.testing.suites import make_prompt

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
+from rfsn_core.contract.archive import Archive
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import Archive, TurnRecord
+from rfsn_core.contract.storage import TurnRecord
 
 if TYPE_CHECKING:
     from rfsn_memory_postgres import Settings
 
 COLUMNS = (
     ("turn_id", "text"),
-    ("world", "text"),
+    ("save", "text"),
     ("npc", "text"),
     ("player", "text"),
     ("time", "double precision"),
@@ -60,9 +61,9 @@ class PostgresArchive:
                     async with asyncio.timeout(settings.timeout):
                         await pool.execute(
                             f"CREATE TABLE IF NOT EXISTS {settings.table} (id bigserial, {columns},"
-                            " archived timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (turn_id, world, time));"
+                            " archived timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (turn_id, save, time));"
                             f"CREATE INDEX IF NOT EXISTS {settings.table}_scope"
-                            f" ON {settings.table} (npc, player, world, id)"
+                            f" ON {settings.table} (npc, player, save, id)"
                         )
                 except BaseException:
                     pool.terminate()
@@ -77,11 +78,11 @@ class PostgresArchive:
         columns = list(zip(*map(_row, turns), strict=True))
         await self._execute(self._insert, *columns)
 
-    async def erase(self, world: str, npc: str, player: str) -> int:
+    async def erase(self, save: str, npc: str, player: str) -> int:
         """One statement. Raises EngineError when the database is away."""
-        where = "$1 IN ('', world) AND $2 IN ('', npc) AND $3 IN ('', player)"
+        where = "$1 IN ('', save) AND $2 IN ('', npc) AND $3 IN ('', player)"
         said = await self._execute(
-            f"DELETE FROM {self._settings.table} WHERE {where}", *map(_plain, (world, npc, player))
+            f"DELETE FROM {self._settings.table} WHERE {where}", *map(_plain, (save, npc, player))
         )
         return int(said.split()[-1])
 
@@ -115,7 +116,7 @@ def _plain(text: str) -> str:
 
 def _row(turn: TurnRecord) -> tuple[Any, ...]:
     scope = turn.scope
-    texts = (turn.turn_id, scope.world, scope.npc, scope.player)
+    texts = (turn.turn_id, scope.save, scope.npc, scope.player)
     return (
         *map(_plain, texts),
         turn.time,

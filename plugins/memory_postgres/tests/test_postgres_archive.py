@@ -16,10 +16,10 @@ import rfsn_memory_postgres
 from rfsn_memory_postgres import Settings
 from rfsn_memory_postgres.archive import PostgresArchive
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import ConfigError, EngineError, RfsnError
-from rfsn_core.contract.provider import Scope
+from rfsn_core.contract.storage import Scope
 from rfsn_core.kernel import Kernel
-from rfsn_core.protocol import events
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.databases import PostgresServer
 from rfsn_core.testing.scripted import Tokens
@@ -75,8 +75,8 @@ async def archived(it: Kernel) -> None:
         await it._archive._idle.wait()
 
 
-def finished(items: list[Any]) -> events.TurnFinished:
-    return next(item for item in items if isinstance(item, events.TurnFinished))
+def finished(items: list[Any]) -> protocol.TurnFinished:
+    return next(item for item in items if isinstance(item, protocol.TurnFinished))
 
 
 async def test_turns_arrive_whole_once_and_in_order(database: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pydantic import BaseModel, Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.provider import Store
+from rfsn_core.contract.storage import Store
 
 
 class Settings(BaseModel, extra="forbid"):

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from rfsn_core.contract.provider import Scope
+from rfsn_core.contract.storage import Scope
 
 PARTS = ("sessions", "seen", "salient", "relationship", "quest", "emotional_trajectory", "meta")
 """Of a conversation: its turns (list), their ids (sorted set), memories (hash), the card in three parts (strings), and
@@ -26,36 +26,36 @@ class Conversation(NamedTuple):
 
 
 def member(scope: Scope) -> str:
-    """A conversation in the list of its world."""
+    """A conversation in the list of its save."""
     return f"{quote(scope.npc, safe='')}:{quote(scope.player, safe='')}"
 
 
-def scope_of(world: str, name: str) -> Scope:
+def scope_of(save: str, name: str) -> Scope:
     """The inverse of `member`."""
     npc, player = name.split(":")
-    return Scope(world, unquote(npc), unquote(player))
+    return Scope(save, unquote(npc), unquote(player))
 
 
-def conversation(prefix: str, scope: Scope, save: str = "") -> Conversation:
-    """The keys of a scope; those of a save of it when one is named."""
-    tag = f"{prefix}npc:{{{quote(scope.world, safe='')}:{member(scope)}}}:"
-    ending = f":save:{quote(save, safe='')}" if save else ""
-    return Conversation(*(f"{tag}{part}{ending}" for part in PARTS))
+def conversation(prefix: str, scope: Scope, tag: str = "") -> Conversation:
+    """The keys of a scope, or of its snapshot with that tag."""
+    start = f"{prefix}npc:{{{quote(scope.save, safe='')}:{member(scope)}}}:"
+    ending = f":snapshot:{quote(tag, safe='')}" if tag else ""
+    return Conversation(*(f"{start}{part}{ending}" for part in PARTS))
 
 
-def worlds(prefix: str) -> str:
-    """The set of all worlds."""
-    return f"{prefix}worlds"
+def all_saves(prefix: str) -> str:
+    """The set of all saves."""
+    return f"{prefix}saves"
 
 
-def world(prefix: str, name: str) -> str:
-    """The set of a world's conversations."""
-    return f"{prefix}world:{quote(name, safe='')}"
+def save(prefix: str, name: str) -> str:
+    """The set of a save's conversations."""
+    return f"{prefix}save:{quote(name, safe='')}"
 
 
-def saves(prefix: str, name: str) -> str:
-    """The hash of a world's saves."""
-    return f"{prefix}saves:{quote(name, safe='')}"
+def snapshots(prefix: str, name: str) -> str:
+    """The hash of a save's snapshots."""
+    return f"{prefix}snapshots:{quote(name, safe='')}"
 
 
 class Learning(NamedTuple):

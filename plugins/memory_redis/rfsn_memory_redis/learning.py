@@ -9,8 +9,8 @@ from functools import partial
 
 import msgspec
 
-from rfsn_core.contract.provider import Scope
 from rfsn_core.contract.shared_storage import Learned, SharedLearning, Snapshots, Taught
+from rfsn_core.contract.storage import Scope
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rfsn_core import Host
-from rfsn_core.contract.errors import NotThere, Overtaken, Reverted, StoreError
-from rfsn_core.contract.provider import (
+from rfsn_core.contract.errors import NotFound, StaleSave, StoreError, VersionConflict
+from rfsn_core.contract.shared_storage import Notices, SharedLearning, SharedStore
+from rfsn_core.contract.storage import (
     Backup,
-    Found,
     MemoryKind,
     MemoryRecord,
     MemoryStatus,
     Past,
     Scope,
+    SearchHit,
     Snapshot,
     TurnRecord,
 )
-from rfsn_core.contract.shared_storage import Notices, SharedLearning, SharedStore
 from rfsn_core.kit import backups
 from rfsn_core.kit.files import replacing
 from rfsn_core.memory.retrieval import search
@@ -104,7 +104,7 @@ class RedisStore:
         self._settings, self._backups = settings, host.data_dir / "backups"
         self._prefix = settings.prefix
         self._listed: set[Scope] = set()
-        """Conversations that this server has entered in the list of their world."""
+        """Conversations that this server has entered in the list of their save."""
         client = Client(settings, host.log)
         self.start, self.stop = client.start, client.stop
         self._redis, self._ask, self._insist, self._rewrite_file = (
@@ -153,7 +153,7 @@ class RedisStore:
         await self._append(turn, "*")
 
     async def append_after(self, turn: TurnRecord, version: str) -> str:
-        """One round trip. Raises Overtaken."""
+        """One round trip. Raises VersionConflict."""
         return await self._append(turn, version)
 
     async def _append(self, turn: TurnRecord, version: str) -> str:
@@ -181,37 +181,37 @@ class RedisStore:
         if count == 1:  # another server may have erased it
             await self._list(scope)
         if outcome == -1:
-            raise Overtaken("another server has appended to this conversation")
+            raise VersionConflict("another server has appended to this conversation")
         if outcome < 0:
-            raise Reverted("this conversation was taken back to a save, or erased, meanwhile")
+            raise StaleSave("this conversation was taken back to a snapshot, or erased, meanwhile")
         return str(now.decode())
 
     async def _list(self, scope: Scope) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.sadd(keys.worlds(self._prefix), scope.world)
-            pipeline.sadd(keys.world(self._prefix, scope.world), keys.member(scope))
+            pipeline.sadd(keys.all_saves(self._prefix), scope.save)
+            pipeline.sadd(keys.save(self._prefix, scope.save), keys.member(scope))
             await self._ask(pipeline.execute())
         self._listed.add(scope)
 
-    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[Found]:
+    async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
         """In the newest thousand turns of the conversation, here."""
         lines = await self._ask(self._redis.lrange(keys.conversation(self._prefix, scope).sessions, -SEARCHED, -1))
         return await asyncio.to_thread(search, _spoken(lines), query, limit)
 
-    async def _worlds(self, world: str) -> list[str]:
+    async def _saves(self, save: str) -> list[str]:
         """That one, or all."""
-        if world:
-            return [world]
+        if save:
+            return [save]
         return sorted(
-            name.decode() for name in await self._insist(lambda: self._redis.smembers(keys.worlds(self._prefix)))
+            name.decode() for name in await self._insist(lambda: self._redis.smembers(keys.all_saves(self._prefix)))
         )
 
-    async def _scopes(self, world: str = "", npc: str = "", player: str = "") -> AsyncIterator[Scope]:
-        for name in await self._worlds(world):
-            held = keys.world(self._prefix, name)
+    async def _scopes(self, save: str = "", npc: str = "", player: str = "") -> AsyncIterator[Scope]:
+        for name in await self._saves(save):
+            held = keys.save(self._prefix, name)
             for each in sorted(await self._insist(partial(self._redis.smembers, held))):
                 scope = keys.scope_of(name, each.decode())
-                if scope.within(world, npc, player):
+                if scope.within(save, npc, player):
                     yield scope
 
     async def _turns(self, scope: Scope) -> list[TurnRecord]:
@@ -220,32 +220,32 @@ class RedisStore:
 
     # ── saves ────────────────────────────────────────────────────────────────────────────────────
 
-    async def snapshot(self, world: str, tag: str) -> Snapshot:
+    async def snapshot(self, save: str, tag: str) -> Snapshot:
         """A copy of each conversation, beside it."""
         turns = 0
-        async for scope in self._scopes(world):
+        async for scope in self._scopes(save):
             both = [*keys.conversation(self._prefix, scope), *keys.conversation(self._prefix, scope, tag)]
             await self._insist(partial(self._copy, both, ["", ""]))
             turns += sum(turn.spoken for turn in await self._turns(scope))
-        made = Snapshot(world, tag, time.time(), turns)
-        await self._insist(lambda: self._redis.hset(keys.saves(self._prefix, world), tag, msgspec.json.encode(made)))
-        await self._insist(lambda: self._redis.sadd(keys.worlds(self._prefix), world))
+        made = Snapshot(save, tag, time.time(), turns)
+        await self._insist(lambda: self._redis.hset(keys.snapshots(self._prefix, save), tag, msgspec.json.encode(made)))
+        await self._insist(lambda: self._redis.sadd(keys.all_saves(self._prefix), save))
         return made
 
-    async def snapshots(self, world: str) -> Sequence[Snapshot]:
+    async def snapshots(self, save: str) -> Sequence[Snapshot]:
         found: list[Snapshot] = []
-        for name in await self._worlds(world):
-            for line in await self._insist(partial(self._redis.hvals, keys.saves(self._prefix, name))):
+        for name in await self._saves(save):
+            for line in await self._insist(partial(self._redis.hvals, keys.snapshots(self._prefix, name))):
                 found.append(msgspec.json.decode(line, type=Snapshot))
-        return sorted(found, key=lambda save: -save.time)
+        return sorted(found, key=lambda snapshot: -snapshot.time)
 
-    async def rollback(self, world: str, tag: str) -> int:
+    async def rollback(self, save: str, tag: str) -> int:
         """Conversation by conversation; each gets a new version, so that no server goes on with what it holds."""
-        if not await self._insist(lambda: self._redis.hexists(keys.saves(self._prefix, world), tag)):
-            tags = ", ".join(save.tag for save in await self.snapshots(world))
-            raise NotThere(f"world '{world}' has no save '{tag}'", hint=f"It has: {tags or 'none'}")
+        if not await self._insist(lambda: self._redis.hexists(keys.snapshots(self._prefix, save), tag)):
+            tags = ", ".join(snapshot.tag for snapshot in await self.snapshots(save))
+            raise NotFound(f"save '{save}' has no snapshot '{tag}'", hint=f"It has: {tags or 'none'}")
         turns = 0
-        async for scope in self._scopes(world):
+        async for scope in self._scopes(save):
             both = [*keys.conversation(self._prefix, scope, tag), *keys.conversation(self._prefix, scope)]
             version, seconds = f"{time.time():.6f}/0", int(self._settings.days * 86400)
             await self._insist(partial(self._copy, both, [version, seconds]))
@@ -269,23 +269,23 @@ class RedisStore:
             "last": max(times, default=None),
         }
 
-    async def export(self, world: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
-        async for scope in self._scopes(world, npc, player):
+    async def export(self, save: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
+        async for scope in self._scopes(save, npc, player):
             for turn in await self._turns(scope):
                 yield turn
 
-    async def erase(self, world: str, npc: str, player: str, *, backups: bool) -> int:
-        turns, saves = 0, await self.snapshots(world)
-        async for scope in self._scopes(world, npc, player):
+    async def erase(self, save: str, npc: str, player: str, *, backups: bool) -> int:
+        turns, saves = 0, await self.snapshots(save)
+        async for scope in self._scopes(save, npc, player):
             turns += sum(turn.spoken for turn in await self._turns(scope))
-            tags = ["", *(save.tag for save in saves if save.world == scope.world)]
+            tags = ["", *(snapshot.tag for snapshot in saves if snapshot.save == scope.save)]
             names = [name for tag in tags for name in keys.conversation(self._prefix, scope, tag)]
             await self._insist(partial(self._redis.delete, *names))
-            held = keys.world(self._prefix, scope.world)
+            held = keys.save(self._prefix, scope.save)
             await self._insist(partial(self._redis.srem, held, keys.member(scope)))
-        await self._learned.erase(lambda scope: scope.within(world, npc, player))
+        await self._learned.erase(lambda scope: scope.within(save, npc, player))
         if backups:
-            await self.scrub(lambda turn: turn.scope.within(world, npc, player))
+            await self.scrub(lambda turn: turn.scope.within(save, npc, player))
         await self._rewrite_file()
         return turns
 

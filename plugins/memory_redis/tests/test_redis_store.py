@@ -19,10 +19,11 @@ import rfsn_memory_redis
 from rfsn_memory_redis import Settings, keys
 from rfsn_memory_redis.store import RedisStore
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.provider import Host, MemoryKind, Scope
+from rfsn_core.contract.provider import Host
+from rfsn_core.contract.storage import MemoryKind, Scope
 from rfsn_core.kernel import Kernel
-from rfsn_core.protocol import events
 from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
@@ -119,8 +120,8 @@ async def server(folder: Path, url: str, **fields: Any) -> AsyncIterator[Kernel]
         yield it
 
 
-def words(items: list[Any]) -> events.TurnFinished:
-    return next(item for item in items if isinstance(item, events.TurnFinished))
+def words(items: list[Any]) -> protocol.TurnFinished:
+    return next(item for item in items if isinstance(item, protocol.TurnFinished))
 
 
 async def test_keys_of_a_conversation_share_a_slot_and_no_two_conversations_a_key(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ async def test_a_player_goes_from_one_server_to_another_and_nothing_is_lost(tmp_
         assert shown[0]["state"]["turns"] == 11
         assert shown[0]["card"]["insults"] == 10
         both = await asyncio.gather(*(turn(it, "Well?") for it in (one, two) * 5))  # at once, in one conversation
-        told = {words(items).decision_id for items in both if any(isinstance(i, events.TurnFinished) for i in items)}
+        told = {words(items).decision_id for items in both if any(isinstance(i, protocol.TurnFinished) for i in items)}
         stored = {each.decision_id for each in await exported(one.runtimes.current.store)}
         assert told <= stored
 
@@ -186,10 +187,10 @@ async def test_turns_go_on_while_redis_is_away_and_follow_in_order(tmp_path: Pat
             for text in ("two", "three"):
                 assert not words(await turn(it, text)).durable
             stranger = await turn(it, "Hello?", player="new")  # nobody is held: nothing is invented
-            assert isinstance(stranger[-1], events.TurnFailed)
+            assert isinstance(stranger[-1], protocol.TurnFailed)
             await asyncio.to_thread(database.start)
             async with asyncio.timeout(10):
-                while it.sessions.spool:  # noqa: ASYNC110  nobody tells
+                while it.conversations.spool:  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(0.05)
             assert words(await turn(it, "four")).durable
             past = await it.runtimes.current.store.load(Scope("default", NPC, "player"), 10)

@@ -15,12 +15,12 @@ import rfsn_memory_redis
 import rfsn_policy_linucb
 from redis.asyncio import Redis
 
-from rfsn_core.contract.provider import Arm
+from rfsn_core import protocol
+from rfsn_core.contract.selection import Arm
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning.decision_log import log_files, read_lines
 from rfsn_core.learning.records import DecisionRecord, UpdateRecord
 from rfsn_core.learning.updates import context_of
-from rfsn_core.protocol import events
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
@@ -43,11 +43,11 @@ async def server(folder: Path, redis: RedisServer, **learning: Any) -> AsyncIter
 
 async def decide(it: Kernel, text: str = "Good day.", **fields: Any) -> str:
     got = await turn(it, text, **fields)
-    return next(item.decision_id for item in got if isinstance(item, events.Decision))
+    return next(item.decision_id for item in got if isinstance(item, protocol.Decision))
 
 
-async def reward(it: Kernel, decision: str, value: float, reward_id: str = "") -> events.RewardAccepted:
-    return await it.reward(events.Reward(decision_id=decision, value=value, reward_id=reward_id))
+async def reward(it: Kernel, decision: str, value: float, reward_id: str = "") -> protocol.RewardAccepted:
+    return await it.reward(protocol.Reward(decision_id=decision, value=value, reward_id=reward_id))
 
 
 async def settled(*servers: Kernel) -> None:
@@ -59,7 +59,7 @@ async def settled(*servers: Kernel) -> None:
 
 async def views(*servers: Kernel) -> list[list[float]]:
     """What the policy of each thinks of all actions, in all situations that any server has decided in."""
-    records = [each for it in servers for each in await it.journal.decisions(limit=1000)]
+    records = [each for it in servers for each in await it.decision_log.decisions(limit=1000)]
     names = servers[0].runtimes.current.decider.actions
     return [
         [
@@ -132,7 +132,7 @@ async def test_a_reward_reaches_decisions_before_it_on_other_servers(tmp_path: P
         server(tmp_path / "b", redis, credit_steps=2) as two,
     ):
         decisions = [await decide(it, text) for it, text in zip((one, two, one, two), TEXTS, strict=False)]
-        record = await two.journal.decision(decisions[3])
+        record = await two.decision_log.decision(decisions[3])
         assert isinstance(record, DecisionRecord)
         assert record.prior_decision_id == decisions[2]
         await reward(two, decisions[3], 1.0)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import rfsn_memory_redis
 
+from rfsn_core import protocol
 from rfsn_core.admin import pause as coordination
-from rfsn_core.contract.errors import NotThere, Reverted, StoreError
-from rfsn_core.contract.provider import Scope
+from rfsn_core.contract.errors import NotFound, StaleSave, StoreError
+from rfsn_core.contract.storage import Scope
 from rfsn_core.conversation.spool import Spool
 from rfsn_core.kernel import Kernel, RunningTurn
-from rfsn_core.protocol import events
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
@@ -39,7 +39,7 @@ async def server(folder: Path, redis: RedisServer, tokens: Tokens | None = None)
 
 def begun(it: Kernel, text: str = "Good day.", **fields: Any) -> tuple[RunningTurn, Outbox]:
     outbox = Outbox()
-    return it.begin(events.Turn(npc=NPC, text=text, **fields), outbox, events.Hello()), outbox
+    return it.begin(protocol.PlayerTurn(npc=NPC, text=text, **fields), outbox, protocol.Hello()), outbox
 
 
 async def until(outbox: Outbox, *kinds: type) -> Any:
@@ -57,9 +57,9 @@ async def test_who_was_overtaken_tells_the_feelings_that_hold(tmp_path: Path, re
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
         await turn(one, "Good day.")
         _, outbox = begun(two, "Thank you, my friend.")
-        await until(outbox, events.Sentence)
-        first = [each for each in await turn(one, "You fool! I hate you!") if isinstance(each, events.State)]
-        late = await until(outbox, events.State)
+        await until(outbox, protocol.Sentence)
+        first = [each for each in await turn(one, "You fool! I hate you!") if isinstance(each, protocol.State)]
+        late = await until(outbox, protocol.State)
         assert (late.affinity, late.trust) == (first[0].affinity, first[0].trust)
         assert await texts(one) == ["Good day.", "You fool! I hate you!", "Thank you, my friend."]
 
@@ -75,17 +75,17 @@ async def test_a_world_goes_back_on_all_servers(tmp_path: Path, redis: RedisServ
         known, at_known = begun(two, "known")
         fresh, at_fresh = begun(two, "fresh", player="new")  # whose conversation is not in the save
         for outbox in (at_known, at_fresh):
-            await until(outbox, events.Sentence)
+            await until(outbox, protocol.Sentence)
         assert await one.memories.rollback("default", "save") == 1
         for outbox in (at_known, at_fresh):
-            ended = await until(outbox, events.TurnCancelled, events.TurnFinished)
-            assert isinstance(ended, events.TurnCancelled)
+            ended = await until(outbox, protocol.TurnCancelled, protocol.TurnFinished)
+            assert isinstance(ended, protocol.TurnCancelled)
             assert ended.reason == "rollback"
         await asyncio.wait([known.task, fresh.task])
         async with asyncio.timeout(5):
             while not told:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.02)
-        assert told == [events.WorldReverted(world="default", tag="save", turns=1)]
+        assert told == [protocol.SaveReverted(save="default", tag="save", turns=1)]
         assert await texts(one) == ["before"]
         await turn(one, "on")
         assert await texts(two) == ["before", "on"]
@@ -101,13 +101,13 @@ async def test_a_server_that_was_stalled_meanwhile_cannot_write_into_the_past(
         monkeypatch.setattr(coordination, "PATIENCE", 0.05)
         monkeypatch.setattr(two.coordination, "_look", lambda: asyncio.sleep(60))  # it hears nothing
         _, outbox = begun(two, "stalled")
-        await until(outbox, events.Sentence)
+        await until(outbox, protocol.Sentence)
         await one.memories.rollback("default", "save")
-        ended = await until(outbox, events.TurnCancelled, events.TurnFinished)
-        assert isinstance(ended, events.TurnCancelled)
+        ended = await until(outbox, protocol.TurnCancelled, protocol.TurnFinished)
+        assert isinstance(ended, protocol.TurnCancelled)
         assert (ended.reason, ended.text) == ("rollback", "")
         assert await texts(one) == ["before"]
-        assert isinstance((await turn(two, "on"))[-1], events.TurnFinished)
+        assert isinstance((await turn(two, "on"))[-1], protocol.TurnFinished)
         assert await texts(one) == ["before", "on"]
 
 
@@ -118,10 +118,10 @@ async def test_turns_wait_while_another_server_works_and_go_on_when_it_is_lost(
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         async with one.coordination.paused("default", NPC, "", "cancelled"):
             waiting, outbox = begun(two)
-            await turn(two, world="another")
+            await turn(two, save="another")
             await asyncio.sleep(2.0)
             assert not waiting.task.done()
-        assert isinstance(await until(outbox, events.TurnFinished), events.TurnFinished)
+        assert isinstance(await until(outbox, protocol.TurnFinished), protocol.TurnFinished)
         pause = one.coordination.paused("", "", "", "cancelled")
         await pause.__aenter__()  # and never out: it died
         monkeypatch.setattr(one.coordination, "_look", lambda: asyncio.sleep(60))
@@ -137,20 +137,20 @@ async def test_what_waits_to_be_stored_elsewhere_is_not_stored_in_another_past(
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await turn(one, "before")
         await one.memories.snapshot("default", "save")
-        monkeypatch.setattr(two.sessions, "replay_soon", lambda: None)
+        monkeypatch.setattr(two.conversations, "replay_soon", lambda: None)
         for text, world in (("abandoned", "default"), ("another world", "another")):
             lost = replace(record(1, Scope(world, NPC, "player"), text=text), turn_id=text, time=time.time())
-            await two.sessions.spool.append(lost)
-        with pytest.raises(NotThere):
+            await two.conversations.spool.append(lost)
+        with pytest.raises(NotFound):
             await one.memories.rollback("default", "no such save")
         await asyncio.sleep(1)
-        assert b"abandoned" in two.sessions.spool.path.read_bytes()
+        assert b"abandoned" in two.conversations.spool.path.read_bytes()
         await one.memories.rollback("default", "save")
         await asyncio.sleep(1)
         monkeypatch.undo()
-        two.sessions.replay_soon()
+        two.conversations.replay_soon()
         async with asyncio.timeout(10):
-            while two.sessions.spool:  # noqa: ASYNC110  nobody tells
+            while two.conversations.spool:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.05)
         assert sorted(await texts(one)) == ["another world", "before"]
 
@@ -158,7 +158,7 @@ async def test_what_waits_to_be_stored_elsewhere_is_not_stored_in_another_past(
 async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await asyncio.gather(turn(one), turn(two))
-        with pytest.raises(NotThere):
+        with pytest.raises(NotFound):
             await one.memories.rollback("default", "no such save")
         tell, calls = one.coordination._tell_the_rest, 0
 
@@ -173,13 +173,13 @@ async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisS
         async with one.coordination.paused("", "", "", "cancelled"):
             calls = 0
         async with asyncio.timeout(5):
-            assert isinstance((await turn(two))[-1], events.TurnFinished)
+            assert isinstance((await turn(two))[-1], protocol.TurnFinished)
         assert calls > 1
 
 
 async def test_a_notice_that_was_told_twice_is_heeded_once(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
-        told: list[events.Message] = []
+        told: list[protocol.Message] = []
         two.runtimes.announce = told.append
         notices = one.runtimes.current.shared_store.notices  # type: ignore[union-attr]
         tell = notices.tell
@@ -194,8 +194,8 @@ async def test_a_notice_that_was_told_twice_is_heeded_once(tmp_path: Path, redis
         for _ in range(2):
             await one.memories.rollback("default", "save")
             async with asyncio.timeout(5):
-                assert isinstance((await turn(two))[-1], events.TurnFinished)
-        assert [type(each) for each in told] == [events.WorldReverted] * 2
+                assert isinstance((await turn(two))[-1], protocol.TurnFinished)
+        assert [type(each) for each in told] == [protocol.SaveReverted] * 2
 
 
 async def test_two_that_take_a_world_back_at_once_do_not_wait_for_each_other(
@@ -207,13 +207,13 @@ async def test_two_that_take_a_world_back_at_once_do_not_wait_for_each_other(
         for _ in range(3):
             back = [asyncio.create_task(it.memories.rollback("default", "save")) for it in (one, two)]
             await asyncio.sleep(0.02)
-            meanwhile = [it.event(events.GameEvent(npc=NPC, kind="gift")) for it in (one, two)]
+            meanwhile = [it.event(protocol.GameEvent(npc=NPC, kind="gift")) for it in (one, two)]
             async with asyncio.timeout(20):
                 await asyncio.gather(*back)
                 for happened in await asyncio.gather(*meanwhile, return_exceptions=True):
-                    assert isinstance(happened, events.State | Reverted)
+                    assert isinstance(happened, protocol.State | StaleSave)
         assert (await texts(one))[0] == "before"
-        assert isinstance((await turn(two))[-1], events.TurnFinished)
+        assert isinstance((await turn(two))[-1], protocol.TurnFinished)
 
 
 def containing(folder: Path, text: str) -> list[Path]:
@@ -232,7 +232,7 @@ async def test_what_is_erased_leaves_no_trace_with_any_server(tmp_path: Path, re
         assert gone == {"turns": 2, "decisions": 1}
         assert containing(tmp_path / "a", SECRET) == []
         assert containing(tmp_path / "b", SECRET) == []
-        assert len(await two.journal.decisions()) == 1
+        assert len(await two.decision_log.decisions()) == 1
         async with asyncio.timeout(10):
             while containing(tmp_path / "redis", SECRET):  # noqa: ASYNC110  it rewrites its file in its own time
                 await asyncio.sleep(0.1)
@@ -248,10 +248,10 @@ async def test_who_was_away_erases_at_its_next_start(tmp_path: Path, redis: Redi
         await one.memories.erase("", "", SECRET, backups=False)
     async with server(tmp_path / "b", redis) as two:
         async with asyncio.timeout(10):
-            while two.sessions.spool:  # noqa: ASYNC110  nobody tells
+            while two.conversations.spool:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.05)
         assert {each.scope.player for each in await exported(two.runtimes.current.store)} == {"Another"}
-        assert await two.journal.decisions() == []
-        assert isinstance((await turn(two, player=SECRET))[-1], events.TurnFinished)  # who comes back is not erased
+        assert await two.decision_log.decisions() == []
+        assert isinstance((await turn(two, player=SECRET))[-1], protocol.TurnFinished)  # who comes back is not erased
     async with server(tmp_path / "b", redis) as two:
-        assert len(await two.journal.decisions()) == 1
+        assert len(await two.decision_log.decisions()) == 1

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.provider import Policy
+from rfsn_core.contract.selection import Policy
 from rfsn_policy_linucb.linucb import LinUcb, Settings
 from rfsn_policy_linucb.simple import EpsilonGreedy, EpsilonSettings, Thompson, ThompsonSettings
 

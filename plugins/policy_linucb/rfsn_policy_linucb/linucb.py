@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from rfsn_core.contract.provider import Arm, Context, Lesson, Selection, Step
+from rfsn_core.contract.selection import Arm, Context, Lesson, Selection, Step
 from rfsn_policy_linucb import draw
 from rfsn_policy_linucb.posterior import Features, Posterior
 

@@ -14,7 +14,8 @@ from rfsn_policy_linucb import draw
 from rfsn_policy_linucb.linucb import LinUcb, Settings
 from rfsn_policy_linucb.posterior import Features, Posterior
 
-from rfsn_core.contract.provider import Abstraction, Arm, Context, Lesson
+from rfsn_core.contract.abstraction import Abstraction
+from rfsn_core.contract.selection import Arm, Context, Lesson
 
 D = 6
 KEY = b"key"

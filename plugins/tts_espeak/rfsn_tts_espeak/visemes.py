@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rfsn_core.kit.visemes import shapes
-from rfsn_core.protocol.events import Viseme
+from rfsn_core.protocol.server import Viseme
 from rfsn_tts_espeak.library import Phoneme
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rfsn_core import EngineError
-from rfsn_core.contract.provider import Speech, VoiceStyle
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.kit.voices import Unknown, nearest
 from rfsn_tts_espeak import library
 from rfsn_tts_espeak.library import Library, Phoneme

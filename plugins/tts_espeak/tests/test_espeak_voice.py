@@ -19,8 +19,8 @@ from rfsn_tts_espeak.visemes import Timeline
 from rfsn_tts_espeak.voice import Espeak
 
 from rfsn_core import EngineError
-from rfsn_core.contract.provider import Speech, VoiceStyle
-from rfsn_core.protocol.events import Viseme
+from rfsn_core.contract.speech import Speech, VoiceStyle
+from rfsn_core.protocol.server import Viseme
 from rfsn_core.world.files import read_world
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "lantern_ford"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import EngineError, Host
-from rfsn_core.contract.provider import Speech, Voice, VoiceStyle
+from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
 from rfsn_core.kit.pcm import clauses, pcm16
 from rfsn_core.kit.visemes import visemes
 from rfsn_core.kit.voices import Unknown, nearest

@@ -14,7 +14,8 @@ from rfsn_tts_kokoro import Settings
 from rfsn_tts_kokoro.voice import KokoroVoice
 
 from rfsn_core import EngineError
-from rfsn_core.contract.provider import Host, Speech, VoiceStyle
+from rfsn_core.contract.provider import Host
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.suites import VoiceSuite
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.provider import Voice
+from rfsn_core.contract.speech import Voice
 
 
 class Settings(BaseModel, extra="forbid"):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rfsn_core import EngineError, Host
-from rfsn_core.contract.provider import Speech, Voice, VoiceStyle
+from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
 from rfsn_core.kit.http import Remote
 from rfsn_core.kit.pcm import pcm16
+from rfsn_core.kit.resample import Resampler
 from rfsn_core.kit.voices import Unknown
-from rfsn_core.turn.resample import Resampler
 
 if TYPE_CHECKING:
     from rfsn_tts_xvasynth import Settings

@@ -12,7 +12,8 @@ from rfsn_tts_xvasynth import Settings
 from rfsn_tts_xvasynth.voice import XvaSynth
 
 from rfsn_core import EngineError
-from rfsn_core.contract.provider import Host, Speech, VoiceStyle
+from rfsn_core.contract.provider import Host
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.suites import VoiceSuite
 from rfsn_core.testing.xvasynth import XvaSynthStandIn

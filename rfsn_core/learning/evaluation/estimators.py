@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfsn_core.contract.errors import UserError
-from rfsn_core.contract.provider import Arm, Lesson, Policy
+from rfsn_core.contract.selection import Arm, Lesson, Policy
 from rfsn_core.learning.decision_log import whole_log
 from rfsn_core.learning.records import DecisionRecord, RewardRecord
 from rfsn_core.learning.updates import context_of, features
@@ -156,10 +156,10 @@ def train(log: Log, policy: Policy) -> None:
 def reward_model(log: Log, folds: int = 2, ridge: float = 1.0) -> list[Array]:
     """q̂ of each candidate of each decision: a ridge regression for each action, fitted on the other folds."""
     count = len(log.records)
-    sessions = sorted({record.session for record in log.records})
-    fold_of = {session: index % folds for index, session in enumerate(sessions)}
-    folds_of = np.array([fold_of[record.session] for record in log.records])
-    if len(sessions) < folds:
+    conversations = sorted({record.conversation for record in log.records})
+    fold_of = {conversation: index % folds for index, conversation in enumerate(conversations)}
+    folds_of = np.array([fold_of[record.conversation] for record in log.records])
+    if len(conversations) < folds:
         folds_of = np.arange(count) * folds // count
     x = [np.array(features(record).features) for record in log.records]
     found: list[Array] = [np.zeros(len(record.action.arms)) for record in log.records]
@@ -197,7 +197,7 @@ class Report:
     """What `rfsn evaluate` shows."""
 
     decisions: int
-    sessions: int
+    conversations: int
     left_out: dict[str, int]
     logged: Estimate
     """What the logging policy earned."""
@@ -233,11 +233,13 @@ def evaluate(log: Log, wanted: Target, *, rounds: int = 1000, seed: int = 0) -> 
         "DR": lambda rows: dr(reward[rows], weight[rows], expected[rows], taken[rows]),
         "logged": lambda rows: float(reward[rows].mean()),
     }
-    sessions = _by_session(log)
+    conversations = _by_session(log)
     generator = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in estimators}
     for _ in range(rounds):
-        rows = np.concatenate([sessions[index] for index in generator.integers(0, len(sessions), len(sessions))])
+        rows = np.concatenate(
+            [conversations[index] for index in generator.integers(0, len(conversations), len(conversations))]
+        )
         for name, estimator in estimators.items():
             drawn[name].append(estimator(rows))
     found = {
@@ -250,7 +252,7 @@ def evaluate(log: Log, wanted: Target, *, rounds: int = 1000, seed: int = 0) -> 
         warnings.append(
             f"choices differ from their probabilities by {off:+.1f} standard errors: the log cannot be trusted"
         )
-    if len({record.session for record in log.records}) < 10:
+    if len({record.conversation for record in log.records}) < 10:
         warnings.append("few sessions: the intervals treat stretches of one session as independent")
     refused = ""
     if size < min(FEWEST_EFFECTIVE, len(weight)):
@@ -258,7 +260,7 @@ def evaluate(log: Log, wanted: Target, *, rounds: int = 1000, seed: int = 0) -> 
     logged = found.pop("logged")
     return Report(
         decisions=len(reward),
-        sessions=len({record.session for record in log.records}),
+        conversations=len({record.conversation for record in log.records}),
         left_out=log.left_out,
         logged=logged,
         estimates=found,
@@ -287,7 +289,7 @@ def _by_session(log: Log) -> list[NDArray[np.intp]]:
     """Rows of each session; of each tenth of the log when there are too few sessions to resample."""
     rows: dict[str, list[int]] = defaultdict(list)
     for index, record in enumerate(log.records):
-        rows[record.session].append(index)
+        rows[record.conversation].append(index)
     if len(rows) < 10:
         return list(np.array_split(np.arange(len(log.records)), min(50, len(log.records))))
     return [np.array(found) for found in rows.values()]

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from rfsn_core.contract.actions import Situation
 from rfsn_core.contract.errors import contained
-from rfsn_core.contract.provider import Prompt
-from rfsn_core.runtime.discovery import Found, Plugins
+from rfsn_core.contract.rendering import Prompt
+from rfsn_core.plugins.discovery import Plugin, Plugins
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.world.candidates import Situation
 
 MUTE_AFTER = 20
 """Failures in a row after which a hook is no longer called."""
@@ -35,7 +35,7 @@ class Hook:
     def __bool__(self) -> bool:
         return bool(self.calls)
 
-    def __call__(self, **arguments: Any) -> list[tuple[Found, Any]]:
+    def __call__(self, **arguments: Any) -> list[tuple[Plugin, Any]]:
         """(plugin, what it returned) of each that did not fail; None is left out."""
         results = []
         for call in self.calls:
@@ -56,7 +56,7 @@ class Hook:
 
 
 class _Call:
-    def __init__(self, hook: str, plugin: Found, function: Callable[..., Any], names: tuple[str, ...]) -> None:
+    def __init__(self, hook: str, plugin: Plugin, function: Callable[..., Any], names: tuple[str, ...]) -> None:
         self.hook, self.plugin, self.function, self.names = hook, plugin, function, names
         self.failures = 0
         self.trace = bool(os.environ.get("RFSN_TRACE_PLUGINS"))
@@ -87,7 +87,7 @@ class _Call:
         return result
 
 
-class Observers:
+class Hooks:
     """The hooks of one runtime."""
 
     def __init__(self, plugins: Plugins) -> None:

@@ -1,168 +1,13 @@
-"""The words of the wire protocol `rfsn.v1`: what a client sends, and what a turn emits.
-
-Every message is a JSON text frame with a `type`; the structs below *are* the protocol: `rfsn protocol`
-generates the JSON Schema and the AsyncAPI document from them. Speech travels as binary frames, see
-`audio_frame`. Unknown fields and types are refused, so a misspelling is never silent.
-"""
+"""Messages that the server sends."""
 
 from __future__ import annotations
 
-import struct
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
-PROTOCOL = "rfsn.v1"
-MAX_TEXT = 4000
-"""Longest player text a turn takes, in characters."""
-
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class Message(msgspec.Struct, tag_field="type", kw_only=True, forbid_unknown_fields=True):
-    """What every message has: the `type` tag, from the class."""
-
-
-# ── what a client sends ──────────────────────────────────────────────────────────────────────────
-
-
-class Hello(Message, tag="hello", kw_only=True):
-    """Optional first message: who is calling and what it wants to receive."""
-
-    client: str = ""
-    """Name of the game or tool, for the log."""
-    audio: bool = True
-    """Send speech as binary frames."""
-    text: bool = False
-    """Send every text delta as it is generated (`text` events)."""
-    visemes: bool = False
-    """Send mouth shapes with the speech."""
-    sample_rate: Annotated[int, Meta(ge=0, le=192_000)] = 0
-    """Hz of the speech, 8,000 or more; 0: each voice's own."""
-    audio_format: Literal["pcm16", "opus"] = "pcm16"
-    """What the binary frames hold: samples, or one Opus packet of 20 ms each."""
-
-
-class Turn(Message, tag="turn", kw_only=True):
-    """The player says something to an NPC."""
-
-    npc: Name
-    """Id or name of the NPC; `welcome` lists them."""
-    player: Name = "player"
-    """Who is speaking: each player has a relationship of their own with each NPC."""
-    text: Annotated[str, Meta(max_length=MAX_TEXT)]
-    """What the player says. It may be empty when `signal` is given."""
-    world: Name = "default"
-    """The save or campaign; memories of one world are unknown in another."""
-    state: dict[str, Any] = {}
-    """The game's state as the abstraction sees it, any JSON object. `in_combat`, `quest_active` and `quest_state` are
-    taken over; `npc` may hold the game's own `affinity`, `trust`, `fear` and `mood`, to be compared with ours."""
-    signal: str = ""
-    """The player's signal when the game knows it (`attack`, `offer`, …); else it is read from the text."""
-    turn_id: Annotated[str, Meta(max_length=100)] = ""
-    """The client's own id for the turn; made by the server when empty."""
-
-
-class GameEvent(Message, tag="event", kw_only=True):
-    """Something happened in the game that the NPC knows of; it changes state and memory, not speech."""
-
-    npc: Name
-    kind: Name
-    """`gift`, `promise_kept`, `promise_broken`, `betrayal`, `saved_life`, `attacked`, `witnessed_crime`,
-    `quest_started`, `quest_completed`, `combat_started`, `combat_ended`; any other is only remembered."""
-    player: Name = "player"
-    world: Name = "default"
-    data: dict[str, Any] = {}
-    """Details, for the memory."""
-
-
-class Remember(Message, tag="remember", kw_only=True):
-    """The game tells an NPC something that it saw or heard of a player; answered with `remembered`."""
-
-    npc: Name
-    player: Name = "player"
-    world: Name = "default"
-    text: Annotated[str, Meta(max_length=2000)] = ""
-    """In words, as the NPC would think it. It may be empty for an exact fact: predicate and value."""
-    kind: Literal["fact", "event", "promise", "preference"] = "fact"
-    subject: Annotated[str, Meta(max_length=200)] = ""
-    """Whom or what it is about; empty: the player."""
-    predicate: Annotated[str, Meta(max_length=60)] = ""
-    """Such as `name`, `home`, `owner`; `memory.single_valued` in the settings says which hold one value at a time."""
-    value: Annotated[str, Meta(max_length=200)] = ""
-    negated: bool = False
-    """It is *not* so."""
-    confidence: Annotated[float, Meta(ge=0, le=1)] = 1.0
-    importance: Annotated[float, Meta(ge=0, le=1)] = 0.6
-    ttl: float | None = None
-    """Seconds until it is forgotten; null: never."""
-
-
-class Prefetch(Message, tag="prefetch", kw_only=True):
-    """The player comes near these NPCs: what they know of him is read now, so that their first turn need not wait for
-    it. There is no answer."""
-
-    npcs: Annotated[list[Name], Meta(min_length=1, max_length=100)]
-    player: Name = "player"
-    world: Name = "default"
-
-
-class TakeSnapshot(Message, tag="snapshot", kw_only=True):
-    """The game was saved: what the NPCs of a world know now can be gone back to. Answered with `snapshot.taken`."""
-
-    tag: Name
-    """The save's name; one that is there is replaced."""
-    world: Name = "default"
-
-
-class Rollback(Message, tag="rollback", kw_only=True):
-    """A save was loaded: the NPCs of that world know what they knew then. Everyone is told, `world.reverted`."""
-
-    tag: Name
-    world: Name = "default"
-
-
-class Cancel(Message, tag="cancel", kw_only=True):
-    """Barge-in: stop the turn, its generation, and its speech."""
-
-    turn_id: str
-
-
-class Reward(Message, tag="reward", kw_only=True):
-    """How good a decision was: a number in -1…1, or a named signal whose weight is in the settings."""
-
-    decision_id: str
-    value: float | None = None
-    """-1…1"""
-    signal: str = ""
-    """One of `learning.signals` in the settings."""
-    reward_id: str = ""
-    """The same id twice counts once."""
-
-
-class Played(Message, tag="played", kw_only=True):
-    """How far the player has heard the NPC."""
-
-    turn_id: str
-    sentence: Annotated[int, Meta(ge=0)]
-    """The sentence that sounds now."""
-    ms: Annotated[int, Meta(ge=0)] = 0
-    """How much of it was heard."""
-
-
-class Ping(Message, tag="ping", kw_only=True):
-    """Answered with `pong`."""
-
-    id: str = ""
-
-
-ClientMessage = (
-    Hello | Turn | GameEvent | Remember | Prefetch | TakeSnapshot | Rollback | Cancel | Reward | Played | Ping
-)
-
-
-# ── what the server sends ────────────────────────────────────────────────────────────────────────
+from rfsn_core.protocol.messages import PROTOCOL, Message
 
 
 class NpcInfo(msgspec.Struct, kw_only=True):
@@ -310,7 +155,7 @@ class State(Message, tag="state", kw_only=True):
 
     npc: str
     player: str
-    world: str
+    save: str
     mood: str
     affinity: float
     trust: float
@@ -448,22 +293,22 @@ class Remembered(Message, tag="remembered", kw_only=True):
     status: str
     """`active`, or `quarantined` when it is not believed."""
     reason: str = ""
-    superseded: list[str] = []
+    superseded: list[str] = msgspec.field(default_factory=list)
     """Memories that yielded to it."""
 
 
 class SnapshotTaken(Message, tag="snapshot.taken", kw_only=True):
-    """A world can be brought back to this."""
+    """A save can be brought back to this."""
 
-    world: str
+    save: str
     tag: str
     turns: int
 
 
-class WorldReverted(Message, tag="world.reverted", kw_only=True):
-    """A world is what it was at a save; its turns that ran were cancelled."""
+class SaveReverted(Message, tag="save.reverted", kw_only=True):
+    """A save went back to a snapshot; its running turns were cancelled."""
 
-    world: str
+    save: str
     tag: str
     turns: int
 
@@ -527,7 +372,7 @@ ServerMessage = (
     | RewardAccepted
     | Remembered
     | SnapshotTaken
-    | WorldReverted
+    | SaveReverted
     | LearningChanged
     | ConfigChanged
     | ConfigRejected
@@ -535,46 +380,9 @@ ServerMessage = (
     | Pong
 )
 
-_encoder = msgspec.json.Encoder()
-encode = _encoder.encode
-"""A message, as the bytes of its JSON."""
-decode_client: Any = msgspec.json.Decoder(ClientMessage).decode
-"""JSON text or bytes → a client message. Raises msgspec.DecodeError or msgspec.ValidationError."""
+
 decode_server: Any = msgspec.json.Decoder(ServerMessage).decode
 """The same for what the server sends: for clients written in Python, and for tests."""
-
-# ── audio frames ─────────────────────────────────────────────────────────────────────────────────
-
-AUDIO_VERSION = 1
-AUDIO_LAST = 1
-"""Flag: this is the sentence's last frame (it may hold no samples)."""
-_header = struct.Struct("<BBHII")
-HEADER_SIZE = _header.size
-
-
-class AudioFrame(NamedTuple):
-    """A decoded binary frame."""
-
-    flags: int
-    sentence: int
-    turn_no: int
-    sequence: int
-    pcm: bytes
-
-
-def audio_frame(sentence: int, turn_no: int, sequence: int, pcm: bytes, *, last: bool = False) -> bytes:
-    """A binary frame: 12 little-endian header bytes (u8 version, u8 flags, u16 sentence, u32 turn, u32
-    sequence), then PCM16 mono. `sequence` counts a sentence's frames from 0."""
-    flags = AUDIO_LAST if last else 0
-    return _header.pack(AUDIO_VERSION, flags, sentence & 0xFFFF, turn_no & 0xFFFFFFFF, sequence) + pcm
-
-
-def read_audio_frame(frame: bytes) -> AudioFrame:
-    """The parts of a binary frame. Raises ValueError when it is too short or of another version."""
-    if len(frame) < HEADER_SIZE or frame[0] != AUDIO_VERSION:
-        raise ValueError("not an rfsn.v1 audio frame")
-    _, flags, sentence, turn_no, sequence = _header.unpack_from(frame)
-    return AudioFrame(flags, sentence, turn_no, sequence, frame[HEADER_SIZE:])
 
 
 VisemeShape = Literal["sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou"]

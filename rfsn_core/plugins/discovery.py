@@ -37,7 +37,7 @@ DEFAULTS = ("abstraction", "selection", "rendering", "gating", "storage", "speec
 
 
 @dataclass
-class Found:
+class Plugin:
     """A plugin, and what became of it."""
 
     name: str
@@ -65,12 +65,12 @@ class _Manager(pluggy.PluginManager):
 class Plugins:
     """All plugins of one discovery, and what they offer."""
 
-    def __init__(self, found: list[Found], manager: pluggy.PluginManager) -> None:
+    def __init__(self, found: list[Plugin], manager: pluggy.PluginManager) -> None:
         self.found = found
         self._manager = manager
         self.loaded = {item.name: item for item in found if item.state == "loaded"}
-        self._providers: dict[str, dict[str, tuple[Provider[Any], Found]]] = {stage: {} for stage in STAGES}
-        self._offers: dict[str, list[tuple[Any, Found]]] = {hook: [] for hook in OFFERS}
+        self._providers: dict[str, dict[str, tuple[Provider[Any], Plugin]]] = {stage: {} for stage in STAGES}
+        self._offers: dict[str, list[tuple[Any, Plugin]]] = {hook: [] for hook in OFFERS}
         self.problems: list[str] = []
         for item in list(self.loaded.values()):
             try:
@@ -78,7 +78,7 @@ class Plugins:
             except Exception as error:  # noqa: BLE001  a plugin's own code runs here
                 self.fail(item, f"{type(error).__name__} in a hook: {error}")
 
-    def fail(self, item: Found, reason: str) -> None:
+    def fail(self, item: Plugin, reason: str) -> None:
         """Take a plugin out, with the reason that `rfsn plugins` shows."""
         item.state, item.reason = "failed", reason
         if self._manager.has_plugin(item.name):
@@ -90,7 +90,7 @@ class Plugins:
         for hook, offers in self._offers.items():
             self._offers[hook] = [(offer, owner) for offer, owner in offers if owner is not item]
 
-    def _collect(self, item: Found) -> None:
+    def _collect(self, item: Plugin) -> None:
         for impl in self._manager.get_hookcallers(item.module) or ():
             hook = impl.name
             stage = hook.removeprefix(PREFIX)
@@ -105,7 +105,7 @@ class Plugins:
                     raise TypeError(f"{hook} returned {type(offer).__name__}, not Provider")
                 self._add_provider(stage, offer, item)
 
-    def _add_provider(self, stage: str, provider: Provider[Any], item: Found) -> None:
+    def _add_provider(self, stage: str, provider: Provider[Any], item: Plugin) -> None:
         from pydantic import BaseModel
 
         if not (isinstance(provider.settings, type) and issubclass(provider.settings, BaseModel)):
@@ -122,15 +122,15 @@ class Plugins:
             raise PluginError(problem)
         self._providers[stage][provider.name] = (provider, item)
 
-    def providers(self, stage: str) -> dict[str, tuple[Provider[Any], Found]]:
+    def providers(self, stage: str) -> dict[str, tuple[Provider[Any], Plugin]]:
         """Name → (provider, its plugin) of a stage."""
         return self._providers[stage]
 
-    def offers(self, hook: str) -> list[tuple[Any, Found]]:
+    def offers(self, hook: str) -> list[tuple[Any, Plugin]]:
         """What the plugins offered through one of the other offer hooks."""
         return self._offers[hook]
 
-    def functions(self, hook: str) -> Iterator[tuple[Found, Any, tuple[str, ...]]]:
+    def functions(self, hook: str) -> Iterator[tuple[Plugin, Any, tuple[str, ...]]]:
         """(plugin, function, argument names) of every implementation of a hook, by plugin name."""
         impls = {impl.plugin_name: impl for impl in getattr(self._manager.hook, hook).get_hookimpls()}
         for name in sorted(impls):
@@ -153,13 +153,13 @@ def discover(extra: Iterable[tuple[str, Any]] = (), *, world: Path | None = None
     allowed = None if only is None else {name.strip() for name in only.split(",") if name.strip()}
     blocked = {name.strip() for name in os.environ.get("RFSN_BLOCK", "").split(",") if name.strip()}
     kernel = _version(CONTRACT)
-    found: list[Found] = []
+    found: list[Plugin] = []
     for stage in DEFAULTS:
-        item = Found(f"default_{stage}", CONTRACT, kernel, "")
+        item = Plugin(f"default_{stage}", CONTRACT, kernel, "")
         found.append(_load(manager, item, f"rfsn_core.defaults.{stage}", blocked))
     entries = metadata.entry_points(group=GROUP) if installed else ()
     for entry in sorted(entries, key=lambda e: (e.name, e.dist.name if e.dist else "")):
-        item = Found(entry.name, entry.dist.name if entry.dist else "?", entry.dist.version if entry.dist else "?", "")
+        item = Plugin(entry.name, entry.dist.name if entry.dist else "?", entry.dist.version if entry.dist else "?", "")
         found.append(item)
         if allowed is not None and entry.name not in allowed:
             item.state, item.reason = "blocked", "not in RFSN_PLUGINS"
@@ -168,9 +168,9 @@ def discover(extra: Iterable[tuple[str, Any]] = (), *, world: Path | None = None
         else:
             _load(manager, item, entry.value, blocked)
     for path in sorted((world / "plugins").glob("*.py")) if world else ():
-        found.append(_load(manager, Found(path.stem, path.name, "(file)", ""), path, blocked))
+        found.append(_load(manager, Plugin(path.stem, path.name, "(file)", ""), path, blocked))
     for name, module in extra:
-        found.append(_load(manager, Found(name, name, "(given)", ""), module, blocked))
+        found.append(_load(manager, Plugin(name, name, "(given)", ""), module, blocked))
     return Plugins(found, manager)
 
 
@@ -192,7 +192,7 @@ def _unfit(entry: metadata.EntryPoint, kernel: str) -> str:
     return ""
 
 
-def _load(manager: pluggy.PluginManager, item: Found, source: Any, blocked: set[str]) -> Found:
+def _load(manager: pluggy.PluginManager, item: Plugin, source: Any, blocked: set[str]) -> Plugin:
     if item.name in blocked:
         item.state, item.reason = "blocked", "in RFSN_BLOCK"
         return item

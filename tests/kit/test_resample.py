@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rfsn_core import protocol
 from rfsn_core.contract.errors import UserError
-from rfsn_core.protocol import events
+from rfsn_core.kit.resample import Resampler, available
 from rfsn_core.testing import plugin, served
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Tokens, Tone
-from rfsn_core.turn.resample import Resampler, available
 
 
 def tone(rate: int, seconds: float = 1.0) -> bytes:
@@ -58,25 +58,25 @@ async def test_a_client_gets_the_rate_that_it_asks_for(tmp_path: Path, monkeypat
         for rate in (0, 48000):
             await client.send("hello", sample_rate=rate, visemes=True)
             got = await client.turn("smith")
-            (one, two) = [item for item in got if isinstance(item, events.SpeechStarted)]
+            (one, two) = [item for item in got if isinstance(item, protocol.SpeechStarted)]
             assert one.sample_rate == two.sample_rate == (rate or 16000)
-            frames = [item for item in got if isinstance(item, events.AudioFrame) and item.sentence == 0]
+            frames = [item for item in got if isinstance(item, protocol.AudioFrame) and item.sentence == 0]
             pcm = b"".join(frame.pcm for frame in frames)
             samples = np.frombuffer(pcm, "<i2")
             quiet = one.sample_rate // 4
             assert not samples[-quiet:].any()
             assert samples[-quiet - 50 :].any()
             lengths[rate] = len(samples) / one.sample_rate
-            finished = next(item for item in got if isinstance(item, events.SpeechFinished))
+            finished = next(item for item in got if isinstance(item, protocol.SpeechFinished))
             assert abs(finished.duration_ms - lengths[rate] * 1000) <= 1
         assert abs(lengths[0] - lengths[48000]) < 0.002
         for wrong in (7999, -1, 200_000, "fast"):
             await client.send("hello", sample_rate=wrong)
             (error,) = await client.until("error")
-            assert isinstance(error, events.Error)
+            assert isinstance(error, protocol.Error)
             assert "sample_rate" in (str(error.field) + error.message)
         monkeypatch.setitem(sys.modules, "soxr", None)
         await client.send("hello", sample_rate=44100)
         (error,) = await client.until("error")
-        assert isinstance(error, events.Error)
+        assert isinstance(error, protocol.Error)
         assert "resample" in error.message

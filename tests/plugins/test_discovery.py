@@ -13,20 +13,20 @@ import pytest
 
 from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import NoSettings, Provider
-from rfsn_core.runtime.discovery import Found, Plugins, discover
+from rfsn_core.plugins.discovery import Plugin, Plugins, discover
 from rfsn_core.testing import plugin
 
 ROOT = Path(__file__).parents[1]
 
 
-def with_file(world: Path, text: str, name: str = "mine") -> Found:
+def with_file(world: Path, text: str, name: str = "mine") -> Plugin:
     """What became of a plugin file in a world."""
     (world / "plugins").mkdir(exist_ok=True)
     (world / "plugins" / f"{name}.py").write_text(text, "utf-8")
     return find(discover(world=world, installed=False), name)
 
 
-def find(plugins: Plugins, name: str) -> Found:
+def find(plugins: Plugins, name: str) -> Plugin:
     assert "sqlite" in plugins.providers("storage")  # the others are still there
     return next(item for item in plugins.found if item.name == name)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rfsn_core.contract.provider import Prompt, RenderOptions
+from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.defaults.lines import LINES
 from rfsn_core.defaults.rendering import Scripted
 from rfsn_core.world.actions import BUILT_IN, STYLES

@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from rfsn_core.contract.provider import Prompt
-from rfsn_core.protocol import events
-from rfsn_core.runtime.hooks import MUTE_AFTER
+from rfsn_core import protocol
+from rfsn_core.contract.actions import Action, SafetyRule
+from rfsn_core.contract.rendering import Prompt
+from rfsn_core.plugins.hooks import MUTE_AFTER
 from rfsn_core.testing import kernel, kinds, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Memory, Tokens
-from rfsn_core.world.actions import Action
-from rfsn_core.world.candidates import SafetyRule
 
 
-def decision(items: Iterable[Any]) -> events.Decision:
-    return next(item for item in items if isinstance(item, events.Decision))
+def decision(items: Iterable[Any]) -> protocol.Decision:
+    return next(item for item in items if isinstance(item, protocol.Decision))
 
 
 async def test_plugins_add_actions_and_rules(tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""The gating stage: checks on the player's text and on every sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+SEVERITY = {"allow": 0, "rewrite": 1, "block": 2, "needs_approval": 3}
+"""Verdicts, mildest first: of several gates the most severe wins."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A text to be checked before it goes further."""
+
+    text: str
+    side: str
+    """`player` for what the player typed, `npc` for a sentence about to be sent."""
+    npc: str
+    action: str = ""
+    in_combat: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate says of a text."""
+
+    kind: str
+    """`allow`, `rewrite` (say `text` instead), `block`, or `needs_approval`."""
+    reasons: tuple[str, ...] = ()
+    """Stable codes, such as `self_harm`."""
+    text: str = ""
+    confidence: float = 1.0
+    intent: str = ""
+    sentiment: float = 0.0
+    """-1…1."""
+
+
+class Gate(Protocol):
+    """Checks what the player says and every sentence before it is sent or spoken."""
+
+    async def check(self, utterance: Utterance) -> Verdict:
+        """Raise, or take too long, and the kernel blocks the text: gates fail closed."""

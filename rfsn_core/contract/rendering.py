@@ -1,0 +1,82 @@
+"""The rendering stage: words for a decision."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rfsn_core.protocol.server import Usage
+
+
+@dataclass(frozen=True)
+class ChatMessage:
+    """One message of a prompt; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """All a renderer needs to word a decision: the messages for a model, and the facts behind them."""
+
+    npc: str
+    name: str
+    """The NPC's display name."""
+    player: str
+    action: str
+    style: str
+    instruction: str
+    """What the action means, for the model."""
+    player_text: str
+    messages: tuple[ChatMessage, ...]
+    persona: Mapping[str, Any] = field(default_factory=dict)
+    """The NPC's persona and its own lines, from its file."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """The NPC's state, as for the abstractor."""
+    memories: tuple[str, ...] = ()
+    seed: int = 0
+    """Different for every turn and the same when the turn is replayed."""
+    avoid: tuple[str, ...] = ()
+    """What the NPC said last; not to be repeated."""
+    final_json: bool = False
+    """Whether the messages ask for a FINAL_JSON block after the words; see `dialogue/reply.py`."""
+    labels: tuple[str, ...] = ()
+    """Names that a model might put in front of what it says: those of the world's NPCs."""
+    tokens: int = 0
+    """About how many tokens the messages have."""
+    provenance: tuple[str, ...] = ()
+    """Of the memories that are not turns: kind, id and source of each."""
+    notes: tuple[str, ...] = ()
+    """What was left out to keep the budget, and what went wrong."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """Settings that a person may tune while the server runs. None: the provider's own setting."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+    def over(self, temperature: float, max_tokens: int) -> tuple[float, int]:
+        """(temperature, max_tokens) to use, given the provider's own."""
+        return (
+            temperature if self.temperature is None else self.temperature,
+            max_tokens if self.max_tokens is None else self.max_tokens,
+        )
+
+
+class Renderer(Protocol):
+    """Words a decision. It never decides.
+
+    One that does not follow the prompt's messages says so with `reports = False`: no FINAL_JSON is then missed in what
+    it says. It may have `async def health(self) -> str`, one line on what is there, and `async def models(self) ->
+    Sequence[str]`; both raise `EngineError` with a hint that says what to do.
+    """
+
+    def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str | Usage]:
+        """Stream the text, token by token or in larger pieces; and what the engine says of its usage, if it does.
+
+        Closing the iterator stops the engine at once. Raise `EngineError` when the engine fails.
+        """

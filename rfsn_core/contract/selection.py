@@ -1,0 +1,98 @@
+"""The selection stage: the policy that chooses an action and a style."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rfsn_core.contract.abstraction import Abstraction
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Something the policy may choose."""
+
+    name: str
+    prior: float
+    """The world model's score for it, about -1…1."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the policy knows when it chooses."""
+
+    decision_id: str
+    slot: str
+    """`action` or `style`: the two parts of one decision."""
+    npc: str
+    conversation: str
+    abstraction: Abstraction
+    chosen: str = ""
+    """The action already chosen, when the slot is `style`."""
+    explore: bool = True
+    """False: take the best arm, with probability 1."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The choice, with what is needed to learn from it later."""
+
+    arm: str
+    propensities: tuple[float, ...]
+    """The probability with which each arm would have been chosen, in the order of the arms; sums to 1."""
+    scores: tuple[float, ...]
+    draw: float | None = None
+    """The number in [0, 1) that was drawn: the chosen arm is the first whose cumulated propensity is above it.
+    None for a policy that draws nothing."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A reward for an earlier choice."""
+
+    context: Context
+    """As it was when the choice was made."""
+    arm: str
+    prior: float
+    """The arm's prior at the time."""
+    propensity: float
+    reward: float
+    """-1…1"""
+    again: bool = False
+    """The choice was learned from before: this reward adds to the first one, and is no second observation."""
+    weight: float = 1.0
+    """Of the observation, 0…1; the guard lowers it."""
+    max_step: float = math.inf
+    """How far the weights may move, as a Euclidean norm. The policy lowers the weight until they do not."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a lesson did. `size` is how far the weights moved; 0 for a policy that does not learn."""
+
+    size: float = 0.0
+    weight: float = 1.0
+    """The weight that the observation got in the end."""
+
+
+class Policy(Protocol):
+    """Chooses among what the safety rules left. Synchronous, and fast: microseconds.
+
+    One that never learns may say so with `learns = False`: it is then spared all lessons.
+    """
+
+    version: str
+
+    def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
+        """Choose one of `arms`, of which there is at least one."""
+
+    def update(self, lesson: Lesson) -> Step:
+        """Learn. Raises ValueError, with nothing changed, for a lesson that cannot be: not finite, out of range."""
+
+    def snapshot(self) -> bytes:
+        """All that was learned; `b""` when there is nothing."""
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over what an earlier instance learned. Raises ValueError when it is not one of ours."""

@@ -1,0 +1,52 @@
+"""The speech stage: sentences → audio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from rfsn_core.protocol.server import Viseme
+
+
+@dataclass(frozen=True)
+class VoiceStyle:
+    """How one NPC sounds. Engines use what they can."""
+
+    voice: str = ""
+    """The engine's voice name; empty for its default."""
+    rate: float = 1.0
+    """1 is the engine's normal speed."""
+    pitch: float = 1.0
+    volume: float = 1.0
+    mood: str = ""
+    """How the NPC feels, and the style in which it speaks, for engines that can do more than rate, pitch and volume:
+    those follow both already."""
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A piece of speech: PCM16 mono, and the mouth shapes that begin in it."""
+
+    pcm: bytes
+    visemes: tuple[Viseme, ...] = ()
+
+
+@runtime_checkable
+class Voice(Protocol):
+    """Speaks sentences.
+
+    One that knows nothing of mouth shapes says so with `visemes = False`: they are then estimated. It may have
+    `async def health(self) -> str` and `async def voices(self) -> Sequence[str]`, as renderers have.
+    """
+
+    sample_rate: int
+    """Hz; 0 for a voice that is silent."""
+
+    def speak(self, text: str, voice: VoiceStyle) -> AsyncIterator[Speech]:
+        """Stream the audio of one sentence as it is made.
+
+        Must not hold up the event loop, and must stop when the iterator is closed. Text without anything
+        to say yields nothing. Raise `EngineError` when the engine fails.
+        """

@@ -1,0 +1,13 @@
+"""The version of the kernel."""
+
+from __future__ import annotations
+
+
+def version() -> str:
+    """The kernel's version."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("rfsn-core")
+    except metadata.PackageNotFoundError:
+        return "0.1.0"
