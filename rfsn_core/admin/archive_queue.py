@@ -7,7 +7,6 @@ durable before it is noted. An archive takes the same turn twice as once: what i
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 from rfsn_core.contract.archive import Archive
 from rfsn_core.contract.errors import contained
 from rfsn_core.contract.storage import TurnRecord
+from rfsn_core.kit.jsonl import JsonLines, Line
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
@@ -43,7 +43,7 @@ class ArchiveQueue:
         self.path = path
         self._archives, self._most = archives, most
         self._offset_file = path.with_suffix(".offset")
-        self._file: int | None = None
+        self._file = JsonLines(path, sync=False)
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -52,17 +52,14 @@ class ArchiveQueue:
     @property
     def waiting(self) -> int:
         """Bytes that no archive has yet."""
-        return max(0, self._size() - self._offset())
-
-    def _size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        return max(0, self._file.size - self._offset())
 
     def _offset(self) -> int:
         try:
             offset = int(self._offset_file.read_text("ascii"))
         except (OSError, ValueError):
             return 0
-        return offset if offset <= self._size() else 0  # it was emptied, and the process died before it said so
+        return offset if offset <= self._file.size else 0  # it was emptied, and the process died before it said so
 
     def note(self, turn: TurnRecord) -> None:
         """Put a turn behind the others."""
@@ -70,18 +67,9 @@ class ArchiveQueue:
             return
         line = msgspec.json.encode(turn) + b"\n"
         try:
-            if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = os.open(
-                    self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600
-                )
-                if os.lseek(self._file, 0, os.SEEK_END):
-                    os.lseek(self._file, -1, os.SEEK_END)
-                    if os.read(self._file, 1) != b"\n":  # torn by a crash
-                        line = b"\n" + line
-            if self._size() + len(line) > self._most:
+            if self._file.size + len(line) > self._most:
                 raise OSError(f"more than {self._most} bytes wait")
-            os.write(self._file, line)
+            self._file.append(line)
         except OSError as error:
             METRICS.archive_lost.inc()
             log.error("a turn is stored, but will not be archived", error=str(error), outbox=str(self.path))
@@ -135,61 +123,41 @@ class ArchiveQueue:
     def _drop(self, gone: Callable[[TurnRecord], bool]) -> None:
         if not self.path.exists():
             return
-        lines, _ = self._lines(self._offset())  # not in a thread: nothing may be noted until they are written anew
+        lines = self._lines(self._offset())  # not in a thread: nothing may be noted until they are written again
         self._empty()
-        for turn in filter(None, map(_decoded, lines)):
+        for turn in self._decoded(lines):
             if not gone(turn):
                 self.note(turn)
 
     async def _send(self) -> None:
         """All that waits."""
         while True:
-            lines, end = await asyncio.to_thread(self._lines, self._offset(), BATCH)
+            lines = await asyncio.to_thread(self._lines, self._offset(), BATCH)
             if not lines:
                 return
-            turns = list(filter(None, map(_decoded, lines)))
+            turns = self._decoded(lines)
             for archive in self._archives():
                 with contained():
                     async with asyncio.timeout(PATIENCE):
                         await archive.archive(turns)
             METRICS.archived.inc(len(turns))
-            if end == self._size():  # no await between this and the next line: nothing is noted meanwhile
+            if (
+                end := lines[-1].end
+            ) == self._file.size:  # no await between this and the next line: nothing is noted meanwhile
                 self._empty()
             else:
                 self._offset_file.write_text(str(end), "ascii")
 
     def _empty(self) -> None:
-        os.truncate(self.path, 0)
+        self._file.clear()
         self._offset_file.unlink(missing_ok=True)
 
-    def _lines(self, start: int, most: int | None = None) -> tuple[list[bytes], int]:
-        """Whole lines, and where they end."""
-        if not self.path.exists():
-            return [], start
-        lines, end = [], start
-        with self.path.open("rb") as file:
-            file.seek(start)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                lines.append(line)
-                end += len(line)
-                if most and len(lines) >= most:
-                    break
-        return lines, end
+    def _lines(self, start: int, limit: int | None = None) -> list[Line]:
+        return list(self._file.read(start, limit))
+
+    def _decoded(self, lines: list[Line]) -> list[TurnRecord]:
+        return [turn for line in lines if (turn := self._file.decode(line, TurnRecord)) is not None]
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-
-def _decoded(line: bytes) -> TurnRecord | None:
-    if not line.strip():
-        return None
-    try:
-        return msgspec.json.decode(line, type=TurnRecord)
-    except msgspec.MsgspecError:
-        log.warning("half a line for the archive is left out", bytes=len(line))
-        return None
+        self._file.close()

@@ -6,25 +6,23 @@ together share one commit. (docs/decisions/storage.md)
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
-import queue
 import sqlite3
-import threading
 import time
 import zlib
 from collections.abc import Callable
-from contextlib import closing
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from rfsn_core.contract.errors import StoreError, StoreInUse
 from rfsn_core.contract.storage import GOVERNED, Scope, TurnRecord
 from rfsn_core.kit import backups
+from rfsn_core.kit.writer import Job, WriterThread, deliver
 
 T = TypeVar("T")
 SCHEMA_VERSION = 5
@@ -62,7 +60,6 @@ FIELDS = "turn_id, save, npc, player, time, player_text, npc_text, outcome, deci
 """Of a turn, in the order in which `row` gives them."""
 CHECKPOINT_AT = 4000
 """Pages of the log, 16 MB, that are moved into the file at once: a page that many turns changed is moved once."""
-_MOST_WAITING = 10_000
 
 
 def conversation_token(scope: Scope) -> str:
@@ -198,17 +195,22 @@ def version_of(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-class Database:
+@dataclass(frozen=True)
+class Operation:
+    """What to do with the connection; one that `writes` runs in a transaction."""
+
+    function: Callable[[sqlite3.Connection], Any]
+    writes: bool
+
+
+class Database(WriterThread[Operation]):
     """An opened file and the thread that owns its one connection."""
 
     def __init__(self, path: Path, synchronous: str) -> None:
+        super().__init__("rfsn-sqlite", str(path))
         self.path = path
         self._synchronous = synchronous
-        self._jobs: queue.Queue[tuple[Callable[[sqlite3.Connection], Any], bool, Any, Any] | None] = queue.Queue(
-            _MOST_WAITING
-        )
-        self._thread = threading.Thread(target=self._work, name="rfsn-sqlite", daemon=True)
-        self._opened: queue.Queue[BaseException | None] = queue.Queue()
+        self._connection: sqlite3.Connection
         self.places = Places()
 
     @property
@@ -217,18 +219,6 @@ class Database:
         return self.path.parent / "backups"
 
     # ── opening and closing ──────────────────────────────────────────────────────────────────────
-
-    async def start(self) -> None:
-        """Open or create the file, in the thread. Raises StoreError, which says what to do."""
-        self._thread.start()
-        error = await asyncio.to_thread(self._opened.get)
-        if error is not None:
-            raise error
-
-    async def stop(self) -> None:
-        """Finish what waits, checkpoint, close."""
-        self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -292,93 +282,58 @@ class Database:
 
     # ── the thread ───────────────────────────────────────────────────────────────────────────────
 
-    def _work(self) -> None:
-        try:
-            connection = self._connect()
-        except BaseException as error:  # noqa: BLE001  handed to the opener, whatever it is
-            self._opened.put(error)
-            return
-        self._opened.put(None)
-        with closing(connection):
-            running = True
-            while running:
-                batch = [self._jobs.get()]
-                while len(batch) < 256:
-                    try:
-                        batch.append(self._jobs.get_nowait())
-                    except queue.Empty:
-                        break
-                running = batch[-1] is not None and None not in batch
-                self._run(connection, [job for job in batch if job is not None])
+    def _open(self) -> None:
+        self._connection = self._connect()
 
-    def _run(self, connection: sqlite3.Connection, batch: list[Any]) -> None:
-        """Run jobs in order; writes next to each other share one transaction."""
-        for writes, jobs in groupby(batch, key=lambda job: job[1]):
+    def _close(self) -> None:
+        self._connection.close()
+
+    def _run(self, batch: list[Job[Operation]]) -> None:
+        """Run operations in order; writes next to each other share one transaction."""
+        for writes, group in groupby(batch, key=lambda job: job.work.writes):
+            jobs = list(group)
             if writes:
-                self._write(connection, list(jobs))
+                self._write(jobs)
                 continue
-            for job, _, loop, future in jobs:
-                value, error = self._attempt(connection, job)
-                _answer([(loop, future, value, error)])
+            for job in jobs:
+                job.result, job.error = self._attempt(job.work.function)
+                deliver([job])
 
-    def _write(self, connection: sqlite3.Connection, jobs: list[Any]) -> None:
-        """All of them in one commit; where one fails, each for itself."""
-        values, error = self._attempt(connection, lambda db: [job(db) for job, *_ in jobs], "BEGIN IMMEDIATE")
-        if error is None:
-            _answer([(loop, future, value, None) for (_, _, loop, future), value in zip(jobs, values, strict=True)])
+    def _write(self, jobs: list[Job[Operation]]) -> None:
+        """Run all of them in one transaction; when one fails, each in its own."""
+        results, error = self._attempt(lambda db: [job.work.function(db) for job in jobs], "BEGIN IMMEDIATE")
+        if error is not None and len(jobs) > 1:
+            for job in jobs:
+                self._write([job])
             return
-        if len(jobs) == 1:
-            _answer([(*jobs[0][2:], None, error)])
-            return
-        for job in jobs:
-            self._write(connection, [job])
+        for number, job in enumerate(jobs):
+            job.result, job.error = (None, error) if error is not None else (results[number], None)
+        deliver(jobs)
 
     def _attempt(
-        self, connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any], begin: str = ""
+        self, function: Callable[[sqlite3.Connection], Any], begin: str = ""
     ) -> tuple[Any, BaseException | None]:
-        """What a job returns or raises; after an error nothing of it is there."""
+        """Return what a function returns or raises; after an error nothing of it is in the file."""
+        db = self._connection
         try:
             if begin:
-                connection.execute(begin)
-            value = job(connection)
+                db.execute(begin)
+            value = function(db)
             if begin:
-                connection.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001  handed to whoever waits for the job
+                db.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001  raised by `do`
             self.places.forget()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             return None, error
         return value, None
 
-    async def do(self, job: Callable[[sqlite3.Connection], T], *, writes: bool = False) -> T:
-        """Run a job in the thread; one that `writes` is all or nothing, and done when it is on disk.
+    async def do(self, function: Callable[[sqlite3.Connection], T], *, writes: bool = False) -> T:
+        """Run a function in the thread; one that `writes` is all or nothing, and done when it is on disk.
 
         Raises StoreError for SQLite's errors, and when too much waits.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
         try:
-            self._jobs.put_nowait((job, writes, loop, future))
-        except queue.Full:
-            raise StoreError(f"{self.path}: {_MOST_WAITING} operations are waiting") from None
-        try:
-            return await future
+            return cast(T, await self.submit(Operation(function, writes)))
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
-
-
-def _answer(answers: list[tuple[Any, Any, Any, BaseException | None]]) -> None:
-    """One call into the loop for all of them: each wakes it."""
-
-    def deliver() -> None:
-        for _, future, value, error in answers:
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
-
-    loop = answers[0][0]
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(deliver)

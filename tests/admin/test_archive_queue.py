@@ -12,6 +12,7 @@ import pytest
 from rfsn_core.admin import archive_queue as archive
 from rfsn_core.admin.archive_queue import ArchiveQueue
 from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.kit.jsonl import Line
 from rfsn_core.testing.suites import record
 
 
@@ -66,12 +67,12 @@ async def test_a_turn_that_is_noted_while_the_last_batch_ends_is_not_forgotten(t
     class Late(ArchiveQueue):
         told = False
 
-        def _lines(self, start: int, most: int | None = None) -> tuple[list[bytes], int]:
-            found = super()._lines(start, most)
-            if not found[0] and not self.told:  # it was seen empty; now, before anyone is told, a turn comes
+        def _lines(self, start: int, limit: int | None = None) -> list[Line]:
+            lines = super()._lines(start, limit)
+            if not lines and not self.told:  # it was seen empty; now, before anyone is told, a turn comes
                 self.told = True
                 self.note(record(2))
-            return found
+            return lines
 
     outbox = Late(tmp_path / "archive.jsonl", lambda: (shelf,), 10**6)
     outbox.note(record(1))
