@@ -1,9 +1,9 @@
-"""What choosing and switching adapters costs on our side: 35 adapters, 300 NPCs.
+"""Time to choose and switch adapters: 35 adapters, 300 NPCs.
 
     uv run benchmarks/adapters.py
 
-The server answers at once, and a turn gives its adapter back at once, so that all that is left is ours: from the wish
-of a turn to its adapter. `switch` is a turn whose adapter has to be loaded in place of another.
+Measures the time from a turn's request for an adapter until it has one. The server answers at once and turns release
+their adapters at once, so only RFSN's own time is left. `switch`: the adapter must first replace another one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NPCS, TURNS, PLACES = 300, 40, 10
 
 
 async def answer(*_: str) -> None:
-    """A server that needs no time."""
+    """A server that answers at once."""
 
 
 def percentiles(times: list[float]) -> str:
@@ -49,10 +49,10 @@ async def measure(registry: Registry, places: int, pace: float) -> None:
 
     await asyncio.gather(*(npc(number) for number in range(NPCS)))
     await adapters.close()
-    print(f"{places} places, {adapters.switches} loads (to hold: p99 5 ms)")
-    for kind, found in times.items():
-        if found:
-            print(f"  {kind:8} {percentiles(found)}")
+    print(f"{places} places, {adapters.switches} loads (target: p99 5 ms)")
+    for kind, waits in times.items():
+        if waits:
+            print(f"  {kind:8} {percentiles(waits)}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Turns on their way into PostgreSQL: what noting one costs a turn, and how fast they arrive.
+"""The archive in PostgreSQL: the time to queue a turn, and the turns archived per second.
 
 uv run --group engines benchmarks/archive.py
 """
@@ -24,7 +24,7 @@ TURNS = 20_000
 
 async def measure(url: str, folder: Path) -> None:
     archive = PostgresArchive(Settings(url=url))
-    await archive.archive([turn(-1)])  # connected, and the table made
+    await archive.archive([turn(-1)])  # connect and create the table
     outbox = ArchiveQueue(folder / "archive.jsonl", lambda: (archive,), 10**10)
     with (folder / "floor").open("wb", buffering=0) as file:
         floor = []
@@ -46,8 +46,8 @@ async def measure(url: str, folder: Path) -> None:
     await archive.close()
     outbox.close()
     p50, raw = statistics.median(noting), statistics.median(floor)
-    print(f"noting a turn: p50 {p50 * 1e6:.0f} µs, {p50 / raw:.1f} × a bare write to a file")
-    print(f"{TURNS} turns archived: {TURNS / took:.0f} a second (to hold: 20,000)")
+    print(f"queueing a turn: p50 {p50 * 1e6:.0f} µs, {p50 / raw:.1f} × a bare write to a file")
+    print(f"{TURNS} turns archived: {TURNS / took:.0f} a second (target: 20,000)")
 
 
 def main() -> None:

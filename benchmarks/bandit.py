@@ -1,12 +1,12 @@
-"""LinUCB: what a choice and a lesson cost, and how well it learns, beside a floor and three libraries.
+"""LinUCB: the time of a choice and an update and the quality of learning, against a floor and three libraries.
 
     uv run --group learning benchmarks/bandit.py                       # the floor only
     uv run --group learning --with mabwiser,contextualbandits,vowpalwabbit benchmarks/bandit.py
 
 One decision at a time, d features, K arms, all of them candidates. The floor is batched numpy: one product over all
-arms to choose, one outer product to learn. Ours includes the probabilities, the draw, the bound on the step, and the
-checks. `one-hot` is game state: a dozen of the features are not 0. Learning quality: scikit-learn's digits as a bandit
-(10 arms, 5 passes, 5 seeds; reward 1 for the right digit).
+arms to choose, one outer product to learn. RFSN's time includes the probabilities, the draw, the bound on the step and
+the checks. `one-hot` features are like game state: a dozen of them are not 0. Quality: scikit-learn's digits as a
+bandit (10 arms, 5 passes, 5 seeds; reward 1 for the right digit).
 """
 
 from __future__ import annotations
@@ -122,9 +122,9 @@ PEERS = {"MABWiser": ("mabwiser", mabwiser), "contextualbandits": ("contextualba
          "Vowpal Wabbit": ("vowpalwabbit", vowpalwabbit)}  # fmt: skip
 
 
-def measure(made: Any, xs: np.ndarray, count: int, k: int) -> tuple[float, float]:
-    """Median µs of a select and of an update. Ours gets its features in the Context that the kernel makes anyway."""
-    select, update, *prepare = made
+def measure(contender: Any, xs: np.ndarray, count: int, k: int) -> tuple[float, float]:
+    """Return the median µs of a select and an update. RFSN gets its features in a Context, which every turn needs."""
+    select, update, *prepare = contender
     g = np.random.default_rng(2)
     times: dict[str, list[float]] = {"select": [], "update": []}
     for number in range(count):
@@ -142,7 +142,7 @@ def measure(made: Any, xs: np.ndarray, count: int, k: int) -> tuple[float, float
 
 
 def digits(explore_floor: float) -> tuple[float, float]:
-    """(mean, deviation over seeds) of the reward."""
+    """Return the mean and the deviation over seeds of the reward."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -164,7 +164,7 @@ def digits(explore_floor: float) -> tuple[float, float]:
 
 
 def whole_decision(rounds: int) -> float:
-    """Median µs from the game's state to the bytes of the record, with the example world's rules and `linucb`."""
+    """Return the median µs from the game's state to the bytes of the record: the example world's rules and `linucb`."""
     import msgspec
 
     from rfsn_core.cli.options import example_world
@@ -199,27 +199,27 @@ def whole_decision(rounds: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=4000)
-    given = parser.parse_args()
+    options = parser.parse_args()
     print("median µs, one decision at a time            select  update   × floor   × rfsn")
     for d, k, one_hot in ((64, 12, False), (64, 12, True), (16, 12, False)):
         xs = contexts(d, 500, one_hot)
-        low = measure(floor(d, k), xs, given.rounds, k)
-        mine = measure(ours(d, k), xs, given.rounds, k)
+        low = measure(floor(d, k), xs, options.rounds, k)
+        mine = measure(ours(d, k), xs, options.rounds, k)
         print(f"d={d} K={k}{', one-hot' if one_hot else ''}")
         print(f"  {'floor: batched numpy':40} {low[0]:7.1f} {low[1]:7.1f}")
         print(f"  {'rfsn linucb':40} {mine[0]:7.1f} {mine[1]:7.1f}   {mine[0] / low[0]:.1f} {mine[1] / low[1]:.1f}")
         for name, (module, make) in PEERS.items():
             if importlib.util.find_spec(module):
-                theirs = measure(make(d, k), xs, given.rounds // 10, k)
+                theirs = measure(make(d, k), xs, options.rounds // 10, k)
                 ratios = f"{theirs[0] / mine[0]:.1f} {theirs[1] / mine[1]:.1f}"
                 print(f"  {name:40} {theirs[0]:7.1f} {theirs[1]:7.1f}             {ratios}")
-    whole = whole_decision(given.rounds)
-    print(f"\na whole decision, from the player's words to its record: {whole:.0f} µs (to hold: 150)")
+    whole = whole_decision(options.rounds)
+    print(f"\na whole decision, from the player's words to its record: {whole:.0f} µs (target: 150)")
     if importlib.util.find_spec("sklearn"):
         print("\ndigits as a bandit: mean reward ± deviation over 5 seeds")
         for explore_floor, target in ((0.0, 0.950), (0.02, 0.930)):
             mean, deviation = digits(explore_floor)
-            print(f"  floor {explore_floor:4}: {mean:.4f} ± {deviation:.4f}   (to hold: {target})")
+            print(f"  floor {explore_floor:4}: {mean:.4f} ± {deviation:.4f}   (target: {target})")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How many earlier decisions should share a reward? What linucb earns, by `credit_steps`.
+"""How many earlier decisions should share a reward: what `linucb` earns, by `credit_steps`.
 
     uv run benchmarks/credit.py
 
-Two games. In one the player says after every turn what that turn was worth to it; in the other it speaks once in four
-turns, and gives their mean. What is printed is the mean worth of a turn, known to the game or not: over all turns, over
-the last hundred, and what the default policy has there.
+Two games. In one, the player rewards every turn; in the other, it rewards every fourth turn with the mean of the four.
+Prints the mean value of a turn to the player, rewarded or not: over all turns, over the last hundred, and for the
+default policy.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=5)
-    given = parser.parse_args()
+    options = parser.parse_args()
     logs.configure("error")
-    print(f"mean of {given.seeds} seeds, {given.turns} turns        all    last 100 ± deviation over seeds")
+    print(f"mean of {options.seeds} seeds, {options.turns} turns        all    last 100 ± deviation over seeds")
     for every, game in ((1, "a reward each turn"), (4, "one for four turns")):
         for policy, steps in (("world_model", 0), ("linucb", 0), ("linucb", 1), ("linucb", 2), ("linucb", 3)):
             runs = []
-            for seed in range(given.seeds):
+            for seed in range(options.seeds):
                 with tempfile.TemporaryDirectory() as folder:
-                    runs.append(asyncio.run(worth(policy, steps, every, seed, given.turns, Path(folder))))
+                    runs.append(asyncio.run(worth(policy, steps, every, seed, options.turns, Path(folder))))
             last = [statistics.mean(run[-100:]) for run in runs]
             label = f"{game}: {policy}" + (f", {steps} steps" if policy == "linucb" else "")
             spread = statistics.stdev(last) if len(last) > 1 else 0.0

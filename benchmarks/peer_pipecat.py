@@ -1,4 +1,4 @@
-"""The same script through pipecat: its pipeline, its sentence aggregator, its speech service base class."""
+"""The same script through pipecat, with its pipeline, sentence aggregator and speech service base class."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger.add(sys.stderr, level="ERROR")
 
 
 class Model(FrameProcessor):
-    """Gives out the script when asked to, as pipecat's language model services do."""
+    """A language model service of pipecat that plays the script."""
 
     def __init__(self, interval: float) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Model(FrameProcessor):
 
 
 class Mute(TTSService):
-    """Notes when it is asked to speak, and answers with 10 ms of silence."""
+    """A speech service that notes the time of each call and answers with 10 ms of silence."""
 
     def __init__(self) -> None:
         settings = TTSSettings(model=None, voice=None, language=None)
@@ -61,7 +61,7 @@ class Mute(TTSService):
 
 
 class End(FrameProcessor):
-    """Knows when a reply has come through."""
+    """The end of the pipeline: signals when a reply is complete."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ async def pipelines(count: int, interval: float) -> AsyncIterator[list[tuple[Any
 
 
 async def cpu_of_a_turn(turns: int) -> float:
-    """Seconds of CPU."""
+    """Return the CPU seconds of a turn."""
     async with pipelines(1, 0) as [(worker, end)]:
         for turn in range(turns + 5):
             if turn == 5:
@@ -104,7 +104,7 @@ async def cpu_of_a_turn(turns: int) -> float:
 
 
 async def conversations(count: int, seconds: float, interval: float) -> list[float]:
-    """Delays from the end of a sentence to the speech service, in seconds."""
+    """Return the delays from the end of a sentence to the speech service, in seconds."""
     ended.clear()
     spoke.clear()
     async with pipelines(count, interval) as made:

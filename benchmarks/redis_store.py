@@ -1,4 +1,4 @@
-"""The store in Redis, beside a PING in the same run.
+"""The store in Redis, against a PING in the same run.
 
 uv run --group engines benchmarks/redis_store.py
 """
@@ -58,7 +58,7 @@ async def measure(url: str, folder: Path) -> None:
         ("append a turn", lambda n: store.append(turn(1000 + n))),
     ):
         took = await timed(work)
-        print(f"{what:45} p50 {took * 1e6:6.0f} µs   {took / floor:.2f} × PING (to hold: 1.5)")
+        print(f"{what:45} p50 {took * 1e6:6.0f} µs   {took / floor:.2f} × PING (target: 1.5)")
 
     async def worker(which: int) -> None:
         for number in range(200):

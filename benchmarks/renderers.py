@@ -1,9 +1,10 @@
-"""What our clients of model servers cost: CPU for each token, many streams at once, and how fast a cancel arrives.
+"""Clients of model servers: CPU for each token, many streams at once, and the delay of a cancel.
 
-    uv run benchmarks/renderers.py                                  # beside the floor: httpx, reading lines
-    uv run --with openai --with ollama benchmarks/renderers.py      # beside the official packages, too
+    uv run benchmarks/renderers.py                                  # against the floor: httpx, reading lines
+    uv run --with openai --with ollama benchmarks/renderers.py      # against the official packages, too
 
-The server is the stand-in of `rfsn_core.testing`, in a process of its own; tokens come one by one, each in a packet.
+The server is the stand-in of `rfsn_core.testing`, in a process of its own; it sends
+each token in a packet of its own.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def floor(client: httpx.AsyncClient, url: str, path: str) -> Stream:
 
 
 async def cost(stream: Stream, streams: int, tokens: int) -> float:
-    """CPU of this process in µs for each token."""
+    """Return the CPU of this process in µs for each token."""
 
     async def read() -> int:
         count = 0
@@ -130,13 +131,13 @@ async def cpu(streams: int, tokens: int) -> None:
             low = statistics.median([await cost(floor(client, url, path), streams, tokens) for _ in range(3)])
             mine = statistics.median([await cost(ours, streams, tokens) for _ in range(3)])
             print(f"  {wire + ': httpx, lines':46} {low:6.1f}")
-            print(f"  {wire + ': rfsn':46} {mine:6.1f}   {mine / low:.2f}   (to hold: 2)")
+            print(f"  {wire + ': rfsn':46} {mine:6.1f}   {mine / low:.2f}   (target: 2)")
             if importlib.util.find_spec(package):
                 other = statistics.median([await cost(theirs(url), streams, tokens) for _ in range(3)])
                 print(f"  {wire + f': package {package}':46} {other:6.1f}   {other / low:.2f}      {other / mine:.2f}")
         await vllm.close()
         await ollama.close()
-    gc.collect()  # the packages close their clients when they are collected, in tasks of their own
+    gc.collect()  # the packages close their clients in tasks of their own when they are collected
     await asyncio.sleep(0.2)
 
 
@@ -144,7 +145,7 @@ async def cpu(streams: int, tokens: int) -> None:
 
 
 async def crowd(streams: int, tokens: int, interval: float) -> None:
-    """Gaps between tokens, as they arrive."""
+    """Print the gaps between tokens as they arrive."""
     async with server(tokens, interval) as url:
         vllm = Vllm(VllmSettings(url=f"{url}/v1", model="tiny"), HOST)
         gaps: list[float] = []
@@ -175,7 +176,7 @@ async def crowd(streams: int, tokens: int, interval: float) -> None:
 
 
 async def cancelling(times: int) -> None:
-    """From the cancel to the moment when the server knows."""
+    """Print the time from a cancel until the server notices it."""
     delays = []
     with StandIn(["word "] * 10_000, interval=0.05) as engine:
         vllm = Vllm(VllmSettings(url=f"{engine.url}/v1", model="tiny"), HOST)
@@ -201,16 +202,18 @@ async def cancelling(times: int) -> None:
         await vllm.close()
     delays.sort()
     p95 = delays[int(len(delays) * 0.95)]
-    print(f"\na cancel reaches the server, beside 50 streams: p50 {statistics.median(delays):.1f} ms, p95 {p95:.1f} ms")
-    print("  (to hold: p95 20 ms)")
+    print(
+        f"\na cancel reaches the server while 50 streams run: p50 {statistics.median(delays):.1f} ms, p95 {p95:.1f} ms"
+    )
+    print("  (target: p95 20 ms)")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", nargs=2, metavar=("COUNT", "SECONDS"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        serve(int(given.serve[0]), float(given.serve[1]))
+    options = parser.parse_args()
+    if options.serve:
+        serve(int(options.serve[0]), float(options.serve[1]))
         return
     asyncio.run(cpu(20, 150))
     asyncio.run(crowd(300, 100, 0.05))

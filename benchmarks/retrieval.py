@@ -1,9 +1,9 @@
-"""Which search finds the turn that answers a question: recall by method, on a labelled conversation of our own making.
+"""Search methods compared: recall of the turn that answers a question, in a labelled conversation made up for it.
 
     uv run --group engines benchmarks/retrieval.py
 
-Recall@k: of the questions, those with an answering turn among the first k. `ours` is what a turn gets: SQLite's index,
-and in stores without one `memory.retrieval.search`. The rest take one part away each, or are another way altogether.
+Recall@k is the share of questions with an answering turn among the first k hits. `rfsn` is what a turn uses: SQLite's
+index, or `memory.retrieval.search` for stores without one. The other rows leave out one part or use another method.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Method = Callable[[str], Sequence[int]]
 
 
 def row(name: str, method: Method) -> None:
-    found = [method(question)[:10] for question, _ in QUESTIONS]
+    hits = [method(question)[:10] for question, _ in QUESTIONS]
     at = {
-        k: sum(bool(set(turns[:k]) & gold) for turns, (_, gold) in zip(found, QUESTIONS, strict=True))
+        k: sum(bool(set(turns[:k]) & gold) for turns, (_, gold) in zip(hits, QUESTIONS, strict=True))
         for k in (1, 5, 10)
     }
     print(f"{name:58}" + "".join(f"{count / len(QUESTIONS):8.2f}" for count in at.values()))
 
 
 def plain(question: str) -> list[int]:
-    """How many words are shared."""
+    """Rank the turns by the number of words that they share with the question."""
     words = set(question.lower().rstrip("?").split())
     scores = [
         len(words & set(f"{player} {npc}".lower().replace(".", "").replace(",", "").split())) for player, npc in TURNS
@@ -72,7 +72,7 @@ async def stored(folder: Path, others: int) -> Sqlite:
 
 
 def meaning(runner: asyncio.Runner, store: Sqlite, by_word: Method) -> None:
-    """By WordLlama's vectors alone, and beside words, as a turn gets it where `[embedding]` names it."""
+    """Print recall by WordLlama's vectors alone, and together with keywords as in a turn with `[embedding]` set."""
     try:
         near = EmbeddingIndex(WordLlama(load()), len(TURNS))
     except PluginError as error:
@@ -88,12 +88,12 @@ def meaning(runner: asyncio.Runner, store: Sqlite, by_word: Method) -> None:
         return numbers(retrieval.fused(words, runner.run(near.search(question, MOST_NEAR)), 10))
 
     row("by meaning alone (WordLlama), neighbours lifted", alone)
-    row("ours, and by meaning", both)
+    row("rfsn, and by meaning", both)
     gained = lost = 0
     for question, gold in QUESTIONS:
         before, after = bool(set(by_word(question)[:5]) & gold), bool(set(both(question)[:5]) & gold)
         gained, lost = gained + (after and not before), lost + (before and not after)
-    print(f"    by which {gained} questions are answered among the first five that were not, and {lost} no more")
+    print(f"    {gained} questions gain an answer among the first five, {lost} lose it")
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     draw = random.Random(1)
     row("at random", lambda _: draw.sample(range(len(TURNS)), 10))
     row("the newest", lambda _: list(range(len(TURNS)))[::-1])
-    row("words in common, as they are", plain)
+    row("words in common, not stemmed", plain)
     with mock.patch.object(retrieval, "smoothed", dict), mock.patch.object(retrieval, "STOP_WORDS", frozenset()):
         retrieval._stems.cache_clear()
         row("BM25, stemmed", in_python)
@@ -110,7 +110,7 @@ def main() -> None:
         retrieval._stems.cache_clear()
         row("BM25, stemmed, without stop words", in_python)
     retrieval._stems.cache_clear()
-    row("ours without an index: and neighbours lifted", in_python)
+    row("rfsn without an index (neighbours lifted)", in_python)
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         for others in (0, 5000):
             store = runner.run(stored(Path(folder), others))
@@ -118,7 +118,7 @@ def main() -> None:
             def indexed(question: str, store: Sqlite = store) -> list[int]:
                 return numbers(runner.run(store.search(HERE, question, 10)))
 
-            row(f"ours, in SQLite's index, beside {others} turns of others", indexed)
+            row(f"rfsn in SQLite's index, with {others} turns of other NPCs", indexed)
             if not others:
                 meaning(runner, store, indexed)
             runner.run(store.stop())

@@ -1,6 +1,6 @@
 """A long conversation with an innkeeper, made up for measuring retrieval: turns, and questions with their answers.
 
-Questions are as a player would ask them later: some with the words of the turn, most with others.
+The questions are such as a player asks later: some repeat words of the turn, most use other words.
 """
 
 TURNS: list[tuple[str, str]] = [

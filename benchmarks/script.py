@@ -1,4 +1,4 @@
-"""The script that `turn_overhead` plays, and the times it notes: the same words and pace for us and for a peer."""
+"""The script of `turn_overhead` and the times it notes. RFSN and its peer play the same words at the same pace."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ WORDS = (
     ["the", " rope", " is", " fine,", " I", " say."],
     ["come", " in", " and", " have", " some", " stew", "."],
 )
-"""Three sentences; each begins with a token that names it, so that its times can be told apart: 22 tokens."""
+"""Three sentences of 22 tokens. Each begins with a token that identifies it, so that its times can be matched."""
 _turns = itertools.count()
 
 ended: dict[str, float] = {}
-"""Sentence → when the last token of it was given out."""
+"""Time at which the last token of each sentence was sent."""
 spoke: dict[str, float] = {}
-"""Sentence → when the speech engine was called with it."""
+"""Time at which the speech engine was called with each sentence."""
 
 
 async def tokens(interval: float) -> AsyncIterator[str]:
-    """A turn's tokens, evenly paced; notes when each sentence ends."""
+    """Yield the tokens of a turn at an even pace, and note when each sentence ends."""
     turn = next(_turns)
     due = time.perf_counter()
     for number, words in enumerate(WORDS):
@@ -40,17 +40,17 @@ async def tokens(interval: float) -> AsyncIterator[str]:
 
 
 def called(text: str) -> None:
-    """The speech engine was called with this sentence."""
+    """Note that the speech engine was called with this sentence."""
     spoke[text.split(maxsplit=1)[0]] = time.perf_counter()
 
 
 def stagger(conversation: int, interval: float) -> float:
-    """Seconds that a session waits before its first turn, so that they do not march in step."""
+    """Return the seconds that a conversation waits before its first turn, so that not all start at once."""
     return random.Random(conversation).random() * interval * TOKENS
 
 
 def spread(delays: Sequence[float]) -> str:
-    """p50 and p95 in milliseconds."""
+    """Return p50 and p95 in milliseconds, as text."""
     if len(delays) < 2:
         return "      –       –"
     percentiles = statistics.quantiles(delays, n=100)
@@ -58,17 +58,17 @@ def spread(delays: Sequence[float]) -> str:
 
 
 def p95(delays: Sequence[float]) -> float:
-    """In seconds."""
+    """Return the 95th percentile in seconds."""
     return statistics.quantiles(delays, n=100)[94]
 
 
 def delays(times: dict[str, float]) -> list[float]:
-    """Seconds from the end of each sentence to its time in `times`."""
+    """Return the seconds from the end of each sentence to its time in `times`."""
     return [at - ended[name] for name, at in times.items() if name in ended]
 
 
 async def lateness(seconds: float, interval: float) -> list[float]:
-    """How late the event loop's own timers are: what no framework on this loop can beat."""
+    """Measure how late the event loop's timers are: no framework on this loop can be faster."""
     late = []
     until = time.perf_counter() + seconds
     while (now := time.perf_counter()) < until:

@@ -1,8 +1,8 @@
-"""What the segmenter costs a token, against the least that any segmenter must do.
+"""The segmenter's time for each token, against the least that any segmenter must do.
 
     uv run benchmarks/segmenter.py
 
-The floor appends each token to a buffer, looks for a terminator with one regular expression, and cuts there: it
+The floor appends each token to a buffer, searches it for a terminator with one regular expression, and cuts there. It
 gets `Dr.`, decimals and quotes wrong. Both read the same text: dialogue, a reply without a single terminator, and the
 same dialogue one character at a time.
 """
@@ -23,7 +23,7 @@ ENDLESS = "and the river went on and on " * 30
 
 
 def tokens(text: str) -> list[str]:
-    """About what a language model gives out: words with the space before them, marks apart."""
+    """Split text roughly as a language model does: words with the space before them, punctuation separate."""
     return re.findall(r"\s*\w{1,6}|\s*[^\w\s]|\s+", text)
 
 
@@ -48,7 +48,7 @@ def ours(pieces: Sequence[str]) -> int:
 
 
 def best(run: Callable[[Sequence[str]], int], pieces: Sequence[str]) -> float:
-    """Seconds a token, the best of many rounds."""
+    """Return the seconds for each token, the best of many rounds."""
     times = []
     for _ in range(60):
         before = time.perf_counter()

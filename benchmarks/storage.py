@@ -1,11 +1,11 @@
-"""The embedded store, beside the raw operation in the same run.
+"""The built-in SQLite store, against the raw operations in the same run.
 
     uv run benchmarks/storage.py            # 100,000 turns, two minutes
     uv run benchmarks/storage.py --turns 10000
 
-Reading is measured against the bare query on a connection of its own, appending against a hop to a thread and one
-fdatasync, searching by itself, for words that are not among the fifty most frequent (the stop list has those). `held`:
-what the session keeps in memory, with which every turn but the first begins.
+Reading is compared with the bare query on another connection, appending with a hop to a thread and one fdatasync.
+Searches use words outside the fifty most frequent (the stop list contains those). `cached` is the conversation's copy
+in memory, which every turn but the first uses.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pathlib import Path
 
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import Scope, TurnRecord
-from rfsn_core.defaults.database import FIELDS, session_token
+from rfsn_core.defaults.database import FIELDS, conversation_token
 from rfsn_core.defaults.storage import Settings, Sqlite
 from rfsn_core.memory.cards import Card
 
 WORDS = ["".join(syllables) for syllables in itertools.product(("ka", "lo", "mer", "tin", "vas", "ru"), repeat=5)][
     :5000
 ]
-"""A vocabulary; the nth word is said in proportion to 1/n, as in any language."""
+"""A vocabulary. The nth word occurs in proportion to 1/n, as in any language."""
 OFTEN = list(itertools.accumulate(1 / n for n in range(1, len(WORDS) + 1)))
 
 
@@ -98,7 +98,7 @@ async def measure(folder: Path, turns: int, npcs: int) -> None:
     show("a hop and a synced write of 1 kB", floor)
     more = [turn(turns + n, n % npcs, draw) for n in range(20_000)]
     alone = await timed(lambda n: store.append(more.pop()), 500)
-    show("append, one at a time", alone, percentile(floor, 0.5), "hop and sync (to hold: 1.5)")
+    show("append, one at a time", alone, percentile(floor, 0.5), "hop and sync (target: 1.5)")
 
     async def worker() -> None:
         for _ in range(200):
@@ -108,42 +108,42 @@ async def measure(folder: Path, turns: int, npcs: int) -> None:
         begun = time.perf_counter()
         await asyncio.gather(*(worker() for _ in range(workers)))
         rate = workers * 200 / (time.perf_counter() - begun)
-        print(f"append, {workers} at once: {rate:.0f} a second" + (" (to hold: 10,000)" if workers == 16 else ""))
+        print(f"append, {workers} at once: {rate:.0f} a second" + (" (target: 10,000)" if workers == 16 else ""))
     print()
 
     read = await timed(lambda n: store.load(scope(n % npcs), 20), 2000)
     rare, weights = WORDS[50:], [often - OFTEN[49] for often in OFTEN[50:]]
     asked = [" ".join(draw.choices(rare, cum_weights=weights, k=4)) for _ in range(2000)]
-    found = await timed(lambda n: store.search(scope(n % npcs), asked[n], 5), 2000)
+    searches = await timed(lambda n: store.search(scope(n % npcs), asked[n], 5), 2000)
     await store.stop()
     raw = []
     with closing(sqlite3.connect(folder / "memory.db")) as db:
-        sql = f"SELECT {FIELDS} FROM turns WHERE session=? AND live=1 ORDER BY position DESC, id DESC LIMIT 20"
+        sql = f"SELECT {FIELDS} FROM turns WHERE conversation=? AND live=1 ORDER BY position DESC, id DESC LIMIT 20"
         for n in range(2000):
             begun = time.perf_counter()
-            db.execute(sql, (session_token(scope(n % npcs)),)).fetchall()
+            db.execute(sql, (conversation_token(scope(n % npcs)),)).fetchall()
             raw.append(time.perf_counter() - begun)
     show("the bare query: 20 turns", raw)
     both = percentile(raw, 0.5) + percentile(hop, 0.5)
-    show("read a turn's context: state, 20 turns, memories, card", read, both, "query and hop (to hold: 1.5)")
-    held: dict[Scope, Card] = {scope(n): Card() for n in range(npcs)}
+    show("read a turn's context: state, 20 turns, memories, card", read, both, "query and hop (target: 1.5)")
+    cached: dict[Scope, Card] = {scope(n): Card() for n in range(npcs)}
     hits = []
     for n in range(20_000):
         begun = time.perf_counter()
-        held[scope(n % npcs)]
+        cached[scope(n % npcs)]
         hits.append(time.perf_counter() - begun)
-    show("held by the session (to hold: 20 µs)", hits)
+    show("cached by the conversation (target: 20 µs)", hits)
     print()
-    show(f"search in a store of {turns} turns (to hold: 2 and 8 ms)", found)
+    show(f"search in a store of {turns} turns (target: 2 and 8 ms)", searches)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=100_000)
     parser.add_argument("--npcs", type=int, default=100)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder), given.turns, given.npcs))
+        asyncio.run(measure(Path(folder), options.turns, options.npcs))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a turn costs beside tokens and speech: CPU of a turn, and the delay from a sentence's end to its voice.
+"""The cost of a turn without model and voice: its CPU, and the delay from the end of a sentence to the voice.
 
     uv run benchmarks/turn_overhead.py                       # a minute and a half
     uv run --with pipecat-ai benchmarks/turn_overhead.py --peer pipecat
 
-A renderer gives out 22 tokens in 3 sentences, at 20 tokens a second; the voice is silent and notes when it is
-called. Everything else is the real thing: server, socket, decision, gate, SQLite. The client is a process of its own.
+A renderer sends 22 tokens in 3 sentences at 20 tokens a second. The voice makes no sound and notes when it is called.
+Everything else is real: server, socket, decision, gate, SQLite. The client is a separate process.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Forgetful(Memory):
 
 
 class Mute:
-    """A voice that says nothing, and notes when it is asked to."""
+    """A voice that makes no sound and notes when it is called."""
 
     sample_rate = 16000
 
@@ -80,7 +80,7 @@ async def serving(interval: float) -> AsyncIterator[Served]:
 
 
 async def cpu_of_a_turn(turns: int) -> float:
-    """Seconds of CPU, client and server together."""
+    """Return the CPU seconds of a turn, client and server together."""
     async with serving(0) as server, connected(server.ws) as client:
         await client.send("hello", text=True)
         for _ in range(20):
@@ -92,7 +92,7 @@ async def cpu_of_a_turn(turns: int) -> float:
 
 
 async def cpu_of_a_pipeline(turns: int) -> float:
-    """Seconds of CPU of a turn alone: no socket, and a store that keeps nothing."""
+    """Return the CPU seconds of a turn without socket and with a store that keeps nothing."""
     offered = plugin(rendering={"paced": Paced(0)}, speech={"mute": Mute()}, storage={"none": Forgetful()})
     settings = {"operations": {"log_level": "error"}}
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +112,7 @@ async def cpu_of_a_pipeline(turns: int) -> float:
 
 
 async def cpu_of_an_echo(turns: int) -> float:
-    """The floor: Starlette answers one message with 25, and does nothing else."""
+    """Return the CPU seconds of the floor: Starlette answers one message with 25 and does nothing else."""
     reply = protocol.encode(protocol.Text(turn_id="turn", delta="a word of it")).decode()
 
     async def endpoint(socket: WebSocket) -> None:
@@ -154,7 +154,7 @@ async def cpu_of_an_echo(turns: int) -> float:
 
 
 async def conversations(count: int, seconds: float) -> tuple[list[float], list[float], list[float]]:
-    """Delays to the speech engine, delays to the client's socket, and the lateness of timers, in seconds."""
+    """Return the delays to the speech engine, to the client's socket, and of the timers, in seconds."""
     ended.clear()
     spoke.clear()
     async with serving(INTERVAL) as server:
@@ -168,7 +168,7 @@ async def conversations(count: int, seconds: float) -> tuple[list[float], list[f
 
 
 async def play(address: str, count: int, seconds: float) -> None:
-    """The game: `count` sessions talk for a while; prints when each sentence arrived."""
+    """Play the game: `count` players talk for some seconds. Prints when each sentence arrived."""
     arrived: dict[str, float] = {}
     until = time.perf_counter() + seconds
 
@@ -200,24 +200,24 @@ async def play(address: str, count: int, seconds: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sessions", default="1,100,300,500,1000", help="how many NPCs talk at once")
-    parser.add_argument("--seconds", type=float, default=12, help="how long each measurement takes")
+    parser.add_argument("--conversations", default="1,100,300,500,1000", help="numbers of NPCs that talk at once")
+    parser.add_argument("--seconds", type=float, default=12, help="seconds of each measurement")
     parser.add_argument("--turns", type=int, default=400, help="turns for the CPU measurement")
-    parser.add_argument("--peer", choices=["pipecat"], help="play the same script through a peer")
+    parser.add_argument("--peer", choices=["pipecat"], help="play the same script through this peer, too")
     parser.add_argument("--play", nargs=3, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.play:
-        address, count, seconds = given.play
+    options = parser.parse_args()
+    if options.play:
+        address, count, seconds = options.play
         asyncio.run(play(address, int(count), float(seconds)))
         return
     peer = None
-    if given.peer:
+    if options.peer:
         import peer_pipecat as peer
-    counts = [int(count) for count in given.conversations.split(",")]
+    counts = [int(count) for count in options.conversations.split(",")]
 
-    floor = asyncio.run(cpu_of_an_echo(given.turns))
-    ours = asyncio.run(cpu_of_a_turn(given.turns))
-    alone = asyncio.run(cpu_of_a_pipeline(given.turns))
+    floor = asyncio.run(cpu_of_an_echo(options.turns))
+    ours = asyncio.run(cpu_of_a_turn(options.turns))
+    alone = asyncio.run(cpu_of_a_pipeline(options.turns))
     print(f"CPU of a turn of {TOKENS} tokens in 3 sentences")
     print(f"  floor: Starlette answers with 25 messages, both ends  {floor * 1000:6.2f} ms")
     print(f"  rfsn, both ends of the socket, stored in SQLite       {ours * 1000:6.2f} ms  {ours / floor:5.1f} × floor")
@@ -225,19 +225,19 @@ def main() -> None:
         f"  rfsn, the turn alone                                  {alone * 1000:6.2f} ms  {alone / floor:5.1f} × floor"
     )
     if peer:
-        theirs = asyncio.run(peer.cpu_of_a_turn(given.turns // 4))
+        theirs = asyncio.run(peer.cpu_of_a_turn(options.turns // 4))
         ratio = theirs / alone
         print(f"  pipecat, the pipeline alone                           {theirs * 1000:6.2f} ms  {ratio:5.1f} × rfsn")
 
     print("\nfrom the end of a sentence, in ms, at 20 tokens/s        p50     p95")
     for count in counts:
-        speech, socket, late = asyncio.run(conversations(count, given.seconds))
+        speech, socket, late = asyncio.run(conversations(count, options.seconds))
         target = f"   target {TARGETS_MS[count]} ms" if count in TARGETS_MS else ""
         print(f"  {count:5} NPCs  rfsn, to the speech engine        {spread(speech)}{target}")
         print(f"              rfsn, to the client's socket      {spread(socket)}")
         print(f"              the loop's timers are late by     {spread(late)}")
         if peer and count <= 300:
-            theirs_speech = asyncio.run(peer.conversations(count, given.seconds, INTERVAL))
+            theirs_speech = asyncio.run(peer.conversations(count, options.seconds, INTERVAL))
             ratio = p95(theirs_speech) / p95(speech)
             print(f"              pipecat, to the speech engine     {spread(theirs_speech)}   p95 {ratio:.1f} × rfsn")
 

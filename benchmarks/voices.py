@@ -1,8 +1,8 @@
-"""What our side of a voice costs: beyond the engine's own call, to the loop, and to the first sound.
+"""The cost of a voice beyond the engine's own call: time of a sentence, late timers, delay of the first sound.
 
     uv run --group engines benchmarks/voices.py
 
-The engines are the real ones, on models made on the spot that hum: quick ones, so that what is ours shows.
+The engines are real, with tiny models that hum. These are fast, so that RFSN's own time shows.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def percentile(times: list[float], share: float) -> float:
 
 
 async def overhead(name: str, voice: Voice, direct: Callable[[], object], count: int = 200) -> None:
-    """Alone, one after the other; then a hundred NPCs at once, as the time a sentence adds to the engine's own."""
+    """Print the time that a sentence adds to the engine's own: one NPC alone, then a hundred at once."""
     engine, ours = [], []
     for _ in range(count):
         start = time.perf_counter()
@@ -69,13 +69,13 @@ async def overhead(name: str, voice: Voice, direct: Callable[[], object], count:
     await asyncio.gather(*(spoken(voice) for _ in range(100)))
     crowd = (time.perf_counter() - start - theirs) / 100 * 1000
     print(
-        f"{name:8} engine {percentile(engine, 0.5):5.1f} ms; ours besides, p50 {percentile(alone, 0.5):5.2f} ms,"
+        f"{name:8} engine {percentile(engine, 0.5):5.1f} ms; rfsn adds p50 {percentile(alone, 0.5):5.2f} ms,"
         f" p95 {percentile(alone, 0.95):5.2f} ms; with 100 NPCs {crowd:5.2f} ms a sentence"
     )
 
 
 async def lag(voices: list[Voice], seconds: float = 5) -> None:
-    """How late the loop's timers are while engines run flat out."""
+    """Print how late the loop's timers are while engines run at full load."""
     late: list[float] = []
     stop = time.perf_counter() + seconds
 
@@ -90,8 +90,8 @@ async def lag(voices: list[Voice], seconds: float = 5) -> None:
 
     await asyncio.gather(tick(), *(flat_out(voice) for voice in voices))
     print(
-        f"\nthe loop's timers, while {len(voices)} voices run flat out: p50 {percentile(late, 0.5):.1f} ms late,"
-        f" p99 {percentile(late, 0.99):.1f} ms (to hold: 10)"
+        f"\nthe loop's timers, while {len(voices)} voices run at full load: p50 {percentile(late, 0.5):.1f} ms late,"
+        f" p99 {percentile(late, 0.99):.1f} ms (target: 10)"
     )
 
 
@@ -109,7 +109,7 @@ async def first_sound(voice: Espeak, count: int = 300) -> None:
 
 @asynccontextmanager
 async def server() -> AsyncIterator[Served]:
-    """espeak-ng behind a real socket; the words of a turn are there at once."""
+    """Start a server with espeak-ng behind a real socket. All words of a turn come at once."""
     settings = {
         "server": {"max_turns": 10_000, "messages_per_second": 10_000, "outbox_audio": 100_000},
         "speech": {"provider": "espeak", "cache_mb": 0},
@@ -123,7 +123,7 @@ async def server() -> AsyncIterator[Served]:
 
 
 async def crowd(npcs: int, per_socket: int = 50) -> None:
-    """Does the sound of every sentence come before it is needed, when it is played as soon as it begins?"""
+    """Print how many audio frames come too late when each sentence is played as soon as it begins."""
     slack: list[float] = []
     first: list[float] = []
 
@@ -145,7 +145,7 @@ async def crowd(npcs: int, per_socket: int = 50) -> None:
                     key = (item.turn_no, item.sentence)
                     if key not in begun:
                         begun[key] = (now, 0.0)
-                        if item.sentence == 0:  # the others wait until the one before was made
+                        if item.sentence == 0:  # later sentences wait until the previous one is made
                             first.append(now - said[key])
                     began, came = begun[key]
                     slack.append(began + came - now)
@@ -164,11 +164,11 @@ async def crowd(npcs: int, per_socket: int = 50) -> None:
 
 
 def opus(seconds: int = 60) -> None:
-    """What Opus costs, beside the bytes it saves."""
+    """Print the time that Opus takes and the bytes that it saves."""
     loud = np.random.default_rng(0).normal(0, 3000, seconds * 24000).astype("<i2").tobytes()
-    made = frames("opus", 24000)
+    encoder = frames("opus", 24000)
     begun = time.process_time()
-    packets = [packet for at in range(0, len(loud), 9600) for packet in made.feed(loud[at : at + 9600])]
+    packets = [packet for at in range(0, len(loud), 9600) for packet in encoder.feed(loud[at : at + 9600])]
     cost = (time.process_time() - begun) / seconds
     print(
         f"\nOpus: {cost * 1000:.1f} ms of a processor for a second of sound,"
@@ -177,7 +177,7 @@ def opus(seconds: int = 60) -> None:
 
 
 async def silence(count: int = 100) -> None:
-    """From the cancel to the last frame, at the client."""
+    """Print the time from a cancel to the last frame, at the client."""
     times = []
     async with server() as running, connected(running.ws) as client:
         for number in range(count):
@@ -188,7 +188,7 @@ async def silence(count: int = 100) -> None:
             await client.until("turn.cancelled", "turn.finished", "error")
             times.append(time.perf_counter() - start)
     p50, p95 = percentile(times, 0.5), percentile(times, 0.95)
-    print(f"\na cancel silences the NPC, at the client: p50 {p50:.1f} ms, p95 {p95:.1f} ms (to hold: 50)")
+    print(f"\na cancel silences the NPC, at the client: p50 {p50:.1f} ms, p95 {p95:.1f} ms (target: 50)")
 
 
 async def measure(folder: Path) -> None:
@@ -203,7 +203,7 @@ async def measure(folder: Path) -> None:
     plain: Any = PiperVoice.load(str(folder / "p.onnx"), include_alignments=True)
     config = SynthesisConfig(normalize_audio=False)
     style = kokoro._style("af_heart")
-    print("to hold: p50 1 ms, p95 5 ms with 100 NPCs")
+    print("target: p50 1 ms, p95 5 ms with 100 NPCs")
     await overhead("kokoro", kokoro, lambda: kokoro._kokoro.create_timed(TEXT, style, 1.0, "en-us"))
     await overhead("piper", piper, lambda: list(plain.synthesize(TEXT, config, include_alignments=True)))
     await lag([kokoro, piper])

@@ -1,4 +1,4 @@
-"""`buckets`: game state and NPC state → a readable key and a feature vector, by rules from the settings."""
+"""`buckets`: turns game state and NPC state into a readable key and a feature vector, by rules from the settings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ UNKNOWN = "unknown"
 
 
 class Bucket(BaseModel, extra="forbid"):
-    """How one field becomes a label."""
+    """The rule that turns one field into a label."""
 
-    field: str = Field(description="Path in the game's state, such as `player.health`; `npc.mood` for the NPC's own.")
+    field: str = Field(description="Path in the game's state, such as `player.health`; `npc.mood` is the NPC's own.")
     labels: list[str] = Field(min_length=1, description="The labels. For numbers, from lowest to highest.")
-    edges: list[float] = Field([], description="Numbers between the labels, ascending; empty: labels are values.")
-    key: bool = Field(True, description="Part of the key, not only of the features.")
+    edges: list[float] = Field([], description="Ascending numbers between the labels. Empty: labels are values.")
+    key: bool = Field(True, description="Make the label a part of the key, not only of the features.")
 
     @model_validator(mode="after")
     def _edges_fit(self) -> Bucket:
@@ -58,11 +58,13 @@ def _default_buckets() -> list[Bucket]:
 class Settings(BaseModel, extra="forbid"):
     """`[abstraction.buckets]`."""
 
-    buckets: list[Bucket] = Field(default_factory=_default_buckets, description="One rule a field, in key order.")
+    buckets: list[Bucket] = Field(
+        default_factory=_default_buckets, description="One rule for each field, in key order."
+    )
 
 
 class Buckets:
-    """The opened provider."""
+    """The abstractor: applies one rule to each field."""
 
     def __init__(self, rules: Iterable[Bucket]) -> None:
         self._rules = tuple(rules)
@@ -70,13 +72,13 @@ class Buckets:
         self.version = hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()
         labels = (f"{rule.field}={label}" for rule in self._rules for label in (*rule.labels, UNKNOWN))
         self._names = ("bias", *labels)
-        # A dozen or so features are on: divided by this, the vector's length is at most 1.
+        # One feature of each rule and the bias are non-zero, so the vector has length 1.
         on = 1 / math.sqrt(1 + len(self._rules))
         self._bias: tuple[float, ...] = (on,)
         self._compiled = [_Compiled(rule, on) for rule in self._rules]
 
     def abstract(self, game: Mapping[str, Any], npc: Mapping[str, Any]) -> Abstraction:
-        """One-hot features, 1/√(1 + rules) each, and the key's `FIELD:label` parts joined by `|`."""
+        """Return one-hot features of value 1/√(1 + rules), and the key: `FIELD:label` parts joined by `|`."""
         features = self._bias
         parts = []
         for rule in self._compiled:
@@ -88,7 +90,7 @@ class Buckets:
 
 
 class _Compiled:
-    """A rule, with all that does not change from turn to turn."""
+    """A rule with everything precomputed that does not change between turns."""
 
     def __init__(self, rule: Bucket, on: float) -> None:
         self.own = rule.field.startswith("npc.")
@@ -104,7 +106,7 @@ class _Compiled:
         self._unknown = len(rule.labels)
 
     def index(self, source: Mapping[str, Any]) -> int:
-        """The label's place; the last one for what is unknown or malformed."""
+        """Return the index of the label; the last one stands for unknown or malformed values."""
         value: Any = source
         for part in self._path:
             value = value.get(part) if isinstance(value, (dict, Mapping)) else None
@@ -124,5 +126,5 @@ async def _open(settings: Settings, host: Host) -> AsyncIterator[Abstractor]:
 
 @hookimpl
 def rfsn_abstraction() -> Iterable[Provider[Abstractor]]:
-    """The embedded default."""
+    """Offer the built-in default."""
     yield Provider("buckets", Settings, _open, "rules that turn game state into labels")

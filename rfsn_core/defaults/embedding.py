@@ -1,4 +1,4 @@
-"""`none`: the past is searched by its words alone."""
+"""`none`: no vectors. The past is searched by keyword only."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Embedder | No
 
 @hookimpl
 def rfsn_embedding() -> Iterable[Provider[Embedder | None]]:
-    """The embedded default."""
-    yield Provider("none", NoSettings, _open, "no vectors: the past is searched by its words alone")
+    """Offer the built-in default."""
+    yield Provider("none", NoSettings, _open, "no vectors: the past is searched by keyword only")

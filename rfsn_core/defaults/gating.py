@@ -1,4 +1,4 @@
-"""`rules`: six flags by patterns, intent and sentiment by words. In-character violence passes; real harm does not."""
+"""`rules`: six flags by patterns, intent and sentiment by words. Violence in the story passes; real harm does not."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ FLAGS: dict[str, tuple[tuple[float, str], ...]] = {
         _risk(0.5, r"i(?:'ll| will) (?:kill|murder|hurt|stab) you"),
     ),
 }
-"""Flag → (risk, pattern). Fantasy violence (`I will kill you`) stays below the threshold on purpose."""
+"""The (risk, pattern) pairs of each flag. Violence in the story (`I will kill you`) stays below the threshold."""
 
 _COMPILED = {
     flag: tuple((risk, re.compile(f"(?<!\\w)(?:{pattern})(?!\\w)", re.IGNORECASE)) for risk, pattern in patterns)
@@ -98,7 +98,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def sentiment(text: str) -> float:
-    """-1…1: (positive - negative words) / (both + 1)."""
+    """Return the sentiment, -1…1: (positive − negative words) / (both + 1)."""
     words = [word.lower() for word in _WORD.findall(text)]
     good = sum(word in _POSITIVE for word in words)
     bad = sum(word in _NEGATIVE for word in words)
@@ -108,22 +108,22 @@ def sentiment(text: str) -> float:
 class Settings(BaseModel, extra="forbid"):
     """`[gating.rules]`."""
 
-    threshold: float = Field(0.7, gt=0, le=1, description="Risk from which a text is blocked.")
+    threshold: float = Field(0.7, gt=0, le=1, description="Block a text whose risk reaches this, 0…1.")
     approve: list[str] = Field([], description="Flags that ask for approval instead of blocking.")
-    off: list[str] = Field([], description="Flags that are not looked for.")
-    words: list[str] = Field([], description="Words or phrases of your own to block, whole words, any case.")
+    off: list[str] = Field([], description="Flags that are switched off.")
+    words: list[str] = Field([], description="Words or phrases of your own to block: whole words, in any case.")
 
     @field_validator("approve", "off")
     @classmethod
     def _known(cls, flags: list[str]) -> list[str]:
         for flag in flags:
             if flag not in FLAGS:
-                raise ValueError(f"no flag '{flag}'; there are {', '.join(FLAGS)}")
+                raise ValueError(f"no flag '{flag}'; flags: {', '.join(FLAGS)}")
         return flags
 
 
 class Rules:
-    """The opened provider."""
+    """The gate: matches every text against the patterns that are switched on."""
 
     def __init__(self, settings: Settings) -> None:
         self._threshold = settings.threshold
@@ -163,5 +163,5 @@ async def _open(settings: Settings, host: Host) -> AsyncIterator[Gate]:
 
 @hookimpl
 def rfsn_gating() -> Iterable[Provider[Gate]]:
-    """The embedded default."""
+    """Offer the built-in default."""
     yield Provider("rules", Settings, _open, "patterns for real-world harm, intent and sentiment by words")

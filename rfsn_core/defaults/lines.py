@@ -1,4 +1,4 @@
-"""The lines that every NPC can fall back on: action → style → lines, as Jinja2 templates."""
+"""The built-in lines of every NPC, by action and style, as Jinja2 templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scripted`: lines written by hand, per action, style and persona. Needs no model, and cannot fail."""
+"""`scripted`: lines written by hand, by action, style and NPC. It needs no model and cannot fail."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from rfsn_core.world.templates import FAILURES, Environment
 class Settings(BaseModel, extra="forbid"):
     """`[rendering.scripted]`."""
 
-    words_per_second: float = Field(0, ge=0, description="Pace of the stream; 0: as fast as it goes.")
+    words_per_second: float = Field(0, ge=0, description="Words per second of the stream; 0: no pause between words.")
 
 
 class Scripted:
-    """The opened provider.
+    """The renderer that picks a line.
 
-    Lines are looked for in the NPC's own, then the world's, then the built-in ones; in each, under the
-    action and style, the action, and then the same for the plain action behind a variant. Before all of them,
-    an NPC that explains says the fact it knows about what was asked, if it knows one. The turn's seed picks one,
-    and never what the NPC said last as long as there is another.
+    It searches the NPC's own lines, then the world's, then the built-in ones: first those for the action and style,
+    then those for the action in any style, then the same for the plain action of a variant. An NPC that explains
+    first looks for a fact that answers the question. The turn's seed picks among the lines found. A line that the NPC
+    said last is picked only when there is no other.
     """
 
     reports = False
@@ -42,7 +42,7 @@ class Scripted:
         self._compiled: dict[str, Template] = {}
 
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
-        """The chosen line, word by word."""
+        """Yield the chosen line, word by word."""
         line = self._line(prompt)
         start = 0
         while start < len(line):
@@ -91,11 +91,11 @@ class Scripted:
             values = {"name": prompt.name, "player": prompt.player, "state": prompt.state, "style": prompt.style}
             return self._environment.render(template, **values).strip()
         except FAILURES:
-            return ""  # a line that fails for this state is passed over; broken syntax was refused at load
+            return ""  # skip a line that fails for this state; broken syntax was refused at load
 
 
 def _fact(prompt: Prompt) -> str:
-    """Of what the NPC knows, the fact with the most of the player's words in it; empty when none has any."""
+    """Return the fact of the NPC that shares the most words with the player's text, or "" when none shares a word."""
     facts: list[str] = prompt.persona.get("knows", [])
     asked = _stems(prompt.player_text)
     best = max(facts, key=lambda fact: len(asked & _stems(fact)), default="")
@@ -104,7 +104,7 @@ def _fact(prompt: Prompt) -> str:
 
 
 def _stems(text: str) -> set[str]:
-    """The beginnings of its longer words: enough to see that "ferries" is about the ferry."""
+    """Return the first four letters of the longer words, so that "ferries" matches "ferry"."""
     return {word[:4] for word in re.findall(r"\w{4,}", text.casefold())} - _COMMON
 
 
@@ -122,5 +122,5 @@ async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
 
 @hookimpl
 def rfsn_rendering() -> Iterable[Provider[Renderer]]:
-    """The embedded default."""
-    yield Provider("scripted", Settings, _open, "hand-written lines: no model needed")
+    """Offer the built-in default."""
+    yield Provider("scripted", Settings, _open, "hand-written lines, without a model")

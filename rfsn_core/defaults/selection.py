@@ -1,4 +1,4 @@
-"""`world_model`: chooses the candidate whose predicted outcome scores best. It does not learn."""
+"""`world_model`: chooses the candidate with the best predicted outcome. It does not learn."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from rfsn_core.contract.selection import Arm, Context, Lesson, Policy, Selection
 
 
 class WorldModel:
-    """The opened provider. Ties go to the earlier arm, so the same arms give the same choice."""
+    """The policy without learning. Ties go to the earlier arm, so the same arms give the same choice."""
 
     version = "1"
     learns = False
 
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
-        """The arm with the best prior, with propensity 1."""
+        """Return the arm with the best prior, with propensity 1."""
         best = max(range(len(arms)), key=lambda index: arms[index].prior)
         chosen = tuple(float(index == best) for index in range(len(arms)))
         return Selection(arms[best].name, chosen, tuple(arm.prior for arm in arms))
 
     def update(self, lesson: Lesson) -> Step:
-        """Learns nothing."""
+        """Change nothing."""
         return Step()
 
     def snapshot(self) -> bytes:
-        """Nothing was learned."""
+        """Return an empty checkpoint."""
         return b""
 
     def restore(self, snapshot: bytes) -> None:
-        """Takes only its own empty snapshot."""
+        """Accept only the empty checkpoint. Raises ValueError for any other."""
         if snapshot:
             raise ValueError("the world model has nothing to restore")
 
@@ -43,5 +43,5 @@ async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Policy]:
 
 @hookimpl
 def rfsn_selection() -> Iterable[Provider[Policy]]:
-    """The embedded default."""
+    """Offer the built-in default."""
     yield Provider("world_model", NoSettings, _open, "the best predicted outcome, by the world model's score")

@@ -1,4 +1,4 @@
-"""`silent`: no voice. The text is the speech."""
+"""`silent`: no voice, text only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
 
 
 class Silent:
-    """The opened provider."""
+    """The voice that makes no sound."""
 
     sample_rate = 0
 
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncIterator[Speech]:
-        """Yields nothing."""
+        """Yield nothing."""
         return
         yield  # makes this an async generator
 
@@ -28,5 +28,5 @@ async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Voice]:
 
 @hookimpl
 def rfsn_speech() -> Iterable[Provider[Voice]]:
-    """The embedded default."""
+    """Offer the built-in default."""
     yield Provider("silent", NoSettings, _open, "no voice: text only")

@@ -1,7 +1,8 @@
 """The wire protocol `rfsn.v1`: messages that clients send, messages that the server sends, and binary audio frames.
 
-Every message is a JSON text frame with a `type`. The structs below *are* the protocol: `rfsn protocol` generates the
-JSON Schema and the AsyncAPI document from them. Unknown fields and types are refused, so a misspelling is never silent.
+Every message is a JSON text frame with a `type`. These classes *are* the protocol: `rfsn protocol` generates the
+JSON Schema and the AsyncAPI document from them. The server refuses unknown fields and types, so a misspelling is never
+silent.
 """
 
 from rfsn_core.protocol.audio import AUDIO_LAST, AUDIO_VERSION, HEADER_SIZE, AudioFrame, audio_frame, read_audio_frame

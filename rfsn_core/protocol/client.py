@@ -11,18 +11,18 @@ from rfsn_core.protocol.messages import MAX_TEXT, Message, Name
 
 
 class Hello(Message, tag="hello", kw_only=True):
-    """Optional first message: who is calling and what it wants to receive."""
+    """Optional first message: who connects, and what it wants to receive."""
 
     client: str = ""
     """Name of the game or tool, for the log."""
     audio: bool = True
     """Send speech as binary frames."""
     text: bool = False
-    """Send every text delta as it is generated (`text` events)."""
+    """Send every piece of text as soon as it is released (`text` messages)."""
     visemes: bool = False
     """Send mouth shapes with the speech."""
     sample_rate: Annotated[int, Meta(ge=0, le=192_000)] = 0
-    """Hz of the speech, 8,000 or more; 0: each voice's own."""
+    """Sample rate of the speech in Hz, 8,000 or more; 0 keeps each voice's own rate."""
     audio_format: Literal["pcm16", "opus"] = "pcm16"
     """What the binary frames hold: samples, or one Opus packet of 20 ms each."""
 
@@ -33,49 +33,50 @@ class PlayerTurn(Message, tag="turn", kw_only=True):
     npc: Name
     """Id or name of the NPC; `welcome` lists them."""
     player: Name = "player"
-    """Who is speaking: each player has a relationship of their own with each NPC."""
+    """Who is speaking. Each NPC has a separate relationship with each player."""
     text: Annotated[str, Meta(max_length=MAX_TEXT)]
     """What the player says. It may be empty when `signal` is given."""
     save: Name = "default"
-    """The save or campaign; memories of one save are unknown in another."""
+    """The game's save or campaign; memories of one save are unknown in another."""
     state: dict[str, Any] = msgspec.field(default_factory=dict)
-    """The game's state as the abstraction sees it, any JSON object. `in_combat`, `quest_active` and `quest_state` are
-    taken over; `npc` may hold the game's own `affinity`, `trust`, `fear` and `mood`, to be compared with ours."""
+    """The game's state, any JSON object; the abstraction reads it. `in_combat`, `quest_active` and `quest_state` are
+    copied into the NPC's state. `npc` may contain the game's own `affinity`, `trust`, `fear` and `mood`; the server
+    compares them with its own values."""
     signal: str = ""
-    """The player's signal when the game knows it (`attack`, `offer`, …); else it is read from the text."""
+    """The player's signal (`attack`, `offer`, …) when the game knows it; else it is read from the text."""
     turn_id: Annotated[str, Meta(max_length=100)] = ""
-    """The client's own id for the turn; made by the server when empty."""
+    """The client's own id for the turn; when empty, the server makes one."""
 
 
 class GameEvent(Message, tag="event", kw_only=True):
-    """Something happened in the game that the NPC knows of; it changes state and memory, not speech."""
+    """Something happened in the game that the NPC knows of. It changes state and memory; the NPC says nothing."""
 
     npc: Name
     kind: Name
     """`gift`, `promise_kept`, `promise_broken`, `betrayal`, `saved_life`, `attacked`, `witnessed_crime`,
-    `quest_started`, `quest_completed`, `combat_started`, `combat_ended`; any other is only remembered."""
+    `quest_started`, `quest_completed`, `combat_started`, `combat_ended`; any other kind is only remembered."""
     player: Name = "player"
     save: Name = "default"
     data: dict[str, Any] = msgspec.field(default_factory=dict)
-    """Details, for the memory."""
+    """Details to remember."""
 
 
 class Remember(Message, tag="remember", kw_only=True):
-    """The game tells an NPC something that it saw or heard of a player; answered with `remembered`."""
+    """The game tells an NPC something that the NPC saw or heard of a player. The answer is `remembered`."""
 
     npc: Name
     player: Name = "player"
     save: Name = "default"
     text: Annotated[str, Meta(max_length=2000)] = ""
-    """In words, as the NPC would think it. It may be empty for an exact fact: predicate and value."""
+    """The memory in words, as the NPC would think it. It may be empty for an exact fact with predicate and value."""
     kind: Literal["fact", "event", "promise", "preference"] = "fact"
     subject: Annotated[str, Meta(max_length=200)] = ""
-    """Whom or what it is about; empty: the player."""
+    """Person or thing that the memory is about; empty means the player."""
     predicate: Annotated[str, Meta(max_length=60)] = ""
-    """Such as `name`, `home`, `owner`; `memory.single_valued` in the settings says which hold one value at a time."""
+    """Such as `name`, `home`, `owner`. `memory.single_valued` in the settings lists those with one value at a time."""
     value: Annotated[str, Meta(max_length=200)] = ""
     negated: bool = False
-    """It is *not* so."""
+    """True when the statement is *not* so."""
     confidence: Annotated[float, Meta(ge=0, le=1)] = 1.0
     importance: Annotated[float, Meta(ge=0, le=1)] = 0.6
     ttl: float | None = None
@@ -83,8 +84,8 @@ class Remember(Message, tag="remember", kw_only=True):
 
 
 class Prefetch(Message, tag="prefetch", kw_only=True):
-    """The player comes near these NPCs: what they know of him is read now, so that their first turn need not wait for
-    it. There is no answer."""
+    """The player comes near these NPCs. The server reads their memories of the player now, so that the first turn need
+    not wait for them. There is no answer."""
 
     npcs: Annotated[list[Name], Meta(min_length=1, max_length=100)]
     player: Name = "player"
@@ -92,50 +93,51 @@ class Prefetch(Message, tag="prefetch", kw_only=True):
 
 
 class TakeSnapshot(Message, tag="snapshot", kw_only=True):
-    """The game was saved: what the NPCs of a save know now can be gone back to. Answered with `snapshot.taken`."""
+    """The game was saved. The server keeps what the NPCs know now, to roll back to. The answer is `snapshot.taken`."""
 
     tag: Name
-    """The save's name; one that is there is replaced."""
+    """Name of the snapshot; an existing one of this name is replaced."""
     save: Name = "default"
 
 
 class Rollback(Message, tag="rollback", kw_only=True):
-    """A save was loaded: the NPCs of that save know what they knew then. Everyone is told, `save.reverted`."""
+    """The game was loaded. The NPCs know what they knew at the snapshot. Every client receives `save.reverted`."""
 
     tag: Name
+    """Name of the snapshot."""
     save: Name = "default"
 
 
 class Cancel(Message, tag="cancel", kw_only=True):
-    """Barge-in: stop the turn, its generation, and its speech."""
+    """Stop the turn, its generation and its speech (barge-in)."""
 
     turn_id: str
 
 
 class Reward(Message, tag="reward", kw_only=True):
-    """How good a decision was: a number in -1…1, or a named signal whose weight is in the settings."""
+    """How good a decision was: a number in -1…1, or a named signal whose value is in the settings."""
 
     decision_id: str
     value: float | None = None
-    """-1…1"""
+    """-1…1; left out when `signal` is given."""
     signal: str = ""
     """One of `learning.signals` in the settings."""
     reward_id: str = ""
-    """The same id twice counts once."""
+    """Client's own id. The server counts each id once, so a reward can be sent again safely."""
 
 
 class Played(Message, tag="played", kw_only=True):
-    """How far the player has heard the NPC."""
+    """How much of the NPC's speech the player has heard."""
 
     turn_id: str
     sentence: Annotated[int, Meta(ge=0)]
-    """The sentence that sounds now."""
+    """Index of the sentence that is playing now."""
     ms: Annotated[int, Meta(ge=0)] = 0
-    """How much of it was heard."""
+    """Milliseconds of that sentence that were played."""
 
 
 class Ping(Message, tag="ping", kw_only=True):
-    """Answered with `pong`."""
+    """Check that the server answers. The answer is `pong`."""
 
     id: str = ""
 
@@ -146,4 +148,4 @@ ClientMessage = (
 
 
 decode_client: Any = msgspec.json.Decoder(ClientMessage).decode
-"""JSON text or bytes → a client message. Raises msgspec.DecodeError or msgspec.ValidationError."""
+"""Decode JSON text or bytes to a client message. Raises msgspec.DecodeError or msgspec.ValidationError."""

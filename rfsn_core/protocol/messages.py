@@ -1,4 +1,4 @@
-"""What all messages of the wire protocol `rfsn.v1` have in common."""
+"""The base class and limits of all messages of the wire protocol `rfsn.v1`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ PROTOCOL = "rfsn.v1"
 
 
 MAX_TEXT = 4000
-"""Longest player text a turn takes, in characters."""
+"""Longest text of a player in one turn, in characters."""
 
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Message(msgspec.Struct, tag_field="type", kw_only=True, forbid_unknown_fields=True):
-    """What every message has: the `type` tag, from the class."""
+    """The base of all messages: adds the `type` field, whose value is the tag of the class."""
 
 
 _encoder = msgspec.json.Encoder()
 
 
 encode = _encoder.encode
-"""A message, as the bytes of its JSON."""
+"""Encode a message as JSON bytes."""

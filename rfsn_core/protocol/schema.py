@@ -1,4 +1,4 @@
-"""The protocol as documents, generated from `rfsn_core.protocol.events`: JSON Schema and AsyncAPI."""
+"""JSON Schema and AsyncAPI documents of the protocol, generated from the message classes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rfsn_core import protocol
 
 
 def messages(union: Any) -> dict[str, type[msgspec.Struct]]:
-    """Type tag → struct, of one direction."""
+    """Return the message classes of a union by their type tag."""
     return {str(struct.__struct_config__.tag): struct for struct in get_args(union)}
 
 
 def json_schema() -> dict[str, Any]:
-    """One JSON Schema document; `client` and `server` name the messages of each direction."""
+    """Return one JSON Schema document. Its definitions `client` and `server` list the messages of each direction."""
     structs = [*messages(protocol.ClientMessage).values(), *messages(protocol.ServerMessage).values()]
     _, components = msgspec.json.schema_components(structs, ref_template="#/$defs/{name}")
 
@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def asyncapi(version: str) -> dict[str, Any]:
-    """An AsyncAPI 3 document of `/v1/ws`."""
+    """Return an AsyncAPI 3 document of `/v1/ws`."""
     schema = json_schema()["$defs"]
     structs = {**messages(protocol.ClientMessage), **messages(protocol.ServerMessage)}
 

@@ -11,7 +11,7 @@ from rfsn_core.protocol.messages import PROTOCOL, Message
 
 
 class NpcInfo(msgspec.Struct, kw_only=True):
-    """An NPC as `welcome` lists it."""
+    """One entry of the NPC list in `welcome`."""
 
     id: str
     name: str
@@ -27,7 +27,7 @@ class Welcome(Message, tag="welcome", kw_only=True):
 
 
 class TurnStarted(Message, tag="turn.started", kw_only=True):
-    """The turn was accepted; `turn_no` is what audio frames carry."""
+    """The server accepted the turn. The turn's audio frames carry `turn_no`."""
 
     turn_id: str
     turn_no: int
@@ -36,12 +36,14 @@ class TurnStarted(Message, tag="turn.started", kw_only=True):
 
 
 class Candidate(msgspec.Struct, kw_only=True):
-    """One action the NPC could have chosen."""
+    """An action that the NPC could have chosen."""
 
     action: str
     score: float
     propensity: float
+    """Probability with which the policy chooses it, 0…1."""
     why: str
+    """Why it is a candidate."""
 
 
 class Veto(msgspec.Struct, kw_only=True):
@@ -52,7 +54,7 @@ class Veto(msgspec.Struct, kw_only=True):
 
 
 class Decision(Message, tag="decision", kw_only=True):
-    """What the NPC does, before a word of it is generated."""
+    """What the NPC does. The server sends it before any word is generated."""
 
     turn_id: str
     decision_id: str
@@ -63,23 +65,24 @@ class Decision(Message, tag="decision", kw_only=True):
     key: str
     """The abstract state, such as `LOCATION:tavern|QUEST_STATE:active`."""
     key_version: str
+    """Version of the abstraction's rules that made `key`."""
     policy: str
     candidates: list[Candidate]
     vetoes: list[Veto]
     forced_by: str = ""
-    """The safety rule that left only this action, when one did."""
+    """Name of the safety rule that forced this action; empty when none did."""
     latency_ms: float
 
 
 class Text(Message, tag="text", kw_only=True):
-    """Newly released text. The deltas of a turn, joined, are all that the NPC said."""
+    """A released piece of text. All `delta`s of a turn, joined, are what the NPC said."""
 
     turn_id: str
     delta: str
 
 
 class Sentence(Message, tag="sentence", kw_only=True):
-    """A sentence that passed the gate; its audio follows under the same index."""
+    """A sentence that passed the gate. Its audio follows under the same index."""
 
     turn_id: str
     index: int
@@ -96,16 +99,16 @@ class SentenceBlocked(Message, tag="sentence.blocked", kw_only=True):
 
 
 class SpeechStarted(Message, tag="speech.started", kw_only=True):
-    """Audio of a sentence begins, mono, in binary frames."""
+    """The audio of a sentence begins: mono, in binary frames."""
 
     turn_id: str
     turn_no: int
     sentence: int
     sample_rate: int
-    """Hz."""
+    """In Hz."""
     audio_format: str = "pcm16"
     pre_skip: int = 0
-    """Samples at 48 kHz that an Opus decoder throws away at the beginning of the sentence."""
+    """Samples at 48 kHz that an Opus decoder must discard at the beginning of the sentence."""
 
 
 class Viseme(msgspec.Struct, array_like=True, frozen=True):
@@ -117,17 +120,17 @@ class Viseme(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Visemes(Message, tag="visemes", kw_only=True):
-    """Mouth shapes of a stretch of a sentence, in the 15-viseme set."""
+    """Mouth shapes for a part of a sentence, from the 15-viseme set."""
 
     turn_id: str
     sentence: int
     visemes: list[Viseme]
     estimated: bool = False
-    """The voice does not tell: letters, evenly spread."""
+    """True when the voice gives no timing: the shapes are estimated from the letters."""
 
 
 class SpeechFinished(Message, tag="speech.finished", kw_only=True):
-    """All audio of a sentence was sent; `dropped` frames of it were not, by the audio policy."""
+    """All audio of a sentence was sent, except `dropped` frames that the audio policy dropped."""
 
     turn_id: str
     sentence: int
@@ -136,7 +139,7 @@ class SpeechFinished(Message, tag="speech.finished", kw_only=True):
 
 
 class SpeechDropped(Message, tag="speech.dropped", kw_only=True):
-    """A sentence is left unspoken, because too many wait (`full`) or it waited too long (`late`); its text stands."""
+    """A sentence is not spoken, because too many wait (`full`) or it waited too long (`late`). Its text stays valid."""
 
     turn_id: str
     sentence: int
@@ -144,14 +147,14 @@ class SpeechDropped(Message, tag="speech.dropped", kw_only=True):
 
 
 class SpeechOff(Message, tag="speech.off", kw_only=True):
-    """The voice failed; the turn goes on as text."""
+    """The voice failed and no other is left. The turn continues as text."""
 
     turn_id: str
     reason: str
 
 
 class State(Message, tag="state", kw_only=True):
-    """The NPC's state after the turn or game event."""
+    """The NPC's state after a turn or game event."""
 
     npc: str
     player: str
@@ -165,7 +168,7 @@ class State(Message, tag="state", kw_only=True):
 
 
 class Latency(msgspec.Struct, kw_only=True):
-    """Milliseconds from the arrival of the turn; null for what did not happen."""
+    """Milliseconds since the server received the turn; null for steps that did not happen."""
 
     decision: float | None = None
     first_token: float | None = None
@@ -175,57 +178,57 @@ class Latency(msgspec.Struct, kw_only=True):
 
 
 class StateDrift(Message, tag="state.drift", kw_only=True):
-    """The game's own idea of the NPC, in `state.npc` of its turn, differs from ours."""
+    """The game's values in `state.npc` of the turn differ from the server's."""
 
     turn_id: str
     npc: str
     ours: dict[str, Any]
     game: dict[str, Any]
     adopted: bool
-    """Whether the game's numbers were taken over, by `world.drift`."""
+    """True when the server adopted the game's values, as `world.drift` says."""
 
 
 class Usage(msgspec.Struct, kw_only=True):
-    """What an engine says of a reply: tokens, and milliseconds of its own; null for what it does not say."""
+    """What the engine reports about a reply: tokens and milliseconds; null where it reports nothing."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
-    """Of the prompt, that it had kept from earlier."""
+    """Prompt tokens that the engine took from its cache."""
     load_ms: float | None = None
     prompt_ms: float | None = None
     generation_ms: float | None = None
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What the model says that it did: its FINAL_JSON block."""
+    """What the model reports that it did: its FINAL_JSON block."""
 
     action: str
     tone: str = ""
     claims: list[str] = []
-    """Facts that it stated."""
+    """Facts that it stated in its words."""
 
 
 class Trace(msgspec.Struct, kw_only=True):
-    """How the words came about."""
+    """How the words of a turn were made."""
 
     attempts: int = 1
-    """How often the renderer was asked."""
+    """Calls to renderers, retries included."""
     prompt_tokens: int = 0
-    """About how long the prompt was."""
+    """Estimated length of the prompt in tokens."""
     notes: list[str] = []
-    """What was left out of the prompt to keep the budget, and what went wrong with it."""
+    """What was left out of the prompt to stay within its budget, and errors in its templates."""
     memories: list[str] = []
-    """What the NPC had in mind, besides turns: kind, id and source of each; `rfsn memory show` tells more."""
+    """Memories in the prompt: kind, id and source of each. `rfsn memory show` explains them."""
     usage: Usage | None = None
     final_json: str = ""
-    """`ok`; `missing`; `invalid`; or `mismatch` when the model says that it did something else than was decided.
-    Empty when it was not asked."""
+    """`ok`; `missing`; `invalid`; or `mismatch` when the model reports another action than the one decided. Empty when
+    no report was asked for."""
     report: Report | None = None
 
 
 class RendererSwitched(Message, tag="renderer.switched", kw_only=True):
-    """A renderer could not word the turn; the next one in the chain does."""
+    """A renderer failed; the next one of the fallback chain words the turn."""
 
     turn_id: str
     failed: str
@@ -234,33 +237,34 @@ class RendererSwitched(Message, tag="renderer.switched", kw_only=True):
 
 
 class EngineChanged(Message, tag="engine.changed", kw_only=True):
-    """An engine failed so often that it is left alone (`open`), is being tried (`half_open`), or works (`closed`)."""
+    """An engine's circuit breaker opened (no calls), is half open (one trial call), or closed (normal)."""
 
     stage: str
     provider: str
     state: str
+    """`open`, `half_open` or `closed`."""
     reason: str
 
 
 class TurnFinished(Message, tag="turn.finished", kw_only=True):
-    """The turn is over and stored."""
+    """The turn is complete and stored."""
 
     turn_id: str
     decision_id: str
     text: str
     reason: str = "complete"
-    """`complete`; or `renderer_failed`, `renderer_timeout` or `too_long` when what was said stands but
-    is not all that was meant."""
+    """`complete`; or `renderer_failed`, `renderer_timeout` or `too_long` when the reply is shorter than intended. What
+    was said stays valid."""
     renderer: str = ""
-    """The provider that worded it; a fallback's name when the first one failed."""
+    """The provider that worded the reply; a fallback's name when the first one failed."""
     durable: bool = True
-    """False: the store is away; the turn is spooled on disk and will be stored when it is back."""
+    """False when the store is unavailable. The turn is then spooled on disk and stored when the store is back."""
     latency: Latency
     trace: Trace = msgspec.field(default_factory=Trace)
 
 
 class TurnCancelled(Message, tag="turn.cancelled", kw_only=True):
-    """The turn was stopped. `text` is what was delivered, and what the NPC remembers having said."""
+    """The turn was stopped. `text` is what was delivered; the NPC remembers saying it."""
 
     turn_id: str
     text: str
@@ -269,7 +273,7 @@ class TurnCancelled(Message, tag="turn.cancelled", kw_only=True):
 
 
 class TurnFailed(Message, tag="turn.failed", kw_only=True):
-    """The turn could not be carried out; nothing of it was stored."""
+    """The turn failed. Nothing of it was stored."""
 
     turn_id: str
     code: str
@@ -277,28 +281,28 @@ class TurnFailed(Message, tag="turn.failed", kw_only=True):
 
 
 class RewardAccepted(Message, tag="reward.accepted", kw_only=True):
-    """The reward is stored; `duplicate` when it was already."""
+    """The reward is stored; `duplicate` is true when it was stored already."""
 
     decision_id: str
     value: float
     duplicate: bool = False
     quarantined: str = ""
-    """Why it was put aside instead, such as a decision that nobody made."""
+    """Why the reward was quarantined instead, such as an unknown decision; empty when it was stored."""
 
 
 class Remembered(Message, tag="remembered", kw_only=True):
-    """What became of what an NPC was told."""
+    """How the NPC's memory took in a `remember`."""
 
     memory_id: str
     status: str
-    """`active`, or `quarantined` when it is not believed."""
+    """`active`, or `quarantined` when the NPC does not believe it."""
     reason: str = ""
     superseded: list[str] = msgspec.field(default_factory=list)
-    """Memories that yielded to it."""
+    """Ids of the memories that it replaces."""
 
 
 class SnapshotTaken(Message, tag="snapshot.taken", kw_only=True):
-    """A save can be brought back to this."""
+    """The snapshot is stored; the save can be rolled back to it."""
 
     save: str
     tag: str
@@ -306,7 +310,7 @@ class SnapshotTaken(Message, tag="snapshot.taken", kw_only=True):
 
 
 class SaveReverted(Message, tag="save.reverted", kw_only=True):
-    """A save went back to a snapshot; its running turns were cancelled."""
+    """The save was rolled back to a snapshot. Its running turns were cancelled."""
 
     save: str
     tag: str
@@ -314,7 +318,7 @@ class SaveReverted(Message, tag="save.reverted", kw_only=True):
 
 
 class LearningChanged(Message, tag="learning.changed", kw_only=True):
-    """The guard slowed or froze learning, or an operator let it go on."""
+    """The guard slowed or froze learning, or an operator resumed it."""
 
     state: str
     """`learning`, `slowed` or `frozen`."""
@@ -322,21 +326,21 @@ class LearningChanged(Message, tag="learning.changed", kw_only=True):
 
 
 class ConfigChanged(Message, tag="config.changed", kw_only=True):
-    """New settings, prompts or NPC files apply from the next turn."""
+    """Changed settings, prompts or NPC files apply from the next turn."""
 
     files: list[str]
     reopened: list[str]
-    """Providers that were opened anew, as `stage:name`; all others were kept."""
+    """Providers that were opened again, as `stage:name`. All others stayed open."""
 
 
 class ConfigRejected(Message, tag="config.rejected", kw_only=True):
-    """A change on disk was refused; the old settings stay."""
+    """The server refused changed files. The old settings still apply."""
 
     problems: list[str]
 
 
 class Error(Message, tag="error", kw_only=True):
-    """Something the client did is wrong; the connection lives on."""
+    """The server refused a message. The connection stays open."""
 
     code: str
     message: str
@@ -382,7 +386,7 @@ ServerMessage = (
 
 
 decode_server: Any = msgspec.json.Decoder(ServerMessage).decode
-"""The same for what the server sends: for clients written in Python, and for tests."""
+"""Decode JSON text or bytes to a server message, for clients written in Python and for tests."""
 
 
 VisemeShape = Literal["sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou"]
