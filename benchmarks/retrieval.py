@@ -85,7 +85,7 @@ def meaning(runner: asyncio.Runner, store: Sqlite, by_word: Method) -> None:
 
     def both(question: str) -> list[int]:
         words = runner.run(store.search(HERE, question, 10))
-        return numbers(retrieval.fused(words, runner.run(near.search(question, MOST_NEAR)), 10))
+        return numbers(retrieval.fuse(words, runner.run(near.search(question, MOST_NEAR)), 10))
 
     row("by meaning alone (WordLlama), neighbours lifted", alone)
     row("rfsn, and by meaning", both)
@@ -103,10 +103,10 @@ def main() -> None:
     row("at random", lambda _: draw.sample(range(len(TURNS)), 10))
     row("the newest", lambda _: list(range(len(TURNS)))[::-1])
     row("words in common, not stemmed", plain)
-    with mock.patch.object(retrieval, "smoothed", dict), mock.patch.object(retrieval, "STOP_WORDS", frozenset()):
+    with mock.patch.object(retrieval, "add_neighbours", dict), mock.patch.object(retrieval, "STOP_WORDS", frozenset()):
         retrieval._stems.cache_clear()
         row("BM25, stemmed", in_python)
-    with mock.patch.object(retrieval, "smoothed", dict):
+    with mock.patch.object(retrieval, "add_neighbours", dict):
         retrieval._stems.cache_clear()
         row("BM25, stemmed, without stop words", in_python)
     retrieval._stems.cache_clear()

@@ -15,8 +15,11 @@ from structlog.contextvars import bind_contextvars
 
 from rfsn_core import protocol
 from rfsn_core.admin.archive_queue import ArchiveQueue
+from rfsn_core.admin.maintenance import Maintenance
 from rfsn_core.admin.memory import MemoryAdmin
 from rfsn_core.admin.pause import SavePauses
+from rfsn_core.admin.saves import Saves
+from rfsn_core.admin.transfer import Transfer
 from rfsn_core.contract.errors import BadMessage, ConversationBusy, RfsnError, ShuttingDown, contained
 from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.contract.storage import Scope, TurnRecord
@@ -86,20 +89,21 @@ class Kernel:
         )
         self.channel = Channel(self.decision_log, self.learner, self.guard, self._learning, self._guard_changed)
         await self.decision_log.open()
-        self.coordination = SavePauses(self.runtimes, self.conversations, self.decision_log, self._archive, data)
-        await self.coordination.open()  # before what is spooled comes back: it may have been erased
+        self.pauses = SavePauses(self.runtimes, self.conversations, self.decision_log, self._archive, data)
+        await self.pauses.open()  # before what is spooled comes back: it may have been erased
         self.conversations.replay_soon()
         self.guard.load(self.decision_log.folder / "guard.json")
         await self.learner.open()
         await self.channel.resume()
-        self.memories = MemoryAdmin(
-            self.runtimes, self.conversations, self.coordination, self.decision_log, self._archive
-        )
+        self.memory = MemoryAdmin(self.runtimes, self.conversations)
+        self.saves = Saves(self.runtimes, self.conversations, self.pauses)
+        self.maintenance = Maintenance(self.runtimes, self.conversations, self.pauses, self.decision_log, self._archive)
+        self.transfer = Transfer(self.runtimes, self.conversations)
         self._always = [
             asyncio.create_task(self.conversations.evict(), name="evict"),
             asyncio.create_task(self._archive.run(), name="archive"),
             asyncio.create_task(self.learner.follow(), name="follow"),
-            asyncio.create_task(self.coordination.follow(), name="notices"),
+            asyncio.create_task(self.pauses.follow(), name="notices"),
         ]
         await runtime.hooks.started.run(info=self._info())
 
@@ -125,7 +129,7 @@ class Kernel:
         for task in self._always:
             task.cancel()
         if self._always:
-            await self.coordination.close()
+            await self.pauses.close()
         await self.learner.close()
         await self.decision_log.close()
         try:
@@ -311,11 +315,11 @@ class Kernel:
             decision_id="",
             state=state.plain(),
         )
-        mind = conversation.mind(runtime)
-        mind.event(record, message.kind, message.data, state)
+        update = conversation.memory_update(runtime)
+        update.add_event(record, message.kind, message.data, state)
         change = state_change(conversation.scope, f"event: {message.kind}", before, state, record.time)
         await self.decision_log.append(change)
-        await conversation.keep(with_changes(record, mind), state, runtime)
+        await conversation.keep(with_changes(record, update), state, runtime)
         return state_event(conversation.scope, state)
 
     def prefetch(self, message: protocol.Prefetch) -> list[asyncio.Task[None]]:
@@ -358,7 +362,7 @@ class Kernel:
         await self.channel.share_again()
         await self._place(turn.conversation)
         if turn.summed_up and turn.runtime.settings.memory.summaries == "model":
-            await self.memories.word_summary(turn.request.scope, turn.request.npc)
+            await self.memory.reword_summary(turn.request.scope, turn.request.npc)
 
     async def _learn_from(self, turn: Turn) -> None:
         """What the turn says about the decision before it, and about itself."""

@@ -109,7 +109,7 @@ async def test_resetting_an_npc_forgets_it_for_everyone(tmp_path: Path) -> None:
     async with kernel(tmp_path) as it:
         for player in ("a", "b"):
             await asyncio.wait([begin(it, player=player)[0].task])
-        saved = await it.memories.reset(NPC)
+        saved = await it.maintenance.reset(NPC)
         assert saved.name
         got = await turn(it, player="a")
         state = next(item for item in got if isinstance(item, protocol.State))

@@ -1,202 +1,150 @@
-"""What servers that share a store do together: whoever takes a save back, or erases, has all of them pause for it.
+"""Pauses of a save on all servers that share a store.
 
-The one that begins tells the others and waits until each of them has ended the turns that are concerned; then it
-works, and tells them to go on. One that does not answer is not waited for: what it writes later is refused by the
-store (`StaleSave`), and what it missed it does when it reads on.
+A server that rolls back or erases a save first pauses it on every server: it appends a notice to the shared store and
+waits until each server has ended the affected turns and acknowledged the notice. After the work it appends a second
+notice, and the others resume. A server that does not acknowledge in time is not waited for: the store refuses its late
+writes (`StaleSave`), and it handles the notices when it reads them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from rfsn_core import protocol
 from rfsn_core.admin.archive_queue import ArchiveQueue
+from rfsn_core.admin.notices import PauseNotice, ResumeNotice, ScopeFilter, decode
 from rfsn_core.contract.errors import RfsnError, contained
 from rfsn_core.contract.shared_storage import Notices, SharedStore
-from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.contract.storage import TurnRecord
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.kit.files import replacing
 from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry.logs import logger
 
-log = logger("coordination")
+log = logger("pause")
 
-LOOK_EVERY = 0.25
-"""Seconds between two looks for what others tell."""
-PRESENT = 2.0
-"""Seconds without a look, and a server is not waited for."""
-PATIENCE = 3.0
-"""Seconds that servers are waited for."""
-LOST = 10.0
-"""Seconds without a look, and whoever asked for a pause has died."""
-
-
-class Selection(msgspec.Struct, frozen=True):
-    """Some scopes, by digests of their names: what is erased must not stand in the notice of it."""
-
-    salt: str
-    save: str
-    npc: str
-    player: str
-
-    def __call__(self, scope: Scope) -> bool:
-        """Whether a scope is one of them."""
-        return all(
-            wanted in ("", _digest(self.salt, name))
-            for wanted, name in ((self.save, scope.save), (self.npc, scope.npc), (self.player, scope.player))
-        )
-
-
-def selection(save: str, npc: str, player: str) -> Selection:
-    """Scopes by name; an empty text selects all."""
-    salt = uuid.uuid4().hex
-    return Selection(salt, *(_digest(salt, name) if name else "" for name in (save, npc, player)))
-
-
-def _digest(salt: str, name: str) -> str:
-    return hashlib.blake2b(f"{salt}/{name}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-class Pause(msgspec.Struct, frozen=True, kw_only=True, tag="pause"):
-    """End what runs in some sessions, begin nothing there, and say when it is so."""
-
-    id: str
-    server: str
-    time: float
-    selected: Selection
-    reason: str
-    erase: Literal["", "all", "but_backups"]
-    """Leave no trace of them either, in what a server keeps for itself."""
-
-
-class Resume(msgspec.Struct, kw_only=True, tag="resume"):
-    """Go on."""
-
-    id: str
-    forgotten: bool = False
-    """The past of those sessions is another now: what still waits to be stored there is of no save any more."""
-    reverted: protocol.SaveReverted | None = None
-    """What clients are told."""
-
-
-_decode = msgspec.json.Decoder(Pause | Resume).decode
+POLL_SECONDS = 0.25
+"""Time between two reads of the notices."""
+ALIVE_SECONDS = 2.0
+"""A server that has not read the notices for so long is not waited for."""
+ACKNOWLEDGE_SECONDS = 3.0
+"""Time limit for the other servers to acknowledge a pause."""
+LOST_SECONDS = 10.0
+"""A pause ends by itself when the server that asked for it has not read the notices for so long."""
 
 
 class SavePauses:
-    """Of one server with the others.
+    """Pauses saves on all servers, and takes part in the pauses of others.
 
-    :param folder: of this server; where it notes how far it has read.
+    :param folder: this server's data folder, for the position up to which it has read the notices.
     """
 
     def __init__(
-        self,
-        runtimes: Runtimes,
-        conversations: Conversations,
-        decision_log: DecisionLog,
-        archive: ArchiveQueue,
+        self, runtimes: Runtimes, conversations: Conversations, decision_log: DecisionLog, archive: ArchiveQueue,
         folder: Path,
-    ) -> None:
-        self._runtimes, self._sessions = runtimes, conversations
-        self._journal, self._archive = decision_log, archive
-        self._file = folder / "notices"
+    ) -> None:  # fmt: skip
+        self._runtimes, self._conversations = runtimes, conversations
+        self._decision_log, self._archive = decision_log, archive
+        self._position_file = folder / "notices"
         self._server = uuid.uuid4().hex
         self._position: tuple[SharedStore, str] | None = None
-        self._resumed: dict[str, asyncio.Future[Resume]] = {}
-        self._past: deque[str] = deque(maxlen=100)
-        """Pauses that are over."""
-        self._holding: set[asyncio.Task[None]] = set()
-        self._untold: list[bytes] = []
-        """Notices that the others have still to be told."""
-        self._away = False
+        self._remote: dict[str, RemotePause] = {}
+        """Pauses of other servers, by id."""
+        self._finished: deque[str] = deque(maxlen=100)
+        """Ids of pauses that are over."""
+        self._unsent: list[bytes] = []
+        """Notices that could not be appended yet."""
+        self._unavailable = False
 
-    # ── asking others ────────────────────────────────────────────────────────────────────────────
+    # ── pausing others ───────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
     async def paused(
         self, save: str, npc: str, player: str, reason: str, *, erase: Literal["", "all", "but_backups"] = ""
-    ) -> AsyncIterator[Resume]:
-        """No turn runs or begins in the selected sessions, on any server; an empty text selects all. They are read
-        anew afterwards. Yields what the others are told in the end. Raises what the store's code raises.
+    ) -> AsyncIterator[ResumeNotice]:
+        """Pause the selected conversations on every server; an empty text selects all.
 
-        :param reason: why the turns that run end.
-        :param erase: the other servers leave no trace of them in what they keep for themselves.
+        Running turns there are cancelled, new ones wait, and afterwards the conversations are read from the store
+        again. Yields the notice that ends the pause, for the caller to fill in. Raises what the store raises.
+
+        :param reason: sent to clients whose turns are cancelled.
+        :param erase: whether the other servers erase these conversations from their own files.
         """
-        resume = Resume(id=uuid.uuid4().hex)
-        async with self._sessions.paused(lambda scope: scope.within(save, npc, player), reason):
+        resume = ResumeNotice(id=uuid.uuid4().hex)
+        async with self._conversations.paused(lambda scope: scope.within(save, npc, player), reason):
             shared = self._runtimes.current.shared_store
             if shared is None:
                 yield resume
                 return
-            pause = Pause(
-                id=resume.id, server=self._server, time=time.time(), selected=selection(save, npc, player),
+            pause = PauseNotice(
+                id=resume.id, server=self._server, time=time.time(), scopes=ScopeFilter.of(save, npc, player),
                 reason=reason, erase=erase,
             )  # fmt: skip
             try:
                 with contained():
-                    position = await shared.notices.tell(msgspec.json.encode(pause))
-                    await self._all_heeded(shared.notices, position)
+                    position = await shared.notices.append(msgspec.json.encode(pause))
+                    await self._wait_for_others(shared.notices, position)
                 yield resume
             finally:
-                self._untold.append(msgspec.json.encode(resume))  # as long as we are there, they wait for it
+                self._unsent.append(msgspec.json.encode(resume))  # the others wait for it as long as this server lives
                 try:
-                    await self._tell_the_rest(shared.notices)
-                except Exception as error:  # noqa: BLE001  the store's code: it is told later
-                    log.warning("the other servers cannot be told to go on", error=repr(error))
+                    await self._send_unsent(shared.notices)
+                except Exception as error:  # noqa: BLE001  the store's code; `follow` tries again
+                    log.warning("pause.resume_not_sent", error=repr(error))
 
-    async def _tell_the_rest(self, notices: Notices) -> None:
-        while self._untold:
-            notice = self._untold.pop(0)
+    async def _send_unsent(self, notices: Notices) -> None:
+        while self._unsent:
+            notice = self._unsent.pop(0)
             try:
                 with contained():
-                    await notices.tell(notice)
+                    await notices.append(notice)
             except BaseException:
-                self._untold.insert(0, notice)
+                self._unsent.insert(0, notice)
                 raise
 
-    async def _all_heeded(self, notices: Notices, position: str) -> None:
-        until = time.monotonic() + PATIENCE
-        while late := [each for each in await notices.behind(position, PRESENT) if each != self._server]:
-            if time.monotonic() > until:
-                log.warning("other servers do not answer, and are not waited for", servers=len(late))
+    async def _wait_for_others(self, notices: Notices, position: str) -> None:
+        """Wait until all servers that are alive have acknowledged the notice at a position."""
+        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
+        while late := [server for server in await notices.behind(position, ALIVE_SECONDS) if server != self._server]:
+            if time.monotonic() > deadline:
+                log.warning("pause.not_acknowledged", servers=len(late), seconds=ACKNOWLEDGE_SECONDS)
                 return
-            await asyncio.sleep(LOOK_EVERY / 5)
+            await asyncio.sleep(POLL_SECONDS / 5)
 
-    # ── being asked ──────────────────────────────────────────────────────────────────────────────
+    # ── being paused ─────────────────────────────────────────────────────────────────────────────
 
     async def open(self) -> None:
-        """Do what was missed while this server was away."""
-        await self._look()
+        """Handle the notices that were appended while this server was not running."""
+        await self._poll()
 
     async def follow(self) -> None:
-        """Do what others ask for, for ever."""
+        """Handle notices until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            await self._look()
+            await asyncio.sleep(POLL_SECONDS)
+            await self._poll()
 
     async def close(self) -> None:
-        """Nobody waits for this server any more."""
-        for task in self._holding:
-            task.cancel()
+        """End all pauses and deregister from the shared store, so that no server waits for this one."""
+        for pause in self._remote.values():
+            pause.task.cancel()
         shared = self._runtimes.current.shared_store
         if shared is not None:
             try:
                 with contained():
-                    await shared.notices.leave(self._server)
-            except Exception as error:  # noqa: BLE001  the store's code: it forgets us by itself
-                log.info("could not take leave of the other servers", error=repr(error))
+                    await shared.notices.deregister(self._server)
+            except Exception as error:  # noqa: BLE001  the store's code; the store forgets this server after a while
+                log.info("server.deregister_failed", error=repr(error))
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         shared = self._runtimes.current.shared_store
         if shared is None:
             self._position = None
@@ -204,88 +152,105 @@ class SavePauses:
         try:
             with contained():
                 if self._position is None or self._position[0] is not shared:
-                    noted = self._noted()
-                    self._position = shared, await shared.notices.newest() if noted is None else noted
-                    self._note(self._position[1])
-                await self._tell_the_rest(shared.notices)
-                for position, line in await shared.notices.told(self._server, self._position[1]):
-                    await self._heed(line)
-                    self._position = shared, position
-                    self._note(position)
-            self._away = False
-        except Exception as error:  # noqa: BLE001  the store's code, or the disk: it is looked for again
-            if not self._away:
-                log.warning("what other servers tell cannot be read", error=repr(error))
-            self._away = True
+                    saved = self._load_position()
+                    self._set_position(shared, await shared.notices.last_position() if saved is None else saved)
+                assert self._position is not None
+                await self._send_unsent(shared.notices)
+                for position, line in await shared.notices.read(self._server, self._position[1]):
+                    await self._handle(line)
+                    self._set_position(shared, position)
+            self._unavailable = False
+        except Exception as error:  # noqa: BLE001  the store's code, or the disk; the next poll tries again
+            if not self._unavailable:
+                log.warning("notices.unavailable", error=repr(error))
+            self._unavailable = True
 
-    def _noted(self) -> str | None:
-        return self._file.read_text("utf-8") if self._file.exists() else None
+    def _load_position(self) -> str | None:
+        return self._position_file.read_text("utf-8") if self._position_file.exists() else None
 
-    def _note(self, position: str) -> None:
-        with replacing(self._file, sync=False) as file:
+    def _set_position(self, shared: SharedStore, position: str) -> None:
+        self._position = shared, position
+        with replacing(self._position_file, sync=False) as file:
             file.write(position.encode())
 
-    async def _heed(self, line: bytes) -> None:
+    async def _handle(self, line: bytes) -> None:
+        """Handle a notice; returns when it can be acknowledged."""
         try:
-            notice = _decode(line)
+            notice = decode(line)
         except msgspec.MsgspecError as error:
-            log.error("what another server tells cannot be read; another version's?", error=str(error))
+            log.error("notices.invalid", error=str(error), hint="Do all servers run the same version of RFSN?")
             return
-        held = self._resumed.get(notice.id)
-        if isinstance(notice, Resume):
-            self._past.append(notice.id)
-            if held is not None and not held.done():
-                held.set_result(notice)
+        pause = self._remote.get(notice.id)
+        if isinstance(notice, ResumeNotice):
+            self._finished.append(notice.id)
+            if pause is not None and not pause.resumed.done():
+                pause.resumed.set_result(notice)
                 if notice.reverted is not None:
                     self._runtimes.announce(notice.reverted)
-        elif notice.server != self._server and held is None and notice.id not in self._past:
-            # Else it was told twice, by one who did not know that it was told.
-            loop = asyncio.get_running_loop()
-            over = self._resumed[notice.id] = loop.create_future()
-            paused: asyncio.Future[None] = loop.create_future()
-            task = asyncio.create_task(self._hold(notice, paused, over), name="pause for another server")
-            self._holding.add(task)
-            task.add_done_callback(self._holding.discard)
-            await paused
+        elif notice.server != self._server and pause is None and notice.id not in self._finished:
+            # A notice can be in the log twice, when the first attempt to append it seemed to fail.
+            pause = self._remote[notice.id] = RemotePause(notice)
+            pause.task = asyncio.create_task(self._run(pause), name="pause for another server")
+            await pause.started
 
-    async def _hold(self, pause: Pause, paused: asyncio.Future[None], over: asyncio.Future[Resume]) -> None:
-        def gone(turn: TurnRecord) -> bool:
-            return turn.time <= pause.time and pause.selected(turn.scope)
+    async def _run(self, pause: RemotePause) -> None:
+        """Pause for another server, from its first notice to its second."""
+        notice = pause.notice
 
         try:
-            async with self._sessions.paused(pause.selected, pause.reason):
-                if pause.erase:
-                    await self._leave_no_trace(pause, gone)
-                paused.set_result(None)
-                resume = await self._until(over, pause.server)
-                if resume is not None and resume.forgotten:
-                    await self._sessions.spool.drop(gone)
+            async with self._conversations.paused(notice.scopes, notice.reason):
+                if notice.erase:
+                    await self._erase_own_files(pause)
+                pause.started.set_result(None)
+                resume = await self._wait_for_resume(pause)
+                if resume is not None and resume.discard_spooled:
+                    await self._conversations.spool.drop(pause.affects)
         except Exception as error:
-            if paused.done():
+            if pause.started.done():
                 raise
-            paused.set_exception(error)
+            pause.started.set_exception(error)
         finally:
-            self._resumed.pop(pause.id, None)
+            self._remote.pop(notice.id, None)
 
-    async def _until(self, over: asyncio.Future[Resume], server: str) -> Resume | None:
-        """Until a pause is over, or the server that asked for it is lost."""
-        until = time.monotonic() + LOST
-        while time.monotonic() < until:
+    async def _wait_for_resume(self, pause: RemotePause) -> ResumeNotice | None:
+        """Return the notice that ends a pause, or None when the server that asked for it is lost."""
+        deadline = time.monotonic() + LOST_SECONDS
+        while time.monotonic() < deadline:
             try:
-                async with asyncio.timeout(LOST / 10):
-                    return await asyncio.shield(over)
+                async with asyncio.timeout(LOST_SECONDS / 10):
+                    return await asyncio.shield(pause.resumed)
             except TimeoutError:
                 shared = self._runtimes.current.shared_store
                 with suppress(RfsnError), contained():
-                    if shared is not None and await shared.notices.present(server, LOST / 2):
-                        until = time.monotonic() + LOST
-        log.warning("the server that asked for a pause says no more; turns go on")
+                    if shared is not None and await shared.notices.is_alive(pause.notice.server, LOST_SECONDS / 2):
+                        deadline = time.monotonic() + LOST_SECONDS
+        log.warning("pause.server_lost", server=pause.notice.server)
         return None
 
-    async def _leave_no_trace(self, pause: Pause, gone: Callable[[TurnRecord], bool]) -> None:
-        await self._sessions.spool.drop(gone)
-        await self._archive.drop(gone)
-        decisions = await self._journal.erase(pause.selected, pause.time)
-        if (shared := self._runtimes.current.shared_store) is not None and pause.erase == "all":
-            await shared.scrub(gone)
-        log.info("another server erased; what was kept here is gone too", decisions=decisions)
+    async def _erase_own_files(self, pause: RemotePause) -> None:
+        """Erase the affected turns from the spool, the archive queue, the decision log, and from backups if asked."""
+        notice = pause.notice
+
+        await self._conversations.spool.drop(pause.affects)
+        await self._archive.drop(pause.affects)
+        decisions = await self._decision_log.erase(notice.scopes, notice.time)
+        if (shared := self._runtimes.current.shared_store) is not None and notice.erase == "all":
+            await shared.scrub(pause.affects)
+        log.info("memory.erased", decisions=decisions, asked_by=notice.server)
+
+
+class RemotePause:
+    """A pause that another server asked for: requested, then started, then resumed or lost."""
+
+    task: asyncio.Task[None]
+
+    def __init__(self, notice: PauseNotice) -> None:
+        loop = asyncio.get_running_loop()
+        self.notice = notice
+        self.started: asyncio.Future[None] = loop.create_future()
+        """Done when the affected turns have ended, which acknowledges the notice."""
+        self.resumed: asyncio.Future[ResumeNotice] = loop.create_future()
+
+    def affects(self, turn: TurnRecord) -> bool:
+        """Return whether a turn belongs to the paused conversations and is not newer than the pause."""
+        return turn.time <= self.notice.time and self.notice.scopes(turn.scope)

@@ -77,29 +77,31 @@ class SharedLearning(Protocol):
 
 
 class Notices(Protocol):
-    """Where servers tell each other what all of them must do: a log, and how far each of them has heeded it.
+    """A log of notices between servers, and for each server the last notice that it has acknowledged.
 
-    All raise StoreError when it is away.
+    All methods raise StoreError when the store is unavailable.
     """
 
-    async def tell(self, notice: bytes) -> str:
-        """Append; returns its position."""
+    async def append(self, notice: bytes) -> str:
+        """Append a notice and return its position."""
 
-    async def newest(self) -> str:
-        """Position of the last one; empty when there is none."""
+    async def last_position(self) -> str:
+        """Return the position of the last notice; empty when there is none."""
 
-    async def told(self, server: str, after: str) -> Sequence[tuple[str, bytes]]:
-        """(position, notice) of what was told after a position, and note that the server is there and has heeded
-        all up to it."""
+    async def read(self, server: str, after: str) -> Sequence[tuple[str, bytes]]:
+        """Return (position, notice) of all notices after a position.
+
+        By this call the server also shows that it is alive, and acknowledges all notices up to `after`.
+        """
 
     async def behind(self, position: str, seconds: float) -> Sequence[str]:
-        """Servers that asked in the last `seconds`, and have not heeded all up to a position."""
+        """Return the servers that read within the last `seconds`, and have not acknowledged up to a position."""
 
-    async def present(self, server: str, seconds: float) -> bool:
-        """Whether a server asked in the last `seconds`."""
+    async def is_alive(self, server: str, seconds: float) -> bool:
+        """Return whether a server read within the last `seconds`."""
 
-    async def leave(self, server: str) -> None:
-        """It asks no more."""
+    async def deregister(self, server: str) -> None:
+        """Forget a server."""
 
 
 @runtime_checkable

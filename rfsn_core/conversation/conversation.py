@@ -16,9 +16,9 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import MemoryRecord, Past, Scope, SearchHit, Store, TurnRecord
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.conversation.spool import Spool
-from rfsn_core.memory.beliefs import in_mind, latest
+from rfsn_core.memory.beliefs import latest, working_set
 from rfsn_core.memory.cards import Card
-from rfsn_core.memory.update import Mind, Rules
+from rfsn_core.memory.update import MemoryRules, MemoryUpdate
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.runtime import Runtime
@@ -96,7 +96,7 @@ class Conversation:
             card, state = Card.from_plain(past.card), initial
             if past.state is not None:
                 state = NpcState.from_plain(past.state)
-            turns, memories = list(past.turns), in_mind(latest(past.memories))
+            turns, memories = list(past.turns), working_set(latest(past.memories))
         except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
             hint = f"POST /api/memory/{self.scope.npc}/safe_reset starts anew, after a backup"
             raise StoreError(f"the stored past of {self.scope} cannot be used: {error}", hint=hint) from error
@@ -130,10 +130,11 @@ class Conversation:
         if taken == self._taken:  # else another past was loaded meanwhile
             self._near = near
 
-    def mind(self, runtime: Runtime) -> Mind:
-        """What the NPC knows, to add to."""
+    def memory_update(self, runtime: Runtime) -> MemoryUpdate:
+        """Return an update of what the NPC knows, without changes yet."""
         memory = runtime.settings.memory
-        return Mind(self.memories, self.card, Rules(memory.admitted, memory.single_valued, memory.summary_every))
+        rules = MemoryRules(memory.admitted, memory.single_valued, memory.summary_every)
+        return MemoryUpdate(self.memories, self.card, rules)
 
     async def keep(self, record: TurnRecord, state: NpcState, runtime: Runtime) -> bool:
         """Turn, decision and state, all or nothing. False: spooled on disk, because the store is away.
@@ -163,7 +164,7 @@ class Conversation:
         if record.card is not None:
             self.card = Card.from_plain(record.card)
         if record.memories:
-            known = in_mind(latest([*self.memories.values(), *record.memories]))
+            known = working_set(latest([*self.memories.values(), *record.memories]))
             self.memories = {memory.memory_id: memory for memory in known}
         return durable
 

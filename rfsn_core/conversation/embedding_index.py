@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rfsn_core.contract.embedding import Embedder
 from rfsn_core.contract.storage import SearchHit, TurnRecord
-from rfsn_core.memory.retrieval import smoothed, whole_text
+from rfsn_core.memory.retrieval import add_neighbours, whole_text
 
 
 class EmbeddingIndex:
@@ -44,7 +44,7 @@ class EmbeddingIndex:
             return []
         turns, points = self._turns, self._points
         near = np.maximum(points @ (await self._place([text]))[0], 0.0)
-        scores = smoothed({position: float(each) for position, each in enumerate(near, 1) if each > 0})
+        scores = add_neighbours({position: float(each) for position, each in enumerate(near, 1) if each > 0})
         best = sorted(scores.items(), key=lambda item: -item[1])
         return [SearchHit(turns[position - 1], score) for position, score in best if position <= len(turns)][:limit]
 

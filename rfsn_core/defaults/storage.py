@@ -32,7 +32,7 @@ from rfsn_core.defaults import database
 from rfsn_core.defaults.database import FIELDS, Database, checksum, conversation_token, note
 from rfsn_core.kit import backups
 from rfsn_core.memory.beliefs import latest
-from rfsn_core.memory.retrieval import smoothed, terms
+from rfsn_core.memory.retrieval import add_neighbours, terms
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
@@ -107,7 +107,7 @@ class Sqlite:
                 f" AND {_CONVERSATION} ORDER BY score DESC LIMIT {HITS}",
                 (match, *key),
             ).fetchall()
-            scores = smoothed(dict(hits))
+            scores = add_neighbours(dict(hits))
             best = sorted(scores, key=lambda position: -scores[position])[:limit]
             places = ",".join("?" * len(best))
             rows = db.execute(

@@ -1,4 +1,4 @@
-"""The card of an NPC and a player: what happened between them, counted, within 2 KB."""
+"""The card of an NPC and a player: counts of what happened between them, in at most 2 KB of JSON."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import msgspec
 
 CARD_BYTES = 2048
 TRAJECTORY = 24
-"""Points of the emotional trajectory that are kept."""
+"""Points of the mood's trajectory that are kept."""
 _MOST_NAMES = 12
 _NAME_LENGTH = 60
 
 
 class Betrayal(msgspec.Struct, frozen=True):
-    """One of them."""
+    """A betrayal of the NPC by the player."""
 
     what: str
     severity: float
     """0…1"""
 
 
-class Feeling(msgspec.Struct, frozen=True, array_like=True):
-    """A point of the emotional trajectory: after so many turns, mood and affinity."""
+class MoodPoint(msgspec.Struct, frozen=True, array_like=True):
+    """The NPC's mood and affinity after a number of turns."""
 
     turn: int
     mood: str
@@ -31,7 +31,7 @@ class Feeling(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Card(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """What an NPC would count up, if it were asked about a player."""
+    """Counts and lists of what happened between an NPC and a player."""
 
     trust: float = 0.5
     affinity: float = 0.0
@@ -43,57 +43,60 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     insults: int = 0
     lives_saved: int = 0
     quests: tuple[str, ...] = ()
-    """Active ones."""
+    """Active quests, the newest last."""
     milestones: tuple[str, ...] = ()
-    """Quests that were completed, and what the game calls a milestone; the newest last."""
+    """Completed quests, and the milestones that the game reports; the newest last."""
     flags: Mapping[str, bool] = {}
-    trajectory: tuple[Feeling, ...] = ()
+    trajectory: tuple[MoodPoint, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """As it is stored."""
+        """Return the card as it is stored."""
         return dict(msgspec.to_builtins(self))
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any] | None) -> Card:
-        """The inverse of `plain`; an empty card for None. Raises msgspec.ValidationError."""
+        """Return the card of stored values; an empty card for None. Raises msgspec.ValidationError."""
         return msgspec.convert(values or {}, cls)
 
     def lines(self) -> list[str]:
-        """In words, for a prompt."""
-        counted = (
+        """Return the card as sentences for a prompt."""
+        counts = (
             (self.lives_saved, "saved your life"),
             (self.gifts, "gave you something"),
             (self.promises_kept, "kept a promise"),
             (self.promises_broken, "broke a promise"),
             (self.insults, "insulted you"),
         )
-        said = [f"The player {what}{times(count)}." for count, what in counted if count]
-        said += [f"The player betrayed you: {betrayal.what}." for betrayal in self.betrayals[-2:]]
-        said += [f"The player is on a quest that you know of: {quest}." for quest in self.quests[-3:]]
-        return said
+        sentences = [f"The player {what}{times(count)}." for count, what in counts if count]
+        sentences += [f"The player betrayed you: {betrayal.what}." for betrayal in self.betrayals[-2:]]
+        sentences += [f"The player is on a quest that you know of: {quest}." for quest in self.quests[-3:]]
+        return sentences
 
 
 def times(count: int) -> str:
-    """How often, in words."""
+    """Return how often something happened, in words."""
     return "" if count == 1 else " twice" if count == 2 else f" {count} times"
 
 
-def felt(card: Card, turn: int, mood: str, affinity: float, trust: float) -> Card:
-    """After a turn: the numbers, and a point of the trajectory where the mood or the affinity moved."""
+def with_feelings(card: Card, turn: int, mood: str, affinity: float, trust: float) -> Card:
+    """Return the card with the NPC's feelings after a turn.
+
+    The trajectory gets a point when the mood changed, or when the affinity moved by 0.05 or more.
+    """
     last = card.trajectory[-1] if card.trajectory else None
     trajectory = card.trajectory
     if last is None or last.mood != mood or abs(last.affinity - affinity) >= 0.05:
-        trajectory = (*trajectory, Feeling(turn, mood, round(affinity, 2)))[-TRAJECTORY:]
+        trajectory = (*trajectory, MoodPoint(turn, mood, round(affinity, 2)))[-TRAJECTORY:]
     affinity, trust = round(affinity, 2), round(trust, 2)
     if trajectory is card.trajectory and (affinity, trust) == (card.affinity, card.trust):
         return card
     return _bounded(msgspec.structs.replace(card, affinity=affinity, trust=trust, trajectory=trajectory))
 
 
-def heard(card: Card, signal: str, promises: int) -> Card:
-    """After the player's words."""
+def with_words(card: Card, signal: str, promises: int) -> Card:
+    """Return the card after the player's words, which were this signal and held so many promises."""
     if signal == "betray":
-        card = _betrayed(card, "they said so themselves", 0.6)
+        card = _with_betrayal(card, "they said so themselves", 0.6)
     if signal != "insult" and not promises:
         return card
     return msgspec.structs.replace(
@@ -101,8 +104,8 @@ def heard(card: Card, signal: str, promises: int) -> Card:
     )
 
 
-def happened(card: Card, kind: str, data: Mapping[str, Any]) -> Card:
-    """After something in the game."""
+def with_event(card: Card, kind: str, data: Mapping[str, Any]) -> Card:
+    """Return the card after a game event; an event of another kind changes nothing."""
     name = str(data.get("quest") or data.get("name") or data.get("what") or "")[:_NAME_LENGTH]
     change: dict[str, Any] = {}
     match kind:
@@ -117,7 +120,7 @@ def happened(card: Card, kind: str, data: Mapping[str, Any]) -> Card:
         case "betrayal":
             severity = data.get("severity", 0.8)
             valid = isinstance(severity, int | float) and 0 <= severity <= 1
-            return _bounded(_betrayed(card, name or "a betrayal", float(severity) if valid else 0.8))
+            return _bounded(_with_betrayal(card, name or "a betrayal", float(severity) if valid else 0.8))
         case "quest_started" if name:
             change = {"quests": _added(card.quests, name)}
         case "quest_completed":
@@ -133,16 +136,16 @@ def happened(card: Card, kind: str, data: Mapping[str, Any]) -> Card:
     return _bounded(msgspec.structs.replace(card, **change))
 
 
-def _betrayed(card: Card, what: str, severity: float) -> Card:
+def _with_betrayal(card: Card, what: str, severity: float) -> Card:
     return msgspec.structs.replace(card, betrayals=(*card.betrayals, Betrayal(what, severity))[-_MOST_NAMES:])
 
 
 def _added(names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    return (*(each for each in names if each != name), name)[-_MOST_NAMES:]
+    return (*(other for other in names if other != name), name)[-_MOST_NAMES:]
 
 
 def _bounded(card: Card) -> Card:
-    """Within `CARD_BYTES`: the oldest of what there is most of goes first."""
+    """Return the card in at most `CARD_BYTES`: the oldest entry of the largest list is dropped first."""
     while len(msgspec.json.encode(card)) > CARD_BYTES:
         sizes = {
             name: len(msgspec.json.encode(getattr(card, name)))

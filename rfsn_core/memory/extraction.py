@@ -1,4 +1,7 @@
-"""What can be learned from words without asking a model: a few forms of English that are nearly always meant so."""
+"""Facts, preferences and promises in what was said, found by patterns; no model is asked.
+
+Only forms of English are matched that nearly always mean what they say.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import NamedTuple
 from rfsn_core.contract.storage import MemoryKind
 
 
-class Learned(NamedTuple):
-    """Something that somebody said."""
+class Statement(NamedTuple):
+    """A fact, preference or promise that somebody stated."""
 
     kind: MemoryKind
     text: str
@@ -43,15 +46,15 @@ _PROMISE = re.compile(
     rf"|(?:will|shall) (?:always|never)) (?P<value>{_THING}){_END}"
 )
 _HINT = re.compile(r"\bI\b|[Mm]y name|all me\b")
-"""Without any of these there is nothing to find: most of what is said is passed over by one look."""
+"""Text without any of these has no statement; most texts end at this first check."""
 _HATE = ("hate", "dislike", "despise")
 _VAGUE = ("it", "that", "this", "them", "him", "her", "these", "those", "to")
 _YOU = re.compile(r"\b(?:you|your|yourself)\b", re.IGNORECASE)
 _COMPILED = [(re.compile(rf"\b{pattern}"), predicate, sure, weight) for pattern, predicate, sure, weight in _FACTS]
 
 
-def from_player(text: str, player: str) -> Iterator[Learned]:
-    """What the player says of themselves, and what they promise."""
+def from_player(text: str, player: str) -> Iterator[Statement]:
+    """Yield what the player says of themselves, and what they promise."""
     if _HINT.search(text) is None:
         return
     text = text.replace("’", "'")
@@ -59,21 +62,21 @@ def from_player(text: str, player: str) -> Iterator[Learned]:
         for match in pattern.finditer(text):
             value = match["value"].strip()
             said = f"The player says: {match[0].strip()}."
-            yield Learned(MemoryKind.FACT, said, confidence, importance, player, predicate, value)
+            yield Statement(MemoryKind.FACT, said, confidence, importance, player, predicate, value)
     for match in _LIKES.finditer(text):
         value = match["value"].strip()
         if _YOU.search(value) or value.lower() in _VAGUE or text[match.end() : match.end() + 1] == "?":
             continue  # a compliment or an insult, which the state knows; or nothing that can be told later
         dislikes = (match["verb"] in _HATE) != bool(match["not"])
         said = f"The player {'dislikes' if dislikes else 'likes'} {value}."
-        yield Learned(MemoryKind.PREFERENCE, said, 0.8, 0.4, player, "likes", value, dislikes)
+        yield Statement(MemoryKind.PREFERENCE, said, 0.8, 0.4, player, "likes", value, dislikes)
     for match in _PROMISE.finditer(text):
-        yield Learned(MemoryKind.PROMISE, f"The player promised: {match[0].strip()}.", 0.8, 0.9)
+        yield Statement(MemoryKind.PROMISE, f"The player promised: {match[0].strip()}.", 0.8, 0.9)
 
 
-def from_npc(text: str) -> Iterator[Learned]:
-    """What the NPC bound itself to."""
+def from_npc(text: str) -> Iterator[Statement]:
+    """Yield the NPC's promises."""
     if _HINT.search(text) is None:
         return
     for match in _PROMISE.finditer(text.replace("’", "'")):
-        yield Learned(MemoryKind.PROMISE, f"You promised: {match[0].strip()}.", 0.7, 0.9)
+        yield Statement(MemoryKind.PROMISE, f"You promised: {match[0].strip()}.", 0.7, 0.9)

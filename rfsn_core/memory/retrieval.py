@@ -1,4 +1,4 @@
-"""Which of the past a turn needs: keyword relevance, smoothed over the conversation, times recency and importance."""
+"""Ranking of old turns by the words of a query, and of memories by words, importance and recency."""
 
 from __future__ import annotations
 
@@ -18,89 +18,93 @@ STOP_WORDS = frozenset(
     " they thing think this those through to too under up us ve very want was we well were what when where which while"
     " who whom why will with would yes you your yours".split()
 )
-"""English words that nearly every line has."""
+"""English words that nearly every line contains; a search ignores them."""
 _WORD = re.compile(r"\w+")
-MOST_TERMS = 32
+MAX_TERMS = 32
+"""Words of a query that are searched for."""
 NEIGHBOURS = ((1, 0.5), (2, 0.3), (-1, 0.2))
-"""A turn gains from the one before it, the one before that, and the next: (how far back, how much)."""
-MEANING = 0.5
-"""What a hit by meaning counts beside one by word."""
+"""(distance, share): the turn at this distance after a hit gets this share of its score."""
+MEANING_WEIGHT = 0.5
+"""Weight of a hit by meaning; a hit by words has weight 1."""
 HALF_LIFE = 7 * 86400.0
 """Seconds in which the recency of a memory halves."""
 
 
 def terms(text: str) -> list[str]:
-    """The words of a query that say something; without any of them there is nothing to look for."""
+    """Return the words of a query without stop words, at most `MAX_TERMS`. Nothing is found for an empty list."""
     words = dict.fromkeys(word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS)
-    return list(words)[:MOST_TERMS]
+    return list(words)[:MAX_TERMS]
 
 
-def smoothed(scores: Mapping[int, float]) -> dict[int, float]:
-    """Position in a conversation → score, for hits and their neighbours: an answer belongs to its question."""
-    found = dict(scores)
+def add_neighbours(scores: Mapping[int, float]) -> dict[int, float]:
+    """Return position → score with the neighbours of each hit, since an answer belongs to its question."""
+    total = dict(scores)
     for position, score in scores.items():
         for distance, share in NEIGHBOURS:
-            near = position + distance
-            if near > 0:
-                found[near] = found.get(near, 0.0) + share * score
-    return found
+            neighbour = position + distance
+            if neighbour > 0:
+                total[neighbour] = total.get(neighbour, 0.0) + share * score
+    return total
 
 
 def search(turns: Sequence[TurnRecord], query: str, limit: int) -> list[SearchHit]:
-    """Turns of one conversation, oldest first, by BM25 over their words: for stores without an index of their own."""
-    wanted = _stems(query)
-    if not wanted or limit < 1:
+    """Return the turns of one conversation that match a query best, by BM25; for stores without an index.
+
+    `turns` are in order, the oldest first.
+    """
+    stems = _stems(query)
+    if not stems or limit < 1:
         return []
     documents = [Counter(_stem(word) for word in _WORD.findall(whole_text(turn).lower())) for turn in turns]
     sizes = [document.total() for document in documents]
-    usual = sum(sizes) / len(sizes) if sizes else 1.0
+    average = sum(sizes) / len(sizes) if sizes else 1.0
     scores: dict[int, float] = {}
-    for word in wanted:
-        having = [n for n, document in enumerate(documents) if document[word]]
-        weight = math.log(1 + (len(documents) - len(having) + 0.5) / (len(having) + 0.5))
-        for n in having:
+    for word in stems:
+        matching = [n for n, document in enumerate(documents) if document[word]]
+        weight = math.log(1 + (len(documents) - len(matching) + 0.5) / (len(matching) + 0.5))
+        for n in matching:
             count = documents[n][word]
-            part = weight * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * sizes[n] / usual))
+            part = weight * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * sizes[n] / average))
             scores[n + 1] = scores.get(n + 1, 0.0) + part
-    best = sorted(smoothed(scores).items(), key=lambda item: -item[1])
+    best = sorted(add_neighbours(scores).items(), key=lambda item: -item[1])
     return [SearchHit(turns[position - 1], score) for position, score in best if position <= len(turns)][:limit]
 
 
 def whole_text(turn: TurnRecord) -> str:
-    """What both said."""
+    """Return what both said, as one text."""
     return f"{turn.player_text} {turn.npc_text}"
 
 
-def fused(by_word: Sequence[SearchHit], by_meaning: Sequence[SearchHit], limit: int) -> list[SearchHit]:
-    """Two searches as one, each measured by its best hit."""
+def fuse(by_word: Sequence[SearchHit], by_meaning: Sequence[SearchHit], limit: int) -> list[SearchHit]:
+    """Merge two searches into one ranking; the scores of each are divided by its best."""
     total: dict[str, float] = {}
     turns: dict[str, TurnRecord] = {}
-    for hits, share in ((by_word, 1.0), (by_meaning, MEANING)):
+    for hits, share in ((by_word, 1.0), (by_meaning, MEANING_WEIGHT)):
         best = max((hit.relevance for hit in hits), default=0.0)
         for hit in hits:
             turns[hit.turn.turn_id] = hit.turn
             total[hit.turn.turn_id] = total.get(hit.turn.turn_id, 0.0) + share * hit.relevance / (best or 1.0)
-    first = sorted(total, key=lambda turn_id: -total[turn_id])[:limit]
-    return [SearchHit(turns[turn_id], total[turn_id]) for turn_id in first]
+    top = sorted(total, key=lambda turn_id: -total[turn_id])[:limit]
+    return [SearchHit(turns[turn_id], total[turn_id]) for turn_id in top]
 
 
 def recency(time: float, now: float) -> float:
-    """1 for now, one half after `HALF_LIFE`; a clock that was set back makes nothing newer than now."""
+    """Return 1 for now, one half after `HALF_LIFE`; 1 also for a time in the future."""
     return math.exp2(-max(0.0, now - time) / HALF_LIFE)
 
 
-def ranked(found: Iterable[SearchHit], now: float) -> list[SearchHit]:
-    """Hits of a search, the most useful first: relevance counts, recency decides between equals."""
-    return sorted(found, key=lambda hit: hit.relevance * (0.8 + 0.2 * recency(hit.turn.time, now)), reverse=True)
+def rank_hits(hits: Iterable[SearchHit], now: float) -> list[SearchHit]:
+    """Sort hits of a search, best first: mostly by relevance, a little by recency."""
+    return sorted(hits, key=lambda hit: hit.relevance * (0.8 + 0.2 * recency(hit.turn.time, now)), reverse=True)
 
 
-def useful(memories: Iterable[MemoryRecord], text: str, now: float, limit: int) -> list[MemoryRecord]:
-    """What an NPC has in mind when it hears a text: what touches its words, what matters, what is new."""
+def rank_memories(memories: Iterable[MemoryRecord], text: str, now: float, limit: int) -> list[MemoryRecord]:
+    """Return the memories that matter most for a text: by shared words, importance and recency."""
     words = _stems(text)
 
     def score(memory: MemoryRecord) -> float:
-        own = _stems(memory.text)
-        shared = len(words & own) / math.sqrt(len(own) or 1)
+        memory_words = _stems(memory.text)
+        shared = len(words & memory_words) / math.sqrt(len(memory_words) or 1)
         return shared + memory.importance * (0.5 + 0.5 * recency(memory.time, now))
 
     return sorted(memories, key=score, reverse=True)[:limit]
@@ -108,12 +112,12 @@ def useful(memories: Iterable[MemoryRecord], text: str, now: float, limit: int) 
 
 @lru_cache(maxsize=20_000)
 def _stems(text: str) -> frozenset[str]:
-    """Kept, for the same memories come up turn after turn."""
+    """Return the stems of a text; cached, since the same memories are ranked at every turn."""
     return frozenset(map(_stem, terms(text)))
 
 
 def _stem(word: str) -> str:
-    """Crude, and the same for both sides: plurals and tenses of a word meet."""
+    """Cut off common endings, so that plurals and tenses of a word are equal. Crude, but the same for both texts."""
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
@@ -121,5 +125,5 @@ def _stem(word: str) -> str:
 
 
 def salient(memories: Sequence[MemoryRecord], now: float, limit: int = 8) -> list[MemoryRecord]:
-    """What an NPC would never leave out when it speaks of a player."""
-    return useful(memories, "", now, limit)
+    """Return the memories that matter most about a player, whatever is being said."""
+    return rank_memories(memories, "", now, limit)

@@ -1,4 +1,4 @@
-"""A conversation in 300 to 600 characters: its most telling sentences, in their order. No model is asked."""
+"""Extractive summaries: the most telling sentences of some turns, in order, as 300 to 600 characters."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from collections.abc import Sequence
 from rfsn_core.contract.storage import TurnRecord
 from rfsn_core.memory.retrieval import terms
 
-LONGEST = 600
-SHORTEST = 300
-"""Below it, a summary says all there is."""
-EVERY = 10
+MAX_SUMMARY = 600
+MIN_SUMMARY = 300
+"""Characters; a shorter summary contains all sentences there are."""
+TURNS_PER_SUMMARY = 10
 """Turns between two summaries."""
-KEPT = 3
-"""Summaries of a conversation that count; older ones yield to newer ones."""
+MAX_SUMMARIES = 3
+"""Active summaries of a conversation; newer ones supersede older ones."""
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…]*")
 
 
 def summary(turns: Sequence[TurnRecord]) -> str:
-    """Empty when nothing was said.
+    """Return a summary of some turns; empty when nothing was said.
 
-    A sentence tells more when its words come up in other turns too: words are weighed by how many turns have them
-    (a turn's own length does not count), and long sentences are kept from winning by length alone.
+    A sentence weighs more when its words occur in other turns too. Each word counts once per turn, and the sum is
+    divided by the root of the sentence's length, so that long sentences do not win by length alone.
     """
     sentences = [(n, who, said) for n, turn in enumerate(turns) for who, said in _sentences(turn)]
     if not sentences:
         return ""
-    spread = Counter(word for turn in turns for word in set(terms(f"{turn.player_text} {turn.npc_text}")))
+    turns_with = Counter(word for turn in turns for word in set(terms(f"{turn.player_text} {turn.npc_text}")))
 
     def weight(said: str) -> float:
         words = set(terms(said))
-        return sum(math.log1p(spread[word]) for word in words) / math.sqrt(len(words) + 3)
+        return sum(math.log1p(turns_with[word]) for word in words) / math.sqrt(len(words) + 3)
 
     best = sorted(range(len(sentences)), key=lambda n: -weight(sentences[n][2]))
     kept: list[int] = []
     for n in best:
-        if len(_joined([sentences[i] for i in sorted([*kept, n])])) > LONGEST:
-            if len(_joined([sentences[i] for i in sorted(kept)])) >= SHORTEST:
+        if len(_joined([sentences[i] for i in sorted([*kept, n])])) > MAX_SUMMARY:
+            if len(_joined([sentences[i] for i in sorted(kept)])) >= MIN_SUMMARY:
                 break
             continue
         kept.append(n)
-    return _joined([sentences[n] for n in sorted(kept)]) or _joined([sentences[best[0]]])[: LONGEST - 1] + "…"
+    return _joined([sentences[n] for n in sorted(kept)]) or _joined([sentences[best[0]]])[: MAX_SUMMARY - 1] + "…"
 
 
 def _sentences(turn: TurnRecord) -> list[tuple[str, str]]:

@@ -91,12 +91,12 @@ class MemoryRoutes:
         query = request.query_params
         player, save = query.get("player", "player"), query.get("save", "default")
         return sse.as_json(
-            await self._kernel.memories.show(request.path_params["npc"], player, save, _count(query.get("turns", "10")))
+            await self._kernel.memory.show(request.path_params["npc"], player, save, _count(query.get("turns", "10")))
         )
 
     async def _search(self, request: Request) -> Response:
         query = request.query_params
-        found = await self._kernel.memories.search(
+        found = await self._kernel.memory.search(
             request.path_params["npc"],
             query.get("player", "player"),
             query.get("save", "default"),
@@ -110,62 +110,62 @@ class MemoryRoutes:
         body = await self._body(request, dict[str, Any])
         message = msgspec.convert({**body, "type": "remember", "npc": request.path_params["npc"]}, protocol.Remember)
         return Response(
-            protocol.encode(await self._kernel.memories.remember(message, MemorySource.OPERATOR)),
+            protocol.encode(await self._kernel.memory.remember(message, MemorySource.OPERATOR)),
             media_type="application/json",
         )
 
     async def _judge(self, request: Request) -> Response:
         body = await self._body(request, Judgement)
         path = request.path_params
-        task = self._kernel.memories.judge(
+        task = self._kernel.memory.judge(
             path["npc"], body.player, body.save, path["memory_id"], MemoryStatus(body.status), body.reason
         )
         return sse.as_json(asdict(await task))
 
     async def _stats(self, request: Request) -> Response:
-        return sse.as_json(await self._kernel.memories.stats(request.path_params["npc"]))
+        return sse.as_json(await self._kernel.maintenance.stats(request.path_params["npc"]))
 
     async def _backups(self, request: Request) -> Response:
         if npc := request.path_params.get("npc"):
             self._kernel.runtimes.current.world.npc(npc)
-        return sse.as_json({"backups": [asdict(each) for each in await self._kernel.memories.backups()]})
+        return sse.as_json({"backups": [asdict(each) for each in await self._kernel.maintenance.backups()]})
 
     async def _backup(self, request: Request) -> Response:
-        return sse.as_json({"backup": asdict(await self._kernel.memories.backup())})
+        return sse.as_json({"backup": asdict(await self._kernel.maintenance.backup())})
 
     async def _reset(self, request: Request) -> Response:
-        return sse.as_json({"backup": asdict(await self._kernel.memories.reset(request.path_params["npc"]))})
+        return sse.as_json({"backup": asdict(await self._kernel.maintenance.reset(request.path_params["npc"]))})
 
     async def _restore(self, request: Request) -> Response:
-        await self._kernel.memories.restore((await self._body(request, Name)).name)
-        return sse.as_json({"backups": [asdict(each) for each in await self._kernel.memories.backups()]})
+        await self._kernel.maintenance.restore((await self._body(request, Name)).name)
+        return sse.as_json({"backups": [asdict(each) for each in await self._kernel.maintenance.backups()]})
 
     async def _erase(self, request: Request) -> Response:
         body = await self._body(request, Erasure)
-        return sse.as_json(await self._kernel.memories.erase(body.save, body.npc, body.player, backups=body.backups))
+        return sse.as_json(await self._kernel.maintenance.erase(body.save, body.npc, body.player, backups=body.backups))
 
     async def _check(self, request: Request) -> Response:
-        return sse.as_json({"damaged": list(await self._kernel.memories.check())})
+        return sse.as_json({"damaged": list(await self._kernel.maintenance.check())})
 
     async def _export(self, request: Request) -> Response:
         query = request.query_params
-        lines = self._kernel.memories.export(query.get("save", ""), query.get("npc", ""), query.get("player", ""))
+        lines = self._kernel.transfer.export_lines(query.get("save", ""), query.get("npc", ""), query.get("player", ""))
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
     async def _load(self, request: Request) -> Response:
-        return sse.as_json({"turns": await self._kernel.memories.load_lines(request.stream())})
+        return sse.as_json({"turns": await self._kernel.transfer.import_lines(request.stream())})
 
     async def _saves(self, request: Request) -> Response:
-        found = await self._kernel.memories.snapshots(request.query_params.get("save", ""))
+        found = await self._kernel.saves.snapshots(request.query_params.get("save", ""))
         return sse.as_json({"saves": [asdict(each) for each in found]})
 
     async def _save(self, request: Request) -> Response:
         tag = (await self._body(request, Tag)).tag
-        return sse.as_json(asdict(await self._kernel.memories.snapshot(request.path_params["save"], tag)))
+        return sse.as_json(asdict(await self._kernel.saves.snapshot(request.path_params["save"], tag)))
 
     async def _rollback(self, request: Request) -> Response:
         tag = (await self._body(request, Tag)).tag
-        return sse.as_json({"turns": await self._kernel.memories.rollback(request.path_params["save"], tag)})
+        return sse.as_json({"turns": await self._kernel.saves.rollback(request.path_params["save"], tag)})
 
 
 def _count(text: str) -> int:

@@ -208,7 +208,7 @@ class Connection:
             case protocol.Reward():
                 self._answer_later(asyncio.create_task(self._kernel.reward(message)))
             case protocol.Remember():
-                self._answer_later(self._kernel.memories.remember(message, MemorySource.GAME))
+                self._answer_later(self._kernel.memory.remember(message, MemorySource.GAME))
             case protocol.Prefetch():
                 for task in self._kernel.prefetch(message):
                     self._answer_later(task)
@@ -233,11 +233,11 @@ class Connection:
                 self.send(protocol.Pong(id=message.id))
 
     async def _snapshot(self, message: protocol.TakeSnapshot) -> protocol.SnapshotTaken:
-        taken = await self._kernel.memories.snapshot(message.save, message.tag)
+        taken = await self._kernel.saves.snapshot(message.save, message.tag)
         return protocol.SnapshotTaken(save=taken.save, tag=taken.tag, turns=taken.turns)
 
     async def _rollback(self, message: protocol.Rollback) -> None:
-        await self._kernel.memories.rollback(message.save, message.tag)
+        await self._kernel.saves.rollback(message.save, message.tag)
 
     def _answer_later(self, task: asyncio.Task[Any]) -> None:
         """Send what the task returns, without holding up the messages behind it."""

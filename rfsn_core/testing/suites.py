@@ -808,23 +808,23 @@ class SharedStoreSuite(StoreSuite):
     def test_all_hear_what_one_tells(self, tmp_path: Path) -> None:
         async def body(store: SharedStore) -> None:
             notices = store.notices
-            assert await notices.newest() == ""
-            assert list(await notices.told("one", "")) == []
-            assert await notices.present("one", 5)
-            assert not await notices.present("two", 5)
-            first = await notices.tell(b"\x00 first")
-            second = await notices.tell(b"second")
-            assert await notices.newest() == second
+            assert await notices.last_position() == ""
+            assert list(await notices.read("one", "")) == []
+            assert await notices.is_alive("one", 5)
+            assert not await notices.is_alive("two", 5)
+            first = await notices.append(b"\x00 first")
+            second = await notices.append(b"second")
+            assert await notices.last_position() == second
             assert list(await notices.behind(first, 5)) == ["one"]
-            assert list(await notices.told("one", "")) == [(first, b"\x00 first"), (second, b"second")]
-            assert list(await notices.behind(first, 5)) == ["one"]  # it has read them, and heeded none
-            assert list(await notices.told("one", first)) == [(second, b"second")]
-            await notices.told("two", "")
+            assert list(await notices.read("one", "")) == [(first, b"\x00 first"), (second, b"second")]
+            assert list(await notices.behind(first, 5)) == ["one"]  # it has read both and acknowledged none
+            assert list(await notices.read("one", first)) == [(second, b"second")]
+            await notices.read("two", "")
             assert list(await notices.behind(first, 5)) == ["two"]
             assert sorted(await notices.behind(second, 5)) == ["one", "two"]
-            await notices.leave("two")
+            await notices.deregister("two")
             assert list(await notices.behind(second, 5)) == ["one"]
-            assert list(await notices.told("one", second)) == []
+            assert list(await notices.read("one", second)) == []
             assert list(await notices.behind(second, 5)) == []
 
         self.run(tmp_path, body)

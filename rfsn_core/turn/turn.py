@@ -23,7 +23,7 @@ from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.learning.records import decision_record, state_change
 from rfsn_core.learning.rewards import Channel
 from rfsn_core.memory.beliefs import believed
-from rfsn_core.memory.retrieval import fused, ranked, useful
+from rfsn_core.memory.retrieval import fuse, rank_hits, rank_memories
 from rfsn_core.memory.update import with_changes
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
@@ -265,7 +265,7 @@ class Turn:
     def _known(self, limit: int) -> list[MemoryRecord]:
         """What comes to the NPC's mind."""
         now = time.time()
-        return useful(believed(self.conversation.memories.values(), now), self._player_text, now, limit)
+        return rank_memories(believed(self.conversation.memories.values(), now), self._player_text, now, limit)
 
     async def _related(self, limit: int, seen: set[str]) -> list[TurnRecord]:
         try:
@@ -285,8 +285,8 @@ class Turn:
             log.warning("what was said in other words cannot be found", error=repr(error))
             near = []
         if near:
-            found = fused(found, near, limit + len(seen))
-        hits = ranked((hit for hit in found if hit.turn.turn_id not in seen), time.time())
+            found = fuse(found, near, limit + len(seen))
+        hits = rank_hits((hit for hit in found if hit.turn.turn_id not in seen), time.time())
         return [hit.turn for hit in hits[:limit]]
 
     # ── the words, and their voice ───────────────────────────────────────────────────────────────
@@ -430,11 +430,11 @@ class Turn:
             delivered=bool(text),
             final_json=final_json,
         )
-        mind = self.conversation.mind(self.runtime)
+        update = self.conversation.memory_update(self.runtime)
         if text or outcome == "complete":
-            mind.turn(record, decision.signal, self._state, self.conversation.recent)
-        record = with_changes(record, mind)
-        self.summed_up = any(memory.kind is MemoryKind.SUMMARY for memory in mind.changes)
+            update.add_turn(record, decision.signal, self._state, self.conversation.recent)
+        record = with_changes(record, update)
+        self.summed_up = any(memory.kind is MemoryKind.SUMMARY for memory in update.changes)
         cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome}"
         change = state_change(self.request.scope, cause, self._at_start, self._state, record.time)
         await self._channel.record(logged, change)

@@ -24,7 +24,7 @@ from rfsn_core.turn.outbox import Outbox
 
 async def known(it: Kernel, player: str = "player") -> dict[str, str]:
     """Text → status."""
-    shown = await it.memories.show(NPC, player, "default")
+    shown = await it.memory.show(NPC, player, "default")
     return {memory["text"]: memory["status"] for memory in shown["memories"]}
 
 
@@ -49,7 +49,7 @@ async def test_an_npc_learns_in_a_turn_and_is_reminded_in_the_next(tmp_path: Pat
         assert "The player likes plums." in renderer.heard
         assert "The player saved your life: the weir." in renderer.heard
         assert any(line.startswith("preference ") and line.endswith(" (player)") for line in last.trace.memories)
-        shown = await it.memories.show(NPC, "player", "default")
+        shown = await it.memory.show(NPC, "player", "default")
         assert shown["card"]["lives_saved"] == 1
         assert shown["memories"][-1]["turn_id"] == shown["turns"][0]["turn_id"]
         assert "You promised: I give you my word that I will keep it safe." in await known(it)
@@ -162,11 +162,11 @@ async def test_loading_an_older_save_takes_the_npcs_back(tmp_path: Path) -> None
 
 async def test_a_rollback_ends_the_turns_of_its_world_and_no_other(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(stall_after=0)}), settings=PATIENT) as it:
-        await it.memories.snapshot("default", "start")
+        await it.saves.snapshot("default", "start")
         mine = it.begin(protocol.PlayerTurn(npc=NPC, text="Well?"), Outbox(), protocol.Hello())
         other = it.begin(protocol.PlayerTurn(npc=NPC, text="Well?", save="another"), Outbox(), protocol.Hello())
         await asyncio.sleep(0.05)
-        back = asyncio.create_task(it.memories.rollback("default", "start"))
+        back = asyncio.create_task(it.saves.rollback("default", "start"))
         await asyncio.sleep(0)
         late = it.begin(
             protocol.PlayerTurn(npc=NPC, text="Now?"), outbox := Outbox(), protocol.Hello()
@@ -179,8 +179,8 @@ async def test_a_rollback_ends_the_turns_of_its_world_and_no_other(tmp_path: Pat
         for running in (late, other):
             running.cancel("cancelled")
             await asyncio.wait([running.task])
-        await it.memories.rollback("default", "start")
-        assert (await it.memories.show(NPC, "player", "default"))["state"] is None
+        await it.saves.rollback("default", "start")
+        assert (await it.memory.show(NPC, "player", "default"))["state"] is None
 
 
 PATIENT = {"operations": {"first_token_timeout": 30}}
@@ -199,15 +199,15 @@ async def test_what_is_erased_leaves_no_trace_on_disk(tmp_path: Path) -> None:
             await it.event(protocol.GameEvent(npc=NPC, kind="gift", player=player, data={"what": player}))
             decision = next(item for item in got if isinstance(item, protocol.Decision))
             await it.reward(protocol.Reward(decision_id=decision.decision_id, value=0.5))
-        await it.memories.backup()
-        await it.memories.snapshot("default", "save")
-        gone = await it.memories.erase("", "", secret, backups=True)
+        await it.maintenance.backup()
+        await it.saves.snapshot("default", "save")
+        gone = await it.maintenance.erase("", "", secret, backups=True)
         assert gone == {"turns": 2, "decisions": 1}
         with pytest.raises(BadMessage):
-            await it.memories.erase("", "", "", backups=False)
+            await it.maintenance.erase("", "", "", backups=False)
         assert len(await it.decision_log.decisions()) == 1
-        assert (await it.memories.show(NPC, secret, "default"))["state"] is None
-        assert len((await it.memories.show(NPC, "Another", "default"))["turns"]) == 2
+        assert (await it.memory.show(NPC, secret, "default"))["state"] is None
+        assert len((await it.memory.show(NPC, "Another", "default"))["turns"]) == 2
         assert containing(tmp_path, secret) == []
         await turn(it, "Good day.", player="Another")
     assert containing(tmp_path, secret) == []
@@ -218,11 +218,11 @@ async def test_an_erased_save_leaves_no_trace_either(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
         for save in (secret, "default"):
             await turn(it, "Good day.", save=save)
-            await it.memories.snapshot(save, "slot")
-            await it.memories.rollback(save, "slot")
-        await it.memories.erase(secret, "", "", backups=True)
+            await it.saves.snapshot(save, "slot")
+            await it.saves.rollback(save, "slot")
+        await it.maintenance.erase(secret, "", "", backups=True)
         assert containing(tmp_path, secret) == []
-        assert [snapshot.save for snapshot in await it.memories.snapshots("")] == ["default"]
+        assert [snapshot.save for snapshot in await it.saves.snapshots("")] == ["default"]
 
 
 async def test_what_is_exported_is_the_same_after_an_import(tmp_path: Path) -> None:
@@ -230,17 +230,19 @@ async def test_what_is_exported_is_the_same_after_an_import(tmp_path: Path) -> N
     async with kernel(tmp_path / "one", offered) as it:
         await turn(it, "My name is Aldric.")
         await it.event(protocol.GameEvent(npc=NPC, kind="gift"))
-        lines = [line async for line in it.memories.export("", "", "")]
-        before = await it.memories.show(NPC, "player", "default")
+        lines = [line async for line in it.transfer.export_lines("", "", "")]
+        before = await it.memory.show(NPC, "player", "default")
 
     async def chunks(data: bytes, size: int = 7) -> Any:
         for start in range(0, len(data), size):
             yield data[start : start + size]
 
     async with kernel(tmp_path / "two", offered) as it:
-        assert await it.memories.load_lines(chunks(b"".join(lines))) == 2
-        assert await it.memories.load_lines(chunks(b"".join(lines)[:-1], 4096)) == 2  # again, and without its last byte
-        assert await it.memories.show(NPC, "player", "default") == before
+        assert await it.transfer.import_lines(chunks(b"".join(lines))) == 2
+        assert (
+            await it.transfer.import_lines(chunks(b"".join(lines)[:-1], 4096)) == 2
+        )  # again, and without its last byte
+        assert await it.memory.show(NPC, "player", "default") == before
         for bad in (
             b"no json\n",
             b"{}\n",
@@ -250,8 +252,8 @@ async def test_what_is_exported_is_the_same_after_an_import(tmp_path: Path) -> N
             b"x" * 1_200_000,
         ):
             with pytest.raises(BadMessage, match="line 1"):
-                await it.memories.load_lines(chunks(bad, 65536))
-        assert await it.memories.show(NPC, "player", "default") == before
+                await it.transfer.import_lines(chunks(bad, 65536))
+        assert await it.memory.show(NPC, "player", "default") == before
 
 
 async def test_a_session_that_is_idle_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,21 +273,21 @@ async def test_a_session_that_is_idle_is_read_again(tmp_path: Path, monkeypatch:
 async def test_while_turns_wait_for_the_store_nothing_is_put_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rfsn_core.admin.memory.SETTLING", 0.1)
+    monkeypatch.setattr("rfsn_core.admin.store_access.SPOOL_WAIT_SECONDS", 0.1)
     store = Memory()
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()}, storage={"m": store})) as it:
         await turn(it)
         store.away = True
         assert not finished(await turn(it)).durable
         for operation in (
-            it.memories.rollback("default", "x"),
-            it.memories.restore("x"),
-            it.memories.snapshot("default", "x"),
+            it.saves.rollback("default", "x"),
+            it.maintenance.restore("x"),
+            it.saves.snapshot("default", "x"),
         ):
             with pytest.raises(Exception, match="turns wait for the store"):
                 await operation
-        monkeypatch.setattr("rfsn_core.admin.memory.SETTLING", 5.0)
-        saving = asyncio.create_task(it.memories.snapshot("default", "x"))
+        monkeypatch.setattr("rfsn_core.admin.store_access.SPOOL_WAIT_SECONDS", 5.0)
+        saving = asyncio.create_task(it.saves.snapshot("default", "x"))
         await asyncio.sleep(0.1)
         store.away = False
         assert (await saving).turns == 2  # the one that waited is in it
@@ -294,13 +296,13 @@ async def test_while_turns_wait_for_the_store_nothing_is_put_in_order(
 async def test_a_judgement_takes_its_place_among_the_turns(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(interval=0.02)})) as it:
         running = it.begin(protocol.PlayerTurn(npc=NPC, text="My name is Aldric."), Outbox(), protocol.Hello())
-        told = it.memories.remember(protocol.Remember(npc=NPC, text="The player limps."), MemorySource.OPERATOR)
+        told = it.memory.remember(protocol.Remember(npc=NPC, text="The player limps."), MemorySource.OPERATOR)
         remembered = await told
         assert running.task.done()
-        await it.memories.judge(NPC, "player", "default", remembered.memory_id, MemoryStatus.FORGOTTEN, "asked")
+        await it.memory.judge(NPC, "player", "default", remembered.memory_id, MemoryStatus.FORGOTTEN, "asked")
         assert (await known(it))["The player limps."] == "forgotten"
         with pytest.raises(NotFound):
-            await it.memories.judge(NPC, "player", "default", "nothing", MemoryStatus.ACTIVE, "")
+            await it.memory.judge(NPC, "player", "default", "nothing", MemoryStatus.ACTIVE, "")
         past = await it.runtimes.current.store.load(Scope("default", NPC, "player"), 10)
         assert [each.outcome for each in past.turns] == ["complete"]
 
@@ -366,7 +368,7 @@ async def test_a_disk_that_is_full_costs_no_turn(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
         past = await store.load(Scope("default", NPC, "player"), 50)
         assert [each.player_text.split(" x")[0] for each in past.turns] == ["one", *(f"full {n}" for n in range(20))]
-        assert await it.memories.check() == []
+        assert await it.maintenance.check() == []
 
 
 async def test_an_export_of_many_turns_comes_in_pages_while_turns_go_on(tmp_path: Path) -> None:
@@ -375,7 +377,7 @@ async def test_an_export_of_many_turns_comes_in_pages_while_turns_go_on(tmp_path
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
         store = it.runtimes.current.store
         await asyncio.gather(*(store.append(record(number)) for number in range(1203)))
-        lines = it.memories.export("", "", "")
+        lines = it.transfer.export_lines("", "", "")
         first = await anext(lines)
         await turn(it, "In between.", player="another")
         rest = [line async for line in lines]
@@ -394,7 +396,7 @@ async def test_an_import_that_is_slow_holds_up_nobody(tmp_path: Path) -> None:
             await go_on.wait()
             yield msgspec.json.encode(record(2)) + b"\n"
 
-        loading = asyncio.create_task(it.memories.load_lines(slowly()))
+        loading = asyncio.create_task(it.transfer.import_lines(slowly()))
         async with asyncio.timeout(5):
             assert finished(await turn(it, "Good day.", player="another")).durable
         go_on.set()
@@ -430,7 +432,7 @@ async def test_a_model_words_the_summary_when_it_can(tmp_path: Path, answer: str
         async with asyncio.timeout(5):
             while it._background or not any(prompt.action == "sum_up" for prompt in model.asked):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        shown = await it.memories.show(NPC, "player", "default")
+        shown = await it.memory.show(NPC, "player", "default")
         (made,) = [memory for memory in shown["memories"] if memory["kind"] == "summary"]
         assert made["reason"] == ("worded by model" if answer in ("worded", "endless") else "")
         assert len(made["text"]) <= 600

@@ -96,7 +96,7 @@ def test_mistakes_end_in_one_line(rfsn: Run, arguments: list[str], says: str) ->
 
 def test_a_file_that_is_no_export_is_refused_by_line(rfsn: Run, tmp_path: Path) -> None:
     (tmp_path / "odd.ndjson").write_bytes(b"PK\x03\x04 a zip, or what not")
-    assert "line 1 is no turn" in rfsn("memory", "import", str(tmp_path / "odd.ndjson"), code=2)
+    assert "line 1 is not a turn" in rfsn("memory", "import", str(tmp_path / "odd.ndjson"), code=2)
     assert "plums" in rfsn("memory", "show", "smith")
 
 

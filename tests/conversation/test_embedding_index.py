@@ -14,7 +14,7 @@ import pytest
 from rfsn_core import protocol
 from rfsn_core.contract.storage import SearchHit
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
-from rfsn_core.memory.retrieval import fused
+from rfsn_core.memory.retrieval import fuse
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import record
@@ -59,7 +59,7 @@ async def test_turns_are_found_in_other_words_and_placed_once() -> None:
 
 
 @pytest.mark.parametrize("given", [[[1.0]], [[np.nan]] * 2, [1.0, 2.0], "text"])
-async def test_what_is_no_point_is_refused(given: Any) -> None:
+async def test_what_is_no_point_is_refuse(given: Any) -> None:
     class Odd:
         async def embed(self, texts: Sequence[str]) -> Any:
             return given
@@ -72,10 +72,10 @@ def test_two_searches_become_one() -> None:
     one, two, three = (said(n, str(n)) for n in range(3))
     by_word = [SearchHit(one, 10.0), SearchHit(two, 6.0)]
     by_meaning = [SearchHit(two, 0.5), SearchHit(three, 0.4)]
-    assert [hit.turn for hit in fused(by_word, by_meaning, 5)] == [two, one, three]
-    assert fused(by_word, [], 1)[0].turn == one
-    assert fused([], by_meaning, 5)[0].turn == two
-    assert fused([], [], 5) == []
+    assert [hit.turn for hit in fuse(by_word, by_meaning, 5)] == [two, one, three]
+    assert fuse(by_word, [], 1)[0].turn == one
+    assert fuse([], by_meaning, 5)[0].turn == two
+    assert fuse([], [], 5) == []
 
 
 class Listening(Tokens):
@@ -102,7 +102,7 @@ async def test_an_npc_recalls_what_was_said_in_other_words(tmp_path: Path, monke
         async with asyncio.timeout(5):
             assert isinstance((await turn(it, "And a ferry?"))[-1], protocol.TurnFinished)
         meanings.hangs = False
-        await it.memories.erase("", "", "player", backups=False)
+        await it.maintenance.erase("", "", "player", backups=False)
         await turn(it, "hello")
         await turn(it, "hello")
         await turn(it, "Did you see a vessel?")

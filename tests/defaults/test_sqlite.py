@@ -113,33 +113,33 @@ async def test_a_text_that_was_changed_on_disk_is_found_named_left_out_and_can_b
     async with kernel(tmp_path) as it:
         for text in ("Remember the heron.", "Remember the otter.", "Remember the pike."):
             await turn(it, text)
-        saved = await it.memories.backup()
+        saved = await it.maintenance.backup()
     path = database(tmp_path)
     data = path.read_bytes()
     assert data.count(b"Remember the otter.") == 1
     path.write_bytes(data.replace(b"Remember the otter.", b"Remember the stoat."))
     async with kernel(tmp_path) as it:
-        (damaged,) = await it.memories.check()
+        (damaged,) = await it.maintenance.check()
         assert "of smith with player" in damaged
-        shown = await it.memories.show("smith", "player", "default")
+        shown = await it.memory.show("smith", "player", "default")
         assert [each["player_text"] for each in shown["turns"]] == ["Remember the heron.", "Remember the pike."]
-        assert len(await it.memories.search("smith", "player", "default", "remember", 5)) == 2
+        assert len(await it.memory.search("smith", "player", "default", "remember", 5)) == 2
         await turn(it)
-        await it.memories.restore(saved.name)
-        assert await it.memories.check() == []
-        assert len((await it.memories.show("smith", "player", "default"))["turns"]) == 3
+        await it.maintenance.restore(saved.name)
+        assert await it.maintenance.check() == []
+        assert len((await it.memory.show("smith", "player", "default"))["turns"]) == 3
 
 
 async def test_a_damaged_backup_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
     async with kernel(tmp_path) as it:
         await turn(it)
-        saved = await it.memories.backup()
+        saved = await it.maintenance.backup()
         path = database(tmp_path).parent / "backups" / saved.name
         for content in (b"no database", b"", path.read_bytes()[:5000]):
             path.write_bytes(content)
             with pytest.raises(StoreError, match=r"damaged|another version"):
-                await it.memories.restore(saved.name)
-        assert len((await it.memories.show("smith", "player", "default"))["turns"]) == 1
+                await it.maintenance.restore(saved.name)
+        assert len((await it.memory.show("smith", "player", "default"))["turns"]) == 1
 
 
 async def test_a_turn_of_a_megabyte_is_kept(tmp_path: Path) -> None:

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.memory.cards import CARD_BYTES, TRAJECTORY, Card, felt, happened, heard
+from rfsn_core.memory.cards import CARD_BYTES, TRAJECTORY, Card, with_event, with_feelings, with_words
 
 
 def test_what_happens_is_counted() -> None:
     card = Card()
     for kind in ("gift", "gift", "promise_kept", "promise_broken", "saved_life", "no such kind"):
-        card = happened(card, kind, {})
-    card = happened(card, "betrayal", {"what": "sold the bell", "severity": 0.9})
-    card = heard(card, "insult", promises=2)
-    card = heard(card, "betray", promises=0)
+        card = with_event(card, kind, {})
+    card = with_event(card, "betrayal", {"what": "sold the bell", "severity": 0.9})
+    card = with_words(card, "insult", promises=2)
+    card = with_words(card, "betray", promises=0)
     assert (card.gifts, card.promises_kept, card.promises_broken, card.lives_saved) == (2, 1, 1, 1)
     assert (card.insults, card.promises_made) == (1, 2)
     assert (card.betrayals[0].what, card.betrayals[0].severity) == ("sold the bell", 0.9)
@@ -26,29 +26,29 @@ def test_what_happens_is_counted() -> None:
 
 
 def test_quests_run_from_start_to_end() -> None:
-    card = happened(Card(), "quest_started", {"quest": "the lost bell"})
-    card = happened(card, "quest_started", {"quest": "the miller's debt"})
-    card = happened(card, "milestone", {"name": "the bell is found"})
-    card = happened(card, "flag", {"name": "knows_the_ford"})
-    card = happened(card, "quest_completed", {"quest": "the lost bell"})
+    card = with_event(Card(), "quest_started", {"quest": "the lost bell"})
+    card = with_event(card, "quest_started", {"quest": "the miller's debt"})
+    card = with_event(card, "milestone", {"name": "the bell is found"})
+    card = with_event(card, "flag", {"name": "knows_the_ford"})
+    card = with_event(card, "quest_completed", {"quest": "the lost bell"})
     assert card.quests == ("the miller's debt",)
     assert card.milestones == ("the bell is found", "the lost bell")
     assert card.flags == {"knows_the_ford": True}
-    assert happened(card, "flag", {"name": "knows_the_ford", "value": False}).flags == {"knows_the_ford": False}
-    assert happened(card, "quest_completed", {}).quests == ()
+    assert with_event(card, "flag", {"name": "knows_the_ford", "value": False}).flags == {"knows_the_ford": False}
+    assert with_event(card, "quest_completed", {}).quests == ()
 
 
 def test_the_trajectory_notes_what_moved() -> None:
     card = Card()
     for turn, (mood, affinity) in enumerate([("calm", 0.0), ("calm", 0.01), ("calm", 0.2), ("angry", 0.2)], start=1):
-        card = felt(card, turn, mood, affinity, 0.5)
+        card = with_feelings(card, turn, mood, affinity, 0.5)
     assert [(each.turn, each.mood, each.affinity) for each in card.trajectory] == [
         (1, "calm", 0.0),
         (3, "calm", 0.2),
         (4, "angry", 0.2),
     ]
     for turn in range(100):
-        card = felt(card, turn, "calm" if turn % 2 else "sad", 0.0, 0.5)
+        card = with_feelings(card, turn, "calm" if turn % 2 else "sad", 0.0, 0.5)
     assert len(card.trajectory) == TRAJECTORY
 
 
@@ -67,7 +67,7 @@ def test_the_trajectory_notes_what_moved() -> None:
 def test_a_card_stays_within_two_kilobytes_and_comes_back_whole(events: list[tuple[str, dict[str, Any]]]) -> None:
     card = Card()
     for turn, (kind, data) in enumerate(events):
-        card = felt(happened(card, kind, data), turn, f"mood{turn}", turn / 100, 0.5)
+        card = with_feelings(with_event(card, kind, data), turn, f"mood{turn}", turn / 100, 0.5)
         assert len(msgspec.json.encode(card.plain())) <= CARD_BYTES
         assert Card.from_plain(msgspec.json.decode(msgspec.json.encode(card.plain()))) == card
 

@@ -7,9 +7,9 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, Scope, SearchHit, TurnRecord
 from rfsn_core.memory.beliefs import believed, latest, memory_id
 from rfsn_core.memory.cards import Card
-from rfsn_core.memory.retrieval import MOST_TERMS, ranked, recency, salient, smoothed, terms, useful
-from rfsn_core.memory.summaries import LONGEST, SHORTEST, summary
-from rfsn_core.memory.update import Mind, Rules
+from rfsn_core.memory.retrieval import MAX_TERMS, add_neighbours, rank_hits, rank_memories, recency, salient, terms
+from rfsn_core.memory.summaries import MAX_SUMMARY, MIN_SUMMARY, summary
+from rfsn_core.memory.update import MemoryRules, MemoryUpdate
 
 NOW = 1_000_000.0
 DAY = 86400.0
@@ -29,33 +29,33 @@ def turn(n: int, player: str, npc: str, outcome: str = "complete", days: float =
 def test_only_words_that_say_something_are_looked_for() -> None:
     assert terms("What do you know of the ferry, and of the Ferry's bell?") == ["ferry", "bell"]
     assert terms("Who are you?") == []
-    assert len(terms(" ".join(f"word{n}" for n in range(100)))) == MOST_TERMS
+    assert len(terms(" ".join(f"word{n}" for n in range(100)))) == MAX_TERMS
 
 
 def test_an_answer_belongs_to_its_question() -> None:
-    scores = smoothed({5: 1.0})
+    scores = add_neighbours({5: 1.0})
     assert scores == {5: 1.0, 6: 0.5, 7: 0.3, 4: 0.2}
-    assert smoothed({1: 1.0}).keys() == {1, 2, 3}
-    assert smoothed({5: 1.0, 6: 1.0})[6] == 1.5
+    assert add_neighbours({1: 1.0}).keys() == {1, 2, 3}
+    assert add_neighbours({5: 1.0, 6: 1.0})[6] == 1.5
 
 
 def test_between_equals_the_newer_comes_first_and_relevance_counts_more() -> None:
     old, new = SearchHit(turn(1, "a", "b", days=60), 1.0), SearchHit(turn(2, "a", "b"), 1.0)
     better = SearchHit(turn(3, "a", "b", days=60), 2.0)
-    assert ranked([old, new, better], NOW) == [better, new, old]
+    assert rank_hits([old, new, better], NOW) == [better, new, old]
     assert recency(NOW + 10 * DAY, NOW) == 1.0  # a clock that was set back
 
 
 def test_what_touches_the_words_comes_to_mind_first() -> None:
     known = [memory("The player lost a boat."), memory("The player likes plums."), memory("It rained.", importance=0.9)]
-    assert useful(known, "Have you seen my boats?", NOW, 1) == [known[0]]
+    assert rank_memories(known, "Have you seen my boats?", NOW, 1) == [known[0]]
     assert salient(known, NOW, 1) == [known[2]]
-    assert useful(known, "", NOW, 0) == []
+    assert rank_memories(known, "", NOW, 0) == []
 
 
 @given(st.lists(st.tuples(st.text(max_size=200), st.text(max_size=400)), max_size=20))
 def test_a_summary_is_never_longer_than_it_may_be(said: list[tuple[str, str]]) -> None:
-    assert len(summary([turn(n, *each) for n, each in enumerate(said)])) <= LONGEST
+    assert len(summary([turn(n, *each) for n, each in enumerate(said)])) <= MAX_SUMMARY
 
 
 def test_a_summary_is_made_of_the_most_telling_sentences_in_their_order() -> None:
@@ -67,7 +67,7 @@ def test_a_summary_is_made_of_the_most_telling_sentences_in_their_order() -> Non
         *(turn(n, f"Tell me of the river and the weir, number {n}.", "The river rose.") for n in range(5, 15)),
     ]
     made = summary(turns)
-    assert SHORTEST <= len(made) <= LONGEST
+    assert MIN_SUMMARY <= len(made) <= MAX_SUMMARY
     assert "ferryman" in made
     assert "Hm" not in made
     assert made.index("ferry") < made.rindex("weir")
@@ -76,9 +76,9 @@ def test_a_summary_is_made_of_the_most_telling_sentences_in_their_order() -> Non
 
 
 def test_only_the_newest_summaries_count() -> None:
-    mind = Mind({}, Card(), Rules(summary_every=1))
+    update = MemoryUpdate({}, Card(), MemoryRules(summary_every=1))
     for n in range(1, 7):
-        mind.turn(turn(n, f"Tell me of the ferry, {n}.", "The ferry is gone."), "question", NpcState(turns=n), ())
-    kept = believed(latest(mind.changes), NOW)
+        update.add_turn(turn(n, f"Tell me of the ferry, {n}.", "The ferry is gone."), "question", NpcState(turns=n), ())
+    kept = believed(latest(update.changes), NOW)
     assert [memory.turn_id for memory in kept] == ["t4", "t5", "t6"]
-    assert len(latest(mind.changes)) == 6
+    assert len(latest(update.changes)) == 6

@@ -115,7 +115,7 @@ async def test_every_turn_is_archived_and_none_waits_for_it(tmp_path: Path, data
         await archived(it)
         assert [row["player_text"] for row in await rows(database)] == [f"turn {number}" for number in range(20)]
         assert it._archive.waiting == 0
-        await it.memories.erase("", "", "player", backups=False)
+        await it.maintenance.erase("", "", "player", backups=False)
         assert await rows(database) == []
 
 
@@ -137,8 +137,8 @@ async def test_a_database_that_stops_and_comes_back_gets_all_of_it_once(tmp_path
                 assert finished(await turn(it, text)).durable
                 if number == 30:
                     with pytest.raises(RfsnError, match="PostgreSQL"):
-                        await it.memories.erase("", "", "player", backups=False)
-                    shown = await it.memories.show("smith", "player", "default", 5)
+                        await it.maintenance.erase("", "", "player", backups=False)
+                    shown = await it.memory.show("smith", "player", "default", 5)
                     assert shown["turns"][-1]["player_text"] == text  # nothing was erased
             await archived(it)
         assert [row["player_text"] for row in await rows(database.url)] == said

@@ -1,4 +1,4 @@
-"""What servers tell each other: a stream of notices, and how far each server has heeded it."""
+"""The notices of the servers that share this Redis: a stream, and a hash with what each server has acknowledged."""
 
 from __future__ import annotations
 
@@ -9,66 +9,75 @@ from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 
 KEEP = 1000
-"""Notices, at least, for servers that were away."""
-FORGET = 3600
-"""Seconds without a look, and a server is no longer listed."""
-TOLD = """
+"""Notices that are kept at least, for servers that were not running."""
+FORGET_SECONDS = 3600
+"""A server that has not read for so long is dropped from the list."""
+# KEYS: notices, servers. ARGV: server, position up to which it acknowledges.
+# Notes the time and position of the server; returns the notices after the position.
+READ = """
 redis.call('HSET', KEYS[2], ARGV[1], redis.call('TIME')[1] .. ' ' .. ARGV[2])
 local from = '-'
 if ARGV[2] ~= '' then from = '(' .. ARGV[2] end
 return redis.call('XRANGE', KEYS[1], from, '+')
 """
-PRESENT = """
+# KEYS: servers. ARGV: seconds within which a server that is alive has read, seconds after which it is forgotten.
+# Returns server, position, server, position, …
+ALIVE = """
+local alive_seconds, forget_seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = tonumber(redis.call('TIME')[1])
-local found, all = {}, redis.call('HGETALL', KEYS[1])
-for n = 1, #all, 2 do
-    local asked = tonumber(string.match(all[n + 1], '^%d+'))
-    if now - asked > tonumber(ARGV[2]) then redis.call('HDEL', KEYS[1], all[n])
-    elseif now - asked <= tonumber(ARGV[1]) then
-        found[#found + 1] = all[n]
-        found[#found + 1] = string.match(all[n + 1], ' (.*)$')
+local alive, entries = {}, redis.call('HGETALL', KEYS[1])
+for n = 1, #entries, 2 do
+    local server, entry = entries[n], entries[n + 1]
+    local idle = now - tonumber(string.match(entry, '^%d+'))
+    if idle > forget_seconds then
+        redis.call('HDEL', KEYS[1], server)
+    elseif idle <= alive_seconds then
+        alive[#alive + 1] = server
+        alive[#alive + 1] = string.match(entry, ' (.*)$')
     end
 end
-return found
+return alive
 """
 
 
 class RedisNotices:
-    """Of one Redis; its clock says who is there."""
+    """The notices in one Redis. Times are those of the Redis server's clock."""
 
     def __init__(self, client: Client, prefix: str) -> None:
         self._redis, self._ask, self._insist = client.redis, client.ask, client.insist
         self._keys = keys.notices(prefix)
-        self._told, self._present = self._redis.register_script(TOLD), self._redis.register_script(PRESENT)
+        self._read, self._alive = self._redis.register_script(READ), self._redis.register_script(ALIVE)
 
-    async def tell(self, notice: bytes) -> str:
+    async def append(self, notice: bytes) -> str:
         position = await self._insist(lambda: self._redis.xadd(self._keys.notices, {"notice": notice}, maxlen=KEEP))
         return str(position.decode())
 
-    async def newest(self) -> str:
-        found = await self._ask(self._redis.xrevrange(self._keys.notices, count=1))
-        return found[0][0].decode() if found else ""
+    async def last_position(self) -> str:
+        entries = await self._ask(self._redis.xrevrange(self._keys.notices, count=1))
+        return entries[0][0].decode() if entries else ""
 
-    async def told(self, server: str, after: str) -> Sequence[tuple[str, bytes]]:
-        entries = await self._ask(self._told([*self._keys], [server, after]))
-        return [(position.decode(), parts[1]) for position, parts in entries]
+    async def read(self, server: str, after: str) -> Sequence[tuple[str, bytes]]:
+        entries = await self._ask(self._read([*self._keys], [server, after]))
+        return [(position.decode(), fields[1]) for position, fields in entries]
 
     async def behind(self, position: str, seconds: float) -> Sequence[str]:
-        there = await self._there(seconds)
-        return [server for server, heeded in there.items() if _order(heeded) < _order(position)]
+        alive = await self._servers(seconds)
+        return [server for server, acknowledged in alive.items() if _order(acknowledged) < _order(position)]
 
-    async def present(self, server: str, seconds: float) -> bool:
-        return server in await self._there(seconds)
+    async def is_alive(self, server: str, seconds: float) -> bool:
+        return server in await self._servers(seconds)
 
-    async def leave(self, server: str) -> None:
+    async def deregister(self, server: str) -> None:
         await self._ask(self._redis.hdel(self._keys.servers, server))
 
-    async def _there(self, seconds: float) -> dict[str, str]:
-        found = await self._insist(lambda: self._present([self._keys.servers], [seconds, FORGET]))
-        return {found[n].decode(): found[n + 1].decode() for n in range(0, len(found), 2)}
+    async def _servers(self, seconds: float) -> dict[str, str]:
+        """Return server → acknowledged position, of the servers that read within the last `seconds`."""
+        pairs = await self._insist(lambda: self._alive([self._keys.servers], [seconds, FORGET_SECONDS]))
+        return {pairs[n].decode(): pairs[n + 1].decode() for n in range(0, len(pairs), 2)}
 
 
 def _order(position: str) -> list[int]:
+    """Return a stream's position, `milliseconds-number`, as numbers that can be compared."""
     return [int(part) for part in position.split("-") if part]
 
 

@@ -167,7 +167,7 @@ async def test_a_player_goes_from_one_server_to_another_and_nothing_is_lost(tmp_
         for _ in range(5):
             for it in (one, two):
                 assert words(await turn(it, "You fool! I hate you!")).durable
-        shown = [await it.memories.show(NPC, "player", "default") for it in (one, two)]
+        shown = [await it.memory.show(NPC, "player", "default") for it in (one, two)]
         assert shown[0]["state"] == shown[1]["state"]
         assert shown[0]["state"]["turns"] == 11
         assert shown[0]["card"]["insults"] == 10

@@ -14,7 +14,7 @@ import pytest
 import rfsn_memory_redis
 
 from rfsn_core import protocol
-from rfsn_core.admin import pause as coordination
+from rfsn_core.admin import pause
 from rfsn_core.contract.errors import NotFound, StaleSave, StoreError
 from rfsn_core.contract.storage import Scope
 from rfsn_core.conversation.spool import Spool
@@ -70,13 +70,13 @@ async def test_a_world_goes_back_on_all_servers(tmp_path: Path, redis: RedisServ
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
         two.runtimes.announce = told.append
         await turn(one, "before")
-        await one.memories.snapshot("default", "save")
+        await one.saves.snapshot("default", "save")
         await turn(one, "after")
         known, at_known = begun(two, "known")
         fresh, at_fresh = begun(two, "fresh", player="new")  # whose conversation is not in the save
         for outbox in (at_known, at_fresh):
             await until(outbox, protocol.Sentence)
-        assert await one.memories.rollback("default", "save") == 1
+        assert await one.saves.rollback("default", "save") == 1
         for outbox in (at_known, at_fresh):
             ended = await until(outbox, protocol.TurnCancelled, protocol.TurnFinished)
             assert isinstance(ended, protocol.TurnCancelled)
@@ -97,12 +97,12 @@ async def test_a_server_that_was_stalled_meanwhile_cannot_write_into_the_past(
     slow = Tokens(["I remember. "] * 8, interval=0.05)
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
         await turn(one, "before")
-        await one.memories.snapshot("default", "save")
-        monkeypatch.setattr(coordination, "PATIENCE", 0.05)
-        monkeypatch.setattr(two.coordination, "_look", lambda: asyncio.sleep(60))  # it hears nothing
+        await one.saves.snapshot("default", "save")
+        monkeypatch.setattr(pause, "ACKNOWLEDGE_SECONDS", 0.05)
+        monkeypatch.setattr(two.pauses, "_poll", lambda: asyncio.sleep(60))  # it hears nothing
         _, outbox = begun(two, "stalled")
         await until(outbox, protocol.Sentence)
-        await one.memories.rollback("default", "save")
+        await one.saves.rollback("default", "save")
         ended = await until(outbox, protocol.TurnCancelled, protocol.TurnFinished)
         assert isinstance(ended, protocol.TurnCancelled)
         assert (ended.reason, ended.text) == ("rollback", "")
@@ -114,17 +114,17 @@ async def test_a_server_that_was_stalled_meanwhile_cannot_write_into_the_past(
 async def test_turns_wait_while_another_server_works_and_go_on_when_it_is_lost(
     tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coordination, "LOST", 1.0)
+    monkeypatch.setattr(pause, "LOST_SECONDS", 1.0)
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
-        async with one.coordination.paused("default", NPC, "", "cancelled"):
+        async with one.pauses.paused("default", NPC, "", "cancelled"):
             waiting, outbox = begun(two)
             await turn(two, save="another")
             await asyncio.sleep(2.0)
             assert not waiting.task.done()
         assert isinstance(await until(outbox, protocol.TurnFinished), protocol.TurnFinished)
-        pause = one.coordination.paused("", "", "", "cancelled")
-        await pause.__aenter__()  # and never out: it died
-        monkeypatch.setattr(one.coordination, "_look", lambda: asyncio.sleep(60))
+        lost = one.pauses.paused("", "", "", "cancelled")
+        await lost.__aenter__()  # and never out: it died
+        monkeypatch.setattr(one.pauses, "_poll", lambda: asyncio.sleep(60))
         began = time.monotonic()
         async with asyncio.timeout(10):
             await turn(two)
@@ -136,16 +136,16 @@ async def test_what_waits_to_be_stored_elsewhere_is_not_stored_in_another_past(
 ) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await turn(one, "before")
-        await one.memories.snapshot("default", "save")
+        await one.saves.snapshot("default", "save")
         monkeypatch.setattr(two.conversations, "replay_soon", lambda: None)
         for text, world in (("abandoned", "default"), ("another world", "another")):
             lost = replace(record(1, Scope(world, NPC, "player"), text=text), turn_id=text, time=time.time())
             await two.conversations.spool.append(lost)
         with pytest.raises(NotFound):
-            await one.memories.rollback("default", "no such save")
+            await one.saves.rollback("default", "no such save")
         await asyncio.sleep(1)
         assert b"abandoned" in two.conversations.spool.path.read_bytes()
-        await one.memories.rollback("default", "save")
+        await one.saves.rollback("default", "save")
         await asyncio.sleep(1)
         monkeypatch.undo()
         two.conversations.replay_soon()
@@ -159,8 +159,8 @@ async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisS
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await asyncio.gather(turn(one), turn(two))
         with pytest.raises(NotFound):
-            await one.memories.rollback("default", "no such save")
-        tell, calls = one.coordination._tell_the_rest, 0
+            await one.saves.rollback("default", "no such save")
+        tell, calls = one.pauses._send_unsent, 0
 
         async def away(notices: Any) -> None:
             nonlocal calls
@@ -169,8 +169,8 @@ async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisS
                 raise StoreError("away")
             await tell(notices)
 
-        one.coordination._tell_the_rest = away  # type: ignore[method-assign]
-        async with one.coordination.paused("", "", "", "cancelled"):
+        one.pauses._send_unsent = away  # type: ignore[method-assign]
+        async with one.pauses.paused("", "", "", "cancelled"):
             calls = 0
         async with asyncio.timeout(5):
             assert isinstance((await turn(two))[-1], protocol.TurnFinished)
@@ -182,17 +182,17 @@ async def test_a_notice_that_was_told_twice_is_heeded_once(tmp_path: Path, redis
         told: list[protocol.Message] = []
         two.runtimes.announce = told.append
         notices = one.runtimes.current.shared_store.notices  # type: ignore[union-attr]
-        tell = notices.tell
+        tell = notices.append
 
         async def twice(notice: bytes) -> str:
             await tell(notice)
             return await tell(notice)
 
-        notices.tell = twice  # type: ignore[method-assign]
+        notices.append = twice  # type: ignore[method-assign]
         await turn(one, "before")
-        await one.memories.snapshot("default", "save")
+        await one.saves.snapshot("default", "save")
         for _ in range(2):
-            await one.memories.rollback("default", "save")
+            await one.saves.rollback("default", "save")
             async with asyncio.timeout(5):
                 assert isinstance((await turn(two))[-1], protocol.TurnFinished)
         assert [type(each) for each in told] == [protocol.SaveReverted] * 2
@@ -203,9 +203,9 @@ async def test_two_that_take_a_world_back_at_once_do_not_wait_for_each_other(
 ) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await turn(one, "before")
-        await one.memories.snapshot("default", "save")
+        await one.saves.snapshot("default", "save")
         for _ in range(3):
-            back = [asyncio.create_task(it.memories.rollback("default", "save")) for it in (one, two)]
+            back = [asyncio.create_task(it.saves.rollback("default", "save")) for it in (one, two)]
             await asyncio.sleep(0.02)
             meanwhile = [it.event(protocol.GameEvent(npc=NPC, kind="gift")) for it in (one, two)]
             async with asyncio.timeout(20):
@@ -225,10 +225,10 @@ async def test_what_is_erased_leaves_no_trace_with_any_server(tmp_path: Path, re
         for it in (one, two):
             for player in (SECRET, "Another"):
                 await turn(it, f"My name is {player}.", player=player)
-            await it.memories.backup()
+            await it.maintenance.backup()
         assert containing(tmp_path / "a", SECRET)
         assert containing(tmp_path / "b", SECRET)
-        gone = await one.memories.erase("", "", SECRET, backups=True)
+        gone = await one.maintenance.erase("", "", SECRET, backups=True)
         assert gone == {"turns": 2, "decisions": 1}
         assert containing(tmp_path / "a", SECRET) == []
         assert containing(tmp_path / "b", SECRET) == []
@@ -245,7 +245,7 @@ async def test_who_was_away_erases_at_its_next_start(tmp_path: Path, redis: Redi
     for player in (SECRET, "Another"):
         await waiting.append(replace(record(1, Scope("default", NPC, player)), turn_id=player, time=time.time()))
     async with server(tmp_path / "a", redis) as one:
-        await one.memories.erase("", "", SECRET, backups=False)
+        await one.maintenance.erase("", "", SECRET, backups=False)
     async with server(tmp_path / "b", redis) as two:
         async with asyncio.timeout(10):
             while two.conversations.spool:  # noqa: ASYNC110  nobody tells
