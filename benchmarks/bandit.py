@@ -22,7 +22,7 @@ import numpy as np
 from rfsn_policy_linucb.linucb import LinUcb, Settings
 
 from rfsn_core.contract.abstraction import Abstraction
-from rfsn_core.contract.selection import Arm, Context, Lesson
+from rfsn_core.contract.selection import Arm, Context, Update
 
 Timed = tuple[Callable[[Any], int], Callable[[Any, int, float], Any]]
 ALPHA = 0.25
@@ -72,7 +72,7 @@ def ours(d: int, k: int, **settings: Any) -> tuple[Callable[[Any], int], Callabl
         return names[policy.select(context, arms).arm]
 
     def update(context: Context, arm: int, reward: float) -> None:
-        policy.update(Lesson(context, arms[arm].name, 0.0, 0.5, reward))
+        policy.update(Update(context, arms[arm].name, 0.0, 0.5, reward))
 
     return select, update, prepare
 

@@ -49,7 +49,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Update:
     """A reward for an earlier choice."""
 
     context: Context
@@ -69,8 +69,8 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Step:
-    """What a lesson did. `size` is how far the weights moved; 0 for a policy that does not learn."""
+class UpdateResult:
+    """What an update did. `size` is how far the weights moved; 0 for a policy that does not learn."""
 
     size: float = 0.0
     weight: float = 1.0
@@ -80,7 +80,7 @@ class Step:
 class Policy(Protocol):
     """Chooses among what the safety rules left. Synchronous, and fast: microseconds.
 
-    One that never learns may say so with `learns = False`: it is then spared all lessons.
+    One that never learns may say so with `learns = False`: it is then spared all updates.
     """
 
     version: str
@@ -88,11 +88,11 @@ class Policy(Protocol):
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
         """Choose one of `arms`, of which there is at least one."""
 
-    def update(self, lesson: Lesson) -> Step:
-        """Learn. Raises ValueError, with nothing changed, for a lesson that cannot be: not finite, out of range."""
+    def update(self, update: Update) -> UpdateResult:
+        """Learn. Raises ValueError, with nothing changed, for an update that cannot be: not finite, out of range."""
 
-    def snapshot(self) -> bytes:
+    def checkpoint(self) -> bytes:
         """All that was learned; `b""` when there is nothing."""
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, checkpoint: bytes) -> None:
         """Take over what an earlier instance learned. Raises ValueError when it is not one of ours."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from rfsn_core.contract.storage import Past, Scope, Store, TurnRecord
 
 
 @dataclass(frozen=True)
-class Learned:
-    """A saved state of a policy."""
+class Checkpoint:
+    """Describes the saved weights of a policy."""
 
     id: str
     policy: str
@@ -20,60 +20,68 @@ class Learned:
     size: int
     """Bytes."""
     position: str = ""
-    """The last shared lesson in it; empty where lessons are not shared."""
+    """The last entry of the shared log whose update is in the weights; empty where nothing is shared."""
 
 
-class Snapshots(Protocol):
-    """Where what policies have learned is kept."""
+class Checkpoints(Protocol):
+    """The saved weights of policies."""
 
-    async def listed(self, policy: str = "") -> Sequence[Learned]:
-        """Those of a policy, or all; newest first."""
+    async def newest_first(self, policy: str = "") -> Sequence[Checkpoint]:
+        """Return the checkpoints of a policy, or of all."""
 
     async def save(self, policy: str, data: bytes, position: str = "") -> None:
-        """Keep one more; the oldest go."""
+        """Add a checkpoint; the oldest are deleted."""
 
-    async def read(self, snapshot_id: str) -> bytes:
-        """Raises ValueError when there is none of that id."""
+    async def load(self, checkpoint_id: str) -> bytes:
+        """Return the data of a checkpoint. Raises ValueError when there is none of that id."""
+
+
+class LogEntry(NamedTuple):
+    """An entry of the shared log."""
+
+    position: str
+    again: bool
+    """Whether an earlier entry was about the same slot of the same decision."""
+    data: bytes
 
 
 @dataclass(frozen=True)
-class Taught:
-    """What was taught after some position, in order."""
+class LogPage:
+    """The entries after a position, in order."""
 
-    lessons: Sequence[tuple[str, bool, bytes]]
-    """(position, again, lesson); `again`: something was taught about the same before."""
+    entries: Sequence[LogEntry]
     gap: bool = False
-    """Lessons between that position and the first of these are gone: only a snapshot has what they taught."""
+    """The position is not in the log, or no more: only a checkpoint holds what came after it."""
 
 
 class SharedLearning(Protocol):
-    """Where servers learn as one: a log of lessons that each of them applies whole, in one order.
+    """Where servers learn as one: a log of updates that each of them applies whole, in the same order.
 
-    Lessons are the kernel's own bytes; a decision is JSON, whose `save`, `npc` and `player` say whether `Store.erase`
-    takes it. All raise StoreError when it is away.
+    The entries are the kernel's own bytes. A decision is JSON, whose `save`, `npc` and `player` say whether
+    `Store.erase` removes it. All methods raise StoreError when the store is unavailable.
     """
 
-    snapshots: Snapshots
+    checkpoints: Checkpoints
 
-    async def keep(self, decision_id: str, record: bytes) -> None:
-        """Keep a decision for the rewards that reach another server than the one that made it."""
+    async def save_decision(self, decision_id: str, record: bytes) -> None:
+        """Keep a decision for rewards that reach another server than the one that decided."""
 
-    async def decision(self, decision_id: str) -> bytes | None:
-        """One that any server has kept."""
+    async def load_decision(self, decision_id: str) -> bytes | None:
+        """Return a decision that any server has saved."""
 
-    async def teach(
-        self, lesson: bytes, *, about: str = "", part: str = "", once: str = "", first: bool = False
+    async def append(
+        self, data: bytes, *, decision_id: str = "", slot: str = "", name: str = "", only_first: bool = False
     ) -> bool:
-        """Append a lesson to the log; False when that is done already.
+        """Append an entry to the log; returns False when the log does not take it.
 
-        :param about: a decision's id, or empty.
-        :param part: of the decision.
-        :param once: a name; a second lesson of that name on that decision is not taken.
-        :param first: it is not taken when anything was taught about that part of the decision before.
+        :param decision_id: the decision that it is about; empty for an entry about none, which is always taken.
+        :param slot: of the decision.
+        :param name: a second entry of this name about the decision is not taken.
+        :param only_first: the entry is not taken when there was one about this slot of the decision.
         """
 
-    async def taught(self, after: str, limit: int) -> Taught:
-        """The next lessons after a position; all that are kept when it is empty."""
+    async def read(self, after: str, limit: int) -> LogPage:
+        """Return the next entries after a position; from the oldest on when it is empty."""
 
 
 class Notices(Protocol):

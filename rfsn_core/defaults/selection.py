@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Host, NoSettings, Provider
-from rfsn_core.contract.selection import Arm, Context, Lesson, Policy, Selection, Step
+from rfsn_core.contract.selection import Arm, Context, Policy, Selection, Update, UpdateResult
 
 
 class WorldModel:
@@ -22,17 +22,17 @@ class WorldModel:
         chosen = tuple(float(index == best) for index in range(len(arms)))
         return Selection(arms[best].name, chosen, tuple(arm.prior for arm in arms))
 
-    def update(self, lesson: Lesson) -> Step:
+    def update(self, update: Update) -> UpdateResult:
         """Change nothing."""
-        return Step()
+        return UpdateResult()
 
-    def snapshot(self) -> bytes:
+    def checkpoint(self) -> bytes:
         """Return an empty checkpoint."""
         return b""
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, checkpoint: bytes) -> None:
         """Accept only the empty checkpoint. Raises ValueError for any other."""
-        if snapshot:
+        if checkpoint:
             raise ValueError("the world model has nothing to restore")
 
 

@@ -105,7 +105,7 @@ class Channel:
         record = await self._journal.decision(decision_id)
         if record is None and (shared := self._learner.shared) is not None:
             with contained():
-                line = await shared.decision(decision_id)
+                line = await shared.load_decision(decision_id)
             try:
                 record = None if line is None else _decode(line)
             except msgspec.MsgspecError as error:
@@ -117,7 +117,7 @@ class Channel:
         try:
             with contained():
                 async with asyncio.timeout(PATIENCE):
-                    await shared.keep(record.decision_id, msgspec.json.encode(record))
+                    await shared.save_decision(record.decision_id, msgspec.json.encode(record))
         except Exception as error:  # noqa: BLE001  the store's code: here, the decision is known
             METRICS.errors.labels("storage").inc()
             log.warning("a decision cannot be shared now", error=repr(error))

@@ -16,9 +16,9 @@ import msgspec
 from msgspec import structs
 
 from rfsn_core.contract.errors import contained
-from rfsn_core.contract.selection import Lesson
+from rfsn_core.contract.selection import Update
 from rfsn_core.contract.shared_storage import SharedLearning
-from rfsn_core.learning import checkpoints as snapshots
+from rfsn_core.learning import checkpoints
 from rfsn_core.learning.guard import State
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.world.decision import Decider
@@ -29,7 +29,7 @@ AT_ONCE = 200
 """Lessons that are asked for at a time."""
 
 
-class Given(msgspec.Struct, frozen=True, kw_only=True, tag="lesson"):
+class Given(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
     """A lesson for one slot of a decision."""
 
     server: str
@@ -38,7 +38,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, tag="lesson"):
     steps_back: int = 0
     reward_id: str = ""
     """Empty for silence."""
-    lesson: Lesson
+    update: Update
 
 
 class Steered(msgspec.Struct, frozen=True, kw_only=True, tag="guard"):
@@ -91,15 +91,15 @@ class Following:
         assert shared is not None
         with contained():
             if not isinstance(entry, Given):
-                return await shared.teach(msgspec.json.encode(entry))
-            context = entry.lesson.context
-            nobody = replace(entry.lesson, context=replace(context, conversation=""))  # what is shared names no player
-            return await shared.teach(
-                msgspec.json.encode(structs.replace(entry, lesson=nobody)),
-                about=context.decision_id,
-                part=context.slot,
-                once=f"{context.slot}/{entry.steps_back}/{entry.reward_id}",
-                first=not entry.reward_id,
+                return await shared.append(msgspec.json.encode(entry))
+            context = entry.update.context
+            nobody = replace(entry.update, context=replace(context, conversation=""))  # what is shared names no player
+            return await shared.append(
+                msgspec.json.encode(structs.replace(entry, update=nobody)),
+                decision_id=context.decision_id,
+                slot=context.slot,
+                name=f"{context.slot}/{entry.steps_back}/{entry.reward_id}",
+                only_first=not entry.reward_id,
             )
 
     async def catch_up(self) -> None:
@@ -113,7 +113,7 @@ class Following:
                 await self._join(shared)
             while True:
                 with contained():
-                    taught = await shared.taught(self.position, AT_ONCE)
+                    taught = await shared.read(self.position, AT_ONCE)
                 if taught.gap:
                     log.warning("what the others learned has gone by; their newest snapshot is taken")
                     before = self.position
@@ -121,10 +121,10 @@ class Following:
                     if self.position == before:  # the log was lost, the snapshot was not
                         self.position = ""
                     continue
-                for position, again, line in taught.lessons:
+                for position, again, line in taught.entries:
                     self.position = position
                     self._take(line, again)
-                if len(taught.lessons) < AT_ONCE:
+                if len(taught.entries) < AT_ONCE:
                     return
 
     def _take(self, line: bytes, again: bool) -> None:
@@ -145,9 +145,9 @@ class Following:
         """From the newest snapshot that can be used. Where nothing was learned yet, all begin with what is here."""
         decider, self.position = self._decider(), ""
         with contained():
-            for saved in await shared.snapshots.listed(decider.policy_name):
+            for saved in await shared.checkpoints.newest_first(decider.policy_name):
                 try:
-                    self._restore(await shared.snapshots.read(saved.id), saved.id)
+                    self._restore(await shared.checkpoints.load(saved.id), saved.id)
                 except ValueError as error:
                     log.error("a shared snapshot cannot be used; the one before is tried", error=str(error))
                 else:
@@ -155,11 +155,13 @@ class Following:
                     self.position = saved.position
                     break
             else:
-                here, name = decider.policy.snapshot(), decider.policy_name
-                if here and not (await shared.taught("", 1)).lessons:
-                    begin = msgspec.json.encode(Restored(policy=name, snapshot=snapshots.sealed(here)))
-                    await shared.teach(begin, about=f"begin {name}", part="begin", once="begin")  # one of several
+                here, name = decider.policy.checkpoint(), decider.policy_name
+                if here and not (await shared.read("", 1)).entries:
+                    begin = msgspec.json.encode(Restored(policy=name, snapshot=checkpoints.sealed(here)))
+                    await shared.append(
+                        begin, decision_id=f"begin {name}", slot="begin", name="begin"
+                    )  # one of several
         self._joined = (shared, decider.policy_name)
 
     def _restore(self, data: bytes, name: str) -> None:
-        self._decider().policy.restore(snapshots.opened(data, name))
+        self._decider().policy.restore(checkpoints.opened(data, name))

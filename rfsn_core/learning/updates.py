@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from rfsn_core.contract.abstraction import Abstraction
 from rfsn_core.contract.errors import RfsnError, contained
-from rfsn_core.contract.selection import Context, Lesson, Step
-from rfsn_core.contract.shared_storage import SharedLearning, Snapshots
+from rfsn_core.contract.selection import Context, Update, UpdateResult
+from rfsn_core.contract.shared_storage import Checkpoints, SharedLearning
 from rfsn_core.learning.checkpoints import Folder, opened, sealed
 from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.guard import Guard, State
@@ -33,7 +33,7 @@ SAVE_EVERY = 10
 """Updates between two snapshots."""
 FOLLOW_EVERY = 1.0
 """Seconds between two looks for what other servers were taught."""
-NOTHING = Step(0.0, 0.0)
+NOTHING = UpdateResult(0.0, 0.0)
 """What a lesson did that was not applied."""
 AWAY_RETRY = 2.0
 """Seconds until lessons are given again that could not be shared."""
@@ -67,7 +67,7 @@ class Learner:
     ) -> None:
         self._journal, self._guard = decision_log, guard
         self._settings, self._decider = settings, decider
-        self._here = Folder(decision_log.folder / "snapshots")
+        self._here = Folder(decision_log.folder / "checkpoints")
         self._following = Following(shared, decider, self._heed)
         self._steered = steered
         self._away = False
@@ -83,9 +83,9 @@ class Learner:
     async def open(self) -> None:
         """Give the policy what it had learned when the server last stopped, or what all servers have learned."""
         policy, name = self._decider().policy, self._decider().policy_name
-        for snapshot in await self._here.listed(name):
+        for snapshot in await self._here.newest_first(name):
             try:
-                policy.restore(opened(await self._here.read(snapshot.id), snapshot.id))
+                policy.restore(opened(await self._here.load(snapshot.id), snapshot.id))
                 log.info("the policy goes on from its last snapshot", policy=name, snapshot=snapshot.id)
                 break
             except (ValueError, OSError) as error:
@@ -158,7 +158,7 @@ class Learner:
             policy=label,
             steps_back=waiting.steps_back,
             reward_id=waiting.reward_id,
-            lesson=Lesson(
+            update=Update(
                 context_of(record, slot),
                 choice.chosen, choice.priors[choice.index], choice.propensity, waiting.reward, waiting.again,
                 self._guard.weight, self._settings().max_step,
@@ -183,7 +183,7 @@ class Learner:
         if entry.policy == label:
             try:
                 with contained():
-                    step = policy.update(replace(entry.lesson, again=again))
+                    step = policy.update(replace(entry.update, again=again))
             except Exception as error:  # noqa: BLE001  the policy's code
                 reason = f"the policy refused it: {error!r}"
                 log.error("policy could not learn", policy=label, error=repr(error))
@@ -194,8 +194,8 @@ class Learner:
             self._since_saved += not reason
             self._note(entry, step, reason)
 
-    def _note(self, given: Given, step: Step, reason: str) -> None:
-        lesson = given.lesson
+    def _note(self, given: Given, step: UpdateResult, reason: str) -> None:
+        lesson = given.update
         self._updates.append(
             UpdateRecord(
                 time=time.time(),
@@ -276,9 +276,9 @@ class Learner:
     # ── snapshots ────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def snapshots(self) -> Snapshots:
+    def checkpoints(self) -> Checkpoints:
         """What `rollback` can take."""
-        return self._here if self.shared is None else self.shared.snapshots
+        return self._here if self.shared is None else self.shared.checkpoints
 
     async def rollback(self, snapshot_id: str = "", *, before: float = math.inf) -> None:
         """Put a snapshot back, after saving what is there now. Raises ValueError when it cannot be used, and
@@ -288,10 +288,10 @@ class Learner:
         """
         decider = self._decider()
         if not snapshot_id:
-            listed = await self.snapshots.listed(decider.policy_name)
+            listed = await self.checkpoints.newest_first(decider.policy_name)
             found = [snapshot.id for snapshot in listed if snapshot.time <= before]
             snapshot_id = found[0] if found else f"of {decider.policy_name} up to {before}"
-        saved = await self.snapshots.read(snapshot_id)
+        saved = await self.checkpoints.load(snapshot_id)
         data = opened(saved, snapshot_id)
         await self._save()
         if self.shared is None:
@@ -306,9 +306,9 @@ class Learner:
         self._since_saved = 1
         try:
             with contained():
-                data, position = decider.policy.snapshot(), self._following.position
+                data, position = decider.policy.checkpoint(), self._following.position
             if data:
-                await self.snapshots.save(decider.policy_name, sealed(data), position)
+                await self.checkpoints.save(decider.policy_name, sealed(data), position)
             if self._guard.state != "learning":
                 await self.tell_guard()  # whoever reads on from this snapshot must hear of it
         except Exception as error:  # noqa: BLE001  the policy's code, or the disk: what was learned stays in memory

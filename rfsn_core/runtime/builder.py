@@ -334,7 +334,7 @@ def _hand_over(old: Decider, new: Decider) -> None:
         return
     try:
         with contained():
-            new.policy.restore(old.policy.snapshot())
+            new.policy.restore(old.policy.checkpoint())
     except Exception:
         log.exception("the new policy starts without what the old one learned", policy=new.policy_name)
 

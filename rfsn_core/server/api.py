@@ -48,10 +48,10 @@ class Steer(msgspec.Struct, forbid_unknown_fields=True):
 
     action: Literal["freeze", "unfreeze", "rollback"]
     reason: str = ""
-    snapshot: str = ""
+    checkpoint: str = ""
     """For `rollback`: an id from `GET /api/learning`."""
     before: float = math.inf
-    """For `rollback`, without an id: the newest snapshot up to then, in seconds since the epoch."""
+    """For `rollback`, without an id: the newest checkpoint up to then, in seconds since the epoch."""
 
 
 class Api:
@@ -234,7 +234,7 @@ class Api:
                 "state": kernel.guard.state,
                 "reason": kernel.guard.reason,
                 "updates": kernel.learner.updates,
-                "snapshots": await kernel.learner.snapshots.listed(decider.policy_name),
+                "checkpoints": await kernel.learner.checkpoints.newest_first(decider.policy_name),
             }
         )
 
@@ -248,7 +248,7 @@ class Api:
             self._kernel.unfreeze()
         else:
             try:
-                await self._kernel.learner.rollback(steer.snapshot, before=steer.before)
+                await self._kernel.learner.rollback(steer.checkpoint, before=steer.before)
             except ValueError as error:
                 return sse.problem(400, "bad_message", str(error))
         return await self._learning(request)

@@ -55,7 +55,7 @@ def end_with_the_parent() -> None:
 
 def begin_with_what_one_learned(data: Path) -> None:
     """The first worker takes over what a server without workers has learned, and shares it with all."""
-    alone, first = data / "learning" / "snapshots", data / name(0) / "learning" / "snapshots"
+    alone, first = data / "learning" / "checkpoints", data / name(0) / "learning" / "checkpoints"
     if alone.is_dir() and not first.exists():
         shutil.copytree(alone, first)
 

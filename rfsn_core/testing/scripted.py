@@ -11,7 +11,7 @@ from typing import Any
 from rfsn_core.contract.errors import EngineError, NotFound, StoreError
 from rfsn_core.contract.gating import Utterance, Verdict
 from rfsn_core.contract.rendering import Prompt, RenderOptions
-from rfsn_core.contract.selection import Arm, Context, Lesson, Selection, Step
+from rfsn_core.contract.selection import Arm, Context, Selection, Update, UpdateResult
 from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.contract.storage import Backup, Past, Scope, SearchHit, Snapshot, TurnRecord
 from rfsn_core.memory.beliefs import latest
@@ -144,7 +144,7 @@ class Chooser:
     def __init__(self, *wanted: str) -> None:
         self.wanted = wanted
         self.learned = 0.0
-        self.lessons: list[Lesson] = []
+        self.updates: list[Update] = []
 
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
         """The first wanted arm that is there."""
@@ -152,23 +152,23 @@ class Chooser:
         chosen = next((name for name in self.wanted if name in names), names[0])
         return Selection(chosen, tuple(float(name == chosen) for name in names), tuple(arm.prior for arm in arms))
 
-    def update(self, lesson: Lesson) -> Step:
+    def update(self, update: Update) -> UpdateResult:
         """Add the reward up."""
-        if not -1 <= lesson.reward <= 1:
+        if not -1 <= update.reward <= 1:
             raise ValueError("out of range")
-        self.lessons.append(lesson)
-        self.learned += lesson.reward * lesson.weight
-        return Step(abs(lesson.reward), lesson.weight)
+        self.updates.append(update)
+        self.learned += update.reward * update.weight
+        return UpdateResult(abs(update.reward), update.weight)
 
-    def snapshot(self) -> bytes:
+    def checkpoint(self) -> bytes:
         """The sum of all rewards."""
         return struct.pack("<4sd", b"test", self.learned)
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, checkpoint: bytes) -> None:
         """Take the sum over."""
-        if len(snapshot) != 12 or snapshot[:4] != b"test":
-            raise ValueError("not a snapshot of this policy")
-        self.learned = struct.unpack("<4sd", snapshot)[1]
+        if len(checkpoint) != 12 or checkpoint[:4] != b"test":
+            raise ValueError("not a checkpoint of this policy")
+        self.learned = struct.unpack("<4sd", checkpoint)[1]
 
 
 class Memory:

@@ -35,8 +35,8 @@ from rfsn_core.contract.errors import NotFound, StaleSave, VersionConflict
 from rfsn_core.contract.gating import SEVERITY, Gate, Utterance
 from rfsn_core.contract.provider import Host, Provider
 from rfsn_core.contract.rendering import ChatMessage, Prompt, Renderer, RenderOptions
-from rfsn_core.contract.selection import Arm, Context, Lesson, Policy
-from rfsn_core.contract.shared_storage import SharedLearning, SharedStore, Taught
+from rfsn_core.contract.selection import Arm, Context, Policy, Update
+from rfsn_core.contract.shared_storage import LogPage, SharedLearning, SharedStore
 from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
 from rfsn_core.contract.storage import (
     MemoryKind,
@@ -225,7 +225,7 @@ class PolicySuite(_Suite):
         async def body(policy: Policy) -> None:
             for number, names in enumerate(("ab", "bc", "d", "abcd", "a")):
                 choice = policy.select(_context(number), [Arm(name, 0.0) for name in names])
-                policy.update(Lesson(_context(number), choice.arm, 0.0, 1.0, 1.0))
+                policy.update(Update(_context(number), choice.arm, 0.0, 1.0, 1.0))
                 assert choice.arm in names
 
         self.run(tmp_path, body)
@@ -247,8 +247,8 @@ class PolicySuite(_Suite):
 
         async def learn(policy: Policy) -> None:
             for n in range(30):
-                policy.update(Lesson(_context(n), "b", 0.0, 0.5, 1.0))
-            kept.append((policy.snapshot(), [policy.select(_context(n), arms).arm for n in range(20)]))
+                policy.update(Update(_context(n), "b", 0.0, 0.5, 1.0))
+            kept.append((policy.checkpoint(), [policy.select(_context(n), arms).arm for n in range(20)]))
 
         async def take_over(policy: Policy) -> None:
             policy.restore(kept[0][0])
@@ -257,7 +257,7 @@ class PolicySuite(_Suite):
         self.run(tmp_path / "one", learn)
         self.run(tmp_path / "two", take_over)
 
-    def test_a_foreign_snapshot_is_refused(self, tmp_path: Path) -> None:
+    def test_a_foreign_checkpoint_is_refused(self, tmp_path: Path) -> None:
         async def body(policy: Policy) -> None:
             for foreign in (b"not ours", b"\x00" * 64):
                 with pytest.raises(ValueError):  # noqa: PT011  whatever it says, the type is the contract
@@ -829,70 +829,71 @@ class SharedStoreSuite(StoreSuite):
 
         self.run(tmp_path, body)
 
-    def test_lessons_come_in_order_and_once(self, tmp_path: Path) -> None:
+    def test_updates_are_read_in_order_and_each_is_taken_once(self, tmp_path: Path) -> None:
         async def body(shared: SharedLearning) -> None:
-            assert await shared.taught("", 10) == Taught([])
+            assert await shared.read("", 10) == LogPage([])
             for reward in ("r1", "r1", "r2"):
-                for part in ("action", "style"):
-                    lesson = f"{reward} {part}".encode()
-                    taken = await shared.teach(lesson, about="d", part=part, once=f"{part}/{reward}")
+                for slot in ("action", "style"):
+                    data = f"{reward} {slot}".encode()
+                    taken = await shared.append(data, decision_id="d", slot=slot, name=f"{slot}/{reward}")
                     assert taken or reward == "r1"
-            assert not await shared.teach(b"silence", about="d", part="action", once="silence", first=True)
-            assert await shared.teach(b"silence", about="e", part="action", once="silence", first=True)
-            assert await shared.teach(b"to all")
-            assert await shared.teach(b"to all")
-            whole = await shared.taught("", 10)
-            assert [(again, lesson.decode()) for _, again, lesson in whole.lessons] == [
+            for decision, taken in (("d", False), ("e", True)):
+                first = {"decision_id": decision, "slot": "action", "name": "no reward"}
+                assert await shared.append(b"no reward", only_first=True, **first) == taken
+            assert await shared.append(b"to all")
+            assert await shared.append(b"to all")
+            page = await shared.read("", 10)
+            assert [(entry.again, entry.data.decode()) for entry in page.entries] == [
                 (False, "r1 action"), (False, "r1 style"), (True, "r2 action"), (True, "r2 style"),
-                (False, "silence"), (False, "to all"), (False, "to all"),
+                (False, "no reward"), (False, "to all"), (False, "to all"),
             ]  # fmt: skip
             position = ""
-            rest: list[Any] = []
-            while some := (await shared.taught(position, 2)).lessons:
-                rest += some
-                position = rest[-1][0]
-            assert rest == list(whole.lessons)
+            entries: list[Any] = []
+            while some := (await shared.read(position, 2)).entries:
+                entries += some
+                position = entries[-1].position
+            assert entries == list(page.entries)
 
         self._share(tmp_path, body)
 
-    def test_whoever_is_too_far_behind_is_told(self, tmp_path: Path) -> None:
+    def test_a_position_that_is_not_in_the_log_is_a_gap(self, tmp_path: Path) -> None:
         async def body(shared: SharedLearning) -> None:
-            await shared.teach(b"lesson")
-            assert (await shared.taught("1-1", 10)).gap
+            await shared.append(b"update")
+            assert (await shared.read("1-1", 10)).gap
 
         self._share(tmp_path, body)
 
-    def test_decisions_are_kept_for_whoever_is_rewarded(self, tmp_path: Path) -> None:
+    def test_decisions_are_kept_for_other_servers(self, tmp_path: Path) -> None:
         async def body(shared: SharedLearning) -> None:
-            assert await shared.decision("d") is None
-            await shared.teach(b"early", about="d", part="action", once="r")
-            assert await shared.decision("d") is None
-            await shared.keep("d", b'{"npc":"smith"}')
-            assert await shared.decision("d") == b'{"npc":"smith"}'
-            assert not await shared.teach(b"late", about="d", part="action", once="r")
+            assert await shared.load_decision("d") is None
+            await shared.append(b"early", decision_id="d", slot="action", name="r")
+            assert await shared.load_decision("d") is None
+            await shared.save_decision("d", b'{"npc":"smith"}')
+            assert await shared.load_decision("d") == b'{"npc":"smith"}'
+            assert not await shared.append(b"late", decision_id="d", slot="action", name="r")
 
         self._share(tmp_path, body)
 
-    def test_snapshots_are_listed_from_the_newest(self, tmp_path: Path) -> None:
+    def test_checkpoints_are_listed_from_the_newest(self, tmp_path: Path) -> None:
         async def body(shared: SharedLearning) -> None:
-            snapshots = shared.snapshots
-            assert list(await snapshots.listed("p")) == []
-            for lesson in (b"one", b"two", b"three"):
-                await shared.teach(lesson)
-                last = (await shared.taught("", 10)).lessons[-1][0]
-                await snapshots.save("p", b"\x00\xff" + lesson, last)
-            await snapshots.save("other", b"")
-            found = await snapshots.listed("p")
-            assert [await snapshots.read(each.id) for each in found] == [
-                b"\x00\xff" + lesson for lesson in (b"three", b"two", b"one")
+            checkpoints = shared.checkpoints
+            assert list(await checkpoints.newest_first("p")) == []
+            for data in (b"one", b"two", b"three"):
+                await shared.append(data)
+                last = (await shared.read("", 10)).entries[-1].position
+                await checkpoints.save("p", b"\x00\xff" + data, last)
+            await checkpoints.save("other", b"")
+            listed = await checkpoints.newest_first("p")
+            assert [await checkpoints.load(checkpoint.id) for checkpoint in listed] == [
+                b"\x00\xff" + data for data in (b"three", b"two", b"one")
             ]
-            assert [(each.policy, each.size) for each in found] == [("p", 7), ("p", 5), ("p", 5)]
-            assert [lesson for _, _, lesson in (await shared.taught(found[1].position, 10)).lessons] == [b"three"]
+            assert [(checkpoint.policy, checkpoint.size) for checkpoint in listed] == [("p", 7), ("p", 5), ("p", 5)]
+            assert [entry.data for entry in (await shared.read(listed[1].position, 10)).entries] == [b"three"]
             for _ in range(100):
-                await snapshots.save("p", b"more", found[0].position)
-            assert 5 <= len(await snapshots.listed("p")) <= 50
-            with pytest.raises(ValueError, match="no snapshot"):
-                await snapshots.read("p-1")
+                await checkpoints.save("p", b"more", listed[0].position)
+            assert 5 <= len(await checkpoints.newest_first("p")) <= 50
+            with pytest.raises(ValueError, match="no checkpoint"):
+                await checkpoints.load("p-1")
 
         self._share(tmp_path, body)
 
@@ -901,10 +902,10 @@ class SharedStoreSuite(StoreSuite):
             if (shared := store.learning) is None:
                 return
             for player in ("player", "other"):
-                await shared.keep(player, b'{"save":"default","npc":"smith","player":"%s"}' % player.encode())
+                await shared.save_decision(player, b'{"save":"default","npc":"smith","player":"%s"}' % player.encode())
             await store.erase("default", "smith", "player", backups=False)
-            assert await shared.decision("player") is None
-            assert await shared.decision("other") is not None
+            assert await shared.load_decision("player") is None
+            assert await shared.load_decision("other") is not None
 
         self.run(tmp_path, body)
 

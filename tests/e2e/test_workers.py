@@ -166,11 +166,11 @@ async def test_they_learn_as_one_whoever_is_rewarded(
 def test_the_first_worker_begins_with_what_one_server_learned(tmp_path: Path) -> None:
     workers.begin_with_what_one_learned(tmp_path)
     assert not list(tmp_path.iterdir())
-    (tmp_path / "learning" / "snapshots").mkdir(parents=True)
-    (tmp_path / "learning" / "snapshots" / "linucb-1.bin").write_bytes(b"learned")
+    (tmp_path / "learning" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "learning" / "checkpoints" / "linucb-1.bin").write_bytes(b"learned")
     for _ in range(2):
         workers.begin_with_what_one_learned(tmp_path)
-        assert (tmp_path / "worker-0" / "learning" / "snapshots" / "linucb-1.bin").read_bytes() == b"learned"
+        assert (tmp_path / "worker-0" / "learning" / "checkpoints" / "linucb-1.bin").read_bytes() == b"learned"
 
 
 def test_a_store_for_one_is_refused(tmp_path: Path) -> None:

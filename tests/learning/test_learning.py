@@ -51,13 +51,13 @@ async def test_a_reward_teaches_both_slots_of_its_decision(tmp_path: Path) -> No
         decision = await decide(it)
         await it.reward(protocol.Reward(decision_id=decision, value=0.5))
         await it.learner.settle()
-    assert [(lesson.context.slot, lesson.reward, lesson.again) for lesson in policy.lessons] == [
+    assert [(update.context.slot, update.reward, update.again) for update in policy.updates] == [
         ("action", 0.5, False), ("style", 0.5, False),
     ]  # fmt: skip
     (record,) = logged(tmp_path, "decisions", DecisionRecord)
-    assert policy.lessons[0].arm == record.action.chosen
-    assert policy.lessons[0].propensity == record.action.propensity
-    assert policy.lessons[0].max_step == 0.1
+    assert policy.updates[0].arm == record.action.chosen
+    assert policy.updates[0].propensity == record.action.propensity
+    assert policy.updates[0].max_step == 0.1
     updates = logged(tmp_path, "updates", UpdateRecord)
     assert [(update.slot, update.rejected) for update in updates] == [("action", ""), ("style", "")]
 
@@ -87,9 +87,9 @@ async def test_a_reward_flows_back_and_a_second_one_adds_to_the_first(tmp_path: 
         await it.reward(protocol.Reward(decision_id=decisions[2], value=-0.2))
         await it.learner.settle()
     taught = [
-        (decisions.index(lesson.context.decision_id), round(lesson.reward, 9), lesson.again)
-        for lesson in policy.lessons
-        if lesson.context.slot == "action"
+        (decisions.index(update.context.decision_id), round(update.reward, 9), update.again)
+        for update in policy.updates
+        if update.context.slot == "action"
     ]
     assert taught == [
         (3, 0.8, False),
@@ -108,11 +108,11 @@ async def test_rewards_outlive_a_restart_and_count_once(tmp_path: Path) -> None:
         await it.reward(protocol.Reward(decision_id=decision, value=0.5, reward_id="r1"))
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
-        assert policy.learned == 1.0  # the snapshot, of both slots
+        assert policy.learned == 1.0  # the checkpoint, of both slots
         assert (await it.reward(protocol.Reward(decision_id=decision, value=0.5, reward_id="r1"))).duplicate
         await it.reward(protocol.Reward(decision_id=decision, value=0.25, reward_id="r2"))
         await it.learner.settle()
-    assert [lesson.again for lesson in policy.lessons] == [True, True]
+    assert [update.again for update in policy.updates] == [True, True]
     assert len(logged(tmp_path, "rewards", RewardRecord)) == 2
 
 
@@ -126,35 +126,35 @@ async def test_a_decision_that_only_had_a_share_of_a_reward_is_known_after_a_res
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         await it.reward(protocol.Reward(decision_id=decisions[1], value=0.1))
         await it.learner.settle()
-    taught = [(decisions.index(x.context.decision_id), x.again) for x in policy.lessons if x.context.slot == "action"]
+    taught = [(decisions.index(x.context.decision_id), x.again) for x in policy.updates if x.context.slot == "action"]
     assert taught == [(1, True), (0, False)]
 
 
-async def test_lessons_that_wait_outlive_a_kill(tmp_path: Path) -> None:
+async def test_updates_that_wait_outlive_a_kill(tmp_path: Path) -> None:
     settings = learning(cooldown=1000, credit_steps=1)
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         decisions = [await decide(it, f"Hello {n}!") for n in range(3)]
         await it.reward(protocol.Reward(decision_id=decisions[0], value=0.1))
-        while not policy.lessons:  # noqa: ASYNC110  the first is learned at once
+        while not policy.updates:  # noqa: ASYNC110  the first is learned at once
             await asyncio.sleep(0.01)
         await it.reward(protocol.Reward(decision_id=decisions[0], value=0.2))
         await it.reward(protocol.Reward(decision_id=decisions[2], value=0.8))
-        assert len(policy.lessons) == 2
+        assert len(policy.updates) == 2
         it.learner._pending.clear()  # as a kill does
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         await it.learner.settle()
         taught = [
             (decisions.index(x.context.decision_id), round(x.reward, 6), x.again)
-            for x in policy.lessons
+            for x in policy.updates
             if x.context.slot == "action"
         ]
         assert taught == [(0, 0.2, True), (2, 0.8, False), (1, 0.4, False)]
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         await it.learner.settle()
-        assert policy.lessons == []
+        assert policy.updates == []
 
 
 async def test_many_at_once_with_one_id_count_once(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ async def test_of_several_rewards_at_once_one_is_the_observation(tmp_path: Path)
         decision = await decide(it)
         await asyncio.gather(*(it.reward(protocol.Reward(decision_id=decision, value=0.1)) for _ in range(10)))
         await it.learner.settle()
-    again = [lesson.again for lesson in policy.lessons if lesson.context.slot == "action"]
+    again = [update.again for update in policy.updates if update.context.slot == "action"]
     assert sorted(again) == [False] + [True] * 9
 
 
@@ -230,20 +230,20 @@ async def test_what_was_forced_teaches_nothing(tmp_path: Path) -> None:
 
 async def test_a_policy_that_refuses_is_told_of(tmp_path: Path) -> None:
     class Stubborn(Explorer):
-        def update(self, lesson: Any) -> Any:
+        def update(self, update: Any) -> Any:
             raise ValueError("I know better")
 
     assert "I know better" in await rejection(tmp_path, settings=learning(), policy=Stubborn())
 
 
-async def test_lessons_wait_for_the_cooldown_and_none_is_lost(tmp_path: Path) -> None:
+async def test_updates_wait_for_the_cooldown_and_none_is_lost(tmp_path: Path) -> None:
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning(cooldown=60)) as it:
         for number in range(5):
             await it.reward(protocol.Reward(decision_id=await decide(it, f"Hello {number}!"), value=0.5))
         await asyncio.sleep(0.05)
-        assert len(policy.lessons) == 2  # the first came at once
-    assert len(policy.lessons) == 10  # the rest when the server stopped
+        assert len(policy.updates) == 2  # the first came at once
+    assert len(policy.updates) == 10  # the rest when the server stopped
 
 
 async def test_learning_disabled_means_no_exploration_and_no_change(
@@ -336,7 +336,7 @@ async def test_a_policy_can_be_rolled_back(tmp_path: Path) -> None:
         await it.reward(protocol.Reward(decision_id=await decide(it), value=0.5))
         await it.learner.settle()
         learned = policy.learned
-        (before,) = await it.learner.snapshots.listed("p")
+        (before,) = await it.learner.checkpoints.newest_first("p")
         for number in range(3):
             await it.reward(protocol.Reward(decision_id=await decide(it, f"Hello {number}!"), value=-1))
         await it.learner.settle()
@@ -345,19 +345,19 @@ async def test_a_policy_can_be_rolled_back(tmp_path: Path) -> None:
         assert policy.learned == 0.0
         await it.learner.rollback(before=before.time)
         assert policy.learned == 0.0
-        with pytest.raises(ValueError, match="no snapshot"):
+        with pytest.raises(ValueError, match="no checkpoint"):
             await it.learner.rollback(before=before.time - 1)
-        with pytest.raises(ValueError, match="no snapshot"):
+        with pytest.raises(ValueError, match="no checkpoint"):
             await it.learner.rollback("../../etc/passwd")
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign"])
-async def test_a_damaged_snapshot_is_passed_over_for_the_one_before(tmp_path: Path, damage: str) -> None:
+async def test_a_damaged_checkpoint_is_skipped_for_the_one_before(tmp_path: Path, damage: str) -> None:
     for value in (0.5, 0.25):
         policy = Explorer()
         async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()) as it:
             await it.reward(protocol.Reward(decision_id=await decide(it), value=value))
-    newest = max((tmp_path / ".rfsn" / "learning" / "snapshots").glob("p-*.bin"))
+    newest = max((tmp_path / ".rfsn" / "learning" / "checkpoints").glob("p-*.bin"))
     newest.write_bytes(newest.read_bytes()[:-3] if damage == "cut" else b"something else")
     policy = Explorer()
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=learning()):
@@ -418,4 +418,4 @@ async def test_silence_counts_as_nothing_gained(tmp_path: Path) -> None:
         await decide(it, "Hello again!")
         await asyncio.sleep(0)
         await it.learner.settle()
-    assert [lesson.reward for lesson in policy.lessons][:2] == [0.0, 0.0]
+    assert [update.reward for update in policy.updates][:2] == [0.0, 0.0]

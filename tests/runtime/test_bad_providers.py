@@ -78,11 +78,11 @@ class Selects:
             raise self.answer
         return self.answer
 
-    def update(self, lesson: Any) -> Any: ...
-    def snapshot(self) -> bytes:
+    def update(self, update: Any) -> Any: ...
+    def checkpoint(self) -> bytes:
         return b""
 
-    def restore(self, snapshot: bytes) -> None: ...
+    def restore(self, checkpoint: bytes) -> None: ...
 
 
 class Abstracts:

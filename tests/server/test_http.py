@@ -238,7 +238,7 @@ async def test_an_operator_freezes_unfreezes_and_rolls_back(tmp_path: Path) -> N
         assert (told.state, told.reason) == ("frozen", "a test")
         assert "rfsn_learning_state 2.0" in (await http.get("/metrics")).text
         assert (await http.post("/api/learning", json={"action": "unfreeze"})).json()["state"] == "learning"
-        for bad in ({"action": "rollback", "snapshot": "no"}, {"action": "dance"}, {}):
+        for bad in ({"action": "rollback", "checkpoint": "no"}, {"action": "dance"}, {}):
             assert (await http.post("/api/learning", json=bad)).status_code == 400
 
 

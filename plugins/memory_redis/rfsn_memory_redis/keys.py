@@ -61,18 +61,18 @@ def snapshots(prefix: str, name: str) -> str:
 class Learning(NamedTuple):
     """The keys of what servers learn, all on one node of a cluster."""
 
-    lessons: str
+    updates: str
     """A stream."""
     decision: str
-    """Begins the hash of each decision: its record, and what was taught about it."""
-    snapshots: str
-    """A hash of descriptions; begins the key of each snapshot's bytes."""
+    """Begins the key of each decision's hash: its record, and which updates of it are in the log."""
+    checkpoints: str
+    """The hash of descriptions; its name begins the key of each checkpoint's bytes."""
 
 
 def learning(prefix: str) -> Learning:
     """The keys of what servers learn."""
     tag = f"{prefix}{{learning}}:"
-    return Learning(f"{tag}lessons", f"{tag}decision:", f"{tag}snapshots")
+    return Learning(f"{tag}updates", f"{tag}decision:", f"{tag}checkpoints")
 
 
 class Notices(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where servers learn as one: a stream of lessons, the decisions that rewards may come for, and snapshots."""
+"""Where servers learn as one: a stream of updates, the decisions that rewards may come for, and checkpoints."""
 
 from __future__ import annotations
 
@@ -9,74 +9,75 @@ from functools import partial
 
 import msgspec
 
-from rfsn_core.contract.shared_storage import Learned, SharedLearning, Snapshots, Taught
+from rfsn_core.contract.shared_storage import Checkpoint, Checkpoints, LogEntry, LogPage, SharedLearning
 from rfsn_core.contract.storage import Scope
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 
-KEEP_LESSONS = 20_000
-"""In the stream, at least; a server that fell further behind takes a snapshot."""
-KEEP_SNAPSHOTS = 20
-"""Of a policy."""
-TEACH = """
+KEEP_UPDATES = 20_000
+"""Entries of the stream that are kept, at least; a server that fell further behind loads a checkpoint."""
+KEEP_CHECKPOINTS = 20
+"""Checkpoints of a policy that are kept."""
+APPEND = """
+local data, slot, name, only_first, seconds, most = unpack(ARGV)
 local again = 0
-if ARGV[2] ~= '' then
-    if redis.call('HSETNX', KEYS[1], 'once:' .. ARGV[3], 1) == 0 then return 0 end
-    again = 1 - redis.call('HSETNX', KEYS[1], 'taught:' .. ARGV[2], 1)
-    redis.call('EXPIRE', KEYS[1], ARGV[5])
-    if again == 1 and ARGV[4] == '1' then return 0 end
+if slot ~= '' then
+    if redis.call('HSETNX', KEYS[1], 'name:' .. name, 1) == 0 then return 0 end
+    again = 1 - redis.call('HSETNX', KEYS[1], 'slot:' .. slot, 1)
+    redis.call('EXPIRE', KEYS[1], seconds)
+    if again == 1 and only_first == '1' then return 0 end
 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*', 'lesson', ARGV[1], 'again', again)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', most, '*', 'data', data, 'again', again)
 return 1
 """
-TAUGHT = """
-local after = ARGV[1]
-if after == '' then return {0, redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[2])} end
+READ = """
+local after, limit = unpack(ARGV)
+if after == '' then return {0, redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', limit)} end
 if #redis.call('XRANGE', KEYS[1], after, after) == 0 then return {1, {}} end
-return {0, redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', ARGV[2])}
+return {0, redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', limit)}
 """
 _scope = msgspec.json.Decoder(Scope).decode
 
 
 class RedisLearning:
-    """The log of one Redis.
+    """The shared log of one Redis.
 
-    :param seconds: that a decision is kept for its rewards.
+    :param seconds: for which a decision is kept for its rewards.
     """
 
     def __init__(self, client: Client, prefix: str, seconds: int) -> None:
         self._redis, self._ask, self._insist, self._seconds = client.redis, client.ask, client.insist, seconds
         self._keys = keys.learning(prefix)
-        self._teach, self._taught = self._redis.register_script(TEACH), self._redis.register_script(TAUGHT)
-        self.snapshots: Snapshots = RedisSnapshots(client, self._keys.snapshots)
+        self._append, self._read = self._redis.register_script(APPEND), self._redis.register_script(READ)
+        self.checkpoints: Checkpoints = RedisCheckpoints(client, self._keys.checkpoints)
 
-    async def keep(self, decision_id: str, record: bytes) -> None:
+    async def save_decision(self, decision_id: str, record: bytes) -> None:
         name = self._keys.decision + decision_id
         async with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.hset(name, "record", zlib.compress(record, 1))
             pipeline.expire(name, self._seconds)
             await self._ask(pipeline.execute())
 
-    async def decision(self, decision_id: str) -> bytes | None:
-        found: bytes | None = await self._ask(self._redis.hget(self._keys.decision + decision_id, "record"))
-        return None if found is None else zlib.decompress(found)
+    async def load_decision(self, decision_id: str) -> bytes | None:
+        record: bytes | None = await self._ask(self._redis.hget(self._keys.decision + decision_id, "record"))
+        return None if record is None else zlib.decompress(record)
 
-    async def teach(
-        self, lesson: bytes, *, about: str = "", part: str = "", once: str = "", first: bool = False
+    async def append(
+        self, data: bytes, *, decision_id: str = "", slot: str = "", name: str = "", only_first: bool = False
     ) -> bool:
-        names = [self._keys.decision + about, self._keys.lessons]
-        arguments = [lesson, part if about else "", once, int(first), self._seconds, KEEP_LESSONS]
-        return bool(await self._ask(self._teach(names, arguments)))
+        names = [self._keys.decision + decision_id, self._keys.updates]
+        arguments = [data, slot if decision_id else "", name, int(only_first), self._seconds, KEEP_UPDATES]
+        return bool(await self._ask(self._append(names, arguments)))
 
-    async def taught(self, after: str, limit: int) -> Taught:
-        gap, entries = await self._ask(self._taught([self._keys.lessons], [after, limit]))
+    async def read(self, after: str, limit: int) -> LogPage:
+        gap, rows = await self._ask(self._read([self._keys.updates], [after, limit]))
         if gap:
-            return Taught((), gap=True)
-        lessons = []
-        for position, parts in entries:
-            found = dict(zip(parts[::2], parts[1::2], strict=True))
-            lessons.append((position.decode(), found.get(b"again") == b"1", found.get(b"lesson", b"")))
-        return Taught(lessons)
+            return LogPage((), gap=True)
+        entries = []
+        for position, parts in rows:
+            fields = dict(zip(parts[::2], parts[1::2], strict=True))
+            entries.append(LogEntry(position.decode(), fields.get(b"again") == b"1", fields.get(b"data", b"")))
+        return LogPage(entries)
 
     async def erase(self, gone: Callable[[Scope], bool]) -> None:
         """Forget decisions. The log names no player."""
@@ -90,39 +91,39 @@ class RedisLearning:
         return [name async for name in self._redis.scan_iter(match=pattern, count=1000)]
 
 
-class RedisSnapshots:
-    """A hash of descriptions, and a key for each snapshot's bytes."""
+class RedisCheckpoints:
+    """A hash of descriptions, and a key for each checkpoint's bytes."""
 
     def __init__(self, client: Client, name: str) -> None:
         self._redis, self._ask, self._name = client.redis, client.ask, name
 
-    async def listed(self, policy: str = "") -> Sequence[Learned]:
-        found = await self._ask(self._redis.hvals(self._name))
-        every = [msgspec.json.decode(each, type=Learned) for each in found]
-        return sorted((each for each in every if policy in ("", each.policy)), key=_age, reverse=True)
+    async def newest_first(self, policy: str = "") -> Sequence[Checkpoint]:
+        values = await self._ask(self._redis.hvals(self._name))
+        checkpoints = [msgspec.json.decode(value, type=Checkpoint) for value in values]
+        return sorted((one for one in checkpoints if policy in ("", one.policy)), key=_age, reverse=True)
 
     async def save(self, policy: str, data: bytes, position: str = "") -> None:
-        learned = Learned(f"{policy}-{time.time_ns():020}", policy, time.time(), len(data), position)
-        gone = (await self.listed(policy))[KEEP_SNAPSHOTS - 1 :]
+        checkpoint = Checkpoint(f"{policy}-{time.time_ns():020}", policy, time.time(), len(data), position)
+        old = (await self.newest_first(policy))[KEEP_CHECKPOINTS - 1 :]
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.set(f"{self._name}:{learned.id}", data)
-            pipeline.hset(self._name, learned.id, msgspec.json.encode(learned))
-            for old in gone:
-                pipeline.hdel(self._name, old.id)
-                pipeline.delete(f"{self._name}:{old.id}")
+            pipeline.set(f"{self._name}:{checkpoint.id}", data)
+            pipeline.hset(self._name, checkpoint.id, msgspec.json.encode(checkpoint))
+            for one in old:
+                pipeline.hdel(self._name, one.id)
+                pipeline.delete(f"{self._name}:{one.id}")
             await self._ask(pipeline.execute())
 
-    async def read(self, snapshot_id: str) -> bytes:
-        data: bytes | None = await self._ask(self._redis.get(f"{self._name}:{snapshot_id}"))
+    async def load(self, checkpoint_id: str) -> bytes:
+        data: bytes | None = await self._ask(self._redis.get(f"{self._name}:{checkpoint_id}"))
         if data is None:
-            raise ValueError(f"no snapshot '{snapshot_id[:80]}'")
+            raise ValueError(f"no checkpoint '{checkpoint_id[:80]}'")
         return data
 
 
-def _age(learned: Learned) -> tuple[list[int], float]:
-    """By what is in them; clocks of several machines may differ."""
-    return [int(part) for part in learned.position.split("-") if part], learned.time
+def _age(checkpoint: Checkpoint) -> tuple[list[int], float]:
+    """Order by what is in the weights; the clocks of several machines may differ."""
+    return [int(part) for part in checkpoint.position.split("-") if part], checkpoint.time
 
 
 _: type[SharedLearning] = RedisLearning
-__: type[Snapshots] = RedisSnapshots
+__: type[Checkpoints] = RedisCheckpoints

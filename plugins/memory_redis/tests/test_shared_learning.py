@@ -106,12 +106,12 @@ async def test_all_know_what_any_was_taught_whoever_decided(tmp_path: Path, redi
 
 async def test_where_learning_is_disabled_nothing_changes(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, enabled=False) as two:
-        before = _policy(two).snapshot()
+        before = _policy(two).checkpoint()
         await reward(one, await decide(one), 1.0)
         await one.learner.settle()
         await asyncio.sleep(1.5)
         assert one.learner.updates == 2
-        assert _policy(two).snapshot() == before
+        assert _policy(two).checkpoint() == before
 
 
 async def test_a_reward_that_comes_to_two_servers_is_learned_once(tmp_path: Path, redis: RedisServer) -> None:
@@ -145,7 +145,7 @@ async def test_an_operator_speaks_to_all(tmp_path: Path, redis: RedisServer) -> 
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await reward(one, await decide(one), 1.0)
         await settled(one, two)
-        (first,) = await two.learner.snapshots.listed("linucb")
+        (first,) = await two.learner.checkpoints.newest_first("linucb")
         for number in range(12):
             await reward(one, await decide(one, player=f"p{number}"), 1.0)
         await settled(one, two)
@@ -167,7 +167,7 @@ async def test_an_operator_speaks_to_all(tmp_path: Path, redis: RedisServer) -> 
         assert seen[0] != pytest.approx(learned, abs=1e-6)
 
 
-async def test_lessons_wait_while_redis_is_away(tmp_path: Path, redis: RedisServer) -> None:
+async def test_updates_wait_while_redis_is_away(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         decisions = [await decide(one, player=f"p{number}") for number in range(3)]
         redis.stop(signal.SIGKILL)
@@ -217,16 +217,16 @@ async def test_a_reward_whose_server_stopped_while_redis_was_away_is_learned_at_
             assert one.learner.updates == two.learner.updates == 2
 
 
-async def test_what_is_no_lesson_is_passed_over_and_a_lost_log_begun_anew(tmp_path: Path, redis: RedisServer) -> None:
+async def test_unreadable_entries_are_skipped_and_a_lost_log_is_begun_again(tmp_path: Path, redis: RedisServer) -> None:
     client: Any = Redis.from_url(redis.url)
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two, client:
         for odd in (
             {"foo": "bar"},
-            {"lesson": "{"},
-            {"lesson": '{"type":"lesson"}', "again": "0"},
-            {"lesson": b"\xff"},
+            {"data": "{"},
+            {"data": '{"type":"data"}', "again": "0"},
+            {"data": b"\xff"},
         ):
-            await client.xadd("rfsn:{learning}:lessons", odd)
+            await client.xadd("rfsn:{learning}:updates", odd)
             await client.xadd("rfsn:{servers}:notices", odd)
         await reward(one, await decide(one), 1.0)
         await settled(one, two)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from rfsn_core.contract.selection import Arm, Context, Lesson, Selection, Step
+from rfsn_core.contract.selection import Arm, Context, Selection, Update, UpdateResult
 from rfsn_policy_linucb import draw
 from rfsn_policy_linucb.posterior import Features, Posterior
 
@@ -103,37 +103,37 @@ class LinUcb:
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
 
-    def update(self, lesson: Lesson) -> Step:
+    def update(self, update: Update) -> UpdateResult:
         """Learn; see `Posterior.observe` for the bound on the step."""
-        context, settings = lesson.context, self._settings
-        if not (-1 <= lesson.reward <= 1 and math.isfinite(lesson.prior)):
-            raise ValueError(f"a reward of {lesson.reward} on a prior of {lesson.prior}")
-        if not 0 < lesson.propensity <= 1:
-            raise ValueError(f"a propensity of {lesson.propensity}")
-        if lesson.weight <= 0:
-            return Step(0.0, 0.0)
+        context, settings = update.context, self._settings
+        if not (-1 <= update.reward <= 1 and math.isfinite(update.prior)):
+            raise ValueError(f"a reward of {update.reward} on a prior of {update.prior}")
+        if not 0 < update.propensity <= 1:
+            raise ValueError(f"a propensity of {update.propensity}")
+        if update.weight <= 0:
+            return UpdateResult(0.0, 0.0)
         x, name = Features(context.abstraction.features), self._name(context)
         model = self._model(name, len(x.full))
-        row = model.row(lesson.arm)
-        own = self._deviation(name, context.npc, lesson.arm)
-        if lesson.again:
-            size, weight = model.amend(row, x, lesson.reward, lesson.weight, lesson.max_step)
+        row = model.row(update.arm)
+        own = self._deviation(name, context.npc, update.arm)
+        if update.again:
+            size, weight = model.amend(row, x, update.reward, update.weight, update.max_step)
             if own is not None:
-                own[1] += weight * lesson.reward
+                own[1] += weight * update.reward
         else:
-            target = lesson.reward - lesson.prior
+            target = update.reward - update.prior
             if own is None:
-                size, weight = model.observe(row, x, target, lesson.weight, lesson.max_step)
+                size, weight = model.observe(row, x, target, update.weight, update.max_step)
             else:
                 shared = model.mean(row, x)
-                size, weight = model.observe(row, x, target - own[1] / own[0], lesson.weight, lesson.max_step)
+                size, weight = model.observe(row, x, target - own[1] / own[0], update.weight, update.max_step)
                 own[0] += weight
                 own[1] += weight * (target - shared)
         self._updates += 1
         if settings.discount < 1 and self._updates % FORGET_EVERY == 0:
             for each in self._models.values():
                 each.forget(settings.discount**FORGET_EVERY)
-        return Step(size, weight)
+        return UpdateResult(size, weight)
 
     def _deviation(self, model: str, npc: str, arm: str) -> list[float] | None:
         if not self._settings.share or not self._settings.deviation:
@@ -155,7 +155,7 @@ class LinUcb:
 
     # ── keeping ──────────────────────────────────────────────────────────────────────────────────
 
-    def snapshot(self) -> bytes:
+    def checkpoint(self) -> bytes:
         """Header as JSON, then for each model A (upper triangle) and b of its arms, as float64."""
         header: dict[str, Any] = {
             "ridge": self._settings.ridge,
@@ -180,15 +180,15 @@ class LinUcb:
         payload = len(head).to_bytes(8, "little") + head + body.getvalue()
         return MAGIC + hashlib.blake2b(payload, digest_size=16).digest() + payload
 
-    def restore(self, snapshot: bytes) -> None:
-        """Take over a snapshot. Raises ValueError, with nothing changed, for one that is foreign or damaged."""
-        if not snapshot:
+    def restore(self, checkpoint: bytes) -> None:
+        """Take over a checkpoint. Raises ValueError, with nothing changed, for one that is foreign or damaged."""
+        if not checkpoint:
             return
-        if snapshot[: len(MAGIC)] != MAGIC:
-            raise ValueError("not a snapshot of linucb")
-        payload = snapshot[len(MAGIC) + 16 :]
-        if hashlib.blake2b(payload, digest_size=16).digest() != snapshot[len(MAGIC) : len(MAGIC) + 16]:
-            raise ValueError("a snapshot of linucb that is cut short or damaged")
+        if checkpoint[: len(MAGIC)] != MAGIC:
+            raise ValueError("not a checkpoint of linucb")
+        payload = checkpoint[len(MAGIC) + 16 :]
+        if hashlib.blake2b(payload, digest_size=16).digest() != checkpoint[len(MAGIC) : len(MAGIC) + 16]:
+            raise ValueError("a checkpoint of linucb that is cut short or damaged")
         size = int.from_bytes(payload[:8], "little")
         header = json.loads(payload[8 : 8 + size])
         numbers = np.frombuffer(payload[8 + size :], "<f8")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, Field
 
-from rfsn_core.contract.selection import Arm, Context, Lesson, Selection, Step
+from rfsn_core.contract.selection import Arm, Context, Selection, Update, UpdateResult
 from rfsn_policy_linucb import draw
 
 
@@ -47,32 +47,32 @@ class _Counts:
         ]
         return [round(total / count, 9) for total, count in zip(sums, counts, strict=True)], counts
 
-    def update(self, lesson: Lesson) -> Step:
+    def update(self, update: Update) -> UpdateResult:
         """Count. The mean moves by less than `max_step`, or the observation's weight is lowered until it does."""
-        if not (math.isfinite(lesson.reward) and -1 <= lesson.reward <= 1 and 0 < lesson.propensity <= 1):
-            raise ValueError(f"a reward of {lesson.reward} at a propensity of {lesson.propensity}")
-        seen = self._seen.setdefault(f"{lesson.context.slot} {lesson.arm}", [0.0, 0.0])
+        if not (math.isfinite(update.reward) and -1 <= update.reward <= 1 and 0 < update.propensity <= 1):
+            raise ValueError(f"a reward of {update.reward} at a propensity of {update.propensity}")
+        seen = self._seen.setdefault(f"{update.context.slot} {update.arm}", [0.0, 0.0])
         count = seen[0] + self._weight
-        mean = (seen[1] + min(1.0, max(-1.0, lesson.prior)) * self._weight) / count
-        weight = lesson.weight
-        distance = abs(lesson.reward) / count if lesson.again else abs(lesson.reward - mean) / (count + weight)
-        if distance * weight > lesson.max_step:
-            weight = lesson.max_step / distance
-        seen[0] += 0.0 if lesson.again else weight
-        seen[1] += weight * lesson.reward
-        return Step(distance * weight, weight)
+        mean = (seen[1] + min(1.0, max(-1.0, update.prior)) * self._weight) / count
+        weight = update.weight
+        distance = abs(update.reward) / count if update.again else abs(update.reward - mean) / (count + weight)
+        if distance * weight > update.max_step:
+            weight = update.max_step / distance
+        seen[0] += 0.0 if update.again else weight
+        seen[1] += weight * update.reward
+        return UpdateResult(distance * weight, weight)
 
-    def snapshot(self) -> bytes:
+    def checkpoint(self) -> bytes:
         """As JSON."""
         return json.dumps({"kind": self.kind, "seen": self._seen}).encode()
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, checkpoint: bytes) -> None:
         """Raises ValueError for what is not ours."""
-        if not snapshot:
+        if not checkpoint:
             return
-        values = json.loads(snapshot.decode("utf-8", "replace"))
+        values = json.loads(checkpoint.decode("utf-8", "replace"))
         if not isinstance(values, dict) or values.get("kind") != self.kind:
-            raise ValueError(f"not a snapshot of {self.kind}")
+            raise ValueError(f"not a checkpoint of {self.kind}")
         self._seen = values["seen"]
 
 

@@ -15,7 +15,7 @@ from rfsn_policy_linucb.linucb import LinUcb, Settings
 from rfsn_policy_linucb.posterior import Features, Posterior
 
 from rfsn_core.contract.abstraction import Abstraction
-from rfsn_core.contract.selection import Arm, Context, Lesson
+from rfsn_core.contract.selection import Arm, Context, Update
 
 D = 6
 KEY = b"key"
@@ -28,8 +28,8 @@ def context(
     return Context(f"d{number}", "action", npc, f"w/{npc}/p", abstraction, explore=explore)
 
 
-def lesson(x: Sequence[float], reward: float, *, arm: str = "a", npc: str = "smith", **fields: float) -> Lesson:
-    return Lesson(context(x, npc=npc), arm, 0.0, 0.5, reward, **fields)  # type: ignore[arg-type]
+def an_update(x: Sequence[float], reward: float, *, arm: str = "a", npc: str = "smith", **fields: float) -> Update:
+    return Update(context(x, npc=npc), arm, 0.0, 0.5, reward, **fields)  # type: ignore[arg-type]
 
 
 def policy(**settings: object) -> LinUcb:
@@ -92,9 +92,9 @@ def test_no_step_is_longer_than_the_bound_and_the_rest_stays_exact(
 def test_a_late_reward_adds_to_the_first_and_is_no_second_observation() -> None:
     x = [0.5, 0.5, 0, 0, 0, 0.1]
     parts, whole = policy(), policy()
-    parts.update(lesson(x, 0.3))
-    parts.update(lesson(x, 0.4, again=True))
-    whole.update(lesson(x, 0.7))
+    parts.update(an_update(x, 0.3))
+    parts.update(an_update(x, 0.4, again=True))
+    whole.update(an_update(x, 0.7))
     arms = [Arm("a", 0.0)]
     assert parts.select(context(x), arms).scores == pytest.approx(whole.select(context(x), arms).scores, abs=1e-12)
 
@@ -120,7 +120,7 @@ def test_what_is_never_seen_again_is_forgotten_and_nothing_blows_up() -> None:
     for number in range(20_000):
         x = np.zeros(D)
         x[0], x[1 + (number % 2 if number > 1000 else number % 5)] = 0.5, 0.5
-        learner.update(lesson(x.tolist(), 1.0))
+        learner.update(an_update(x.tolist(), 1.0))
     (model,) = learner._models.values()
     eigenvalues = np.linalg.eigvalsh(model.inverse[0])
     assert 0 < eigenvalues[0]
@@ -161,7 +161,7 @@ def test_the_log_of_a_learning_policy_can_be_evaluated() -> None:
         weights.append(0.25 / p)
         estimates.append(reward * (index == 3) / p)
         if number % 10 == 0:
-            learner.update(Lesson(context(x, number), choice.arm, 0.0, p, reward))
+            learner.update(Update(context(x, number), choice.arm, 0.0, p, reward))
     error = np.std(weights) / math.sqrt(len(weights))
     assert abs(np.mean(weights) - 1) < 3 * error
     spread = np.std(estimates) / math.sqrt(len(estimates))
@@ -173,7 +173,7 @@ def test_probabilities_from_before_a_veto_bias_the_estimate_and_ours_do_not() ->
     generator = np.random.default_rng(5)
     learner = policy(floor=0.1)
     rewards = [0.9, 0.6, 0.5, 0.4]
-    learner.update(lesson([1, 0, 0, 0, 0, 0], 0.9, arm="a0"))
+    learner.update(an_update([1, 0, 0, 0, 0, 0], 0.9, arm="a0"))
     masked: list[float] = []
     unmasked: list[float] = []
     truths = []
@@ -197,7 +197,7 @@ def test_ties_are_shared_and_scores_do_not_depend_on_how_many_are_asked() -> Non
     assert draw.greedy([0.3, 0.3, 0.1]) == [0.5, 0.5, 0.0]
     learner = policy()
     for number in range(50):
-        learner.update(lesson([0.3] * D, 0.5, arm=f"a{number % 9}"))
+        learner.update(an_update([0.3] * D, 0.5, arm=f"a{number % 9}"))
     arms = [Arm(f"a{n}", 0.0) for n in range(9)]
     scores = learner.select(context([0.3] * D), arms).scores
     for count in range(1, 9):
@@ -206,7 +206,7 @@ def test_ties_are_shared_and_scores_do_not_depend_on_how_many_are_asked() -> Non
 
 def test_without_exploration_the_best_is_taken_with_certainty() -> None:
     learner = policy()
-    learner.update(lesson([0.5] * D, 1.0, arm="b"))
+    learner.update(an_update([0.5] * D, 1.0, arm="b"))
     for number in range(50):
         choice = learner.select(context([0.5] * D, number, explore=False), [Arm("a", 0.0), Arm("b", 0.0)])
         assert (choice.arm, choice.propensities) == ("b", (0.0, 1.0))
@@ -222,22 +222,22 @@ def mean(learner: LinUcb, npc: str, arm: str = "a") -> float:
 def test_what_one_npc_learns_helps_a_new_one() -> None:
     learner = policy(deviation=0.3)
     for _ in range(50):
-        learner.update(lesson([0.5] * D, 0.8, npc="old"))
+        learner.update(an_update([0.5] * D, 0.8, npc="old"))
     assert mean(learner, "new") > 0.5
 
 
 def test_an_npc_may_differ_from_the_others() -> None:
     learner = policy(deviation=0.5)
     for _ in range(60):
-        learner.update(lesson([0.5] * D, 0.6, npc="many"))
-        learner.update(lesson([0.5] * D, -0.2, npc="odd"))
+        learner.update(an_update([0.5] * D, 0.6, npc="many"))
+        learner.update(an_update([0.5] * D, -0.2, npc="odd"))
     assert mean(learner, "odd") < mean(learner, "new") < mean(learner, "many")
 
 
 def test_isolated_npcs_learn_alone() -> None:
     learner = policy(share=False)
     for _ in range(20):
-        learner.update(lesson([0.5] * D, 0.8, npc="old"))
+        learner.update(an_update([0.5] * D, 0.8, npc="old"))
     assert mean(learner, "old") > 0.5
     assert mean(learner, "new") == 0
 
@@ -245,8 +245,8 @@ def test_isolated_npcs_learn_alone() -> None:
 def test_ten_thousand_npcs_cost_what_they_differ_by(tmp_path: object) -> None:
     learner = policy(deviation=0.3)
     for number in range(10_000):
-        learner.update(lesson([0.5] * D, 0.1, npc=f"n{number}"))
-    data = learner.snapshot()
+        learner.update(an_update([0.5] * D, 0.1, npc=f"n{number}"))
+    data = learner.checkpoint()
     assert len(data) < 1_000_000
     again = policy(deviation=0.3)
     again.restore(data)
@@ -262,11 +262,11 @@ def test_a_restored_policy_makes_the_same_next_thousand_decisions() -> None:
     arms = [Arm(f"a{n}", 0.0) for n in range(5)]
     for number in range(300):
         one.update(
-            lesson(
+            an_update(
                 (generator.random(D) / 3).tolist(), generator.uniform(-1, 1), arm=f"a{number % 5}", npc=f"n{number % 7}"
             )
         )
-    other.restore(one.snapshot())
+    other.restore(one.checkpoint())
     for number in range(1000):
         asked = context((generator.random(D) / 3).tolist(), number, npc=f"n{number % 9}")
         mine, theirs = one.select(asked, arms), other.select(asked, arms)
@@ -275,10 +275,10 @@ def test_a_restored_policy_makes_the_same_next_thousand_decisions() -> None:
 
 
 @pytest.mark.parametrize("damage", ["foreign", "cut", "flipped", "empty header"])
-def test_a_damaged_snapshot_is_refused_and_nothing_changes(damage: str) -> None:
+def test_a_damaged_checkpoint_is_refused_and_nothing_changes(damage: str) -> None:
     learner = policy()
-    learner.update(lesson([0.5] * D, 0.8))
-    good = learner.snapshot()
+    learner.update(an_update([0.5] * D, 0.8))
+    good = learner.checkpoint()
     bad = {
         "foreign": b"something else entirely",
         "cut": good[:-20],
@@ -287,18 +287,18 @@ def test_a_damaged_snapshot_is_refused_and_nothing_changes(damage: str) -> None:
     }[damage]
     with pytest.raises(ValueError, match="linucb"):
         learner.restore(bad)
-    assert learner.snapshot() == good
+    assert learner.checkpoint() == good
 
 
 def test_other_features_make_another_model_and_the_old_one_is_kept() -> None:
     learner = policy()
-    learner.update(lesson([0.5] * D, 0.8))
+    learner.update(an_update([0.5] * D, 0.8))
     before = mean(learner, "smith")
     wider = context([0.5] * (D + 2), version="v2")
     learner.select(wider, [Arm("a", 0.0)])
-    learner.update(Lesson(wider, "a", 0.0, 0.5, -0.5))
+    learner.update(Update(wider, "a", 0.0, 0.5, -0.5))
     assert mean(learner, "smith") == before
-    learner.restore(learner.snapshot())
+    learner.restore(learner.checkpoint())
     assert mean(learner, "smith") == pytest.approx(before)
 
 
@@ -309,11 +309,11 @@ def test_other_features_make_another_model_and_the_old_one_is_kept() -> None:
         {"propensity": 2.0}, {"context": context([math.nan] * D)},
     ],
 )  # fmt: skip
-def test_a_lesson_that_cannot_be_is_refused_and_nothing_changes(bad: dict[str, object]) -> None:
+def test_an_impossible_update_is_refused_and_nothing_changes(bad: dict[str, object]) -> None:
     for learner in (policy(),):
-        learner.update(lesson([0.5] * D, 0.8))
-        before = learner.snapshot()
+        learner.update(an_update([0.5] * D, 0.8))
+        before = learner.checkpoint()
         values = {"context": context([0.5] * D), "arm": "a", "prior": 0.0, "propensity": 0.5, "reward": 0.5, **bad}
         with pytest.raises(ValueError):  # noqa: PT011  each says what is wrong in its own words
-            learner.update(Lesson(**values))  # type: ignore[arg-type]
-        assert learner.snapshot() == before
+            learner.update(Update(**values))  # type: ignore[arg-type]
+        assert learner.checkpoint() == before

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfsn_core.contract.errors import UserError
-from rfsn_core.contract.selection import Arm, Lesson, Policy
+from rfsn_core.contract.selection import Arm, Policy, Update
 from rfsn_core.learning.decision_log import whole_log
 from rfsn_core.learning.records import DecisionRecord, RewardRecord
 from rfsn_core.learning.updates import context_of, features
@@ -150,7 +150,7 @@ def train(log: Log, policy: Policy) -> None:
     for record, reward in zip(log.records, log.rewards, strict=True):
         for name, slot in (("action", record.action), ("style", record.style)):
             prior = slot.priors[slot.index]
-            policy.update(Lesson(context_of(record, name), slot.chosen, prior, slot.propensity, float(reward)))
+            policy.update(Update(context_of(record, name), slot.chosen, prior, slot.propensity, float(reward)))
 
 
 def reward_model(log: Log, folds: int = 2, ridge: float = 1.0) -> list[Array]:
