@@ -1,7 +1,7 @@
-"""Writes the tables of protocol.md and configuration.md from the code.
+"""Generates the tables of protocol.md, configuration.md and operating.md from the code.
 
-uv run docs/generate.py           # rewrite what lies between the markers
-uv run docs/generate.py --check   # exit code 1 when something is out of date
+uv run docs/generate.py           # rewrite the text between the markers
+uv run docs/generate.py --check   # exit with code 1 when a table is out of date
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from rfsn_core.contract.provider import STAGES
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.protocol.schema import messages
 from rfsn_core.settings.schema import GatingStage, Settings, Stage
+from rfsn_core.telemetry.metrics import METRICS
 
 DOCS = Path(__file__).parent
 
@@ -34,19 +35,19 @@ DOCS = Path(__file__).parent
 
 
 def field_docs(struct: type) -> dict[str, str]:
-    """Field → the docstring below it in the source, the base classes' included."""
-    found: dict[str, str] = {}
+    """Return the docstring below each field in the source."""
+    docs: dict[str, str] = {}
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
     assert isinstance(definition, ast.ClassDef)
     for field, after in zip(definition.body, definition.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
             assert isinstance(after.value, ast.Constant)
-            found[field.target.id] = " ".join(str(after.value.value).split())
-    return found
+            docs[field.target.id] = " ".join(str(after.value.value).split())
+    return docs
 
 
 def shown(kind: types.Type) -> str:
-    """A field's type, in words."""
+    """Return a field's type in words."""
     match kind:
         case types.StrType(min_length=low, max_length=high):
             return "string" + (f", {low or 0}–{high} characters" if high else "")
@@ -72,7 +73,7 @@ def shown(kind: types.Type) -> str:
 
 
 def table(struct: type[msgspec.Struct]) -> str:
-    """A struct's fields."""
+    """Return the table of a struct's fields."""
     docs = field_docs(struct)
     rows = []
     info = types.type_info(struct)
@@ -92,7 +93,7 @@ def table(struct: type[msgspec.Struct]) -> str:
 
 
 def parts() -> list[type[msgspec.Struct]]:
-    """The structs inside messages."""
+    """Return the structs that are parts of messages."""
     return [
         protocol.NpcInfo, protocol.Candidate, protocol.Veto, protocol.Viseme, protocol.Latency, protocol.Trace,
         protocol.Usage, protocol.Report,
@@ -149,7 +150,7 @@ def rows_of(fields: Mapping[str, FieldInfo]) -> str:
 
 
 def nested(model: type[BaseModel], path: str) -> Iterator[str]:
-    """The tables inside a table."""
+    """Yield the tables inside a table."""
     for name, field in model.model_fields.items():
         inner = (getattr(field.annotation, "__args__", None) or (field.annotation,))[0]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -198,16 +199,63 @@ def providers() -> str:
     return "\n".join(text)
 
 
+# ── metrics and log events ───────────────────────────────────────────────────────────────────────
+
+LEVELS = {"debug", "info", "warning", "error", "exception"}
+EVENT = re.compile(r"[a-z_]+(\.[a-z_]+)+")
+
+
+def metrics() -> str:
+    rows = []
+    for metric in METRICS.registry.collect():
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        rows.append(f"| `{name}` | {metric.type} | {metric.documentation} |")
+    return "| metric | type | |\n|---|---|---|\n" + "\n".join(sorted(rows)) + "\n"
+
+
+def log_calls(tree: ast.AST) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield name, level and fields of each log call with a dotted event name."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr=level), args=[ast.Constant(value=str(event)), *_], keywords=keywords
+            ) if level in LEVELS and EVENT.fullmatch(event):
+                fields = [keyword.arg for keyword in keywords if keyword.arg and keyword.arg != "exc_info"]
+                yield event, "error" if level == "exception" else level, fields
+
+
+def log_events() -> str:
+    rows: dict[str, tuple[set[str], set[str], set[str]]] = {}
+    root = DOCS.parent
+    for path in sorted([*root.glob("rfsn_core/**/*.py"), *root.glob("plugins/*/rfsn_*/**/*.py")]):
+        place = path.relative_to(root)
+        if place.parts[1] == "testing":
+            continue
+        where = "/".join(place.parts[1:-1] if place.parts[0] == "rfsn_core" else place.parts[:2]) or place.name
+        for event, level, fields in log_calls(ast.parse(path.read_text("utf-8"))):
+            levels, keys, places = rows.setdefault(event, (set(), set(), set()))
+            levels.add(level)
+            keys.update(fields)
+            places.add(where)
+    lines = [
+        f"| `{event}` | {', '.join(sorted(levels))} | {', '.join(f'`{key}`' for key in sorted(keys))} "
+        f"| {', '.join(sorted(places))} |"
+        for event, (levels, keys, places) in sorted(rows.items())
+    ]
+    return "| event | level | fields | room |\n|---|---|---|---|\n" + "\n".join(lines) + "\n"
+
+
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────
 
 SECTIONS = {
     "protocol.md": (client_messages, server_messages, shared_parts, error_codes),
     "configuration.md": (settings, providers),
+    "operating.md": (metrics, log_events),
 }
 
 
 def generated(file: str) -> str:
-    """A document with its generated parts as they should be."""
+    """Return the text of a document with its generated parts up to date."""
     text = (DOCS / file).read_text("utf-8")
     for section in SECTIONS[file]:
         marked = re.compile(rf"(<!-- generated: {section.__name__} -->\n).*?(<!-- end -->)", re.DOTALL)
