@@ -23,7 +23,7 @@ from rfsn_core.contract.storage import Scope, SearchHit, TurnRecord
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.defaults.storage import Settings, Sqlite
 from rfsn_core.memory import retrieval
-from rfsn_core.turn.turn import MOST_NEAR
+from rfsn_core.turn.recall import MOST_NEAR
 
 HERE = Scope("default", "innkeeper", "player")
 CONVERSATION = [

@@ -38,9 +38,10 @@ from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.settings.schema import LearningSettings
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.turn.events import state_event
 from rfsn_core.turn.outbox import Item, Outbox
 from rfsn_core.turn.request import Request
-from rfsn_core.turn.turn import Turn, state_event
+from rfsn_core.turn.turn import Turn
 from rfsn_core.world.files import Npc
 from rfsn_core.world.signals import SIGNALS
 from rfsn_core.world.transitions import happened
@@ -200,16 +201,16 @@ class Kernel:
             raise BadMessage("the player says nothing", field="text", hint="Send text, or a signal such as 'greet'")
         conversation = self.conversations[Scope(message.save, npc.id, message.player)]
         request = Request(
-            message.turn_id or uuid.uuid4().hex,
-            next(self._numbers),
-            conversation.scope,
-            npc,
-            text,
-            message.state,
-            message.signal,
-            outbox,
-            wants,
-            arrived,
+            turn_id=message.turn_id or uuid.uuid4().hex,
+            turn_no=next(self._numbers),
+            scope=conversation.scope,
+            npc=npc,
+            text=text,
+            game=message.state,
+            signal=message.signal,
+            outbox=outbox,
+            wants=wants,
+            arrived=arrived,
         )
         return request, conversation
 
@@ -249,7 +250,7 @@ class Kernel:
         turn = self._running.pop(task).turn
         turn.close()
         self.last_latency = turn.latency
-        self._left_out += turn.left_out
+        self._left_out += turn.sentences_dropped
         if not task.cancelled() and (error := task.exception()):
             log.error("turn ended with an error", exc_info=error)
 
@@ -267,12 +268,12 @@ class Kernel:
     @property
     def sentences_waiting(self) -> int:
         """For their voice."""
-        return sum(running.turn.waiting for running in self._running.values())
+        return sum(running.turn.sentences_waiting for running in self._running.values())
 
     @property
     def sentences_left_out(self) -> int:
         """Not spoken, for want of room or time, since the start."""
-        return self._left_out + sum(running.turn.left_out for running in self._running.values())
+        return self._left_out + sum(running.turn.sentences_dropped for running in self._running.values())
 
     @property
     def speech_queue(self) -> int:
@@ -361,7 +362,7 @@ class Kernel:
         await self.channel.silence()
         await self.channel.share_again()
         await self._place(turn.conversation)
-        if turn.summed_up and turn.runtime.settings.memory.summaries == "model":
+        if turn.summary_due and turn.runtime.settings.memory.summaries == "model":
             await self.memory.reword_summary(turn.request.scope, turn.request.npc)
 
     async def _learn_from(self, turn: Turn) -> None:

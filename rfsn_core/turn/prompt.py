@@ -9,7 +9,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -49,16 +50,112 @@ def tokens(text: str) -> int:
 
 
 class Memory(NamedTuple):
-    """Something that the NPC remembers, and where from."""
+    """A memory as the prompt shows it."""
 
     source: str
-    """`conversation`, `event` for what happened in the game, or who told a fact."""
+    """`conversation`, `event` for what happened in the game, `card` for a count, or who told a fact."""
     age: str
     text: str
+    provenance: str = ""
+    """Kind, id and source of a fact; empty for a turn."""
 
     def __str__(self) -> str:
         # Here and not in the template: a sandbox checks each name that is looked up, in every memory of every turn.
         return f'<memory from="{self.source}" when="{self.age}">{self.text}</memory>'
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnFacts:
+    """All that the prompt of a turn is made of."""
+
+    npc: Npc
+    player: str
+    text: str
+    """What the player said."""
+    action: Action
+    style: str
+    state: NpcState = field(default_factory=NpcState)
+    related: Sequence[TurnRecord] = ()
+    """Older turns that the text is about, the best match first."""
+    recent: Sequence[TurnRecord] = ()
+    """The conversation's last turns, oldest first."""
+    known: Sequence[MemoryRecord] = ()
+    """What the NPC knows of the player, the most useful first."""
+    counted: Sequence[str] = ()
+    """What happened between them, in sentences."""
+    game: Mapping[str, Any] = field(default_factory=dict)
+    seed: str = ""
+    """A text that is different for every turn and the same when the turn is replayed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """The parts of a turn's prompt that can be left out."""
+
+    known: tuple[Memory, ...] = ()
+    """Facts, the most useful first."""
+    turns: tuple[Memory, ...] = ()
+    """Turns, the least useful first: older ones from the worst match to the best, then recent ones, oldest first."""
+    game: str = ""
+    """The game's state as JSON."""
+    game_note: str = ""
+    """What was left out of the game's state."""
+    total: int = 0
+    """How many memories there were at first."""
+
+    @classmethod
+    def of(cls, facts: TurnFacts) -> Material:
+        """Collect the memories and the game's state; a state that is too long is cut."""
+        now = time.time()
+        turns = [memory(turn, now) for turn in (*reversed(facts.related), *facts.recent)]
+        counted = [Memory("card", "so far", text) for text in facts.counted]
+        known = [
+            Memory(
+                fact.source.value,
+                _age(fact.time, now),
+                fact.text,
+                f"{fact.kind.value} {fact.memory_id} ({fact.source.value})",
+            )
+            for fact in facts.known
+        ]
+        game = json.dumps(facts.game, ensure_ascii=False) if facts.game else ""
+        cut = f"the game's state was cut at {GAME_STATE_CHARACTERS} characters"
+        material = cls(
+            known=(*counted, *known),
+            turns=tuple(turn for turn in turns if turn is not None),
+            game=game[:GAME_STATE_CHARACTERS],
+            game_note=cut if len(game) > GAME_STATE_CHARACTERS else "",
+        )
+        return replace(material, total=len(material.memories))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out, for the prompt's notes."""
+        left_out = self.total - len(self.memories)
+        memories = f"left out: {left_out} of {self.total} memories" if left_out else ""
+        return [note for note in (self.game_note, memories) if note]
+
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """All memories, in the order in which the prompt shows them."""
+        return (*self.known, *self.turns)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing can be left out any more."""
+        return not (self.known or self.turns or self.game)
+
+    def without(self, excess: int) -> Material:
+        """Return the material without about `excess` tokens.
+
+        The least useful goes first: turns in their order, then facts from the last, then the game's state.
+        """
+        if not (self.known or self.turns):
+            return replace(self, game="", game_note="left out: the game's state")
+        known, turns = list(self.known), list(self.turns)
+        while excess > 0 and (known or turns):
+            excess -= tokens((turns.pop(0) if turns else known.pop()).text)
+        return replace(self, known=tuple(known), turns=tuple(turns))
 
 
 def _age(time: float, now: float) -> str:
@@ -95,7 +192,18 @@ _RELATION = {
 }
 
 
-class _System(NamedTuple):
+def _largest(count: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest number below `count` that fits, by bisection; 0 if none does."""
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+class SystemPrompt(NamedTuple):
+    """The part of a prompt that is the same for every turn of an NPC."""
+
     text: str
     tokens: int
     notes: tuple[str, ...]
@@ -115,7 +223,7 @@ class Prompts:
         own = {name: text for name, text in world.prompts.items() if name in TEMPLATES}
         self._own = {name: self._environment.from_string(text) for name, text in own.items()}
         self._world, self._budget, self._final_json = world, budget, final_json
-        self._systems: dict[str, _System] = {}
+        self._systems: dict[str, SystemPrompt] = {}
         self._labels = tuple(
             dict.fromkeys(label for npc in world.npcs.values() for label in (npc.name, npc.name.split()[0], npc.id))
         )
@@ -123,12 +231,13 @@ class Prompts:
             self._try(name, next(iter(world.npcs.values())))
 
     def _try(self, name: str, npc: Npc) -> None:
-        """A template that cannot be right is refused before it is used."""
-        for memories, game in (([], ""), ([Memory("conversation", "today", "A greeting.")], "{}")):
-            values = self._turn_values(npc, "player", "Hello!", "greet", "", "", NpcState(), memories, game)
-            system = {"npc": npc.file, "facts": npc.file.knows, "lore": self._world.lore, "final_json": True}
+        """Render a user's template with made-up facts. Raises WorldError when it fails."""
+        facts = TurnFacts(npc=npc, player="player", text="Hello!", action=Action("greet", ""), style="", seed="")
+        system = {"npc": npc.file, "facts": npc.file.knows, "lore": self._world.lore, "final_json": True}
+        for material in (Material(), Material(turns=(Memory("conversation", "today", "A greeting."),), game="{}")):
+            values = system if name == "system" else self._turn_values(facts, material)
             try:
-                self._environment.render(self._own[name], **(system if name == "system" else values))
+                self._environment.render(self._own[name], **values)
             except FAILURES as error:
                 raise WorldError(f"{self._world.path / 'prompts' / name}.j2: {failure(error)}") from error
 
@@ -145,117 +254,75 @@ class Prompts:
                 notes.append(note)
         return self._environment.render(self._built_in[name], **values)
 
-    def _system(self, npc: Npc) -> _System:
-        """The part that is the same for every turn of an NPC; facts and lore that are too much are left out."""
-        found = self._systems.get(npc.id)
-        if found is None:
-            facts, lore = list(npc.file.knows), list(self._world.lore)
-            limit = int(self._budget * SYSTEM_SHARE)
-            notes: list[str] = []
-            while True:
-                values = {"npc": npc.file, "facts": facts, "lore": lore, "final_json": self._final_json}
-                text = self._render("system", notes, **values)
-                if (size := tokens(text)) <= limit or not (facts or lore):
-                    break
-                (lore or facts).pop()
-            left_out = len(npc.file.knows) - len(facts), len(self._world.lore) - len(lore)
-            notes += [
-                f"left out: {n} of {what}" for n, what in zip(left_out, ("the facts", "the lore"), strict=True) if n
-            ]
-            found = self._systems[npc.id] = _System(text, size, tuple(dict.fromkeys(notes)))
-        return found
+    def _system(self, npc: Npc) -> SystemPrompt:
+        """Return the part that is the same for every turn of an NPC; facts and lore over the budget are left out."""
+        known = self._systems.get(npc.id)
+        if known is None:
+            known = self._systems[npc.id] = self._new_system(npc)
+        return known
+
+    def _new_system(self, npc: Npc) -> SystemPrompt:
+        """Render the system prompt with as many facts, and then as much lore, as fit into the budget."""
+        facts, lore = npc.file.knows, self._world.lore
+        limit = int(self._budget * SYSTEM_SHARE)
+        notes: list[str] = []
+
+        def render(count: int) -> str:
+            shown = {"facts": list(facts[:count]), "lore": list(lore[: max(0, count - len(facts))])}
+            return self._render("system", notes, npc=npc.file, final_json=self._final_json, **shown)
+
+        count = len(facts) + len(lore)
+        text = render(count)
+        if tokens(text) > limit:
+            count = _largest(count, lambda count: tokens(render(count)) <= limit)
+            text = render(count)
+        if (left_out := len(facts) - count) > 0:
+            notes.append(f"left out: {left_out} of the facts")
+        if (left_out := len(lore) - max(0, count - len(facts))) > 0:
+            notes.append(f"left out: {left_out} of the lore")
+        return SystemPrompt(text, tokens(text), tuple(dict.fromkeys(notes)))
 
     @staticmethod
-    def _turn_values(
-        npc: Npc, player: str, text: str, action: str, instruction: str, style: str, state: NpcState,
-        memories: Sequence[Memory], game: str,
-    ) -> dict[str, Any]:  # fmt: skip
+    def _turn_values(facts: TurnFacts, material: Material) -> dict[str, Any]:
+        state = facts.state
         return {
-            "npc": npc.file,
-            "player": neutral(player).replace('"', "'"),
-            "text": neutral(text),
-            "action": action.replace("_", " "),
-            "instruction": instruction,
-            "style": style,
+            "npc": facts.npc.file,
+            "player": neutral(facts.player).replace('"', "'"),
+            "text": neutral(facts.text),
+            "action": facts.action.name.replace("_", " "),
+            "instruction": facts.action.instruction,
+            "style": STYLES.get(facts.style, facts.style.replace("_", " ")),
             "mood": state.mood,
             "relationship": state.relationship,
             "feelings": feelings(state),
-            "memories": [Memory(m.source, m.age, neutral(m.text)) for m in memories],
-            "game": neutral(game),
+            "memories": [memory._replace(text=neutral(memory.text)) for memory in material.memories],
+            "game": neutral(material.game),
         }
 
-    def build(
-        self,
-        *,
-        npc: Npc,
-        player: str,
-        text: str,
-        action: Action,
-        style: str,
-        state: NpcState,
-        related: Sequence[TurnRecord],
-        recent: Sequence[TurnRecord],
-        game: Mapping[str, Any],
-        seed: str,
-        known: Sequence[MemoryRecord] = (),
-        counted: Sequence[str] = (),
-    ) -> Prompt:
-        """The prompt of a turn.
+    def build(self, facts: TurnFacts) -> Prompt:
+        """Return the prompt of a turn.
 
-        When it is too long, what is least useful goes first: older turns that were found by the player's words, then
-        recent ones, the oldest first, then what is known, then the game's state. What went is told in the prompt's
-        `notes`.
-
-        :param related: older turns, the best match first.
-        :param recent: the session's last turns, oldest first.
-        :param known: what the NPC knows of the player, the most useful first.
-        :param counted: what happened between them, in sentences.
+        When it is too long, its least useful parts are left out, see `Material.without`, and named in the `notes`.
         """
+        npc, action = facts.npc, facts.action
         system = self._system(npc)
         notes = list(system.notes)
-        now = time.time()
-        # In the order in which they are given up, and with each its place in the story.
-        kept = [made for turn in (*reversed(related), *recent) if (made := memory(turn, now)) is not None]
-        facts: list[tuple[Memory, MemoryRecord | None]] = [(Memory("card", "so far", said), None) for said in counted]
-        facts += [(Memory(each.source.value, _age(each.time, now), each.text), each) for each in known]
-        shown = json.dumps(game, ensure_ascii=False) if game else ""
-        if len(shown) > GAME_STATE_CHARACTERS:
-            shown = shown[:GAME_STATE_CHARACTERS]
-            notes.append(f"the game's state was cut at {GAME_STATE_CHARACTERS} characters")
-        style_words = STYLES.get(style, style.replace("_", " "))
-        remembered = len(kept) + len(facts)
+        material = Material.of(facts)
         while True:
-            values = self._turn_values(
-                npc,
-                player,
-                text,
-                action.name,
-                action.instruction,
-                style_words,
-                state,
-                [*(memory for memory, _ in facts), *kept],
-                shown,
-            )
-            turn = self._render("turn", notes, **values)
+            turn = self._render("turn", notes, **self._turn_values(facts, material))
             total = system.tokens + tokens(turn)
-            over = total - self._budget
-            if over <= 0 or not (kept or facts or shown):
+            if total <= self._budget or material.empty:
                 break
-            if not (kept or facts):
-                shown = ""
-                notes.append("left out: the game's state")
-            while (kept or facts) and over > 0:
-                over -= tokens((kept.pop(0) if kept else facts.pop()[0]).text)
-        if left_out := remembered - len(kept) - len(facts):
-            notes.append(f"left out: {left_out} of {remembered} memories")
+            material = material.without(total - self._budget)
+        notes += material.notes
         return Prompt(
             npc=npc.id,
             name=npc.name,
-            player=player,
+            player=facts.player,
             action=action.name,
-            style=style,
+            style=facts.style,
             instruction=action.instruction,
-            player_text=text,
+            player_text=facts.text,
             messages=(ChatMessage("system", system.text), ChatMessage("user", turn)),
             persona={
                 "title": npc.file.title,
@@ -266,13 +333,11 @@ class Prompts:
                 "shared_lines": self._world.lines,
                 "plain_action": action.variant_of or action.name,
             },
-            state=state.plain(),
-            memories=tuple(m.text for m in (*(memory for memory, _ in facts), *kept)),
-            provenance=tuple(
-                f"{each.kind.value} {each.memory_id} ({each.source.value})" for _, each in facts if each is not None
-            ),
-            seed=int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=6).digest(), "big"),
-            avoid=tuple(turn.npc_text for turn in recent[-3:]),
+            state=facts.state.plain(),
+            memories=tuple(memory.text for memory in material.memories),
+            provenance=tuple(memory.provenance for memory in material.known if memory.provenance),
+            seed=int.from_bytes(hashlib.blake2b(facts.seed.encode(), digest_size=6).digest(), "big"),
+            avoid=tuple(turn.npc_text for turn in facts.recent[-3:]),
             final_json=self._final_json,
             labels=self._labels,
             tokens=total,

@@ -43,6 +43,11 @@ class Piece(NamedTuple):
     text: str
     first: bool
 
+    @property
+    def speakable(self) -> bool:
+        """Whether this is a sentence with words, not just what trails one."""
+        return self.first and _speakable(self.text)
+
 
 class Sentences:
     """The segmenter of one turn."""

@@ -1,4 +1,4 @@
-"""The voice of a turn: sentences in, audio frames and mouth shapes out, while the next sentence is being made."""
+"""The voice of a turn: sentences in, audio frames and mouth shapes out, while the next sentence is being written."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from rfsn_core.contract.errors import EngineError, contained
 from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
 from rfsn_core.kit.resample import Resampler
 from rfsn_core.kit.visemes import estimated
-from rfsn_core.settings.schema import QueuePolicy
+from rfsn_core.settings.schema import Settings
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.turn.audio_frames import AudioFormat, Frames, Pcm, frames
+from rfsn_core.turn.audio_frames import Frames, Pcm, frames
 from rfsn_core.turn.breaker import Engine
-from rfsn_core.turn.outbox import Audio, Outbox
-from rfsn_core.turn.speech_queue import SpeechQueue
-from rfsn_core.world.files import Npc
+from rfsn_core.turn.events import TurnEvents
+from rfsn_core.turn.outbox import Audio
+from rfsn_core.turn.request import Request
+from rfsn_core.turn.speech_queue import QueuedSentence, SpeechQueue
 
-log = logger("speaking")
+log = logger("speech")
 
 MOODS = {
     "happy": (1.04, 1.06, 1.0),
@@ -30,7 +31,7 @@ MOODS = {
     "angry": (1.08, 0.96, 1.15),
     "afraid": (1.12, 1.1, 0.95),
 }
-"""Mood → what it does to rate, pitch and volume."""
+"""Mood → factors of rate, pitch and volume."""
 STYLES = {
     "terse_direct": (1.05, 1.0, 1.0),
     "lore_rich": (0.95, 1.0, 1.0),
@@ -38,11 +39,11 @@ STYLES = {
     "playful_witty": (1.04, 1.04, 1.0),
     "warm_friendly": (0.98, 1.02, 1.0),
 }
-"""The same for styles."""
+"""Style → the same factors."""
 
 
 def expressed(voice: VoiceStyle, mood: str, style: str) -> VoiceStyle:
-    """A voice, as the NPC feels and means it."""
+    """Return the voice as it sounds in a mood and a style."""
     by_mood, by_style = MOODS.get(mood, (1.0, 1.0, 1.0)), STYLES.get(style, (1.0, 1.0, 1.0))
     rate, pitch, volume = (round(a * b, 4) for a, b in zip(by_mood, by_style, strict=True))
     return replace(
@@ -51,186 +52,212 @@ def expressed(voice: VoiceStyle, mood: str, style: str) -> VoiceStyle:
 
 
 def until(text: str, share: float) -> str:
-    """The words of a sentence that were heard when so much of its sound was; what was cut off ends in a dash."""
+    """Return the words of a sentence that were heard when this share of its sound was; a cut ends in a dash."""
     cut = int(len(text) * share)
     words = text[: text.rfind(" ", 0, cut)] if text[cut : cut + 1].strip() and " " in text[:cut] else text[:cut]
     return f"{words.rstrip(' ,;:')}—" if words.strip() and cut < len(text.rstrip()) else words
 
 
 class Speaker:
-    """Speaks one turn. When a voice fails the next one takes over; in the end the text goes on alone.
+    """Speaks one turn. When a voice fails the next one takes over; after the last the text continues alone.
 
-    :param rate: Hz that the client wants; 0 for the voice's own, or the next that the format knows.
-    :param gap: ms of silence after each sentence.
-    :param queue: sentences that may wait; `when_full` and `too_late` (seconds) say which are left out: see Delivery.
+    :param manner: how the NPC sounds now.
+    :param queue: sentences that may wait; 0 for the number in the settings.
     """
 
     def __init__(
-        self,
-        voices: Sequence[Engine[Voice]],
-        npc: Npc,
-        manner: VoiceStyle,
-        turn_id: str,
-        turn_no: int,
-        outbox: Outbox,
-        emit: Callable[[protocol.Message], None],
-        *,
-        visemes: bool,
-        audio_format: AudioFormat,
-        rate: int,
-        gap: int,
-        patience: float,
-        queue: int,
-        when_full: QueuePolicy,
-        too_late: float,
-        first_audio: Callable[[], None],
-    ) -> None:
+        self, request: Request, events: TurnEvents, voices: Sequence[Engine[Voice]], manner: VoiceStyle,
+        settings: Settings, queue: int = 0,
+    ) -> None:  # fmt: skip
+        self._request, self._events, self._manner = request, events, manner
         self._voices = list(voices)
-        self._manner = manner
-        self._npc, self._turn_id, self._turn_no = npc, turn_id, turn_no
-        self._outbox, self._emit, self._first_audio = outbox, emit, first_audio
-        self._visemes, self._format, self._rate, self._gap = visemes, audio_format, rate, gap
-        self._patience = patience
-        self.delivery = SpeechQueue(queue, when_full, too_late, self._leave_out)
-        self._begun = False  # whether any of the sentence at hand was voiced
+        self._settings = speech = settings.speech
+        self._seconds = settings.operations.speech_timeout
+        self._queue = SpeechQueue(queue or speech.queue, speech.when_full, speech.queue_seconds)
+        self._voiced = False  # whether any of the sentence at hand was voiced
         self.lengths: dict[int, int] = {}
         """Sentence → ms of its sound so far."""
-        self.left_out = 0
-        """Sentences that were not spoken, for want of room or time."""
+        self.dropped = 0
+        """Sentences that were not spoken, because the queue was full or they were too late."""
+
+    @property
+    def waiting(self) -> int:
+        """Sentences that wait for the voice."""
+        return len(self._queue)
+
+    async def say(self, sentence: int, text: str) -> None:
+        """Queue a sentence; waits for room if the settings say so."""
+        for dropped in await self._queue.put(sentence, text):
+            self._drop(dropped, "full")
+
+    def finish(self) -> None:
+        """Take no more sentences; `run` returns after the last one."""
+        self._queue.close()
+
+    def resize(self, bound: int) -> None:
+        """Change how many sentences may wait."""
+        for dropped in self._queue.resize(bound):
+            self._drop(dropped, "full")
 
     async def run(self) -> None:
-        """Speak the sentences of `delivery` in order, until it is finished."""
+        """Speak the sentences in order, until `finish` was called and all are spoken."""
         try:
-            while (item := await self.delivery.get()) is not None:
-                spoken = await self._sentence(item.sentence, item.text)
+            while (sentence := await self._queue.get()) is not None:
+                if self._queue.is_late(sentence):
+                    self._drop(sentence, "late")
+                    continue
+                spoken = await self._speak(sentence)
                 METRICS.speech.labels("spoken" if spoken else "silent").inc()
         finally:
-            if cut := self.delivery.abandon():
-                METRICS.speech.labels("cancelled").inc(cut)
+            if cancelled := self._queue.abandon():
+                METRICS.speech.labels("cancelled").inc(cancelled)
 
-    def _leave_out(self, sentence: int, reason: str) -> None:
-        self.left_out += 1
+    def _drop(self, sentence: QueuedSentence, reason: str) -> None:
+        self.dropped += 1
         METRICS.speech.labels(reason).inc()
-        self._emit(protocol.SpeechDropped(turn_id=self._turn_id, sentence=sentence, reason=reason))
+        self._events.emit(
+            protocol.SpeechDropped(turn_id=self._request.turn_id, sentence=sentence.number, reason=reason)
+        )
 
-    async def _sentence(self, sentence: int, text: str) -> bool:
-        """Whether all of it was voiced."""
-        self._begun = False
-        while self._voices and not self._begun:  # a sentence that broke off is not begun again
-            engine = self._voices[0]
-            name, breaker = engine.name, engine.breaker
+    async def _speak(self, sentence: QueuedSentence) -> bool:
+        """Speak a sentence with the first voice that can; return whether all of it was voiced."""
+        self._voiced = False
+        while self._voices and not self._voiced:  # a sentence that broke off is not begun again
+            name, breaker = self._voices[0].name, self._voices[0].breaker
             if not breaker.admits():
                 self._give_up(name, breaker.reason)
                 continue
-            style = self._manner
-            if special := self._npc.file.voices.get(name):
-                style = replace(style, voice=special)
             try:
                 with contained():
-                    await self._voice(engine.provider, sentence, text, style)
+                    await self._voice(self._voices[0], sentence)
                 breaker.succeeded()
-                return self._begun
+                return self._voiced
             except asyncio.CancelledError:
                 breaker.undecided()
                 raise
-            except Exception as error:  # noqa: BLE001  the voice's code: speech degrades, the text goes on
+            except Exception as error:  # noqa: BLE001  the voice's code: speech degrades, the text continues
                 METRICS.errors.labels("speech").inc()
                 reason = "timeout" if isinstance(error, TimeoutError) else str(error) or repr(error)
-                log.warning("voice failed", voice=name, npc=self._npc.id, error=reason)
+                log.warning("voice.failed", voice=name, npc=self._request.npc.id, error=reason)
                 breaker.failed(reason)
                 self._give_up(name, reason)
         return False
 
     def _give_up(self, name: str, reason: str) -> None:
-        """For this turn; the next voice takes over, or the text goes on alone."""
+        """Drop this voice for the rest of the turn; fall back to the next, or to text only."""
         self._voices.pop(0)
         if self._voices:
             METRICS.fallbacks.labels("speech").inc()
         else:
-            self._emit(protocol.SpeechOff(turn_id=self._turn_id, reason=f"{name}: {reason}"))
+            self._events.emit(protocol.SpeechOff(turn_id=self._request.turn_id, reason=f"{name}: {reason}"))
 
-    async def _voice(self, voice: Voice, sentence: int, text: str, style: VoiceStyle) -> None:
-        turn_id = self._turn_id
-        out = _Sending(frames(self._format, self._rate or voice.sample_rate), self._outbox, self._turn_no, sentence)
-        rate = out.frames.rate
-        convert = Resampler(voice.sample_rate, rate)
-        loop = asyncio.get_running_loop()
+    async def _voice(self, engine: Engine[Voice], sentence: QueuedSentence) -> None:
+        voice, outbox, loop = engine.provider, self._request.outbox, asyncio.get_running_loop()
+        style = self._manner
+        if special := self._request.npc.file.voices.get(engine.name):
+            style = replace(style, voice=special)
+        sound = SentenceSound(self._request, sentence.number, voice.sample_rate)
         made = 0  # bytes, at the voice's own rate
-        speaking = cast("AsyncGenerator[Speech, None]", voice.speak(text, style))
-        async with aclosing(speaking) as stream, asyncio.timeout(self._patience) as deadline:
+        speaking = cast("AsyncGenerator[Speech, None]", voice.speak(sentence.text, style))
+        async with aclosing(speaking) as stream, asyncio.timeout(self._seconds) as deadline:
             async for speech in stream:
-                deadline.reschedule(None)
+                deadline.reschedule(None)  # sending has a time limit of its own
                 if len(speech.pcm) % 2:
                     raise EngineError("the audio ends in half a sample")
-                if not self._begun:
-                    self._begun = True
-                    self._first_audio()
-                    self._emit(
-                        protocol.SpeechStarted(
-                            turn_id=turn_id,
-                            turn_no=self._turn_no,
-                            sentence=sentence,
-                            sample_rate=rate,
-                            audio_format=self._format,
-                            pre_skip=out.frames.pre_skip,
-                        )
-                    )
-                at, made = made, made + len(speech.pcm)
-                if self._visemes and (speech.visemes or not getattr(voice, "visemes", True)):
-                    shown = list(speech.visemes) or estimated(
-                        text, at * 500 / voice.sample_rate, made * 500 / voice.sample_rate
-                    )
-                    self._emit(
-                        protocol.Visemes(
-                            turn_id=turn_id, sentence=sentence, visemes=shown, estimated=not speech.visemes
-                        )
-                    )
-                await out.send(convert.feed(speech.pcm))
-                self.lengths[sentence] = made * 500 // voice.sample_rate
-                if out.dropped and self._outbox.policy == "reject":
+                if not self._voiced:
+                    self._voiced = True
+                    self._events.mark("first_audio")
+                    self._events.emit(sound.started())
+                start, made = made, made + len(speech.pcm)
+                self._show(voice, sentence, speech, start, made)
+                await sound.send(speech.pcm)
+                self.lengths[sentence.number] = made * 500 // voice.sample_rate
+                if sound.dropped and outbox.policy == "reject":
                     break
-                deadline.reschedule(loop.time() + self._patience)
+                deadline.reschedule(loop.time() + self._seconds)
         if made:
-            await out.send(convert.finish() + bytes(2 * (rate * self._gap // 1000)))
-            await out.end()
-            METRICS.audio_seconds.inc(out.size / 2 / rate)
-            self._emit(
-                protocol.SpeechFinished(
-                    turn_id=turn_id, sentence=sentence, duration_ms=out.size * 500 // rate, dropped=out.dropped
-                )
+            await sound.end(self._settings.gap_ms)
+            self._events.emit(sound.finished())
+
+    def _show(self, voice: Voice, sentence: QueuedSentence, speech: Speech, start: int, end: int) -> None:
+        """Send the mouth shapes of a piece of speech: those that the voice knows, or estimated ones.
+
+        :param start: bytes of the sentence before it; `end` includes it.
+        """
+        if not self._request.wants.visemes or not (speech.visemes or not getattr(voice, "visemes", True)):
+            return
+        rate = voice.sample_rate
+        shapes = list(speech.visemes) or estimated(sentence.text, start * 500 / rate, end * 500 / rate)
+        self._events.emit(
+            protocol.Visemes(
+                turn_id=self._request.turn_id,
+                sentence=sentence.number,
+                visemes=shapes,
+                estimated=not speech.visemes,
             )
+        )
 
 
-class _Sending:
-    """The binary frames of one sentence, on their way out."""
+class SentenceSound:
+    """The sound of one sentence, on its way to the client: at the client's rate and in its format.
 
-    def __init__(self, made: Frames, outbox: Outbox, turn_no: int, sentence: int) -> None:
-        self.frames = made
-        self._outbox, self._turn_no, self._sentence = outbox, turn_no, sentence
+    :param rate: Hz of the samples that `send` takes.
+    """
+
+    def __init__(self, request: Request, sentence: int, rate: int) -> None:
+        self._request, self._sentence = request, sentence
+        # Without a rate that the client wants, the voice's own, or the next one that the format knows.
+        self._frames: Frames = frames(request.wants.audio_format, request.wants.sample_rate or rate)
+        self._resampler = Resampler(rate, self._frames.rate)
         self._sequence = 0
-        self.size = 0
-        """Bytes of samples."""
+        self._size = 0  # bytes of samples
         self.dropped = 0
+        """Frames that the client will not get."""
+
+    def started(self) -> protocol.SpeechStarted:
+        """Return the event for the beginning."""
+        return protocol.SpeechStarted(
+            turn_id=self._request.turn_id,
+            turn_no=self._request.turn_no,
+            sentence=self._sentence,
+            sample_rate=self._frames.rate,
+            audio_format=self._request.wants.audio_format,
+            pre_skip=self._frames.pre_skip,
+        )
+
+    def finished(self) -> protocol.SpeechFinished:
+        """Return the event for the end."""
+        duration = self._size * 500 // self._frames.rate
+        return protocol.SpeechFinished(
+            turn_id=self._request.turn_id, sentence=self._sentence, duration_ms=duration, dropped=self.dropped
+        )
 
     async def send(self, pcm: bytes) -> None:
-        """More samples."""
-        self.size += len(pcm)
-        for frame in await self._make(self.frames.feed, pcm):
-            await self._put(frame)
+        """Send more samples."""
+        await self._send(self._resampler.feed(pcm))
 
-    async def end(self) -> None:
-        """The rest, and the frame that says so."""
-        for frame in await self._make(self.frames.finish):
+    async def end(self, gap_ms: int) -> None:
+        """Send the rest, some silence, and the frame that ends the sentence."""
+        rate = self._frames.rate
+        await self._send(self._resampler.finish() + bytes(2 * (rate * gap_ms // 1000)))
+        for frame in await self._encode(self._frames.finish):
             await self._put(frame)
         await self._put(b"", last=True)
+        METRICS.audio_seconds.inc(self._size / 2 / rate)
 
-    async def _make(self, work: Callable[..., Sequence[bytes]], *pcm: bytes) -> Sequence[bytes]:
-        if isinstance(self.frames, Pcm):
+    async def _send(self, pcm: bytes) -> None:
+        self._size += len(pcm)
+        for frame in await self._encode(self._frames.feed, pcm):
+            await self._put(frame)
+
+    async def _encode(self, work: Callable[..., Sequence[bytes]], *pcm: bytes) -> Sequence[bytes]:
+        if isinstance(self._frames, Pcm):
             return work(*pcm)
         return await asyncio.to_thread(work, *pcm)  # benchmarks/voices.py: milliseconds for each second of sound
 
     async def _put(self, content: bytes, *, last: bool = False) -> None:
-        frame = protocol.audio_frame(self._sentence, self._turn_no, self._sequence, content, last=last)
-        taken = await self._outbox.put_audio(Audio(self._turn_no, frame))
+        turn_no = self._request.turn_no
+        frame = protocol.audio_frame(self._sentence, turn_no, self._sequence, content, last=last)
+        queued = await self._request.outbox.put_audio(Audio(turn_no, frame))
         self._sequence += 1
-        self.dropped += not (taken or last)
+        self.dropped += not (queued or last)

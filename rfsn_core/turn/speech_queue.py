@@ -1,104 +1,76 @@
-"""Sentences on their way to the voice of a turn: bounded, in order, and none left out without a word."""
+"""The sentences of a turn that wait for the voice: bounded, in order, and every dropped sentence is returned."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from rfsn_core.settings.schema import QueuePolicy
 from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.turn.bounded_queue import BoundedQueue
 
 
-class Waiting(NamedTuple):
+class QueuedSentence(NamedTuple):
     """A sentence that waits for the voice."""
 
-    sentence: int
+    number: int
+    """Index of the sentence in the turn, from 0."""
     text: str
     since: float
+    """When it was queued, by the queue's clock."""
 
 
-class SpeechQueue:
-    """A queue with one reader, the voice. The text of a sentence is with the client before the sentence comes here.
+class SpeechQueue(BoundedQueue[QueuedSentence]):
+    """The queue of one turn; its reader is the voice. The client has the text before a sentence comes here.
 
-    A queue that is full makes the words wait for the voice (`wait`), or leaves a sentence unspoken: the new one
-    (`drop_newest`), the oldest (`drop_oldest`), one from the middle so that the beginning and the end are kept
-    (`keep_ends`), or all that are still to come (`reject`).
+    See BoundedQueue for the policies. After `reject` has dropped a sentence, all that follow are dropped too.
 
     :param patience: seconds after which a sentence is too late to be spoken.
-    :param left_out: called with each sentence that will not be spoken, and why: `full` or `late`.
     """
 
     def __init__(
-        self, bound: int, policy: QueuePolicy, patience: float, left_out: Callable[[int, str], None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
-        self._bound, self._policy, self._patience = bound, policy, patience
-        self._left_out, self._clock = left_out, clock
-        self._waiting: deque[Waiting] = deque()
-        self._ready, self._room = asyncio.Event(), asyncio.Event()
-        self._rejects = self._finished = False
+        self, bound: int, policy: QueuePolicy, patience: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(bound, policy)
+        self._patience, self._clock = patience, clock
+        self._rejects = False
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    async def put(self, sentence: int, text: str) -> None:
-        """Hand over the next sentence; waits only by the policy `wait`."""
-        while self._policy == "wait" and len(self._waiting) >= self._bound:
-            self._room.clear()
-            await self._room.wait()
+    async def put(self, number: int, text: str) -> list[QueuedSentence]:
+        """Queue the next sentence, after waiting for room if the policy is `wait`; return the dropped ones."""
+        if self.policy == "wait":
+            await self.wait_for_room()
+        sentence = QueuedSentence(number, text, self._clock())
         if self._rejects:
-            self._left_out(sentence, "full")
-            return
-        self._waiting.append(Waiting(sentence, text, self._clock()))
+            return [sentence]
         METRICS.speech_queue.inc()
-        self._trim()
-        self._ready.set()
+        return self._counted(self.add(sentence))
 
-    async def get(self) -> Waiting | None:
-        """The next sentence that is not too late; None after the last."""
-        while True:
-            while not self._waiting:
-                if self._finished:
-                    return None
-                self._ready.clear()
-                await self._ready.wait()
-            item = self._take(0)
-            if self._clock() - item.since <= self._patience:
-                return item
-            self._left_out(item.sentence, "late")
+    async def get(self) -> QueuedSentence | None:
+        """Return the next sentence; None after the last. It may be too late to be spoken: see `is_late`."""
+        try:
+            sentence = await self.take()
+        except EOFError:
+            return None
+        METRICS.speech_queue.dec()
+        return sentence
 
-    def finish(self) -> None:
-        """No more sentences will come."""
-        self._finished = True
-        self._ready.set()
+    def is_late(self, sentence: QueuedSentence) -> bool:
+        """Return whether a sentence has waited too long."""
+        return self._clock() - sentence.since > self._patience
 
-    def resize(self, bound: int) -> None:
-        """Change the bound while in use; what is over it is left out by the policy, but waits where that is `wait`."""
-        self._bound = bound
-        self._trim()
-        self._room.set()
+    def resize(self, bound: int) -> list[QueuedSentence]:
+        """Change the bound while in use; return what is dropped. With `wait`, what is over the bound stays."""
+        return self._counted(super().resize(bound))
 
     def abandon(self) -> int:
-        """Forget what waits, and how much that was: nobody reads any more."""
-        left = len(self._waiting)
-        while self._waiting:
-            self._take(0)
-        return left
+        """Empty the queue, because nobody reads it any more; return how many sentences waited."""
+        waiting = self.discard(lambda sentence: True)
+        METRICS.speech_queue.dec(waiting)
+        return waiting
 
-    def _trim(self) -> None:
-        while len(self._waiting) > self._bound and self._policy != "wait":
-            newest = len(self._waiting) - 1
-            # With room for one only, the end cannot be kept beside the beginning.
-            at = {"drop_oldest": 0, "keep_ends": max(newest // 2, 1)}.get(self._policy, newest)
-            self._rejects = self._policy == "reject"
-            self._left_out(self._take(at).sentence, "full")
-
-    def _take(self, at: int) -> Waiting:
-        item = self._waiting[at]
-        del self._waiting[at]
-        METRICS.speech_queue.dec()
-        self._room.set()
-        return item
+    def _counted(self, dropped: list[QueuedSentence]) -> list[QueuedSentence]:
+        if dropped:
+            self._rejects = self.policy == "reject"
+            METRICS.speech_queue.dec(len(dropped))
+        return dropped

@@ -20,6 +20,10 @@ def frame(number: int, turn: int = 1) -> Audio:
     return Audio(turn, bytes([number]))
 
 
+def audio_waiting(outbox: Outbox) -> int:
+    return sum(isinstance(item, Audio) for item in outbox._items)
+
+
 async def drain(outbox: Outbox) -> list[Item]:
     return [await outbox.get() for _ in range(len(outbox))]
 
@@ -46,8 +50,8 @@ def test_order_bound_and_count_hold_for_any_use(policy: AudioPolicy, bound: int,
                 got.append(await outbox.get())
             elif what == "purge":
                 purged += outbox.purge(1)
-            assert outbox.audio_waiting <= bound
-            assert outbox.audio_waiting == sum(isinstance(item, Audio) for item in outbox._items)
+            assert audio_waiting(outbox) <= bound
+            assert outbox.full == (audio_waiting(outbox) == bound)
         got += await drain(outbox)
         assert [item for item in got if not isinstance(item, Audio)] == [i for i in put if not isinstance(i, Audio)]
         positions = [put.index(item) for item in got]

@@ -16,7 +16,7 @@ from rfsn_core.contract.rendering import Prompt
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.testing import kernel, make_world, plugin, turn
 from rfsn_core.testing.scripted import Tokens
-from rfsn_core.turn.prompt import Prompts, tokens
+from rfsn_core.turn.prompt import Prompts, TurnFacts, tokens
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.files import read_world
 
@@ -60,7 +60,7 @@ def build(prompts: Prompts, found: Any, text: str = "Hello!", **fields: Any) -> 
         "game": {},
         "seed": "1",
     }
-    return prompts.build(**(values | fields))
+    return prompts.build(TurnFacts(**(values | fields)))
 
 
 def test_it_says_who_what_and_how(tmp_path: Path) -> None:

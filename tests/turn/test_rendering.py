@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from rfsn_core.protocol.server import Usage
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import make_prompt
 from rfsn_core.turn.breaker import Breaker, Engine
-from rfsn_core.turn.rendering import Limits, Wording, word
+from rfsn_core.turn.rendering import FirstToken, Limits, Rendering, Switch
 from rfsn_core.turn.sentences import Piece
 
 FAST = Limits(5, 5, 4000, attempts=3, pause=0.001)
@@ -41,21 +42,19 @@ DEAD = EngineError("dead")
 
 async def worded(
     *renderers: Renderer, limits: Limits = FAST, breakers: Sequence[Breaker] = (), **prompt: Any
-) -> tuple[Wording, str, list[str]]:
+) -> tuple[Rendering, str, list[str]]:
     said: list[str] = []
     switched: list[str] = []
-
-    async def release(piece: Piece) -> bool:
-        said.append(piece.text)
-        return bool(piece.text.strip())
-
-    given = [*breakers, *(Breaker(100, 10) for _ in renderers)]
-    engines = [Engine(f"r{n}", r, b) for n, (r, b) in enumerate(zip(renderers, given, strict=False))]
-    how = await word(
-        engines, make_prompt(**prompt), RenderOptions(), limits, release, lambda: None,
-        lambda failed, to, reason: switched.append(f"{failed}>{to}: {reason}"),
-    )  # fmt: skip
-    return how, "".join(said), switched
+    all_breakers = [*breakers, *(Breaker(100, 10) for _ in renderers)]
+    engines = [Engine(f"r{n}", r, b) for n, (r, b) in enumerate(zip(renderers, all_breakers, strict=False))]
+    rendering = Rendering(engines, make_prompt(**prompt), RenderOptions(), limits)
+    async with aclosing(rendering.stream()) as items:
+        async for item in items:
+            if isinstance(item, Piece):
+                said.append(item.text)
+            elif isinstance(item, Switch):
+                switched.append(f"{item.failed}>{item.next}: {item.reason}")
+    return rendering, "".join(said), switched
 
 
 async def test_it_asks_again_before_the_first_token() -> None:
@@ -185,14 +184,23 @@ async def test_a_last_sentence_without_end_goes_out_as_soon_as_the_report_begins
                 await went.wait()  # the rest comes only after the words were released
             yield '{"action": "greet"}'
 
-    async def release(piece: Piece) -> bool:
-        if "friend" in piece.text:
-            went.set()
-        return True
-
     prompt = make_prompt(final_json=True)
-    how = await word([Engine("slow", Slow(), Breaker(5, 10))], prompt, RenderOptions(), FAST, release, lambda: None)
-    assert (how.reason, how.trace.final_json) == ("complete", "ok")
+    rendering = Rendering([Engine("slow", Slow(), Breaker(5, 10))], prompt, RenderOptions(), FAST)
+    async for item in rendering.stream():
+        if isinstance(item, Piece) and "friend" in item.text:
+            went.set()
+    assert (rendering.reason, rendering.trace.final_json) == ("complete", "ok")
+
+
+async def test_the_first_token_is_reported_while_the_words_are_still_held_back() -> None:
+    tokens = Tokens(["Good ", "evening.\n", REPORT])
+    engines: list[Engine[Renderer]] = [Engine("r0", tokens, Breaker(5, 10))]
+    limits = Limits(5, 5, 4000, require_report=True)
+    rendering = Rendering(engines, make_prompt(final_json=True), RenderOptions(), limits)
+    async with aclosing(rendering.stream()) as items:
+        assert await anext(items) == FirstToken("r0")
+        assert tokens.running == 1
+    assert tokens.running == 0
 
 
 @pytest.mark.parametrize(

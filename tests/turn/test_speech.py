@@ -82,7 +82,7 @@ async def test_a_voice_that_keeps_failing_is_left_alone_and_then_tried(tmp_path:
             "provider": "broken",
             "fallback": ["spare"],
             "breaker_failures": 2,
-            "breaker_seconds": 0.2,
+            "breaker_seconds": 2,
             "cache_mb": 0,
         }
     }
@@ -94,7 +94,7 @@ async def test_a_voice_that_keeps_failing_is_left_alone_and_then_tried(tmp_path:
         assert len(broken.spoken) == 2
         assert told == ["speech open"]
         broken.fail_after = None
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(2.05)
         await turn(it, wants=protocol.Hello(audio=True))
     assert len(broken.spoken) == 3
     assert told == ["speech open", "speech half_open", "speech closed"]

@@ -1,4 +1,4 @@
-"""What waits for the voice: bounded, in order, and each sentence is spoken, or told to be left out."""
+"""The queue of sentences for the voice: bounded, in order, and each sentence is spoken or reported as dropped."""
 
 from __future__ import annotations
 
@@ -28,45 +28,40 @@ def of_type(items: list[Item], kind: type[T]) -> list[T]:
     return [item for item in items if isinstance(item, kind)]
 
 
-async def spoken(delivery: SpeechQueue) -> list[int]:
-    delivery.finish()
-    found = []
-    while (item := await delivery.get()) is not None:
-        found.append(item.sentence)
-    return found
+async def spoken(queue: SpeechQueue) -> list[int]:
+    queue.close()
+    sentences = []
+    while (sentence := await queue.get()) is not None:
+        sentences.append(sentence.number)
+    return sentences
 
 
 @given(
     st.sampled_from(POLICIES),
     st.integers(1, 4),
-    st.lists(st.sampled_from(["put", "put", "get", "grow", "shrink", "later"]), max_size=60),
+    st.lists(st.sampled_from(["put", "put", "get", "grow", "shrink"]), max_size=60),
 )
-def test_each_sentence_is_spoken_in_order_or_told(policy: QueuePolicy, bound: int, uses: list[str]) -> None:
+def test_each_sentence_is_spoken_in_order_or_reported_as_dropped(
+    policy: QueuePolicy, bound: int, uses: list[str]
+) -> None:
     async def use() -> None:
-        told: list[int] = []
-        now = [0.0]
-        delivery = SpeechQueue(bound, policy, 10, lambda sentence, _: told.append(sentence), lambda: now[0])
+        queue = SpeechQueue(bound, policy, 10)
         limit, put = bound, 0
         got: list[int] = []
+        dropped: list[int] = []
         for what in uses:
-            if what == "put" and not (policy == "wait" and len(delivery) >= limit):
-                await delivery.put(put, "A sentence.")
+            if what == "put" and not (policy == "wait" and len(queue) >= limit):
+                dropped += [sentence.number for sentence in await queue.put(put, "A sentence.")]
                 put += 1
-            elif what == "get" and len(delivery):
-                try:
-                    async with asyncio.timeout(0):  # all of them may be too late
-                        got.append((await delivery.get()).sentence)  # type: ignore[union-attr]
-                except TimeoutError:
-                    assert not len(delivery)
+            elif what == "get" and len(queue):
+                got.append((await queue.get()).number)  # type: ignore[union-attr]
             elif what in ("grow", "shrink"):
                 limit = limit + 1 if what == "grow" else max(1, limit - 1)
-                delivery.resize(limit)
-            elif what == "later":
-                now[0] += 6
-            assert len(delivery) <= limit or policy == "wait"
-        got += await spoken(delivery)
+                dropped += [sentence.number for sentence in queue.resize(limit)]
+            assert len(queue) <= limit or policy == "wait"
+        got += await spoken(queue)
         assert got == sorted(got)
-        assert sorted(got + told) == list(range(put))
+        assert sorted(got + dropped) == list(range(put))
 
     asyncio.run(use())
 
@@ -75,44 +70,51 @@ def test_each_sentence_is_spoken_in_order_or_told(policy: QueuePolicy, bound: in
     ("policy", "left"),
     [("drop_newest", [0, 1, 2]), ("drop_oldest", [2, 3, 4]), ("reject", [0, 1, 2]), ("keep_ends", [0, 3, 4])],
 )
-async def test_each_policy_leaves_out_its_own(policy: QueuePolicy, left: list[int]) -> None:
-    told: list[tuple[int, str]] = []
-    delivery = SpeechQueue(3, policy, 60, lambda *what: told.append(what))
-    for sentence in range(5):
-        await delivery.put(sentence, "A sentence.")
-    assert await spoken(delivery) == left
-    assert {sentence for sentence, _ in told} == set(range(5)) - set(left)
-    assert {reason for _, reason in told} == {"full"}
+async def test_each_policy_drops_its_own_sentences(policy: QueuePolicy, left: list[int]) -> None:
+    queue = SpeechQueue(3, policy, 60)
+    dropped = [sentence.number for n in range(5) for sentence in await queue.put(n, "A sentence.")]
+    assert await spoken(queue) == left
+    assert set(dropped) == set(range(5)) - set(left)
 
 
 async def test_after_a_rejection_nothing_more_of_the_turn_is_spoken() -> None:
-    told: list[int] = []
-    delivery = SpeechQueue(1, "reject", 60, lambda sentence, _: told.append(sentence))
-    await delivery.put(0, "One.")
-    await delivery.put(1, "Two.")
-    assert (await delivery.get()).sentence == 0  # type: ignore[union-attr]
-    await delivery.put(2, "Three.")
-    assert await spoken(delivery) == []
-    assert told == [1, 2]
+    queue = SpeechQueue(1, "reject", 60)
+    dropped = [await queue.put(0, "One."), await queue.put(1, "Two.")]
+    assert (await queue.get()).number == 0  # type: ignore[union-attr]
+    dropped.append(await queue.put(2, "Three."))
+    assert await spoken(queue) == []
+    assert [[sentence.number for sentence in sentences] for sentences in dropped] == [[], [1], [2]]
+
+
+async def test_a_sentence_is_late_after_its_time() -> None:
+    now = [0.0]
+    queue = SpeechQueue(3, "wait", 10, lambda: now[0])
+    await queue.put(0, "One.")
+    now[0] = 11
+    await queue.put(1, "Two.")
+    first, second = await queue.get(), await queue.get()
+    assert first is not None
+    assert second is not None
+    assert (queue.is_late(first), queue.is_late(second)) == (True, False)
 
 
 async def test_words_wait_for_the_voice() -> None:
-    delivery = SpeechQueue(1, "wait", 60, lambda *_: None)
-    await delivery.put(0, "One.")
-    second = asyncio.create_task(delivery.put(1, "Two."))
+    queue = SpeechQueue(1, "wait", 60)
+    await queue.put(0, "One.")
+    second = asyncio.create_task(queue.put(1, "Two."))
     await asyncio.sleep(0)
     assert not second.done()
-    assert (await delivery.get()).sentence == 0  # type: ignore[union-attr]
+    assert (await queue.get()).number == 0  # type: ignore[union-attr]
     await asyncio.wait_for(second, 1)
-    delivery.resize(2)
-    await asyncio.wait_for(delivery.put(2, "Three."), 1)
+    queue.resize(2)
+    await asyncio.wait_for(queue.put(2, "Three."), 1)
 
 
-async def test_what_waits_when_a_turn_is_cancelled_is_forgotten_and_counted() -> None:
-    delivery = SpeechQueue(3, "wait", 60, lambda *_: None)
-    await delivery.put(0, "One.")
-    await delivery.put(1, "Two.")
-    assert (delivery.abandon(), len(delivery)) == (2, 0)
+async def test_sentences_that_wait_when_a_turn_is_cancelled_are_forgotten_and_counted() -> None:
+    queue = SpeechQueue(3, "wait", 60)
+    await queue.put(0, "One.")
+    await queue.put(1, "Two.")
+    assert (queue.abandon(), len(queue)) == (2, 0)
 
 
 WORDS = ["First, the ferry. ", "Second, the bell. ", "Third, the bridge. ", "Fourth, the mill. ", "Fifth, the rope."]
@@ -165,3 +167,19 @@ async def test_the_queue_is_resized_while_an_npc_speaks(tmp_path: Path) -> None:
         await asyncio.wait([running.task])
         assert it.sentences_left_out == 3
         assert it.speech_queue == 1
+
+
+async def test_a_sentence_that_comes_too_late_is_not_spoken(tmp_path: Path) -> None:
+    class Slow(Tone):
+        async def speak(self, text: str, voice: VoiceStyle):  # type: ignore[no-untyped-def]
+            await asyncio.sleep(0.1)
+            async for speech in super().speak(text, voice):
+                yield speech
+
+    offered = plugin(rendering={"t": Tokens(WORDS)}, speech={"slow": Slow()})
+    settings = {"speech": {"provider": "slow", "queue_seconds": 0.05}}
+    async with kernel(tmp_path, offered, settings=settings) as it:
+        got = await turn(it, wants=protocol.Hello(audio=True))
+    dropped = of_type(got, protocol.SpeechDropped)
+    assert {item.reason for item in dropped} == {"late"}
+    assert len(dropped) + len(of_type(got, protocol.SpeechFinished)) == len(WORDS)

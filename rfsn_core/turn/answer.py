@@ -1,0 +1,123 @@
+"""What the NPC says in one turn: each sentence is gated, sent as text, and handed to the voice."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from rfsn_core import protocol
+from rfsn_core.contract.gating import Utterance, Verdict
+from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.turn import gates
+from rfsn_core.turn.events import TurnEvents
+from rfsn_core.turn.rendering import FirstToken, Rendering, Switch
+from rfsn_core.turn.request import Request
+from rfsn_core.turn.runtime import Runtime
+from rfsn_core.turn.sentences import Piece
+from rfsn_core.turn.speech import Speaker, until
+
+FALLBACK_LINE = "Let us speak of something else."
+"""Said in place of a blocked sentence by an NPC whose file has no `fallback`."""
+
+
+class Answer:
+    """The NPC's side of one turn.
+
+    :param speaker: None when nobody wants to hear it.
+    :param action: what the NPC decided to do; gates see it.
+    """
+
+    def __init__(
+        self, request: Request, runtime: Runtime, events: TurnEvents, speaker: Speaker | None, action: str,
+        *, in_combat: bool,
+    ) -> None:  # fmt: skip
+        self._request, self._runtime, self._events, self._speaker = request, runtime, events, speaker
+        self._action, self._in_combat = action, in_combat
+        self._said: list[tuple[int, str]] = []
+        self._blocked = -1  # the sentence that the gate stopped last
+        self._fallback_said = False
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the gate stopped a sentence."""
+        return self._blocked >= 0
+
+    @property
+    def text(self) -> str:
+        """All that was said."""
+        return "".join(text for _, text in self._said).strip()
+
+    def heard(self, sentence: int, ms: int) -> str:
+        """Return what was said up to a moment in the sound of a sentence."""
+        before = "".join(text for index, text in self._said if index < sentence)
+        sounding = "".join(text for index, text in self._said if index == sentence)
+        length = self._speaker.lengths.get(sentence, 0) if self._speaker else 0
+        return (before + (until(sounding, ms / length) if 0 < ms < length else sounding)).strip()
+
+    async def word(self, rendering: Rendering) -> None:
+        """Say what the renderers word; the NPC's fallback line if they word nothing."""
+        turn_id = self._request.turn_id
+        async with aclosing(rendering.stream()) as items:
+            async for item in items:
+                match item:
+                    case FirstToken():
+                        self._events.mark("first_token")
+                    case Switch(failed, following, reason):
+                        self._events.emit(
+                            protocol.RendererSwitched(turn_id=turn_id, failed=failed, next=following, reason=reason)
+                        )
+                    case piece:
+                        await self._say(piece)
+        if usage := rendering.trace.usage:
+            METRICS.engine_tokens.labels("prompt").inc(usage.prompt_tokens or 0)
+            METRICS.engine_tokens.labels("completion").inc(usage.completion_tokens or 0)
+        if not rendering.said:
+            await self._say(Piece(0, self._fallback(), True))
+
+    async def _say(self, piece: Piece) -> None:
+        """Gate a sentence, send it, and hand it to the voice."""
+        if not piece.speakable:
+            # White space or marks that trail a sentence share its fate.
+            if self._said and self._blocked != piece.sentence:
+                self._send(piece.sentence, piece.text)
+            return
+        text = await self._allowed(piece)
+        if not text:
+            return
+        self._events.mark("first_sentence")
+        self._send(piece.sentence, text)
+        self._events.emit(protocol.Sentence(turn_id=self._request.turn_id, index=piece.sentence, text=text.strip()))
+        if self._speaker is not None:
+            await self._speaker.say(piece.sentence, text.strip())
+
+    async def _allowed(self, piece: Piece) -> str:
+        """Return what the gate lets the NPC say: the sentence, another one in its place, or nothing."""
+        utterance = Utterance(piece.text.strip(), "npc", self._request.npc.id, self._action, self._in_combat)
+        verdict = await gates.check(self._runtime.gates, utterance, self._runtime.settings.operations.gate_timeout)
+        METRICS.sentences.labels(verdict.kind).inc()
+        return piece.text if verdict.kind == "allow" else self._replacement(piece, verdict)
+
+    def _replacement(self, piece: Piece, verdict: Verdict) -> str:
+        """Return what is said in place of a blocked sentence: its rewriting, or once a turn the fallback line."""
+        self._events.emit(
+            protocol.SentenceBlocked(
+                turn_id=self._request.turn_id,
+                index=piece.sentence,
+                verdict=verdict.kind,
+                reasons=list(verdict.reasons),
+            )
+        )
+        if verdict.kind == "rewrite" and verdict.text.strip():
+            return verdict.text.strip() + piece.text[len(piece.text.rstrip()) :]
+        self._blocked = piece.sentence
+        if self._fallback_said:
+            return ""
+        self._fallback_said = True
+        return self._fallback() + " "
+
+    def _fallback(self) -> str:
+        return self._request.npc.file.fallback or FALLBACK_LINE
+
+    def _send(self, sentence: int, text: str) -> None:
+        self._said.append((sentence, text))
+        if self._request.wants.text:
+            self._events.emit(protocol.Text(turn_id=self._request.turn_id, delta=text))

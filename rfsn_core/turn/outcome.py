@@ -1,0 +1,81 @@
+"""What is stored of a turn: the turn record with its memory changes, and the decision in the decision log."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.storage import MemoryKind, TurnRecord
+from rfsn_core.conversation.conversation import Conversation
+from rfsn_core.learning.records import decision_record, state_change
+from rfsn_core.learning.rewards import Channel
+from rfsn_core.memory.update import with_changes
+from rfsn_core.turn.request import Request
+from rfsn_core.turn.runtime import Runtime
+from rfsn_core.world.decision import Made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a turn went."""
+
+    made: Made
+    """The decision."""
+    prior_decision_id: str
+    """The conversation's decision before it."""
+    player_text: str
+    at_start: NpcState
+    at_decision: NpcState
+    at_end: NpcState
+    reason: str
+    """`complete`, `cancelled`, or why the answer is not whole."""
+    text: str
+    """What the NPC said, as far as the player heard it."""
+    final_json: str = ""
+    """What became of the model's report."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What storing a turn led to."""
+
+    durable: bool
+    """False: the turn is spooled on disk, because the store is unavailable."""
+    summary_due: bool
+    """Whether the conversation was summed up."""
+
+
+async def store(
+    request: Request, runtime: Runtime, conversation: Conversation, channel: Channel, outcome: Outcome
+) -> Stored:
+    """Log the decision, then store the turn. Raises StoreError, and StaleSave when the save was rolled back."""
+    decision = outcome.made.event
+    record = TurnRecord(
+        turn_id=decision.decision_id,
+        scope=request.scope,
+        time=time.time(),
+        player_text=outcome.player_text,
+        npc_text=outcome.text,
+        outcome=outcome.reason,
+        decision_id=decision.decision_id,
+        state=outcome.at_end.plain(),
+    )
+    learning = runtime.settings.learning.enabled
+    logged = decision_record(
+        outcome.made,
+        request.scope,
+        outcome.prior_decision_id,
+        outcome.at_decision,
+        time=record.time if learning else float(outcome.at_decision.turns),
+        explored=learning,
+        delivered=bool(outcome.text),
+        final_json=outcome.final_json,
+    )
+    update = conversation.memory_update(runtime)
+    if outcome.text or outcome.reason == "complete":
+        update.add_turn(record, decision.signal, outcome.at_end, conversation.recent)
+    cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome.reason}"
+    await channel.record(logged, state_change(request.scope, cause, outcome.at_start, outcome.at_end, record.time))
+    durable = await conversation.keep(with_changes(record, update), outcome.at_end, runtime)
+    return Stored(durable, any(memory.kind is MemoryKind.SUMMARY for memory in update.changes))

@@ -1,0 +1,92 @@
+"""What comes to the NPC's mind in a turn: older turns of the conversation, and what it knows of the player."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+
+from rfsn_core.contract.errors import contained
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.storage import MemoryRecord, TurnRecord
+from rfsn_core.conversation.conversation import Conversation
+from rfsn_core.memory.beliefs import believed
+from rfsn_core.memory.retrieval import fuse, rank_hits, rank_memories
+from rfsn_core.protocol.server import Decision
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.turn.prompt import TurnFacts
+from rfsn_core.turn.request import Request
+from rfsn_core.turn.runtime import Runtime
+
+log = logger("turn")
+
+MOST_NEAR = 40
+"""Turns found by meaning that are ranked together with those found by word."""
+MOST_COUNTED = 4
+"""Sentences from the memory card that a renderer sees."""
+
+
+async def recall(
+    request: Request, runtime: Runtime, conversation: Conversation, text: str, state: NpcState, decision: Decision
+) -> TurnFacts:
+    """Return all that the prompt of a turn is made of.
+
+    :param text: what the player said, as far as the gate let it through.
+    """
+    memory = runtime.settings.memory
+    recent = list(conversation.recent)[-memory.recent :] if memory.recent else []
+    related: list[TurnRecord] = []
+    if memory.related and text and state.turns > memory.recent:
+        seen = {turn.turn_id for turn in recent}
+        related = await _related_turns(runtime, conversation, text, memory.related, seen)
+    return TurnFacts(
+        npc=request.npc,
+        player=request.scope.player,
+        text=text,
+        action=runtime.decider.actions[decision.action],
+        style=decision.style,
+        state=state,
+        related=related,
+        recent=recent,
+        known=_known_facts(conversation, text, memory.known),
+        counted=conversation.card.lines()[:MOST_COUNTED],
+        game=request.game,
+        seed=f"{runtime.settings.world.seed}/{request.scope.conversation}/{state.turns}/{text}",
+    )
+
+
+async def _related_turns(
+    runtime: Runtime, conversation: Conversation, text: str, limit: int, seen: Collection[str]
+) -> list[TurnRecord]:
+    """Return older turns that a text is about, the best match first.
+
+    A store or an embedder that fails costs only what it would have found.
+
+    :param seen: ids of turns that are in the prompt already.
+    """
+    wanted = limit + len(seen)
+    try:
+        with contained():
+            async with asyncio.timeout(runtime.settings.operations.store_timeout):
+                hits = await runtime.store.search(conversation.scope, text, wanted)
+    except Exception as error:  # noqa: BLE001  the store's code: the past is welcome, not needed
+        METRICS.errors.labels("storage").inc()
+        log.warning("search.failed", error=repr(error))
+        return []
+    try:
+        near = await conversation.by_meaning(runtime, text, MOST_NEAR)
+    except Exception as error:  # noqa: BLE001  the embedder's code: words are enough
+        METRICS.errors.labels("embedding").inc()
+        log.warning("search_by_meaning.failed", error=repr(error))
+        near = []
+    if near:
+        hits = fuse(hits, near, wanted)
+    best = rank_hits((hit for hit in hits if hit.turn.turn_id not in seen), time.time())
+    return [hit.turn for hit in best[:limit]]
+
+
+def _known_facts(conversation: Conversation, text: str, limit: int) -> list[MemoryRecord]:
+    """Return what the NPC knows of the player, the most useful for this text first."""
+    now = time.time()
+    return rank_memories(believed(conversation.memories.values(), now), text, now, limit)
