@@ -1,0 +1,1 @@
+"""The built-in provider of each stage. They use the same hooks as any plugin."""

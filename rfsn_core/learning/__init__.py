@@ -1,0 +1,1 @@
+"""The decision log, rewards, policy updates and the guard that limits them."""

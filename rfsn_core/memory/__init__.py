@@ -1,0 +1,1 @@
+"""What an NPC remembers and believes: extraction, beliefs, cards, summaries, retrieval."""

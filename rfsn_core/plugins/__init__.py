@@ -1,0 +1,1 @@
+"""Discovery and checks of plugins, and the hooks that run in turns."""

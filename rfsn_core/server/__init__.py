@@ -1,0 +1,1 @@
+"""The server: websocket, HTTP, server-sent events, access checks, workers, and the page."""

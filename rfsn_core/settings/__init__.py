@@ -1,0 +1,1 @@
+"""The settings: their schema, sources and error messages."""

@@ -1,0 +1,1 @@
+"""The NPC folder, and how an NPC decides: signals, state, candidates, rules, scores."""

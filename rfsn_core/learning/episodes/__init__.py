@@ -1,0 +1,1 @@
+"""Episodes: many turns with one NPC and a simulated player."""
