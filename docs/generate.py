@@ -1,4 +1,4 @@
-"""Generates the tables of protocol.md, configuration.md and operating.md from the code.
+"""Generates the tables of protocol.md, configuration.md, operating.md and architecture.md.
 
 uv run docs/generate.py           # rewrite the text between the markers
 uv run docs/generate.py --check   # exit with code 1 when a table is out of date
@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,40 @@ def providers() -> str:
     return "\n".join(text)
 
 
+# ── the tree ─────────────────────────────────────────────────────────────────────────────────────
+
+CORE = DOCS.parent / "rfsn_core"
+
+
+def first_line(path: Path) -> str:
+    """Return the first paragraph of a module's docstring up to its first full stop, without it."""
+    paragraph = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0]
+    return re.split(r"\.\s", " ".join(paragraph.split()), maxsplit=1)[0].rstrip(".:")
+
+
+def branch(folder: Path, indent: str) -> Iterator[str]:
+    """Yield a line for each module in a folder, and for the folders inside it."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".py" and path.stem not in ("__init__", "__main__"):
+            yield f"{indent}{path.name}".ljust(26) + first_line(path)
+        elif path.is_dir() and (path / "__init__.py").exists():
+            yield f"{indent}{path.name}/".ljust(26) + first_line(path / "__init__.py")
+            yield from branch(path, indent + "  ")
+
+
+def rooms() -> str:
+    contracts = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    lines = ["rfsn_core/"]
+    for name in (name.strip() for layer in layers for name in layer.split("|")):
+        folder = CORE / name
+        if folder.is_dir():
+            lines += [f"  {name}/".ljust(26) + first_line(folder / "__init__.py"), *branch(folder, "    ")]
+        else:
+            lines.append(f"  {name}.py".ljust(26) + first_line(CORE / f"{name}.py"))
+    return "```\n" + "\n".join(line.rstrip() for line in lines) + "\n```\n"
+
+
 # ── metrics and log events ───────────────────────────────────────────────────────────────────────
 
 LEVELS = {"debug", "info", "warning", "error", "exception"}
@@ -251,6 +286,7 @@ SECTIONS = {
     "protocol.md": (client_messages, server_messages, shared_parts, error_codes),
     "configuration.md": (settings, providers),
     "operating.md": (metrics, log_events),
+    "architecture.md": (rooms,),
 }
 
 
