@@ -54,7 +54,7 @@ async def measure(url: str, folder: Path) -> None:
     print(f"PING                                          p50 {floor * 1e6:6.0f} µs")
     for what, work in (
         ("read a turn's context, 20 turns", lambda _: store.load(HERE, 20)),
-        ("ask whether another server has gone on", lambda _: store.newer(HERE, 20, version)),
+        ("ask for turns of other servers", lambda _: store.newer(HERE, 20, version)),
         ("append a turn", lambda n: store.append(turn(1000 + n))),
     ):
         took = await timed(work)

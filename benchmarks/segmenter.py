@@ -19,7 +19,7 @@ DIALOGUE = (
     'Well met, Dr. Ashgrove! The ferry stopped nine days ago... or ten? "It is the rope," he said. It cost 3.50 a'
     " crossing, i.e. too much. Ask at No. 7. Wait. What?! The river counts its guests, and so do we.\n"
 ) * 5
-ENDLESS = "and the river went on and on " * 30
+ENDLESS = "and the river ran on and on " * 30
 
 
 def tokens(text: str) -> list[str]:

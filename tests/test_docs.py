@@ -1,14 +1,16 @@
-"""The documents are true: their code runs, their tables are current, their links lead somewhere."""
+"""The docs are true and plain: their code runs, tables are current, links work, and words are ordinary."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +170,94 @@ def test_every_built_in_rule_and_reward_signal_is_documented() -> None:
     assert all(f"`{rule.name}`" in deciding for rule in RULES)
     learning = (ROOT / "docs" / "learning.md").read_text("utf-8")
     assert all(f"`{name}`" in learning for name in LearningSettings().signals)
+
+
+# ── plain English ────────────────────────────────────────────────────────────────────────────────
+
+FORBIDDEN = {
+    r"who(m)?ever": "anyone who",
+    r"anew": "again",
+    r"for ?ever": "until it stops, without end",
+    r"heed(s|ed|ing)?": "handle, acknowledge",
+    r"(is|are|was|were) no more": "does not exist any more",
+    r"(goes|went|gone) on": "continue",
+    r"(takes?|taken|taking|took) back": "roll back",
+    r"(tells?|telling|told) (\w+ )?apart": "distinguish",
+    r"as it were": "leave it out",
+    r"wherefore|whereby|whereof|thereby|thereof|therein|thereupon|hereby": "so, with this, of it",
+    r"hitherto|henceforth|thence|lest|nought|naught|amongst|whilst": "a modern word",
+    r"foretells?|foretold": "predict",
+    r"(is|are|was|were|be|been) held": "keep, cache",
+    r"(is|are|was|were|be|been|being) told": "receive, be notified",
+    r"beside": "next to, in addition to",
+    r"whatever happens": "say in which cases",
+    r"(comes?|came) into question": "be a candidate",
+    r"be had": "be available",
+    r"(takes?|took) leave": "deregister",
+    r"mend(s|ed|ing)?": "fix",
+}
+"""Words and phrases that docs/style.md forbids, as patterns, and what to write instead."""
+
+PLAIN = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs",
+    "examples",
+    "benchmarks",
+    "rfsn_core/protocol",
+]
+"""Files and folders that are free of these words. Add a folder when it is."""
+
+EXEMPT = {
+    "docs/style.md",  # lists the words
+    "docs/memory.md",
+    "docs/learning.md",
+    "docs/decisions/servers.md",
+    "docs/decisions/storage.md",
+    "benchmarks/retrieval_set.py",  # lines of players and an innkeeper
+    "rfsn_core/defaults/lines.py",  # lines of NPCs
+}
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line number and text of what people read in a file: all of a page, comments and strings of a module."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".py":
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type in (tokenize.COMMENT, tokenize.STRING):
+                yield token.start[0], token.string
+        return
+    # Generated parts are checked where they come from.
+    own = re.sub(r"<!-- generated.*?<!-- end -->", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL)
+    yield 1, own
+
+
+def forbidden_words(path: Path) -> Iterator[str]:
+    for line, text in prose(path):
+        flat = text.replace("\n", " ")
+        for pattern, better in FORBIDDEN.items():
+            for match in re.finditer(rf"(?<![\w-])({pattern})(?![\w-])", flat, re.IGNORECASE):
+                yield f"{line + text[: match.start()].count(chr(10))}: '{match[0]}'; better: {better}"
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_words_are_ordinary(name: str) -> None:
+    place = ROOT / name
+    assert place.exists()
+    problems = ["see docs/style.md"]
+    for path in [place] if place.is_file() else sorted([*place.rglob("*.py"), *place.rglob("*.md")]):
+        if (file := path.relative_to(ROOT).as_posix()) not in EXEMPT:
+            problems += [f"{file}:{problem}" for problem in forbidden_words(path)]
+    assert len(problems) == 1, "\n".join(problems)
+
+
+def test_the_check_of_words_reads_comments_docstrings_and_wrapped_lines(tmp_path: Path) -> None:
+    module, page = tmp_path / "module.py", tmp_path / "page.md"
+    module.write_text('"""Read\nanew."""\nanew = 1  # whatever happens\n')
+    page.write_text("It is taken\nback.\n<!-- generated: x -->\nanew\n<!-- end -->\nA heedless beside-table.\n")
+    assert list(forbidden_words(module)) == [
+        "2: 'anew'; better: again",
+        "3: 'whatever happens'; better: say in which cases",
+    ]
+    assert list(forbidden_words(page)) == ["1: 'taken back'; better: roll back"]
