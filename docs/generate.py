@@ -26,7 +26,7 @@ from rfsn_core.contract import errors
 from rfsn_core.contract.provider import STAGES
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.protocol.schema import messages
-from rfsn_core.settings.schema import GatingStage, Settings, Stage
+from rfsn_core.settings.schema import GatingStage, Settings, Stage, StageWithFallback
 from rfsn_core.telemetry.metrics import METRICS
 
 DOCS = Path(__file__).parent
@@ -177,7 +177,7 @@ def settings() -> str:
             text.append(f"### `{name}`\n\nDefault `{toml(field.default)}`. {field.description}\n")
         elif issubclass(model, Stage) and model is not Stage:
             about = " ".join((model.__doc__ or "").split()).partition(": ")[2]
-            own = {key: field for key, field in model.model_fields.items() if key not in Stage.model_fields}
+            own = {key: field for key, field in model.model_fields.items() if key not in StageWithFallback.model_fields}
             text.append(f"### `[{name}]`\n\n{about[:1].upper()}{about[1:]}\n\n{rows_of(own)}")
         elif not issubclass(model, Stage | GatingStage):
             about = " ".join((model.__doc__ or "").split()).partition(": ")[2]

@@ -10,10 +10,13 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from rfsn_core.cli import main
+from rfsn_core.cli.options import find_world
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.testing import make_world
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -34,6 +37,20 @@ def test_what_the_image_copies_and_installs_is_there() -> None:
     for path in installed.split():
         assert (ROOT / path.removeprefix("/src").lstrip("/") / "pyproject.toml").is_file(), path
     understood(["serve"])
+
+
+def test_the_images_variables_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = re.findall(r"^ENV (.+)$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    for name, value in (pair.split("=", 1) for pair in line.split()):
+        folder = {"/world": str(make_world(tmp_path)), "/data": str(tmp_path / "data")}.get(value, value)
+        monkeypatch.setenv(name, folder)
+    monkeypatch.setenv("RFSN_SERVER__KEY", "secret")
+    for command in (["config", "check"], ["config", "show"], ["plugins"], ["say", "smith", "Hello"]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+        assert "RFSN_WORLD" not in result.output
+    assert (tmp_path / "data" / "memory.db").exists()
+    assert find_world(None) == tmp_path
 
 
 async def test_the_composed_servers_settings_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:

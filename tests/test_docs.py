@@ -21,7 +21,7 @@ from rfsn_core import protocol
 from rfsn_core.contract import hooks as hookspecs
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.settings.schema import load
+from rfsn_core.settings.source import load
 from rfsn_core.testing import kernel, make_world, turn
 from rfsn_core.testing.process import Server
 from rfsn_core.world.actions import BUILT_IN, STYLES

@@ -31,8 +31,19 @@ def check(world: Path | None, config_file: Path | None) -> None:
     """Say whether the settings and the world's files are right, and if not, where."""
     found = runtimes(world, config_file)
     logs.configure("error")
-    checked = asyncio.run(found.check())
-    click.echo(f"{checked.path or 'defaults (no settings file)'}: fine")
+    plan = asyncio.run(found.check())
+    file = plan.source.path or "defaults (no settings file)"
+    warnings = [*plan.warnings, *_broken_plugins(found.plugins)]
+    counts = f"{len(plan.world.npcs)} NPCs, {len(plan.world.lore)} lore files"
+    click.echo(f"{file} ({counts}): fine{', but:' if warnings else ''}")
+    for warning in warnings:
+        click.echo(f"  {warning}")
+
+
+def _broken_plugins(plugins: Plugins) -> list[str]:
+    """Return a line for each plugin that cannot be used, with its file and line where they are known."""
+    failed = [item for item in plugins.found if item.state == "failed"]
+    return [f"plugin {item.name} ({item.label}) failed: {item.reason}" for item in failed]
 
 
 @config.command()

@@ -20,7 +20,8 @@ from rfsn_core.learning.evaluation import estimators as evaluation
 from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot, UpdateRecord
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.settings import schema as config
+from rfsn_core.settings import source as config
+from rfsn_core.settings.folders import data_folder
 from rfsn_core.telemetry import logs
 
 log_option = click.option(
@@ -33,7 +34,7 @@ def _log_folder(folder: Path | None, world: Path | None, config_file: Path | Non
     if folder is not None:
         return folder
     path = find_world(world)
-    return path / config.load(config_file or config.find_file(path))[0].data_dir
+    return data_folder(path, config.load(config_file or config.find_file(path))[0]).path
 
 
 # ── one decision ─────────────────────────────────────────────────────────────────────────────────

@@ -36,7 +36,7 @@ async def _client(world: Path | None, config_file: Path | None) -> AsyncIterator
     found = runtimes(world, config_file, QUIET)
     settings = found.load()
     headers = {"Authorization": f"Bearer {settings.server.key}"} if settings.server.key else {}
-    if (address := _noted(found.world_dir / settings.data_dir / ADDRESS)) and await _answers(address):
+    if (address := _noted(found.data_dir / ADDRESS)) and await _answers(address):
         async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
             yield client
         return

@@ -9,12 +9,10 @@ from typing import Any
 
 import click
 
-import rfsn_core
 from rfsn_core.contract.errors import UserError
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-
-EXAMPLE = "lantern_ford"
+from rfsn_core.settings.folders import example_world
 
 
 def world_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,15 +43,6 @@ def find_world(given: Path | None) -> Path:
     if (Path.cwd() / "npcs").is_dir():
         return Path.cwd()
     return example_world()
-
-
-def example_world() -> Path:
-    """The world that comes with RFSN: in the repository, or inside the installed package."""
-    package = Path(rfsn_core.__file__).parent
-    for folder in (package.parent / "examples" / EXAMPLE, package / "_example"):
-        if (folder / "npcs").is_dir():
-            return folder
-    raise UserError("the example world is missing", hint="Give one: --world DIR")
 
 
 def runtimes(

@@ -18,7 +18,6 @@ from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.server import supervisor as workers
 from rfsn_core.server.app import ADDRESS, http_server, listen, serving
 from rfsn_core.server.auth import check_bind
-from rfsn_core.settings.schema import Settings
 from rfsn_core.telemetry import logs
 
 
@@ -57,7 +56,7 @@ def run_several(found: Runtimes, overrides: Mapping[str, Any], count: int) -> No
     with listen(settings.server.host, settings.server.port) as listener:
         listener.setblocking(False)  # all of them are woken by a client, and one gets it
         shown, port = _shown(settings.server.host), listener.getsockname()[1]
-        with _noted(found, settings, f"http://{_reachable(shown)}:{port}"):
+        with _noted(found, f"http://{_reachable(shown)}:{port}"):
             click.echo(f"RFSN serves {found.world_dir.name} by {count} workers.")
             _tell_where(shown, port)
             workers.supervise(found, overrides, listener, count, settings.server.shutdown_seconds + 10, _work)
@@ -93,7 +92,7 @@ async def run(found: Runtimes, given: socket.socket | None = None) -> None:
             return
         listener = listen(settings.server.host, settings.server.port)
         shown, port = _shown(settings.server.host), listener.getsockname()[1]
-        with _noted(found, settings, f"http://{_reachable(shown)}:{port}"):
+        with _noted(found, f"http://{_reachable(shown)}:{port}"):
             click.echo(f"RFSN serves {found.world_dir.name} with {len(found.current.world.npcs)} NPCs.")
             _tell_where(shown, port)
             with _signals_end_here():
@@ -107,9 +106,9 @@ def _tell_where(shown: str, port: int) -> None:
 
 
 @contextmanager
-def _noted(found: Runtimes, settings: Settings, address: str) -> Iterator[None]:
+def _noted(found: Runtimes, address: str) -> Iterator[None]:
     """For commands that ask the server which has the store open."""
-    file = found.world_dir / settings.data_dir / ADDRESS
+    file = found.data_dir / ADDRESS
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(address + "\n", "utf-8")
     try:

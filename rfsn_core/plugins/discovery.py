@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -207,6 +208,10 @@ def _load(manager: pluggy.PluginManager, item: Plugin, source: Any, blocked: set
         if manager.has_plugin(item.name) and manager.get_plugin(item.name) is item.module:
             manager.unregister(name=item.name)
         text = str(error).strip().partition("\n")[0]
+        if isinstance(source, Path) and not isinstance(error, SyntaxError | PluginError):
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == str(source)]
+            text += f" ({source.name}, line {lines[-1]})" if lines else ""
         item.state, item.reason = (
             "failed",
             text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}",

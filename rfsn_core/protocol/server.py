@@ -331,6 +331,8 @@ class ConfigChanged(Message, tag="config.changed", kw_only=True):
     files: list[str]
     reopened: list[str]
     """Providers that were opened again, as `stage:name`. All others stayed open."""
+    effects: list[str] = msgspec.field(default_factory=list)
+    """What became of the changes: `applied: …`, `needs a restart: …`, or `ignored: …` and why."""
 
 
 class ConfigRejected(Message, tag="config.rejected", kw_only=True):

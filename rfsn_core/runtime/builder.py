@@ -13,25 +13,26 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from rfsn_core.contract.actions import Action, SafetyRule
 from rfsn_core.contract.archive import Archive
 from rfsn_core.contract.errors import ConfigError, UserError, contained
-from rfsn_core.contract.provider import STAGES, Clock, Host, Provider
+from rfsn_core.contract.provider import STAGES, Clock, Host
 from rfsn_core.contract.rendering import Renderer
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.speech import Voice
-from rfsn_core.plugins.discovery import Plugin, Plugins
+from rfsn_core.plugins.discovery import Plugins
 from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.protocol.messages import Message
 from rfsn_core.protocol.server import EngineChanged
+from rfsn_core.runtime.changes import Effects, effects
+from rfsn_core.runtime.plan import Choice, Plan, make_plan
 from rfsn_core.runtime.provider_task import Opened
-from rfsn_core.settings import schema as config
-from rfsn_core.settings.schema import RenderingStage, Settings, Source, SpeechStage
+from rfsn_core.settings import source as config
+from rfsn_core.settings.folders import DataFolder, data_folder
+from rfsn_core.settings.schema import RenderingStage, Settings, SpeechStage
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import speech_cache as cache
@@ -39,10 +40,7 @@ from rfsn_core.turn.breaker import STATES, Breaker, Engine
 from rfsn_core.turn.prompt import Prompts
 from rfsn_core.turn.runtime import OpenProvider, Runtime
 from rfsn_core.turn.speech_cache import CachedVoice
-from rfsn_core.world import candidates
-from rfsn_core.world.actions import Actions
 from rfsn_core.world.decision import Decider
-from rfsn_core.world.files import World, read_world
 from rfsn_core.world.scoring import Weights
 
 log = logger("runtime")
@@ -62,10 +60,14 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class Change:
-    """What a reload did."""
+    """What a reload did.
+
+    Attributes: `reopened`, the providers that were opened again; `effects`, what became of each changed file.
+    """
 
     files: tuple[str, ...]
     reopened: tuple[str, ...]
+    effects: Effects
 
 
 class Runtimes:
@@ -86,6 +88,7 @@ class Runtimes:
         self._lock = asyncio.Lock()
         self._cache = cache.make(0, 1)
         self._draining: set[asyncio.Task[None]] = set()
+        self._warned: set[str] = set()
         self.announce: Callable[[Message], None] = lambda event: None
         """Called with what every client should hear of."""
 
@@ -96,23 +99,42 @@ class Runtimes:
         return self._current
 
     @property
+    def data_dir(self) -> Path:
+        """The folder for what the server writes; it stays the same until a restart."""
+        return self._data_folder.path
+
+    @cached_property
+    def _data_folder(self) -> DataFolder:
+        return data_folder(self.world_dir, self._current.settings if self._current else self.load())
+
+    @property
     def own_dir(self) -> Path:
-        """For what this process alone writes: the data folder, or that of one of several workers in it."""
-        return self.world_dir / self.current.settings.data_dir / self.worker
+        """The folder for what this process alone writes: the data folder, or that of one of several workers in it."""
+        return self.data_dir / self.worker
 
     async def start(self) -> Runtime:
         """Build the first runtime. Raises ConfigError, WorldError, PluginError or StoreError."""
-        self._current = await self._build()
+        plan = await self._plan()
+        if self._data_folder.reason:
+            log.info("data_folder.elsewhere", folder=str(self.data_dir), reason=self._data_folder.reason)
+        self._warn(plan)
+        self._current = await self._build(plan)
         return self._current
 
+    def _warn(self, plan: Plan) -> None:
+        """Log what is probably a mistake, each once."""
+        for warning in plan.warnings:
+            if warning not in self._warned:
+                log.warning("settings.suspicious", problem=warning)
+        self._warned = set(plan.warnings)
+
     def load(self) -> Settings:
-        """The settings as they are on disk now, not yet applied."""
+        """Return the settings as they are on disk now, not yet applied."""
         return config.load(self.config_file or config.find_file(self.world_dir), self._overrides)[0]
 
-    async def check(self) -> Source:
+    async def check(self) -> Plan:
         """Validate settings and world without opening anything. Raises as `start` does."""
-        plan = await self._plan()
-        return plan.source
+        return await self._plan()
 
     async def open_alone(self, stage: str, name: str = "") -> Opened:
         """Open only one provider of a stage, the first if none is named, with its settings; whoever asks closes it.
@@ -120,26 +142,24 @@ class Runtimes:
         Raises as `start` does, and UserError for one that the settings do not choose.
         """
         plan = await self._plan()
-        found = next((each for each in plan.chosen if each[0] == stage and name in ("", each[1])), None)
-        if found is None:
+        choice = next((choice for choice in plan.choices if choice.stage == stage and name in ("", choice.name)), None)
+        if choice is None:
             raise UserError(f"the settings do not choose '{name}'", hint=f"Set `provider` or `fallback` in [{stage}]")
-        _, name, provider, plugin, values = found
-        data_dir = (self.world_dir / plan.settings.data_dir).resolve()
-        opened = Opened(
-            (stage, name, plugin.version, ""), provider, plugin, values, self._host(plan, stage, name, data_dir)
-        )
+        opened = self._opened(plan, choice)
         await opened.open()
         return opened
 
     async def chosen(self) -> list[tuple[str, str]]:
         """(stage, provider) of all that the settings choose, in order. Raises as `check` does."""
-        return [(stage, name) for stage, name, *_ in (await self._plan()).chosen]
+        return [(choice.stage, choice.name) for choice in (await self._plan()).choices]
 
     async def reload(self, files: Sequence[str] = ()) -> Change:
         """Build from what is on disk now and swap. On any error the old runtime is untouched."""
         async with self._lock:
             old = self.current
-            new = await self._build()
+            plan = await self._plan()
+            self._warn(plan)
+            new = await self._build(plan)
             kept = {opened.key for opened in old.opened}
             reopened = tuple(opened.name for opened in new.opened if opened.key not in kept)
             _hand_over(old.decider, new.decider)
@@ -148,7 +168,7 @@ class Runtimes:
             self._draining.add(task)
             task.add_done_callback(self._draining.discard)
             new.hooks.config_changed(files=tuple(files), reopened=reopened)
-            return Change(tuple(files), reopened)
+            return Change(tuple(files), reopened, effects(self.world_dir, files, old, new, plan.warnings))
 
     async def close(self) -> None:
         """Close everything, after the last turn."""
@@ -163,47 +183,31 @@ class Runtimes:
             await runtime.leases.free.wait()
         await _release(runtime.opened)
 
-    async def _plan(self) -> _Plan:
-        """All that can be known to be right before anything is opened."""
-        path = self.config_file or config.find_file(self.world_dir)
-        settings, source = await asyncio.to_thread(config.load, path, self._overrides)
-        chosen, problems = self._validate(settings, source)
-        added = [Action(**_tuples(action.model_dump())) for action in settings.world.actions]
-        actions = Actions([*(offer for offer, _ in self.plugins.offers("rfsn_actions")), *added])
-        rules = (
-            *candidates.BUILT_IN,
-            *(offer for offer, _ in self.plugins.offers("rfsn_safety_rules")),
-            *(SafetyRule(**_tuples(rule.model_dump())) for rule in settings.world.rules),
-        )
-        for index, rule in enumerate(settings.world.rules):
-            for name in (*rule.forbid, *rule.favour, *([rule.force] if rule.force else [])):
-                if name not in actions:
-                    problems.append(f"{source.where(['world', 'rules', index])}: no action '{name}'")
-        if problems:
-            raise ConfigError(problems)
-        world = await asyncio.to_thread(read_world, self.world_dir, actions)
-        return _Plan(settings, source, world, actions, rules, chosen)
+    async def _plan(self) -> Plan:
+        return await make_plan(self.world_dir, self.plugins, self.config_file, self._overrides)
 
-    async def _build(self) -> Runtime:
-        plan = await self._plan()
+    def _opened(self, plan: Plan, choice: Choice) -> Opened:
+        """Return a chosen provider, ready to be opened."""
+        host = self._host(plan, choice.stage, choice.name, self.data_dir)
+        return Opened(choice.key, choice.provider, choice.plugin, choice.settings, host)
+
+    async def _build(self, plan: Plan) -> Runtime:
         settings, world = plan.settings, plan.world
-        data_dir = (self.world_dir / settings.data_dir).resolve()
         opened: dict[str, list[Opened]] = {stage: [] for stage in STAGES}
         acquired: list[Opened] = []
         current = self._current.opened if self._current else ()
         old = {item.key: item for item in current if isinstance(item, Opened)}
         try:
-            for stage, name, provider, plugin, values in plan.chosen:
-                key = (stage, name, plugin.version, values.model_dump_json())
-                item = old.get(key)
+            for choice in plan.choices:
+                item = old.get(choice.key)
                 if item is None:
-                    item = Opened(key, provider, plugin, values, self._host(plan, stage, name, data_dir))
+                    item = self._opened(plan, choice)
                     await item.open()
                 item.users += 1
                 acquired.append(item)
-                if stage == "storage":
-                    _fits(item, archives=bool(opened[stage]))
-                opened[stage].append(item)
+                if choice.stage == "storage":
+                    _fits(item, archives=bool(opened["storage"]))
+                opened[choice.stage].append(item)
         except BaseException:
             await _release(acquired)
             raise
@@ -259,7 +263,7 @@ class Runtimes:
         item.breaker.limit, item.breaker.seconds = settings.breaker_failures, settings.breaker_seconds
         return item.breaker
 
-    def _host(self, plan: _Plan, stage: str, name: str, data_dir: Path) -> Host:
+    def _host(self, plan: Plan, stage: str, name: str, data_dir: Path) -> Host:
         return Host(
             data_dir,
             self.world_dir,
@@ -267,57 +271,6 @@ class Runtimes:
             self._clock,
             random.Random(f"{plan.settings.world.seed}:{stage}:{name}"),
         )
-
-    def _validate(self, settings: Settings, source: Source) -> tuple[list[_Chosen], list[str]]:
-        chosen: list[_Chosen] = []
-        problems: list[str] = []
-        for stage in STAGES:
-            table = settings.stage(stage)
-            offered = self.plugins.providers(stage)
-            for name in table.model_extra or {}:
-                if name not in offered:
-                    problems.append(config.unknown_provider(stage, name, list(offered), source, [stage, name]))
-            for position, name in enumerate(table.chosen()):
-                if name not in offered:
-                    later = "archive" if stage == "storage" else "fallback"
-                    key = "providers" if stage == "gating" else "provider" if position == 0 else later
-                    line = config.unknown_provider(stage, name, list(offered), source, [stage, key])
-                    problems.append(line + self._failed_hint(name))
-                    continue
-                provider, plugin = offered[name]
-                given = (table.model_extra or {}).get(name, {})
-                try:
-                    values = provider.settings.model_validate(given)
-                except ValidationError as error:
-                    problems += config.explain(error, source, provider.settings, [stage, name])
-                    continue
-                chosen.append((stage, name, provider, plugin, values))
-                if stage in ("abstraction", "selection", "embedding"):
-                    break
-        return chosen, problems
-
-    def _failed_hint(self, name: str) -> str:
-        for item in self.plugins.found:
-            if item.state != "loaded" and name in item.name:
-                return f" (plugin {item.name}, {item.label}, is {item.state}: {item.reason})"
-        return ""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    settings: Settings
-    source: Source
-    world: World
-    actions: Actions
-    rules: tuple[SafetyRule, ...]
-    chosen: list[_Chosen]
-
-
-_Chosen = tuple[str, str, Provider[Any], Plugin, BaseModel]
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _fits(item: Opened, *, archives: bool) -> None:

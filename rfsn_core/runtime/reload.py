@@ -15,13 +15,14 @@ from watchfiles import awatch
 
 from rfsn_core.contract.errors import ConfigError, RfsnError
 from rfsn_core.runtime.builder import Change, Runtimes
+from rfsn_core.runtime.changes import FOLDERS
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
 log = logger("reload")
 
-SUFFIXES = frozenset({".toml", ".json", ".yaml", ".yml", ".j2", ".md"})
-FOLDERS = frozenset({"npcs", "lore", "lines", "prompts"})
+SUFFIXES = frozenset({".toml", ".json", ".yaml", ".yml", ".j2", ".md", ".py", ".txt"})
+"""Endings of files that are read, or that look as if they should be."""
 SETTLE = 0.1
 """Seconds in which the watched files must not change any more: a truncated file is seen before its text."""
 
@@ -49,12 +50,14 @@ async def _watch(
     folders = {runtimes.world_dir}
     if runtimes.config_file:
         folders.add(runtimes.config_file.resolve().parent)
-    data = (runtimes.world_dir / runtimes.current.settings.data_dir).resolve()
+    data = runtimes.data_dir.resolve()
 
     def concerns_us(change: FileChange, name: str) -> bool:
         path = Path(name)
-        ours = path.suffix in SUFFIXES or path.name in FOLDERS  # a folder that is moved is all that is told of it
-        return ours and not path.name.startswith(".") and data not in path.resolve().parents
+        # A folder that is moved is all that is told of the files in it.
+        ours = path.suffix.lower() in SUFFIXES or path.name in FOLDERS
+        hidden = path.name.startswith(".") or "__pycache__" in path.parts
+        return ours and not hidden and data not in path.resolve().parents
 
     async for changes in awatch(
         *folders, watch_filter=concerns_us, stop_event=stop, step=30, debounce=400, recursive=True
@@ -74,15 +77,15 @@ async def apply(
     except RfsnError as error:
         problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
         METRICS.reloads.labels("rejected").inc()
-        log.warning("change refused; the old settings stay", problems=problems)
+        log.warning("reload.rejected", problems=problems)
         rejected(problems)
     except Exception as error:
         METRICS.reloads.labels("rejected").inc()
-        log.exception("change refused; the old settings stay")
+        log.exception("reload.rejected")
         rejected([f"{type(error).__name__}: {error}"])
     else:
         METRICS.reloads.labels("applied").inc()
-        log.info("changes apply from the next turn", files=names, reopened=list(change.reopened))
+        log.info("reload.applied", files=names, reopened=list(change.reopened), effects=change.effects.lines)
         changed(change)
 
 

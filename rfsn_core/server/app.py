@@ -45,15 +45,18 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
             operations = runtimes.current.settings.operations
             logs.configure(operations.log_level, operations.log_format)
             kernel.tell_of_store()
-            connections.broadcast(protocol.ConfigChanged(files=list(change.files), reopened=list(change.reopened)))
+            connections.broadcast(
+                protocol.ConfigChanged(
+                    files=list(change.files), reopened=list(change.reopened), effects=change.effects.lines
+                )
+            )
 
         runtimes.announce = connections.broadcast
 
         def rejected(problems: list[str]) -> None:
             connections.broadcast(protocol.ConfigRejected(problems=problems))
 
-        data = runtimes.world_dir / runtimes.current.settings.data_dir
-        metrics = Gathered(METRICS, data, runtimes.worker)
+        metrics = Gathered(METRICS, runtimes.data_dir, runtimes.worker)
         api = Api(kernel, connections, metrics)
         app = Starlette(
             routes=[

@@ -73,7 +73,7 @@ def supervise(
     :param patience: seconds that they have to end their turns.
     :param work: what each of them runs, given world, settings file, overrides, listener and its number.
     """
-    begin_with_what_one_learned(found.world_dir / found.load().data_dir)
+    begin_with_what_one_learned(found.data_dir)
     stopping = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stopping.set())

@@ -1,28 +1,13 @@
-"""Settings: defaults, then the file (TOML, JSON or YAML), then the environment (`RFSN_*`), validated as a whole.
-
-`RFSN_RENDERING__PROVIDER=scripted` overrides `provider` in `[rendering]`; two underscores stand for a dot.
-"""
+"""The settings: every table and key of a settings file, with its default, its bounds and what it does."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, Field, field_validator, model_validator
 
-from rfsn_core.contract.errors import ConfigError
 from rfsn_core.memory.beliefs import SINGLE_VALUED
-
-NAMES = ("rfsn.toml", "rfsn.json", "rfsn.yaml", "rfsn.yml")
-"""What a world's settings file may be called."""
-
 
 AudioPolicy = Literal["drop_newest", "drop_oldest", "reject", "keep_ends"]
 QueuePolicy = Literal["wait", "drop_newest", "drop_oldest", "keep_ends", "reject"]
@@ -198,14 +183,23 @@ class Stage(BaseModel, extra="allow"):
     """A stage's table: which provider, and below it one table of settings for each provider."""
 
     provider: str
+
+    def chosen(self) -> list[str]:
+        """Return the providers to open, in the order in which they are tried."""
+        return [self.provider]
+
+
+class StageWithFallback(Stage):
+    """The table of a stage in which another provider takes over when the first one fails."""
+
     fallback: list[str] = []
 
     def chosen(self) -> list[str]:
-        """Providers to open, the first one first."""
+        """Return the providers to open, in the order in which they are tried."""
         return list(dict.fromkeys([self.provider, *self.fallback]))
 
 
-class RenderingStage(Stage):
+class RenderingStage(StageWithFallback):
     """`[rendering]`: what words the decision, and what happens when that fails."""
 
     prompt_tokens: int = Field(
@@ -221,7 +215,7 @@ class RenderingStage(Stage):
     breaker_seconds: float = Field(10.0, gt=0, description="For how long; then one turn tries it.")
 
 
-class SpeechStage(Stage):
+class SpeechStage(StageWithFallback):
     """`[speech]`: what speaks, and what happens when it fails."""
 
     expressive: bool = Field(True, description="Mood and style move rate, pitch and volume a little.")
@@ -242,7 +236,7 @@ class StorageStage(Stage):
     archive_mb: float = Field(4096, gt=0, description="What may wait on disk for an archive that is away.")
 
     def chosen(self) -> list[str]:
-        """Providers to open: the store, then the archives."""
+        """Return the providers to open: the store, then the archives."""
         return list(dict.fromkeys([self.provider, *self.archive]))
 
 
@@ -259,14 +253,12 @@ class GatingStage(BaseModel, extra="allow"):
     providers: list[str] = ["rules"]
 
     def chosen(self) -> list[str]:
-        """Providers to open."""
+        """Return the providers to open."""
         return list(dict.fromkeys(self.providers))
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel, extra="forbid"):
     """All settings."""
-
-    model_config = SettingsConfigDict(env_prefix="RFSN_", env_nested_delimiter="__", extra="forbid")
 
     data_dir: str = Field(".rfsn", description="Folder for what the server writes, relative to the world.")
     server: ServerSettings = ServerSettings()
@@ -292,193 +284,8 @@ class Settings(BaseSettings):
                     values = {**values, name: {**field.default.model_dump(), **table}}
         return values
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file."""
-        return env_settings, init_settings
-
     def stage(self, name: str) -> Stage | GatingStage:
-        """A stage's table."""
+        """Return a stage's table."""
         table = getattr(self, name)
         assert isinstance(table, Stage | GatingStage)
         return table
-
-
-class Source:
-    """The settings file: its values, and the line of each key."""
-
-    def __init__(self, path: Path | None, values: dict[str, Any], lines: Mapping[tuple[str, ...], int]) -> None:
-        self.path, self.values, self._lines = path, values, lines
-
-    def where(self, key: Sequence[str | int]) -> str:
-        """`file, line 3: rendering.provider`, or the environment variable that set the key."""
-        names = [str(part) for part in key]
-        dotted = ".".join(names)
-        for length in range(len(names), 0, -1):
-            variable = "RFSN_" + "__".join(names[:length]).upper()
-            if variable in os.environ:
-                return f"{variable}: {dotted}"
-        if self.path is None:
-            return f"settings: {dotted}"
-        plain = [str(part) for part in key if not isinstance(part, int)]
-        for length in range(len(plain), 0, -1):
-            if line := self._lines.get(tuple(plain[:length])):
-                return f"{self.path}, line {line}: {dotted}"
-        return f"{self.path}: {dotted}"
-
-
-def find_file(world: Path) -> Path | None:
-    """The world's settings file, or None."""
-    found = [world / name for name in NAMES if (world / name).is_file()]
-    if len(found) > 1:
-        raise ConfigError([f"{world}: two settings files: {', '.join(path.name for path in found)}; keep one"])
-    return found[0] if found else None
-
-
-def read_file(path: Path) -> Source:
-    """Parse a settings file by its suffix. Raises ConfigError with file and line."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: {error}"]) from error
-    values: Any
-    try:
-        if path.suffix == ".toml":
-            values, lines = tomllib.loads(text), _toml_lines(text)
-        elif path.suffix in (".json", ".yaml", ".yml"):
-            # YAML contains JSON, and its parser knows the lines.
-            values, lines = yaml.safe_load(text) or {}, _yaml_lines(yaml.compose(text, yaml.SafeLoader))
-        else:
-            raise ConfigError([f"{path}: settings are .toml, .json or .yaml"])
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError([f"{path}: cannot be parsed: {' '.join(str(error).split())}"]) from error
-    if not isinstance(values, dict):
-        raise ConfigError([f"{path}: must be a table of settings, not {type(values).__name__}"])
-    return Source(path, values, lines)
-
-
-_TOML_KEY = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
-_TOML_TABLE = re.compile(r"^\s*\[\[?\s*([^\[\]]+?)\s*\]\]?")
-
-
-def _toml_lines(text: str) -> dict[tuple[str, ...], int]:
-    """Key → line, as TOML files are usually written; tomllib itself gives no lines."""
-    lines: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := _TOML_TABLE.match(line):
-            table = _split_key(match.group(1))
-            lines.setdefault(table, number)
-        elif match := _TOML_KEY.match(line):
-            lines.setdefault((*table, *_split_key(match.group(1))), number)
-    return lines
-
-
-def _split_key(key: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in key.split("."))
-
-
-def _yaml_lines(node: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
-    lines: dict[tuple[str, ...], int] = {}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            path = (*prefix, str(key.value))
-            lines[path] = key.start_mark.line + 1
-            lines.update(_yaml_lines(value, path))
-    return lines
-
-
-def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> tuple[Settings, Source]:
-    """Settings from a file (None: defaults only) and the environment.
-
-    :param overrides: what the command line says, as nested tables; it wins over the file, and where it
-        names a key, over the environment.
-    Raises ConfigError with one line for each problem: file, line, key, and the nearest valid key.
-    """
-    source = read_file(path) if path else Source(None, {}, {})
-    problems = list(_environment_problems())
-    settings: Settings | None = None
-    try:
-        settings = Settings(**source.values)
-        if overrides:
-            merged = _merge(settings.model_dump(exclude_unset=True), overrides)
-            settings = _without_environment(merged)
-    except ValidationError as error:
-        problems += explain(error, source, Settings)
-    if problems or settings is None:
-        raise ConfigError(problems)
-    return settings, source
-
-
-def _without_environment(values: Mapping[str, Any]) -> Settings:
-    class Plain(Settings):
-        @classmethod
-        def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:  # type: ignore[override]
-            return (init_settings,)
-
-    return Plain(**values)
-
-
-def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(low)
-    for key, value in high.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def _environment_problems() -> list[str]:
-    problems = []
-    for variable in sorted(os.environ):
-        if variable.startswith("RFSN_") and "__" in variable:
-            table = variable[5:].split("__")[0].lower()
-            if table not in Settings.model_fields:
-                problems.append(f"{variable}: no settings table '{table}'{_nearest(table, Settings.model_fields)}")
-    return problems
-
-
-def explain(error: ValidationError, source: Source, model: type[BaseModel], prefix: Sequence[str] = ()) -> list[str]:
-    """A ValidationError as lines with file, line, key, what is wrong, and the nearest valid key."""
-    lines = []
-    for problem in error.errors():
-        key = [*prefix, *(part for part in problem["loc"] if part != "[key]")]
-        where = source.where(key)
-        if problem["type"] == "extra_forbidden":
-            names = _fields(model, problem["loc"][:-1])
-            lines.append(f"{where}: no such setting{_nearest(str(key[-1]), names)}")
-        else:
-            given = problem.get("input")
-            shown = f" (is {given!r:.60})" if isinstance(given, str | int | float | bool) else ""
-            lines.append(f"{where}: {problem['msg']}{shown}")
-    return lines
-
-
-def _fields(model: Any, path: Sequence[Any]) -> Sequence[str]:
-    for part in path:
-        if isinstance(part, int):
-            continue
-        info = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        model = info.annotation if info else None
-        arguments = getattr(model, "__args__", None)
-        if arguments:
-            model = arguments[0]
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _nearest(name: str, names: Any) -> str:
-    close = difflib.get_close_matches(name, list(names), 1, 0.6)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; there are: {', '.join(sorted(names))}" if names else ""
-
-
-def unknown_provider(stage: str, name: str, names: Sequence[str], source: Source, key: Sequence[str]) -> str:
-    """The line for a provider that no loaded plugin offers."""
-    return f"{source.where(key)}: no {stage} provider '{name}'{_nearest(name, names)}"

@@ -16,7 +16,8 @@ from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.speech import Voice
 from rfsn_core.contract.storage import Store
 from rfsn_core.plugins.hooks import Hooks
-from rfsn_core.settings.schema import Settings, Source
+from rfsn_core.settings.schema import Settings
+from rfsn_core.settings.source import Source
 from rfsn_core.turn.breaker import Engine
 from rfsn_core.turn.prompt import Prompts
 from rfsn_core.world.decision import Decider

@@ -13,19 +13,24 @@
 
 from __future__ import annotations
 
-import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from jinja2 import TemplateSyntaxError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from rfsn_core.contract.errors import UnknownNpc, WorldError
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.speech import VoiceStyle
-from rfsn_core.world.actions import Actions
-from rfsn_core.world.templates import Environment
+from rfsn_core.kit.documents import Document, DocumentError, read_document, read_text
+from rfsn_core.kit.explain import explain, nearest
+from rfsn_core.world.actions import STYLES, Actions
+from rfsn_core.world.templates import line_problems, syntax_problem
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class _Voice(BaseModel, extra="forbid"):
@@ -41,28 +46,39 @@ class _State(BaseModel, extra="forbid"):
     fear: float = Field(0.0, ge=0, le=1)
 
 
-_TEMPLATES = Environment()
-Lines = dict[str, list[str] | dict[str, list[str]]]
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
-class NpcFile(BaseModel):
+Texts = Annotated[list[str], BeforeValidator(_listed)]
+"""A list of texts; a single text is a list of one."""
+Lines = dict[str, Texts | dict[str, Texts]]
+"""Action → scripted lines, or action → style → lines."""
+Leaning = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
+
+
+class NpcFile(BaseModel, extra="forbid"):
     """What an NPC's file may say."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, pattern=r"\S", description="Display name.")
     title: str = Field("", description="Who this is, in a few words.")
     persona: str = Field("", description="Character, manner, history: free text for the renderer.")
-    knows: list[str] = Field([], description="Facts that this NPC knows.")
-    tags: list[str] = Field([], description="Free labels, for lines that fit several NPCs.")
+    knows: Texts = Field([], description="Facts that this NPC knows.")
+    tags: Texts = Field([], description="Free labels, for lines that fit several NPCs.")
     archetype: str = Field("", description="What it is, for engines with adapters: vampire, zombie, …; see models.md.")
     voice: _Voice = Field(_Voice(), description="How the NPC sounds.")
     voices: dict[str, str] = Field({}, description="Speech provider → its voice name, where it differs.")
     state: _State = Field(_State(), description="How it meets a stranger.")
-    actions: dict[str, float] = Field({}, description="Action → leaning, added to its score.")
-    styles: dict[str, float] = Field({}, description="Style → leaning.")
+    actions: dict[str, Leaning] = Field({}, description="Action → leaning, added to its score.")
+    styles: dict[str, Leaning] = Field({}, description="Style → leaning.")
     lines: Lines = Field({}, description="Action → scripted lines, or style → lines.")
     fallback: str = Field("", description="Said in place of a line that the gate stopped.")
+
+
+class _LinesFile(BaseModel, extra="forbid"):
+    """What a file in `lines/` may say."""
+
+    lines: Lines = {}
 
 
 @dataclass(frozen=True)
@@ -89,105 +105,163 @@ class World:
     lore: tuple[str, ...] = ()
     lines: Lines = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    """What is probably a mistake, one line each: misnamed files, two NPCs of one name."""
 
     def npc(self, name: str) -> Npc:
-        """The NPC of that id, or display name. Raises UnknownNpc, which lists who is there."""
-        found = self.npcs.get(name)
-        if found is None:
-            wanted = name.casefold()
-            found = next((npc for npc in self.npcs.values() if wanted in (npc.id, npc.name.casefold())), None)
-        if found is None:
+        """Return the NPC of that id or display name, in capitals or not. Raises UnknownNpc, which lists the ids."""
+        npc = self.npcs.get(name) or self._by_name.get(_folded(name))
+        if npc is None:
             shown = name if len(name) <= 60 else name[:60] + "…"
             raise UnknownNpc(f"no NPC '{shown}' in this world", hint=f"There are: {', '.join(sorted(self.npcs))}")
-        return found
+        return npc
+
+    @cached_property
+    def _by_name(self) -> dict[str, Npc]:
+        """Ids and names, folded; of two that are equal, an id goes before a name and then the first file."""
+        names = {_folded(npc.name): npc for npc in reversed(self.npcs.values())}
+        return names | {_folded(npc.id): npc for npc in reversed(self.npcs.values())}
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().casefold()
 
 
 def read_world(path: Path, actions: Actions | None = None) -> World:
-    """Read and check a world. Raises WorldError with every problem found, one a line."""
-    problems: list[str] = []
-    npcs: dict[str, Npc] = {}
+    """Read and check a world. Raises WorldError with every problem, one a line, with file, line and key."""
     folder = path / "npcs"
     if not folder.is_dir():
         raise WorldError(f"{path} is not a world: it has no folder 'npcs'", hint="`rfsn init FOLDER` makes one")
-    for file in sorted(folder.glob("*.toml")):
-        try:
-            npcs[file.stem] = _read_npc(file, actions)
-        except WorldError as error:
-            problems.append(error.message)
+    reading = _Reading(path, actions)
+    npcs = {file.stem: npc for file in reading.files("npcs", ".toml") if (npc := reading.npc(file))}
     lines: Lines = {}
-    for file in sorted((path / "lines").glob("*.toml")):
+    for file in reading.files("lines", ".toml"):
+        lines.update(reading.lines(file))
+    prompts = {file.stem: reading.prompt(file) for file in reading.files("prompts", ".j2")}
+    lore = tuple(reading.text(file).strip() for file in reading.files("lore", ".md"))
+    if not npcs and not reading.problems:
+        reading.problems.append(f"{folder}: no NPC files (*.toml)" + "".join(f"; {w}" for w in reading.warnings))
+    if reading.problems:
+        raise WorldError("\n".join(reading.problems))
+    return World(path, npcs, lore, lines, prompts, (*reading.warnings, *_same_names(npcs)))
+
+
+class _Reading:
+    """The reading of one world's files, and what is wrong with them."""
+
+    def __init__(self, path: Path, actions: Actions | None) -> None:
+        self._path, self._actions = path, actions
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def files(self, folder: str, suffix: str) -> Iterator[Path]:
+        """Yield the files of a folder that are read; warn of those that look as if they should be."""
+        place = self._path / folder
+        for file in sorted(place.iterdir()) if place.is_dir() else ():
+            if file.name.startswith("."):
+                continue  # an editor's own, or the system's
+            if file.is_file() and file.suffix.lower() == suffix:
+                yield file
+            elif problem := ignored(file, suffix):
+                self.warnings.append(f"{file}: {problem}")
+
+    def text(self, file: Path) -> str:
+        """Return a text file; empty when it cannot be read."""
         try:
-            data = _toml(file).get("lines", {})
-            lines.update(NpcFile.model_validate({"name": "x", "lines": data}).lines)
-            _check_lines(file, data, actions)
+            return read_text(file)
+        except DocumentError as error:
+            self.problems.append(str(error))
+            return ""
+
+    def npc(self, file: Path) -> Npc | None:
+        """Return the NPC of a file, or None when something is wrong with it."""
+        before = len(self.problems)
+        document, data = self._model(file, NpcFile)
+        if document is None or data is None:
+            return None
+        self._check_names(document, ("actions",), data.actions, self._actions, "action")
+        self._check_names(document, ("styles",), data.styles, STYLES, "style")
+        self._check_lines(document, data.lines)
+        if len(self.problems) > before:
+            return None
+        initial = NpcState(affinity=data.state.affinity, trust=data.state.trust, fear=data.state.fear)
+        return Npc(file.stem, data, VoiceStyle(**data.voice.model_dump()), initial)
+
+    def lines(self, file: Path) -> Lines:
+        """Return a file's lines for all NPCs."""
+        document, data = self._model(file, _LinesFile)
+        if document is None or data is None:
+            return {}
+        self._check_lines(document, data.lines)
+        return data.lines
+
+    def prompt(self, file: Path) -> str:
+        """Return a prompt template."""
+        text = self.text(file)
+        if problem := syntax_problem(text):
+            line, message = problem
+            self.problems.append(f"{file}, line {line}: broken template: {message}")
+        return text
+
+    def _model(self, file: Path, model: type[ModelT]) -> tuple[Document | None, ModelT | None]:
+        try:
+            document = read_document(file)
+        except DocumentError as error:
+            self.problems.append(str(error))
+            return None, None
+        try:
+            return document, model.model_validate(document.values)
         except ValidationError as error:
-            problems.append(_first(file, error))
-        except WorldError as error:
-            problems.append(error.message)
-    prompts = {}
-    for file in sorted((path / "prompts").glob("*.j2")):
-        prompts[file.stem] = _text(file)
-        _check_template(f"{file}", prompts[file.stem], problems)
-    lore = tuple(_text(file).strip() for file in sorted((path / "lore").glob("*.md")))
-    if not npcs and not problems:
-        problems.append(f"{folder}: no NPC files (*.toml)")
-    if problems:
-        raise WorldError("\n".join(problems))
-    return World(path, npcs, lore, lines, prompts)
+            self.problems += explain(error, document, model)
+            return document, None
+
+    def _check_names(
+        self, document: Document, key: tuple[str, ...], names: Iterable[str], known: Iterable[str] | None, kind: str
+    ) -> None:
+        known = None if known is None else list(known)
+        for name in names:
+            if known is not None and name not in known:
+                self.problems.append(f"{document.where((*key, name))}: no such {kind}{nearest(name, known)}")
+
+    def _check_lines(self, document: Document, lines: Lines) -> None:
+        self._check_names(document, ("lines",), lines, self._actions, "action")
+        for action, entry in lines.items():
+            if isinstance(entry, dict):
+                self._check_names(document, ("lines", action), entry, STYLES, "style")
+            for style, texts in entry.items() if isinstance(entry, dict) else [("", entry)]:
+                key = ("lines", action, style) if style else ("lines", action)
+                for text in texts:
+                    for word, problem in line_problems(text):
+                        self.problems.append(f"{document.where(key, word)}: {problem}")
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorldError(f"{file}: {error}") from error
+_MISNAMED = {
+    ".toml": (".yaml", ".yml", ".json", ".txt", ".ini"),
+    ".md": (".txt", ".markdown", ".toml"),
+    ".j2": (".txt", ".jinja", ".jinja2", ".md"),
+}
 
 
-def _toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(_text(file))
-    except tomllib.TOMLDecodeError as error:
-        raise WorldError(f"{file}: not valid TOML: {error}") from error
+def ignored(file: Path, suffix: str) -> str:
+    """Return why a file of a world's folder is not read, if it looks as if it should be; else an empty text."""
+    if file.is_dir():
+        inside = any(inner.suffix.lower() == suffix for inner in file.iterdir())
+        return f"folders inside '{file.parent.name}' are not read; move its files up" if inside else ""
+    if file.suffix.lower() not in _MISNAMED[suffix]:
+        return ""
+    stem = file.stem if file.stem.lower().endswith(suffix) else file.stem + suffix
+    how = "call it" if file.suffix.lower() == ".txt" or suffix != ".toml" else f"write it as {suffix[1:].upper()}, in"
+    return f"is not read; {how} '{stem}'"
 
 
-def _first(file: Path, error: ValidationError) -> str:
-    return "\n".join(
-        f"{file}: {'.'.join(str(part) for part in problem['loc']) or 'file'}: {problem['msg']}"
-        for problem in error.errors()
-    )
-
-
-def _read_npc(file: Path, actions: Actions | None) -> Npc:
-    try:
-        data = NpcFile.model_validate(_toml(file))
-    except ValidationError as error:
-        raise WorldError(_first(file, error)) from error
-    _check_lines(file, data.lines, actions)
-    unknown = [name for name in data.actions if actions is not None and name not in actions]
-    if unknown:
-        raise WorldError(f"{file}: actions.{unknown[0]}: no such action")
-    return Npc(
-        file.stem,
-        data,
-        VoiceStyle(**data.voice.model_dump()),
-        NpcState(affinity=data.state.affinity, trust=data.state.trust, fear=data.state.fear),
-    )
-
-
-def _check_lines(file: Path, lines: Lines, actions: Actions | None) -> None:
-    problems: list[str] = []
-    for action, entry in lines.items():
-        if actions is not None and action not in actions:
-            problems.append(f"{file}: lines.{action}: no such action")
-        for style, texts in entry.items() if isinstance(entry, dict) else [("", entry)]:
-            for text in texts:
-                _check_template(f"{file}: lines.{action}{'.' * bool(style)}{style}", text, problems)
-    if problems:
-        raise WorldError("\n".join(problems))
-
-
-def _check_template(where: str, text: str, problems: list[str]) -> None:
-    try:
-        _TEMPLATES.from_string(text)
-    except TemplateSyntaxError as error:
-        problems.append(f"{where}: line {error.lineno}: broken template: {error.message}")
+def _same_names(npcs: dict[str, Npc]) -> Iterator[str]:
+    """Yield a line for each name, or id, that several NPCs have."""
+    groups: dict[str, dict[str, Npc]] = {}
+    for npc in npcs.values():
+        for name in (npc.name, npc.id):
+            groups.setdefault(_folded(name), {})[npc.id] = npc
+    for same in groups.values():
+        if len(same) > 1:
+            ids = ", ".join(f"'{name}'" for name in same)
+            shown = next(iter(same.values())).name
+            yield f"{len(same)} NPCs are called '{shown}': {ids}; that name means the first of them, so use the ids"

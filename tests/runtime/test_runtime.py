@@ -144,10 +144,10 @@ async def test_what_did_not_change_is_kept_open(tmp_path: Path) -> None:
         ("rfsn.toml", '[rendering]\nprovider = "a"\n[rendering.a]\nwrod = "x"', r"line 4: .*did you mean 'word'\?"),
         ("rfsn.toml", "[memory]\nrecent = -1", r"line 2: memory.recent: .*greater than or equal to 0 \(is -1\)"),
         ("rfsn.toml", '[rendering]\nprovider = "a"\n[rendering.a]\nfails = true', r"no such model.*\[rendering.a\]"),
-        ("npcs/smith.toml", "name = ", "smith.toml: not valid TOML"),
-        ("npcs/smith.toml", 'name = "S"\n[lines]\ngreet = ["{{ oops"]', "lines.greet: line 1: broken template"),
-        ("npcs/smith.toml", 'name = "S"\n[lines]\ngret = ["x"]', "lines.gret: no such action"),
-        ("prompts/turn.j2", "{% if %}", "turn.j2: line 1: broken template"),
+        ("npcs/smith.toml", "name = ", "smith.toml, line 1: .*not valid TOML"),
+        ("npcs/smith.toml", 'name = "S"\n[lines]\ngreet = ["{{ oops"]', "line 3: lines.greet: broken template"),
+        ("npcs/smith.toml", 'name = "S"\n[lines]\ngret = ["x"]', "lines.gret: no such action; did you mean 'greet'"),
+        ("prompts/turn.j2", "{% if %}", "turn.j2, line 1: broken template"),
     ],
 )  # fmt: skip
 async def test_a_broken_file_changes_nothing(tmp_path: Path, file: str, text: str, says: str) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,8 @@ import msgspec
 from pydantic import BaseModel, Field, ValidationError
 
 from rfsn_core.contract.errors import WorldError
+from rfsn_core.kit.documents import DocumentError, read_document
+from rfsn_core.kit.explain import explain, nearest
 from rfsn_core.kit.files import replacing
 
 TASKS = (
@@ -108,24 +109,26 @@ def size(path: str) -> int:
 
 
 def read(path: Path) -> dict[str, Archetype]:
-    """A world's own archetypes. Raises WorldError with file and key."""
+    """Return a world's own archetypes. Raises WorldError with file, line and key."""
     try:
-        data = tomllib.loads(path.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise WorldError(f"{path}: {error}") from error
-    found, problems = {}, []
-    for name, table in data.items():
+        document = read_document(path)
+    except DocumentError as error:
+        raise WorldError(str(error)) from error
+    archetypes: dict[str, Archetype] = {}
+    problems: list[str] = []
+    for name, table in document.values.items():
         try:
-            found[name] = Archetype.model_validate(table)
+            archetypes[name] = Archetype.model_validate(table)
         except ValidationError as error:
-            problems += [f"{path}: {name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            problems += explain(error, document, Archetype, [name])
             continue
-        unknown = [task for task in found[name].adapters if task not in TASKS]
-        if unknown:
-            problems.append(f"{path}: {name}.adapters.{unknown[0]}: no such task; there are: {', '.join(TASKS)}")
+        for task in archetypes[name].adapters:
+            if task not in TASKS:
+                where = document.where([name, "adapters", task])
+                problems.append(f"{where}: no such task{nearest(task, TASKS)}")
     if problems:
         raise WorldError("\n".join(problems))
-    return found
+    return archetypes
 
 
 class Shared:

@@ -1,0 +1,195 @@
+"""What the settings ask for: everything that can be checked before a provider is opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rfsn_core.contract.actions import Action, SafetyRule
+from rfsn_core.contract.errors import ConfigError
+from rfsn_core.contract.provider import STAGES, Provider
+from rfsn_core.kit.explain import explain, nearest
+from rfsn_core.plugins.discovery import Plugin, Plugins
+from rfsn_core.settings.schema import GatingStage, Settings, Stage
+from rfsn_core.settings.source import Source, find_file, load, misnamed_files, unknown_provider
+from rfsn_core.world import candidates
+from rfsn_core.world.actions import Actions
+from rfsn_core.world.files import World, read_world
+
+INSTALL = {
+    "anthropic": "rfsn-llm-anthropic", "espeak": "rfsn-tts-espeak", "kokoro": "rfsn-tts-kokoro",
+    "linucb": "rfsn-policy-linucb", "llamacpp": "rfsn-llm-llamacpp", "ollama": "rfsn-llm-ollama",
+    "openai": "rfsn-llm-openai", "piper": "rfsn-tts-piper", "postgres": "rfsn-memory-postgres",
+    "redis": "rfsn-memory-redis", "vllm": "rfsn-llm-vllm", "wordllama": "rfsn-embed-wordllama",
+    "xvasynth": "rfsn-tts-xvasynth",
+}  # fmt: skip
+"""Provider → the distribution of RFSN's own that offers it."""
+SUBSTITUTES = {"rendering": "scripted", "speech": "silent"}
+"""Stage → what is always there, and takes over from a provider that is not installed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A provider that the settings choose, with its settings."""
+
+    stage: str
+    name: str
+    provider: Provider[Any]
+    plugin: Plugin
+    settings: BaseModel
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """(stage, provider, distribution version, settings as JSON): equal keys are the same opened provider."""
+        return self.stage, self.name, self.plugin.version, self.settings.model_dump_json()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Settings and world, checked, and the providers to open."""
+
+    settings: Settings
+    source: Source
+    world: World
+    actions: Actions
+    rules: tuple[SafetyRule, ...]
+    choices: tuple[Choice, ...]
+    warnings: tuple[str, ...]
+    """What is probably a mistake, one line each."""
+
+
+async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None, overrides: Mapping[str, Any]) -> Plan:
+    """Read settings and world and check them. Raises ConfigError or WorldError with all problems."""
+    path = config_file or find_file(world_dir)
+    settings, source = await asyncio.to_thread(load, path, overrides)
+    choosing = _Choosing(plugins, settings, source)
+    choices = tuple(choosing.choices())
+    actions, rules = _actions(plugins, settings), _rules(plugins, settings)
+    problems = [*choosing.problems, *_unknown_actions(settings, source, actions)]
+    if problems:
+        raise ConfigError(problems)
+    world = await asyncio.to_thread(read_world, world_dir, actions)
+    misnamed = misnamed_files(world_dir) if config_file is None else []
+    return Plan(
+        settings=settings,
+        source=source,
+        world=world,
+        actions=actions,
+        rules=rules,
+        choices=choices,
+        warnings=(*misnamed, *source.warnings, *choosing.warnings, *world.warnings),
+    )
+
+
+def _actions(plugins: Plugins, settings: Settings) -> Actions:
+    added = [Action(**_tuples(action.model_dump())) for action in settings.world.actions]
+    return Actions([*(offer for offer, _ in plugins.offers("rfsn_actions")), *added])
+
+
+def _rules(plugins: Plugins, settings: Settings) -> tuple[SafetyRule, ...]:
+    return (
+        *candidates.BUILT_IN,
+        *(offer for offer, _ in plugins.offers("rfsn_safety_rules")),
+        *(SafetyRule(**_tuples(rule.model_dump())) for rule in settings.world.rules),
+    )
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _unknown_actions(settings: Settings, source: Source, actions: Actions) -> Iterator[str]:
+    """Yield a line for each action that a rule of the settings names and that does not exist."""
+    for index, rule in enumerate(settings.world.rules):
+        named = {"forbid": rule.forbid, "favour": rule.favour, "force": [rule.force] if rule.force else []}
+        for key, names in named.items():
+            for name in names:
+                if name not in actions:
+                    where = source.where(["world", "rules", index, key])
+                    yield f"{where}: no action '{name}'{nearest(name, actions)}"
+
+
+class _Choosing:
+    """Finds the providers that the settings name, and checks their settings."""
+
+    def __init__(self, plugins: Plugins, settings: Settings, source: Source) -> None:
+        self._plugins, self._settings, self._source = plugins, settings, source
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def choices(self) -> Iterator[Choice]:
+        """Yield the providers of all stages, in the order in which they are tried."""
+        for stage in STAGES:
+            table = self._settings.stage(stage)
+            self._check_tables(stage, table)
+            found = False
+            for position, name in enumerate(table.chosen()):
+                if choice := self._choice(stage, table, name, position):
+                    found = True
+                    yield choice
+            if not found and stage in SUBSTITUTES and not self.problems:
+                substitute = self._choice(stage, table, SUBSTITUTES[stage], 0)
+                if substitute:
+                    yield substitute
+
+    def _choice(self, stage: str, table: Stage | GatingStage, name: str, position: int) -> Choice | None:
+        offered = self._plugins.providers(stage)
+        if name not in offered:
+            self._missing(stage, name, position)
+            return None
+        provider, plugin = offered[name]
+        values = (table.model_extra or {}).get(name, {})
+        try:
+            settings = provider.settings.model_validate(values)
+        except ValidationError as error:
+            self.problems += explain(error, self._source, provider.settings, [stage, name])
+            return None
+        return Choice(stage=stage, name=name, provider=provider, plugin=plugin, settings=settings)
+
+    def _missing(self, stage: str, name: str, position: int) -> None:
+        """A provider is named that no plugin offers. Words and voice have a substitute, the rest has not."""
+        later = "archive" if stage == "storage" else "fallback"
+        key = "providers" if stage == "gating" else "provider" if position == 0 else later
+        plugin = next((item for item in self._plugins.found if item.state != "loaded" and name in item.name), None)
+        if plugin is not None:
+            reason = f" (plugin {plugin.name}, {plugin.label}, is {plugin.state}: {plugin.reason})"
+        elif name in INSTALL:
+            reason = f" is not installed: pip install {INSTALL[name]}"
+        else:
+            reason = ""
+        if reason and stage in SUBSTITUTES:
+            where = self._source.where([stage, key])
+            rest = [other for other in self._settings.stage(stage).chosen() if other in self._plugins.providers(stage)]
+            self.warnings.append(f"{where}: '{name}'{reason}; '{(rest or [SUBSTITUTES[stage]])[0]}' takes its place")
+        elif name in INSTALL and plugin is None:
+            self.problems.append(f"{self._source.where([stage, key])}: '{name}'{reason}")
+        else:
+            offered = list(self._plugins.providers(stage))
+            self.problems.append(unknown_provider(stage, name, offered, self._source, [stage, key]) + reason)
+
+    def _check_tables(self, stage: str, table: Stage | GatingStage) -> None:
+        """Check the keys of a stage's table that are not the stage's own: each should be a provider's table."""
+        offered = self._plugins.providers(stage)
+        for name, value in (table.model_extra or {}).items():
+            where = self._source.where([stage, name])
+            if name == "fallback":
+                self.problems.append(f"{where}: [{stage}] has no fallback; [rendering] and [speech] have")
+            elif name not in offered and not isinstance(value, Mapping):
+                self.problems.append(f"{where}: no such setting{self._right_place(stage, table, name)}")
+            elif name not in offered and name not in INSTALL:
+                self.problems.append(unknown_provider(stage, name, list(offered), self._source, [stage, name]))
+            elif name not in table.chosen():
+                chosen = " then ".join(f"'{other}'" for other in table.chosen())
+                self.warnings.append(f"{where}: [{stage}.{name}] is not used: provider is {chosen}")
+
+    def _right_place(self, stage: str, table: Stage | GatingStage, name: str) -> str:
+        for provider in (*table.chosen(), *self._plugins.providers(stage)):
+            offered = self._plugins.providers(stage).get(provider)
+            if offered and name in offered[0].settings.model_fields:
+                return f"; it belongs into [{stage}.{provider}]"
+        return nearest(name, type(table).model_fields)
