@@ -34,7 +34,7 @@ PAGES = sorted(
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The code blocks of a page, in one language."""
+    """Return the code blocks of a page in one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
@@ -62,28 +62,28 @@ def test_generated_tables_are_current(page: str) -> None:
 def test_the_readmes_client_talks(serve: Callable[..., Server], tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text(block("README.md", "python", "# talk.py").replace("127.0.0.1:8765", f"127.0.0.1:{serve().port}"))
-    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith("gesture: greet warm_friendly\nsubtitle: ")
+    process = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30, check=False)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith("gesture: greet warm_friendly\nsubtitle: ")
 
 
 async def test_the_readmes_plugin_works(tmp_path: Path) -> None:
     make_world(tmp_path, '[rendering]\nprovider = "shouting"\n')
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "juggling.py").write_text(block("README.md", "python", "# plugins/juggling.py"))
-    async with kernel(tmp_path) as it:
-        got = await turn(it, "Hello!")
-    assert isinstance(got[-1], protocol.TurnFinished)
-    assert got[-1].text == "JUGGLE FOR THE PLAYER, AND BRAG.!"
+    async with kernel(tmp_path) as running:
+        events = await turn(running, "Hello!")
+    assert isinstance(events[-1], protocol.TurnFinished)
+    assert events[-1].text == "JUGGLE FOR THE PLAYER, AND BRAG.!"
 
 
 async def test_the_hooks_page_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_world(tmp_path)
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "curfew.py").write_text(block("docs/plugins.md", "python", "# plugins/curfew.py"))
-    async with kernel(tmp_path) as it:
-        got = await turn(it, "Help me!", state={"time_of_day": "night"})
-    decision = next(item for item in got if isinstance(item, protocol.Decision))
+    async with kernel(tmp_path) as running:
+        events = await turn(running, "Help me!", state={"time_of_day": "night"})
+    decision = next(item for item in events if isinstance(item, protocol.Decision))
     assert {"help", "help_grudging"} <= {veto.action for veto in decision.vetoes if veto.rule == "curfew"}
     assert "smith to player: " in capsys.readouterr().out
 
@@ -120,11 +120,11 @@ def test_the_configuration_page_can_be_loaded(tmp_path: Path) -> None:
 @pytest.mark.engines
 def test_the_tutorials_plugin_can_be_built_installed_and_passes_its_suite(tmp_path: Path) -> None:
     def run(*command: str | Path) -> str:
-        ran = subprocess.run(
+        process = subprocess.run(
             [str(part) for part in command], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
         )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran.stdout
+        assert process.returncode == 0, process.stdout + process.stderr
+        return process.stdout
 
     for language, first_line in (("toml", "# pyproject"), ("python", "# rfsn_llm_parrot"), ("python", "# test_parrot")):
         text = block("docs/plugins.md", language, first_line)

@@ -1,4 +1,4 @@
-"""Game state → key and features."""
+"""The abstraction turns game state into a key and features."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ DEFAULT = Buckets(Settings().buckets)
 
 def test_the_key_is_readable_and_ordered() -> None:
     game = {"location": " Tavern ", "quest_state": "active", "player": {"health": 0.5}}
-    made = DEFAULT.abstract(game, {"mood": "calm", "trust": 0.7, "signal": "greet", "relationship": "friend"})
-    assert made.key.startswith("LOCATION:tavern|QUEST_STATE:active|TIME_OF_DAY:unknown|RELATIONSHIP:friend")
-    on = [name for name, value in zip(made.names, made.features, strict=True) if value]
+    abstraction = DEFAULT.abstract(game, {"mood": "calm", "trust": 0.7, "signal": "greet", "relationship": "friend"})
+    assert abstraction.key.startswith("LOCATION:tavern|QUEST_STATE:active|TIME_OF_DAY:unknown|RELATIONSHIP:friend")
+    on = [name for name, value in zip(abstraction.names, abstraction.features, strict=True) if value]
     assert {"location=tavern", "npc.trust=high", "player.health=hurt", "npc.fear=unknown"} <= set(on)
-    assert math.isclose(sum(value**2 for value in made.features), 1.0)
+    assert math.isclose(sum(value**2 for value in abstraction.features), 1.0)
 
 
 @given(st.dictionaries(st.text() | st.sampled_from(["location", "quest_state", "player"]), json))
 def test_any_state_has_a_key(game: dict[str, object]) -> None:
-    made = DEFAULT.abstract(game, {})
-    assert made == DEFAULT.abstract(game, {})
-    assert made.key.count("|") == 5
-    assert len(made.features) == len(made.names)
+    abstraction = DEFAULT.abstract(game, {})
+    assert abstraction == DEFAULT.abstract(game, {})
+    assert abstraction.key.count("|") == 5
+    assert len(abstraction.features) == len(abstraction.names)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The embedded defaults pass the suites that every plugin must pass."""
+"""The built-in providers pass the conformance suites of their stages."""
 
 from __future__ import annotations
 

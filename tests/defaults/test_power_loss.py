@@ -1,7 +1,7 @@
-"""The power fails at any moment: what was not synced is gone, in part, or torn; what was acknowledged is there.
+"""No acknowledged turn is lost in a power cut, although unsynced writes may be lost, incomplete or torn.
 
-SQLite runs on a file system of ours that writes down every write and every sync. From that story disks are made as they
-may be found after a power cut at some point of it, and opened by the store as its users do.
+SQLite runs on a file system that records every write and sync. From this recording the tests make the files that
+a power cut at any moment may leave, and open them with the store.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SECTOR = 512
 
 @dataclass
 class Op:
-    """Of the story: `write`, `truncate`, `sync`, `delete`, or `told` for a turn that was acknowledged."""
+    """A recorded operation: `write`, `truncate`, `sync`, `delete`, or `acknowledged` for a turn."""
 
     kind: str
     file: str
@@ -35,8 +35,8 @@ class Op:
     data: bytes = b""
 
 
-def recording(story: list[Op]) -> Any:
-    """A file system that tells."""
+def recording(operations: list[Op]) -> Any:
+    """Register a file system that records its operations, as the default one."""
     import apsw
 
     class File(apsw.VFSFile):
@@ -46,15 +46,15 @@ def recording(story: list[Op]) -> Any:
             self._name = Path(str(filename)).name
 
         def xWrite(self, data: bytes, offset: int) -> None:
-            story.append(Op("write", self._name, offset, bytes(data)))
+            operations.append(Op("write", self._name, offset, bytes(data)))
             super().xWrite(data, offset)
 
         def xTruncate(self, size: int) -> None:
-            story.append(Op("truncate", self._name, size))
+            operations.append(Op("truncate", self._name, size))
             super().xTruncate(size)
 
         def xSync(self, flags: int) -> None:
-            story.append(Op("sync", self._name))
+            operations.append(Op("sync", self._name))
             super().xSync(flags)
 
     class System(apsw.VFS):
@@ -65,14 +65,14 @@ def recording(story: list[Op]) -> Any:
             return File(name, flags)
 
         def xDelete(self, name: str, sync: bool) -> None:
-            story.append(Op("delete", Path(name).name))
+            operations.append(Op("delete", Path(name).name))
             super().xDelete(name, sync)
 
     return System()
 
 
 class Cursor:
-    """apsw's cursor, as package sqlite3 has it."""
+    """apsw's cursor with the interface of sqlite3."""
 
     def __init__(self, connection: Any, cursor: Any) -> None:
         self.rowcount, self.lastrowid = connection.changes(), connection.last_insert_rowid()
@@ -83,7 +83,7 @@ class Cursor:
 
 
 class Connection:
-    """The same for its connection."""
+    """apsw's connection with the interface of sqlite3."""
 
     def __init__(self, path: Path) -> None:
         import apsw
@@ -99,32 +99,32 @@ class Connection:
         return Cursor(self._connection, self._connection.execute(sql, values))
 
 
-async def story_of(folder: Path, synchronous: str, monkeypatch: pytest.MonkeyPatch) -> list[Op]:
-    """Turns are appended, by several at once; a save is kept and loaded in between."""
-    story: list[Op] = []
-    system = recording(story)
+async def record_operations(folder: Path, synchronous: str, monkeypatch: pytest.MonkeyPatch) -> list[Op]:
+    """Record what happens on disk while turns are appended, several at once."""
+    operations: list[Op] = []
+    system = recording(operations)
     with monkeypatch.context() as patched:
         patched.setattr(sqlite3, "connect", lambda path, **_: Connection(path))
         store = Sqlite(folder / "memory.db", Settings(synchronous=synchronous))
         await store.start()
 
-        async def tell(number: int) -> None:
+        async def append(number: int) -> None:
             turn = record(number, text=f"Turn {number} " + "word " * (number % 40))
             await store.append(turn)
-            story.append(Op("told", turn.turn_id))
+            operations.append(Op("acknowledged", turn.turn_id))
 
         for start in range(0, 120, 6):
-            await asyncio.gather(*(tell(number) for number in range(start, start + 1 + start // 6 % 6)))
+            await asyncio.gather(*(append(number) for number in range(start, start + 1 + start // 6 % 6)))
         await store.stop()
     system.unregister()
-    return story
+    return operations
 
 
-def disk(story: list[Op], draw: random.Random) -> dict[str, bytes]:
-    """Files as they may be found: all up to a file's last sync, and of what came after any part of it."""
-    synced = {op.file: n for n, op in enumerate(story) if op.kind == "sync"}
+def disk(operations: list[Op], draw: random.Random) -> dict[str, bytes]:
+    """Return the files after a power cut: all writes up to a file's last sync, and any part of the later ones."""
+    synced = {op.file: n for n, op in enumerate(operations) if op.kind == "sync"}
     files: dict[str, bytearray] = {}
-    for n, op in enumerate(story):
+    for n, op in enumerate(operations):
         if op.kind == "delete":
             files.pop(op.file, None)
         if op.kind not in ("write", "truncate"):
@@ -144,40 +144,40 @@ def disk(story: list[Op], draw: random.Random) -> dict[str, bytes]:
     return {name: bytes(content) for name, content in files.items()}
 
 
-async def lost(story: list[Op], folder: Path, draw: random.Random) -> list[set[str]]:
-    """For each power cut: the turns that were acknowledged and are not there."""
-    found: list[set[str]] = []
+async def lost(operations: list[Op], folder: Path, draw: random.Random) -> list[set[str]]:
+    """Return, for each power cut, the acknowledged turns that are missing."""
+    missing: list[set[str]] = []
     for number in range(CUTS):
-        before = story[: draw.randrange(len(story))]
+        before = operations[: draw.randrange(len(operations))]
         place = folder / str(number)
         place.mkdir(parents=True)
         for name, content in disk(before, draw).items():
             (place / name).write_bytes(content)
-        told = {op.file for op in before if op.kind == "told"}
+        acknowledged = {op.file for op in before if op.kind == "acknowledged"}
         store = Sqlite(place / "memory.db", Settings())
         try:
             await store.start()
         except StoreError:
-            assert not told, "a file with acknowledged turns does not open"
-            found.append(set())
+            assert not acknowledged, "a file with acknowledged turns does not open"
+            missing.append(set())
             continue
-        kept = [turn.turn_id for turn in await exported(store)]
-        assert len(kept) == len(set(kept))
+        stored = [turn.turn_id for turn in await exported(store)]
+        assert len(stored) == len(set(stored))
         assert list(await store.check()) == []
         await store.append(record(1000))
         await store.stop()
-        found.append(told - set(kept))
-    return found
+        missing.append(acknowledged - set(stored))
+    return missing
 
 
 async def test_no_acknowledged_turn_is_lost_when_the_power_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story = await story_of(tmp_path / "full", "FULL", monkeypatch)
-    assert sum(op.kind == "told" for op in story) > 50
-    assert [turns for turns in await lost(story, tmp_path / "cuts", random.Random(os.urandom(8))) if turns] == []
+    operations = await record_operations(tmp_path / "full", "FULL", monkeypatch)
+    assert sum(op.kind == "acknowledged" for op in operations) > 50
+    assert [turns for turns in await lost(operations, tmp_path / "cuts", random.Random(os.urandom(8))) if turns] == []
 
 
-async def test_the_test_sees_what_normal_loses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    story = await story_of(tmp_path / "normal", "NORMAL", monkeypatch)
-    assert any(await lost(story, tmp_path / "cuts", random.Random(1)))
+async def test_the_method_finds_the_turns_that_normal_loses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    operations = await record_operations(tmp_path / "normal", "NORMAL", monkeypatch)
+    assert any(await lost(operations, tmp_path / "cuts", random.Random(1)))

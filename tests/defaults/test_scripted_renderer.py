@@ -1,4 +1,4 @@
-"""Scripted lines: whose, which, and never twice in a row."""
+"""The scripted renderer: which line it picks, and that it does not repeat itself."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ async def said(action: str = "greet", style: str = "neutral_balanced", text: str
     return "".join([token async for token in Scripted(0).render(prompt, RenderOptions())])
 
 
-async def test_the_npcs_own_lines_come_first_then_the_worlds_then_ours() -> None:
+async def test_the_npcs_own_lines_come_first_then_the_worlds_then_the_built_in_ones() -> None:
     own, shared = {"greet": ["Mine."]}, {"greet": ["Ours."], "farewell": ["Bye."]}
     assert await said(lines=own, shared_lines=shared) == "Mine."
     assert await said("farewell", lines=own, shared_lines=shared) == "Bye."
     assert await said("insult", lines=own, shared_lines=shared) in LINES["insult"]["neutral_balanced"]
 
 
-async def test_a_style_has_its_own_lines_and_borrows_those_of_others() -> None:
+async def test_a_style_without_lines_uses_those_of_other_styles() -> None:
     lines = {"greet": {"terse_direct": ["Yes?"], "warm_friendly": ["Welcome!"]}}
     assert await said(style="terse_direct", lines=lines) == "Yes?"
     assert await said(style="lore_rich", lines=lines) in ("Yes?", "Welcome!")
 
 
-async def test_a_variant_borrows_the_lines_of_its_plain_action() -> None:
+async def test_a_variant_uses_the_lines_of_its_plain_action() -> None:
     assert await said("hum", plain_action="greet", lines={"greet": ["Hello."]}) == "Hello."
     assert await said("hum") == "Hm."
 
 
-async def test_the_same_seed_says_the_same_and_other_seeds_vary() -> None:
+async def test_the_same_seed_picks_the_same_line_and_other_seeds_vary() -> None:
     lines = {"greet": [f"Line {number}." for number in range(10)]}
     assert await said(lines=lines, seed=4) == await said(lines=lines, seed=4)
     assert len({await said(lines=lines, seed=seed) for seed in range(40)}) > 5
 
 
-async def test_what_was_said_last_is_not_said_again_while_there_is_another() -> None:
+async def test_the_last_line_is_repeated_only_when_there_is_no_other() -> None:
     lines = {"greet": ["One.", "Two."]}
     for seed in range(10):
         assert await said(lines=lines, seed=seed, avoid=("One.",)) == "Two."
     assert await said("hum", lines={"hum": ["One."]}, avoid=("One.",)) == "One."
 
 
-async def test_lines_are_templates_that_see_the_state_and_nothing_else() -> None:
+async def test_lines_are_templates_that_can_use_the_state_and_nothing_else() -> None:
     lines = {"greet": ["{{ name }} to {{ player }}: {{ state.mood }}"]}
     assert await said(lines=lines, state={"mood": "happy"}) == "Berit to Ann: happy"
     for attack in ("{{ ''.__class__.__mro__ }}", "{{ state.clear() }}", "{{ 1 / 0 }}", "{{ nothing.at.all }}"):
@@ -74,9 +74,9 @@ KNOWS = ["The ferry stopped nine days ago.", "Rooms are two coppers.", "Use {{ b
         ("What do you know about dragons?", None),
     ],
 )
-async def test_a_question_is_answered_with_what_the_npc_knows(text: str, answer: str | None) -> None:
-    got = await said("explain", text=text, knows=KNOWS)
-    assert got == answer if answer else got not in KNOWS
+async def test_a_question_is_answered_with_a_fact_that_the_npc_knows(text: str, answer: str | None) -> None:
+    line = await said("explain", text=text, knows=KNOWS)
+    assert line == answer if answer else line not in KNOWS
 
 
 def test_there_are_lines_for_every_built_in_action() -> None:

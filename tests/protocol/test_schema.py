@@ -1,4 +1,4 @@
-"""The documents generated from the code describe what is really sent."""
+"""The generated schemas describe the messages that are really sent."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def references(node: Any) -> list[str]:
     return [reference for item in node for reference in references(item)] if isinstance(node, list) else []
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_has_a_target() -> None:
     for document in (json_schema(), asyncapi("0")):
-        found = references(document)
-        assert len(found) > 20
-        for reference in found:
+        all_references = references(document)
+        assert len(all_references) > 20
+        for reference in all_references:
             node: Any = document
             for part in reference.removeprefix("#/").split("/"):
                 node = node[part]
@@ -40,7 +40,7 @@ def test_every_message_is_described() -> None:
             assert set(schema["properties"]) == {"type", *struct.__struct_encode_fields__}
 
 
-def test_audio_frames_are_read_as_they_were_written() -> None:
+def test_audio_frames_survive_encoding_and_decoding() -> None:
     frame = protocol.audio_frame(3, 7, 9, b"\x01\x02", last=True)
     assert frame[:12] == bytes([1, 1, 3, 0, 7, 0, 0, 0, 9, 0, 0, 0])
     assert protocol.read_audio_frame(frame) == protocol.AudioFrame(1, 3, 7, 9, b"\x01\x02")

@@ -1,4 +1,4 @@
-"""The scripted providers are real providers: they pass the suites as well."""
+"""The scripted providers of the test kit pass the conformance suites."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rfsn_core.testing.suites import GateSuite, PolicySuite, RendererSuite, Stor
 
 
 def offered(stage: str, value: Any) -> Provider[Any]:
-    _, made = plugin(**{stage: {"scripted": value}})
-    offers: list[Provider[Any]] = list(getattr(made, f"rfsn_{stage}")())
+    _, scripted = plugin(**{stage: {"scripted": value}})
+    offers: list[Provider[Any]] = list(getattr(scripted, f"rfsn_{stage}")())
     return offers[0]
 
 
@@ -31,7 +31,7 @@ class TestTone(VoiceSuite):
         return offered("speech", Tone())
 
     def test_rate_changes_the_length(self, tmp_path: Any) -> None:
-        """It hums at one speed."""
+        """Skip this test: the tone has one speed."""
 
 
 class TestChooser(PolicySuite):
