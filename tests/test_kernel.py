@@ -10,10 +10,11 @@ import pytest
 
 from rfsn_core import protocol
 from rfsn_core.contract.errors import ConversationBusy, ShuttingDown, UnknownDecision
-from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.kernel import Kernel
 from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn
 from rfsn_core.testing.scripted import Memory, Tokens
 from rfsn_core.turn.outbox import Item, Outbox
+from rfsn_core.turn.turns import RunningTurn
 
 
 def begin(it: Kernel, text: str = "Hello", **fields: Any) -> tuple[RunningTurn, Outbox]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from rfsn_core.contract.archive import Archive
-from rfsn_core.contract.errors import contained
+from rfsn_core.contract.provider_call import provider_call
 from rfsn_core.contract.storage import TurnRecord
 from rfsn_core.kit.jsonl import JsonLines, Line
 from rfsn_core.telemetry.logs import logger
@@ -137,9 +137,8 @@ class ArchiveQueue:
                 return
             turns = self._decoded(lines)
             for archive in self._archives():
-                with contained():
-                    async with asyncio.timeout(PATIENCE):
-                        await archive.archive(turns)
+                async with provider_call(PATIENCE):
+                    await archive.archive(turns)
             METRICS.archived.inc(len(turns))
             if (
                 end := lines[-1].end

@@ -7,10 +7,10 @@ from typing import Any
 
 from rfsn_core.admin.archive_queue import ArchiveQueue
 from rfsn_core.admin.pause import SavePauses
-from rfsn_core.admin.store_access import call_store, wait_for_spool
 from rfsn_core.contract.errors import BadMessage
 from rfsn_core.contract.storage import Backup, Store
 from rfsn_core.conversation.registry import Conversations
+from rfsn_core.conversation.store_access import call_store
 from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry.logs import logger
@@ -50,7 +50,7 @@ class Maintenance:
 
     async def restore(self, name: str) -> None:
         """Replace the store's content by a backup, after a backup of what it holds now. Raises NotFound."""
-        await wait_for_spool(self._conversations)
+        await self._conversations.wait_for_spool()
         async with self._pauses.paused("", "", "", "cancelled") as resume:
             await call_store(self._store.restore(name))
             resume.discard_spooled = True
@@ -71,7 +71,7 @@ class Maintenance:
         """
         if not (save or npc or player):
             raise BadMessage("name a save, an NPC or a player", hint="To make an NPC forget everyone: reset")
-        await wait_for_spool(self._conversations)
+        await self._conversations.wait_for_spool()
         async with self._pauses.paused(save, npc, player, "cancelled", erase="all" if backups else "but_backups"):
             # The archives first: when one is unavailable, nothing has been erased and the command can be repeated.
             await call_store(self._archive.erase(save, npc, player))

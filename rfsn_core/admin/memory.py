@@ -11,8 +11,8 @@ from dataclasses import asdict, replace
 from typing import Any, cast
 
 from rfsn_core import protocol
-from rfsn_core.admin.store_access import call_store
-from rfsn_core.contract.errors import BadMessage, NotFound, contained
+from rfsn_core.contract.errors import BadMessage, NotFound
+from rfsn_core.contract.provider_call import provider_call
 from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.contract.storage import (
     GOVERNED,
@@ -25,6 +25,7 @@ from rfsn_core.contract.storage import (
     TurnRecord,
 )
 from rfsn_core.conversation.registry import Conversations
+from rfsn_core.conversation.store_access import call_store
 from rfsn_core.memory import beliefs, retrieval
 from rfsn_core.memory.summaries import MAX_SUMMARY
 from rfsn_core.memory.update import MemoryUpdate, with_changes
@@ -127,14 +128,14 @@ class MemoryAdmin:
         self, scope: Scope, npc: Npc, work: Callable[[MemoryUpdate], Sequence[MemoryRecord]]
     ) -> Sequence[MemoryRecord]:
         """Store changed memories. Memories are only stored with a turn; here with one that has no words."""
-        runtime = self._runtimes.current
+        access = self._runtimes.current.store_access
         conversation = self._conversations[scope]
-        state = await conversation.load(runtime, npc.initial)
-        update = conversation.memory_update(runtime)
+        state = await conversation.load(access, npc.initial)
+        update = conversation.memory_update(access)
         versions = work(update)
         if update.changes:
             turn = TurnRecord(uuid.uuid4().hex, scope, time.time(), "", "", GOVERNED, "", state.plain())
-            await conversation.keep(with_changes(turn, update), state, runtime)
+            await conversation.keep(with_changes(turn, update), state, access)
         return versions
 
     # ── summaries ────────────────────────────────────────────────────────────────────────────────
@@ -151,8 +152,8 @@ class MemoryAdmin:
             return
         turns = list(conversation.recent)[-runtime.settings.memory.summary_every :]
         try:
-            with runtime.leased(), contained():
-                async with asyncio.timeout(SUMMARY_SECONDS):
+            with runtime.leased():
+                async with provider_call(SUMMARY_SECONDS):
                     text = await _write_summary(engine.provider, runtime.prompts.summary(npc, turns))
         except Exception as error:  # noqa: BLE001  the renderer's code; the extracted summary is good enough
             log.warning("summary.failed", renderer=engine.name, error=repr(error))

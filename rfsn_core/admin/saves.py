@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rfsn_core import protocol
 from rfsn_core.admin.pause import SavePauses
-from rfsn_core.admin.store_access import call_store, wait_for_spool
 from rfsn_core.contract.storage import Snapshot
 from rfsn_core.conversation.registry import Conversations
+from rfsn_core.conversation.store_access import call_store
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry.logs import logger
 
@@ -23,7 +23,7 @@ class Saves:
 
     async def snapshot(self, save: str, tag: str) -> Snapshot:
         """Keep the state of a save under a tag; an older snapshot with this tag is replaced. Raises StoreError."""
-        await wait_for_spool(self._conversations)
+        await self._conversations.wait_for_spool()
         return await call_store(self._runtimes.current.store.snapshot(save, tag))
 
     async def snapshots(self, save: str) -> Sequence[Snapshot]:
@@ -35,7 +35,7 @@ class Saves:
 
         Turns that run in this save are cancelled, on every server. Raises NotFound or StoreError.
         """
-        await wait_for_spool(self._conversations)
+        await self._conversations.wait_for_spool()
         async with self._pauses.paused(save, "", "", "rollback") as resume:
             turns = await call_store(self._runtimes.current.store.rollback(save, tag))
             resume.discard_spooled = True

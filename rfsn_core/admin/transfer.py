@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from rfsn_core.admin.store_access import call_store, wait_for_spool
 from rfsn_core.contract.errors import BadMessage
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.conversation.registry import Conversations
+from rfsn_core.conversation.store_access import call_store
 from rfsn_core.runtime.builder import Runtimes
 
 MAX_LINE_BYTES = 1_000_000
@@ -38,7 +38,7 @@ class Transfer:
         `chunks` may be cut anywhere. Raises BadMessage, which names the line, and StoreError. Turns before the line
         with the error are stored.
         """
-        await wait_for_spool(self._conversations)
+        await self._conversations.wait_for_spool()
         number, rest = 0, b""
         scopes: set[Scope] = set()
         try:

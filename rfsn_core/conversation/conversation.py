@@ -1,193 +1,213 @@
-"""A session, one NPC with one player, and what is asked of it."""
+"""One NPC with one player in one save, while it is in memory."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
-import msgspec
-
-from rfsn_core.contract.errors import StaleSave, StoreError, VersionConflict, contained
+from rfsn_core.contract.errors import StaleSave, VersionConflict
 from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.storage import MemoryRecord, Past, Scope, SearchHit, Store, TurnRecord
+from rfsn_core.contract.provider_call import provider_call
+from rfsn_core.contract.storage import MemoryRecord, Scope, SearchHit, Store, TurnRecord
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
+from rfsn_core.conversation.known_past import KnownPast
 from rfsn_core.conversation.spool import Spool
-from rfsn_core.memory.beliefs import latest, working_set
+from rfsn_core.conversation.store_access import StoreAccess, call_store
 from rfsn_core.memory.cards import Card
-from rfsn_core.memory.update import MemoryRules, MemoryUpdate
+from rfsn_core.memory.update import MemoryUpdate
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.turn.runtime import Runtime
 
-log = logger("turn")
+log = logger("conversation")
 
-PLACING = 30.0
-"""Seconds for placing a conversation by meaning; nobody waits for it."""
+INDEX_SECONDS = 30.0
+"""Time limit for embedding a conversation's turns; nobody waits for it."""
 T = TypeVar("T")
 
 
-@dataclass
-class Conversation:
-    """One NPC with one player in one world, while it is in memory."""
+class RunningTurn(Protocol):
+    """A turn that runs or waits in a conversation."""
 
-    scope: Scope
-    spool: Spool
-    """Where turns wait for a store that is away."""
-    state: NpcState | None = None
-    """None until it was loaded."""
-    memories: dict[str, MemoryRecord] = field(default_factory=dict)
-    """By id, the newest version of what the NPC knows of the player."""
-    card: Card = field(default_factory=Card)
-    _from: Store | None = None
-    """Where what is held was read."""
-    _near: EmbeddingIndex | None = None
-    _taken: int = 0
-    """How often what is held was read from the store."""
-    kept: Callable[[TurnRecord], None] = lambda turn: None
-    """Called with each turn that was stored or spooled."""
-    version: str = ""
-    """Of what is held, in a shared store."""
-    used: float = field(default_factory=time.monotonic)
-    """When it was asked for last."""
-    recent: deque[TurnRecord] = field(default_factory=lambda: deque(maxlen=50))
-    last: asyncio.Future[Any] | None = None
-    """The newest turn or game event, which the next one waits for."""
-    waiting: int = 0
+    def cancel(self, reason: str) -> None:
+        """Stop it."""
+
+
+class Conversation:
+    """What is known of one conversation, and the turns that run in it, one after the other.
+
+    :param spool: where turns wait for an unavailable store.
+    :param archive: called with each turn that was stored or spooled.
+    :param paused: ends when a pause of this conversation ends; nothing begins before.
+    """
+
+    def __init__(
+        self, scope: Scope, spool: Spool, archive: Callable[[TurnRecord], None], paused: asyncio.Future[None] | None
+    ) -> None:
+        self.scope = scope
+        self._spool, self._archive = spool, archive
+        self.last: asyncio.Future[Any] | None = paused
+        """The newest work in this conversation; the next one waits for it."""
+        self.turns: list[RunningTurn] = []
+        """The turns that run or wait, oldest first."""
+        self.last_used = time.monotonic()
+        self._past: KnownPast | None = None
+        self._store: Store | None = None  # where the past was loaded
+        self._loads = 0
+        self._index: EmbeddingIndex | None = None
+
+    # ── one after the other ──────────────────────────────────────────────────────────────────────
+
+    @property
+    def busy(self) -> bool:
+        """Whether work runs or waits."""
+        return self.last is not None and not self.last.done()
+
+    def start(self, work: Callable[[], Awaitable[T]], name: str) -> asyncio.Task[T]:
+        """Start work that waits until all that was started before it has ended."""
+        previous = self.last if self.busy else None
+
+        async def wait_and_work() -> T:
+            if previous is not None:
+                await asyncio.wait([previous])
+            return await work()
+
+        self.last = task = asyncio.create_task(wait_and_work(), name=name)
+        return task
+
+    # ── what is known ────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def state(self) -> NpcState | None:
+        """The NPC's state; None before it was loaded."""
+        return self._past.state if self._past else None
+
+    @property
+    def memories(self) -> Mapping[str, MemoryRecord]:
+        """What the NPC knows of the player: the newest versions by id."""
+        return self._past.memories if self._past else {}
+
+    @property
+    def card(self) -> Card:
+        """What happened between them, counted."""
+        return self._past.card if self._past else Card()
+
+    @property
+    def recent(self) -> tuple[TurnRecord, ...]:
+        """The last turns with words, oldest first."""
+        return self._past.recent if self._past else ()
 
     @property
     def last_decision(self) -> str:
-        """The newest that was stored; empty when there is none."""
+        """Id of the newest decision that was stored; empty when there is none."""
         return next((turn.decision_id for turn in reversed(self.recent) if turn.decision_id), "")
 
-    async def load(self, runtime: Runtime, initial: NpcState) -> NpcState:
-        """The NPC's state; read from the store on first use, and when another server has gone on. Raises StoreError."""
-        store, turns = runtime.store, _wanted(runtime)
-        if self.state is None or self._from is not store:  # or the settings name another store now
-            self._take(await self._in_time(runtime, store.load(self.scope, turns)), initial)
-            self._from = store
-        elif (shared := runtime.shared_store) is not None:
+    async def load(self, access: StoreAccess, initial: NpcState) -> NpcState:
+        """Return the NPC's state, from the store on first use and when another server has added turns.
+
+        Raises StoreError.
+        """
+        past = self._past
+        if past is None or self._store is not access.store:  # or the settings name another store now
+            loaded = await access.load(self.scope, access.recent)
+            past = self._replace(KnownPast.of(self.scope, loaded, initial))
+            self._store = access.store
+        elif (shared := access.shared_store) is not None:
             try:
-                past = await self._in_time(runtime, shared.newer(self.scope, turns, self.version))
-            except Exception as error:  # noqa: BLE001  the store's code: what is held here is good enough to go on
+                newer = await call_store(shared.newer(self.scope, access.recent, past.version), access.seconds)
+            except Exception as error:  # noqa: BLE001  the store's code: what is in memory is good enough
                 METRICS.errors.labels("storage").inc()
-                log.warning("the shared store does not answer; the turn goes on with what is held", error=repr(error))
+                log.warning("shared_store.unavailable", error=repr(error), npc=self.scope.npc)
             else:
-                if past is not None:
-                    self._take(past, initial)
-        assert self.state is not None
-        return self.state
+                if newer is not None:
+                    past = self._replace(KnownPast.of(self.scope, newer, initial))
+        return past.state
 
-    async def _in_time(self, runtime: Runtime, call: Awaitable[T]) -> T:
-        patience = runtime.settings.operations.store_timeout
-        try:
-            with contained():
-                async with asyncio.timeout(patience):
-                    return await call
-        except TimeoutError:
-            raise StoreError(f"the store did not answer in {patience:g} s") from None
+    def _replace(self, past: KnownPast) -> KnownPast:
+        """Take over a past that was loaded."""
+        self._past, self._index = past, None
+        self._loads += 1
+        return past
 
-    def _take(self, past: Past, initial: NpcState) -> None:
-        """What the store has becomes what is held. Raises StoreError when it cannot be used."""
-        try:
-            card, state = Card.from_plain(past.card), initial
-            if past.state is not None:
-                state = NpcState.from_plain(past.state)
-            turns, memories = list(past.turns), working_set(latest(past.memories))
-        except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
-            hint = f"POST /api/memory/{self.scope.npc}/safe_reset starts anew, after a backup"
-            raise StoreError(f"the stored past of {self.scope} cannot be used: {error}", hint=hint) from error
-        self.card, self.state, self.version = card, state, past.version
-        self._near, self._taken = None, self._taken + 1
-        self.recent.clear()
-        self.recent.extend(turns)
-        self.memories = {memory.memory_id: memory for memory in memories}
-
-    async def by_meaning(self, runtime: Runtime, text: str, limit: int) -> list[SearchHit]:
-        """Turns that say something like it; none before `place` was called. Raises what the embedder's code raises."""
-        if self._near is None or self._near.embedder is not runtime.embedder:
-            return []
-        with contained():
-            async with asyncio.timeout(runtime.settings.embedding.seconds):
-                return await self._near.search(text, limit)
-
-    async def place(self, runtime: Runtime) -> None:
-        """Bring what is found by meaning up to date, if it is found so at all; not while somebody waits."""
-        embedder, most = runtime.embedder, runtime.settings.embedding.turns
-        if embedder is None:
-            self._near = None
-            return
-        near, turns, taken = self._near, list(self.recent), self._taken
-        if near is None or near.embedder is not embedder or near.most != most:
-            near = EmbeddingIndex(embedder, most)
-            turns = list((await self._in_time(runtime, runtime.store.load(self.scope, most))).turns)
-        with contained():
-            async with asyncio.timeout(PLACING):
-                await near.add(turns)
-        if taken == self._taken:  # else another past was loaded meanwhile
-            self._near = near
-
-    def memory_update(self, runtime: Runtime) -> MemoryUpdate:
+    def memory_update(self, access: StoreAccess) -> MemoryUpdate:
         """Return an update of what the NPC knows, without changes yet."""
-        memory = runtime.settings.memory
-        rules = MemoryRules(memory.admitted, memory.single_valued, memory.summary_every)
-        return MemoryUpdate(self.memories, self.card, rules)
+        return MemoryUpdate(dict(self.memories), self.card, access.rules)
 
-    async def keep(self, record: TurnRecord, state: NpcState, runtime: Runtime) -> bool:
-        """Turn, decision and state, all or nothing. False: spooled on disk, because the store is away.
+    # ── storing ──────────────────────────────────────────────────────────────────────────────────
+
+    async def keep(self, record: TurnRecord, state: NpcState, access: StoreAccess) -> bool:
+        """Store a turn with its decision and state, all or nothing. False: spooled, because the store is unavailable.
 
         Raises StoreError when the disk takes neither; then nothing has changed here either. Raises StaleSave when
-        another server took the world back meanwhile.
+        another server rolled the save back meanwhile.
         """
-        durable = not self.spool  # what happened after a spooled turn waits behind it
-        if durable:
+        durable = False
+        if not self._spool:  # otherwise it waits behind the spooled turns
             try:
-                with contained():
-                    async with asyncio.timeout(runtime.settings.operations.store_timeout):
-                        record, state = await self._append(record, state, runtime)
+                async with provider_call(access.seconds):
+                    record, state = await self._append(record, state, access)
+                durable = True
             except StaleSave:
-                self.state = None  # what is held is no more
+                self._past = None
                 raise
             except Exception as error:  # noqa: BLE001  the store's code: nothing acknowledged may be lost
                 METRICS.errors.labels("storage").inc()
-                log.error("the store is away; the turn is spooled", error=repr(error), spool=str(self.spool.path))
-                durable = False
+                log.error("store.unavailable", error=repr(error), spool=str(self._spool.path))
         if not durable:
-            await self.spool.append(record)
-        self.kept(record)
-        if record.spoken:
-            self.recent.append(record)
-        self.state = state
-        if record.card is not None:
-            self.card = Card.from_plain(record.card)
-        if record.memories:
-            known = working_set(latest([*self.memories.values(), *record.memories]))
-            self.memories = {memory.memory_id: memory for memory in known}
+            await self._spool.append(record)
+        self._archive(record)
+        self._past = (self._past or KnownPast(state=state)).after(record, state)
         return durable
 
-    async def _append(self, record: TurnRecord, state: NpcState, runtime: Runtime) -> tuple[TurnRecord, NpcState]:
-        """Stored; and what of it holds, when another server has gone on with the conversation meanwhile."""
-        store = runtime.shared_store
+    async def _append(self, record: TurnRecord, state: NpcState, access: StoreAccess) -> tuple[TurnRecord, NpcState]:
+        """Store a turn; return what of it is valid after a version conflict with another server."""
+        store = access.shared_store
         if store is None:
-            await runtime.store.append(record)
+            await access.store.append(record)
             return record, state
+        past = self._past or KnownPast(state=state)
         while True:
             try:
-                self.version = await store.append_after(record, self.version)
+                version = await store.append_after(record, past.version)
             except VersionConflict:
-                # The words were said; how the NPC feels is for the one who was first.
+                # The words were said; how the NPC feels follows from what the other server stored first.
                 METRICS.overtaken.inc()
-                log.warning("another server has gone on with this conversation", npc=self.scope.npc)
-                self._take(await store.load(self.scope, _wanted(runtime)), state)
-                assert self.state is not None
-                record, state = replace(record, state=self.state.plain(), card=None), self.state
+                log.warning("conversation.version_conflict", npc=self.scope.npc)
+                newer = await store.load(self.scope, access.recent)
+                past = self._replace(KnownPast.of(self.scope, newer, state))
+                record, state = replace(record, state=past.state.plain(), card=None), past.state
             else:
+                self._past = replace(past, version=version)
                 return record, state
 
+    # ── searching by meaning ─────────────────────────────────────────────────────────────────────
 
-def _wanted(runtime: Runtime) -> int:
-    """Turns to load: one at least, for its decision, where a prompt takes none."""
-    return max(1, runtime.settings.memory.recent)
+    async def search_by_meaning(self, access: StoreAccess, text: str, limit: int) -> list[SearchHit]:
+        """Return turns that mean something like the text; none before `index` was called.
+
+        Raises what the embedder's code raises.
+        """
+        if self._index is None or self._index.embedder is not access.embedder:
+            return []
+        async with provider_call(access.settings.embedding.seconds):
+            return await self._index.search(text, limit)
+
+    async def index(self, access: StoreAccess) -> None:
+        """Bring the embedding index up to date, if there is an embedder. Nobody should wait for this.
+
+        Raises StoreError, and what the embedder's code raises.
+        """
+        embedder, most = access.embedder, access.settings.embedding.turns
+        if embedder is None:
+            self._index = None
+            return
+        index, turns, loads = self._index, list(self.recent), self._loads
+        if index is None or index.embedder is not embedder or index.most != most:
+            index = EmbeddingIndex(embedder, most)
+            turns = list((await access.load(self.scope, most)).turns)
+        async with provider_call(INDEX_SECONDS):
+            await index.add(turns)
+        if loads == self._loads:  # otherwise another past was loaded meanwhile
+            self._index = index

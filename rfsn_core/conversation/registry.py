@@ -1,4 +1,4 @@
-"""The sessions in memory: which are held, what waits its turn in them, and what the store has still to be told."""
+"""The conversations in memory, and the replay of spooled turns."""
 
 from __future__ import annotations
 
@@ -6,114 +6,139 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TypeVar
 
-from rfsn_core.contract.errors import contained
+from rfsn_core.contract.errors import StoreError
+from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.conversation.background import Background
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.spool import Spool
-from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.conversation.store_access import StoreAccess
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
-log = logger("sessions")
+log = logger("conversations")
 
 SPOOL_RETRY = 0.5
 """Seconds between attempts to store what was spooled."""
+SPOOL_WAIT = 3.0
+"""Seconds that an operation on a whole save waits for the store to take the spooled turns."""
 EVICT_EVERY = 60.0
-"""Seconds between two looks for idle sessions."""
+"""Seconds between two looks for idle conversations."""
 
 Selected = Callable[[Scope], bool]
+T = TypeVar("T")
 
 
 class Conversations:
-    """Of one kernel.
+    """The conversations of one process.
 
-    :param spool: where turns wait for a store that is away.
-    :param kept: called with each turn that was stored or spooled.
-    :param cancel: ends the running turns that are selected, for a reason.
+    :param access: returns how to reach the store now.
+    :param spool: where turns wait for an unavailable store.
+    :param archive: called with each turn that was stored or spooled.
     """
 
-    def __init__(
-        self, runtimes: Runtimes, spool: Spool, kept: Callable[[TurnRecord], None],
-        cancel: Callable[[Selected, str], None],
-    ) -> None:  # fmt: skip
-        self._runtimes, self.spool, self._kept, self._cancel = runtimes, spool, kept, cancel
-        self._held: dict[Scope, Conversation] = {}
+    def __init__(self, access: Callable[[], StoreAccess], spool: Spool, archive: Callable[[TurnRecord], None]) -> None:
+        self._access, self.spool, self._archive = access, spool, archive
+        self._conversations: dict[Scope, Conversation] = {}  # the longest idle first
         self._pauses: list[tuple[Selected, asyncio.Future[None]]] = []
         self._replaying: asyncio.Task[None] | None = None
+        self._background = Background()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._conversations)
 
     def __getitem__(self, scope: Scope) -> Conversation:
-        """The session of a scope; what it knows is read when it is first needed."""
-        conversation = self._held.pop(scope, None)
+        """Return the conversation of a scope; its past is loaded when it is first needed."""
+        conversation = self._conversations.pop(scope, None)
         if conversation is None:
             paused = next((over for selected, over in self._pauses if selected(scope)), None)
-            conversation = Conversation(scope, self.spool, last=paused, kept=self._kept)
-        self._held[scope] = conversation  # last in, so the first is the longest idle
-        conversation.used = time.monotonic()
-        self._let_go()
+            conversation = Conversation(scope, self.spool, self._archive, paused)
+        self._conversations[scope] = conversation
+        conversation.last_used = time.monotonic()
+        self._evict()
         return conversation
 
-    def _let_go(self) -> None:
-        """Of sessions that are too many, or idle for too long: they are read again when they are needed."""
-        settings = self._runtimes.current.settings
+    def _evict(self) -> None:
+        """Remove conversations that are too many or idle for too long: they are loaded again when needed."""
+        settings = self._access().settings
         if self.spool:  # what is spooled cannot be loaded again yet
             return
-        late = time.monotonic() - settings.memory.cache_minutes * 60
-        over = len(self._held) - settings.world.max_conversations
-        gone = []
-        for number, (scope, conversation) in enumerate(self._held.items()):  # the longest idle first
-            if number >= over and conversation.used > late:
+        idle_since = time.monotonic() - settings.memory.cache_minutes * 60
+        excess = len(self._conversations) - settings.world.max_conversations
+        evicted = []
+        for number, (scope, conversation) in enumerate(self._conversations.items()):
+            if number >= excess and conversation.last_used > idle_since:
                 break
-            if conversation.last is None or conversation.last.done():
-                gone.append(scope)
-        for scope in gone:
-            del self._held[scope]
-        METRICS.conversations.set(len(self._held))
+            if not conversation.busy:
+                evicted.append(scope)
+        for scope in evicted:
+            del self._conversations[scope]
+        METRICS.conversations.set(len(self._conversations))
 
     async def evict(self) -> None:
-        """Let go of idle sessions, for ever."""
+        """Remove idle conversations from time to time, until cancelled."""
         while True:
             await asyncio.sleep(EVICT_EVERY)
-            self._let_go()
+            self._evict()
 
-    def close(self) -> None:
-        """What is spooled stays there for the next start."""
+    async def close(self) -> None:
+        """Stop replaying; what is spooled stays there for the next start."""
         if self._replaying:
             self._replaying.cancel()
+        await self._background.wait(5)
 
-    # ── taking turns ─────────────────────────────────────────────────────────────────────────────
+    # ── work in a conversation ───────────────────────────────────────────────────────────────────
 
-    def queue(self, conversation: Conversation, work: Callable[[], Awaitable[Any]], name: str) -> asyncio.Task[Any]:
-        """Work that takes its place among the session's turns at once."""
-        previous = conversation.last if conversation.last and not conversation.last.done() else None
+    def queue(self, conversation: Conversation, work: Callable[[], Awaitable[T]], name: str) -> asyncio.Task[T]:
+        """Start work that takes its place among the conversation's turns at once."""
 
-        async def wait_and_work() -> Any:
-            if previous is not None:
-                await asyncio.wait([previous])
-            with self._runtimes.current.leased():
+        async def leased_work() -> T:
+            with self._access().leases.held():
                 try:
                     return await work()
                 finally:
                     self.replay_soon()
 
-        conversation.last = asyncio.create_task(wait_and_work(), name=name)
-        return conversation.last
+        return conversation.start(leased_work, name)
+
+    def prefetch(self, scope: Scope, initial: NpcState) -> asyncio.Task[None] | None:
+        """Load a conversation, if it is not loaded. The task raises StoreError."""
+        conversation = self[scope]
+        if conversation.state is not None:
+            return None
+
+        async def load() -> None:
+            await conversation.load(self._access(), initial)
+            self.index_soon(conversation)  # a turn need not wait for that
+
+        return self.queue(conversation, load, "prefetch")
+
+    def index_soon(self, conversation: Conversation) -> None:
+        """Bring a conversation's embedding index up to date in the background."""
+        self._background.start(self._update_index(conversation))
+
+    async def _update_index(self, conversation: Conversation) -> None:
+        access = self._access()
+        try:
+            with access.leases.held():
+                await conversation.index(access)
+        except Exception as error:  # noqa: BLE001  the embedder's code, or the store's: words are enough
+            METRICS.errors.labels("embedding").inc()
+            log.warning("index.failed", npc=conversation.scope.npc, error=repr(error))
 
     @asynccontextmanager
     async def paused(self, selected: Selected, reason: str) -> AsyncIterator[None]:
-        """End the turns of some sessions; those that begin meanwhile wait until it is over, and read all anew."""
+        """End the turns of some conversations. Turns that begin meanwhile wait for the end of the block, and load."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pauses.append((selected, over))
         try:
-            self._cancel(selected, reason)
-            ended = [self._held.pop(scope) for scope in list(self._held) if selected(scope)]
-            if busy := [
-                conversation.last for conversation in ended if conversation.last and not conversation.last.done()
-            ]:
+            removed = [self._conversations.pop(scope) for scope in list(self._conversations) if selected(scope)]
+            for conversation in removed:
+                for turn in list(conversation.turns):
+                    turn.cancel(reason)
+            if busy := [conversation.last for conversation in removed if conversation.last and conversation.busy]:
                 await asyncio.wait(busy)
             yield
         finally:
@@ -123,24 +148,27 @@ class Conversations:
     # ── the spool ────────────────────────────────────────────────────────────────────────────────
 
     def replay_soon(self) -> None:
-        """Store what was spooled, as soon as the store takes it again."""
+        """Store the spooled turns as soon as the store is available."""
         if self.spool and self._replaying is None:
             self._replaying = asyncio.create_task(self._replay())
+
+    async def wait_for_spool(self) -> None:
+        """Wait until the store has taken all spooled turns. Raises StoreError after `SPOOL_WAIT` seconds."""
+        self.replay_soon()
+        deadline = time.monotonic() + SPOOL_WAIT
+        while self.spool:
+            if time.monotonic() > deadline:
+                raise StoreError("turns wait for the store", hint="Try again when the store is available")
+            await asyncio.sleep(0.05)
 
     async def _replay(self) -> None:
         try:
             while self.spool:
                 try:
-                    done = await self.spool.replay(self._append)
-                    log.info("spooled turns are stored", turns=done)
+                    turns = await self.spool.replay(lambda turn: self._access().append(turn))
+                    log.info("spool.replayed", turns=turns)
                 except Exception as error:  # noqa: BLE001  the store's code: what is spooled stays there
-                    log.warning("the store is still away", error=repr(error))
+                    log.warning("spool.replay_failed", error=repr(error))
                     await asyncio.sleep(SPOOL_RETRY)
         finally:
             self._replaying = None
-
-    async def _append(self, turn: TurnRecord) -> None:
-        runtime = self._runtimes.current
-        with contained():
-            async with asyncio.timeout(runtime.settings.operations.store_timeout):
-                await runtime.store.append(turn)

@@ -178,9 +178,7 @@ class Runtimes:
             await asyncio.wait(self._draining)
 
     async def _retire(self, runtime: Runtime) -> None:
-        runtime.leases.retired = True
-        if runtime.leases.count:
-            await runtime.leases.free.wait()
+        await runtime.leases.retire()
         await _release(runtime.opened)
 
     async def _plan(self) -> Plan:

@@ -170,28 +170,28 @@ class Api:
             return
 
     def _now(self) -> dict[str, Any]:
-        latency = self._kernel.last_latency
+        latency = self._kernel.turns.last_latency
         return {
             "first_token_ms": latency.first_token,
             "first_sentence_ms": latency.first_sentence,
             "first_audio_ms": latency.first_audio,
             "total_generation_ms": latency.total,
-            "tts_queue_size": self._kernel.sentences_waiting,
-            "dropped_sentences": self._kernel.sentences_left_out,
-            "active_turns": self._kernel.active_turns,
+            "tts_queue_size": self._kernel.turns.sentences_waiting,
+            "dropped_sentences": self._kernel.turns.sentences_dropped,
+            "active_turns": self._kernel.turns.active,
         }
 
     async def _tune(self, request: Request) -> Response:
         limit = self._kernel.runtimes.current.settings.server.max_message
         tune = await sse.read_json(request, limit, Tune)
-        old = self._kernel.options
-        self._kernel.options = RenderOptions(
+        old = self._kernel.turns.options
+        self._kernel.turns.options = RenderOptions(
             old.temperature if tune.temperature is None else tune.temperature,
             old.max_tokens if tune.max_tokens is None else tune.max_tokens,
         )
         if tune.max_queue_size is not None:
-            self._kernel.speech_queue = tune.max_queue_size
-        return JSONResponse({**asdict(self._kernel.options), "max_queue_size": self._kernel.speech_queue})
+            self._kernel.turns.speech_queue = tune.max_queue_size
+        return JSONResponse({**asdict(self._kernel.turns.options), "max_queue_size": self._kernel.turns.speech_queue})
 
     async def _reward(self, request: Request) -> Response:
         limit = self._kernel.runtimes.current.settings.server.max_message
@@ -243,9 +243,9 @@ class Api:
         limit = self._kernel.runtimes.current.settings.server.max_message
         steer = await sse.read_json(request, limit, Steer)
         if steer.action == "freeze":
-            self._kernel.freeze(steer.reason or "by an operator")
+            self._kernel.guard_control.freeze(steer.reason or "by an operator")
         elif steer.action == "unfreeze":
-            self._kernel.unfreeze()
+            self._kernel.guard_control.unfreeze()
         else:
             try:
                 await self._kernel.learner.rollback(steer.checkpoint, before=steer.before)

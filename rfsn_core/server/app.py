@@ -22,6 +22,7 @@ from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import Kernel, running
 from rfsn_core.runtime.builder import Change, Runtimes
 from rfsn_core.runtime.reload import watching
+from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.server.api import STATIC, Api
 from rfsn_core.server.auth import refusal
 from rfsn_core.server.sse import problem
@@ -44,7 +45,7 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
         def changed(change: Change) -> None:
             operations = runtimes.current.settings.operations
             logs.configure(operations.log_level, operations.log_format)
-            kernel.tell_of_store()
+            note_store(runtimes)
             connections.broadcast(
                 protocol.ConfigChanged(
                     files=list(change.files), reopened=list(change.reopened), effects=change.effects.lines

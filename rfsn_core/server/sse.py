@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from rfsn_core import protocol
 from rfsn_core.contract.errors import BadMessage, RfsnError, UnknownNpc
-from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.kernel import Kernel
 from rfsn_core.turn.outbox import Outbox
+from rfsn_core.turn.turns import RunningTurn
 
 T = TypeVar("T")
 

@@ -13,13 +13,14 @@ from rfsn_core import protocol
 from rfsn_core.contract.errors import BadMessage, ConversationBusy, RfsnError, UnknownTurn
 from rfsn_core.contract.storage import MemorySource
 from rfsn_core.contract.version import version
-from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.kernel import Kernel
 from rfsn_core.kit import resample
 from rfsn_core.server.auth import refusal
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import audio_frames as frames
 from rfsn_core.turn.outbox import Audio, Outbox
+from rfsn_core.turn.turns import RunningTurn
 
 log = logger("websocket")
 

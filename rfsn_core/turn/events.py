@@ -6,8 +6,6 @@ import time
 
 from rfsn_core import protocol
 from rfsn_core.contract.errors import RfsnError
-from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.storage import Scope
 from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
@@ -36,23 +34,6 @@ class TurnEvents:
             elapsed = time.perf_counter() - self._request.arrived
             setattr(self.latency, milestone, round(elapsed * 1000, 3))
             METRICS.latency.labels(milestone).observe(elapsed)
-
-
-def state_event(scope: Scope, state: NpcState, turn_id: str = "") -> protocol.State:
-    """Return a state as the client sees it."""
-    event = protocol.State(
-        npc=scope.npc,
-        player=scope.player,
-        save=scope.save,
-        mood=state.mood,
-        affinity=round(state.affinity, 4),
-        trust=round(state.trust, 4),
-        fear=round(state.fear, 4),
-        relationship=state.relationship,
-    )
-    if turn_id:
-        event.turn_id = turn_id
-    return event
 
 
 def failed_event(turn_id: str, error: Exception) -> protocol.TurnFailed:

@@ -72,10 +72,10 @@ async def store(
         delivered=bool(outcome.text),
         final_json=outcome.final_json,
     )
-    update = conversation.memory_update(runtime)
+    update = conversation.memory_update(runtime.store_access)
     if outcome.text or outcome.reason == "complete":
         update.add_turn(record, decision.signal, outcome.at_end, conversation.recent)
     cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome.reason}"
     await channel.record(logged, state_change(request.scope, cause, outcome.at_start, outcome.at_end, record.time))
-    durable = await conversation.keep(with_changes(record, update), outcome.at_end, runtime)
+    durable = await conversation.keep(with_changes(record, update), outcome.at_end, runtime.store_access)
     return Stored(durable, any(memory.kind is MemoryKind.SUMMARY for memory in update.changes))

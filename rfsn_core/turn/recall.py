@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from rfsn_core.contract.errors import contained
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import MemoryRecord, TurnRecord
 from rfsn_core.conversation.conversation import Conversation
@@ -35,8 +33,8 @@ async def recall(
     :param text: what the player said, as far as the gate let it through.
     """
     memory = runtime.settings.memory
-    recent = list(conversation.recent)[-memory.recent :] if memory.recent else []
-    related: list[TurnRecord] = []
+    recent = conversation.recent[-memory.recent :] if memory.recent else ()
+    related: Sequence[TurnRecord] = ()
     if memory.related and text and state.turns > memory.recent:
         seen = {turn.turn_id for turn in recent}
         related = await _related_turns(runtime, conversation, text, memory.related, seen)
@@ -67,15 +65,13 @@ async def _related_turns(
     """
     wanted = limit + len(seen)
     try:
-        with contained():
-            async with asyncio.timeout(runtime.settings.operations.store_timeout):
-                hits = await runtime.store.search(conversation.scope, text, wanted)
+        hits = await runtime.store_access.search(conversation.scope, text, wanted)
     except Exception as error:  # noqa: BLE001  the store's code: the past is welcome, not needed
         METRICS.errors.labels("storage").inc()
         log.warning("search.failed", error=repr(error))
         return []
     try:
-        near = await conversation.by_meaning(runtime, text, MOST_NEAR)
+        near = await conversation.search_by_meaning(runtime.store_access, text, MOST_NEAR)
     except Exception as error:  # noqa: BLE001  the embedder's code: words are enough
         METRICS.errors.labels("embedding").inc()
         log.warning("search_by_meaning.failed", error=repr(error))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rfsn_core import protocol
+from rfsn_core.contract.errors import BadMessage
 from rfsn_core.contract.storage import Scope
 from rfsn_core.turn.outbox import Outbox
 from rfsn_core.world.files import Npc
+from rfsn_core.world.signals import SIGNALS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,3 +37,31 @@ class Request:
     """What the client wants to receive."""
     arrived: float
     """`time.perf_counter()` when the message came in."""
+
+
+def new_request(message: protocol.PlayerTurn, npc: Npc, turn_no: int, outbox: Outbox, wants: protocol.Hello) -> Request:
+    """Return what a player's message asks for. Raises BadMessage when it says nothing, or names an unknown signal."""
+    arrived = time.perf_counter()
+    if message.signal and message.signal not in SIGNALS:
+        hint = f"There are: {', '.join(SIGNALS)}"
+        raise BadMessage(f"no signal '{message.signal[:40]}'", field="signal", hint=hint)
+    text = _clean(message.text)
+    if not text.strip() and not message.signal:
+        raise BadMessage("the player says nothing", field="text", hint="Send text, or a signal such as 'greet'")
+    return Request(
+        turn_id=message.turn_id or uuid.uuid4().hex,
+        turn_no=turn_no,
+        scope=Scope(message.save, npc.id, message.player),
+        npc=npc,
+        text=text,
+        game=message.state,
+        signal=message.signal,
+        outbox=outbox,
+        wants=wants,
+        arrived=arrived,
+    )
+
+
+def _clean(text: str) -> str:
+    """Return a text without control characters, which neither a model nor a voice can use."""
+    return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and ord(c) != 127))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from rfsn_core.contract.archive import Archive
@@ -15,6 +15,8 @@ from rfsn_core.contract.rendering import Renderer
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.speech import Voice
 from rfsn_core.contract.storage import Store
+from rfsn_core.conversation.leases import Leases
+from rfsn_core.conversation.store_access import StoreAccess
 from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.settings.schema import Settings
 from rfsn_core.settings.source import Source
@@ -36,7 +38,7 @@ class OpenProvider(Protocol):
         """As `stage:provider`."""
 
     users: int
-    """Runtimes that hold it."""
+    """Runtimes that use it."""
 
     async def close(self) -> None:
         """Leave the provider's context."""
@@ -44,7 +46,7 @@ class OpenProvider(Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a turn holds from start to end."""
+    """What a turn uses from start to end, also when the settings change meanwhile."""
 
     settings: Settings
     source: Source
@@ -60,32 +62,31 @@ class Runtime:
     """The store, if other servers use it too."""
     archives: tuple[Archive, ...]
     embedder: Embedder | None
-    """What places texts by meaning, if anything."""
+    """What embeds texts, to search by meaning; None without one."""
     opened: tuple[OpenProvider, ...] = field(repr=False)
-    leases: _Leases = field(default_factory=lambda: _Leases(), repr=False)
+    leases: Leases = field(default_factory=Leases, repr=False)
 
-    def lease(self) -> None:
-        """One more turn holds this runtime."""
-        self.leases.count += 1
-
-    def release(self) -> None:
-        """That turn has ended."""
-        self.leases.count -= 1
-        if self.leases.count == 0 and self.leases.retired:
-            self.leases.free.set()
+    @cached_property
+    def store_access(self) -> StoreAccess:
+        """How conversations reach the store and the embedder."""
+        return StoreAccess(
+            settings=self.settings,
+            store=self.store,
+            shared_store=self.shared_store,
+            embedder=self.embedder,
+            leases=self.leases,
+        )
 
     @contextmanager
     def leased(self) -> Iterator[Runtime]:
-        """Held as long as the block runs."""
-        self.lease()
-        try:
+        """Keep the providers open while the block runs."""
+        with self.leases.held():
             yield self
-        finally:
-            self.release()
 
 
-class _Leases:
-    def __init__(self) -> None:
-        self.count = 0
-        self.retired = False
-        self.free = asyncio.Event()
+class CurrentRuntime(Protocol):
+    """What gives the runtime that the next turn gets."""
+
+    @property
+    def current(self) -> Runtime:
+        """Return it."""

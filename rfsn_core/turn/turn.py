@@ -13,12 +13,13 @@ from rfsn_core.contract.errors import StaleSave, StoreError, contained
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.conversation.conversation import Conversation
+from rfsn_core.conversation.game_events import state_event
 from rfsn_core.learning.rewards import Channel
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import decide, outcome
 from rfsn_core.turn.answer import Answer
-from rfsn_core.turn.events import TurnEvents, failed_event, state_event
+from rfsn_core.turn.events import TurnEvents, failed_event
 from rfsn_core.turn.recall import recall
 from rfsn_core.turn.rendering import Limits, Rendering
 from rfsn_core.turn.request import Request
@@ -62,7 +63,7 @@ class Turn:
 
     async def preview(self) -> Prompt:
         """Return what a renderer would be asked; nothing is said or stored. Raises StoreError."""
-        self._state = await self.conversation.load(self.runtime, self.request.npc.initial)
+        self._state = await self.conversation.load(self.runtime.store_access, self.request.npc.initial)
         self._player = await decide.gate_input(self.request, self.runtime, self._state)
         return await self._prompt(self._decide())
 
@@ -92,7 +93,7 @@ class Turn:
                 turn_id=request.turn_id, turn_no=request.turn_no, npc=request.npc.id, player=request.scope.player
             )
         )
-        self._at_start = await self.conversation.load(runtime, request.npc.initial)
+        self._at_start = await self.conversation.load(runtime.store_access, request.npc.initial)
         self._state = decide.compare(request, runtime, self._at_start, self._events)
         self._player = await decide.gate_input(request, runtime, self._state)
         made = self._decide()
@@ -149,7 +150,7 @@ class Turn:
 
     def close(self) -> None:
         """End the turn. Called once, when its task has ended, also one that was cancelled before its first step."""
-        self.runtime.release()
+        self.runtime.leases.release()
         self._channel.end(self.decision_id)
         if not self._over:
             self._events.emit(protocol.TurnCancelled(turn_id=self.request.turn_id, text="", reason=self.cancel_reason))

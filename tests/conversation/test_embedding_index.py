@@ -87,7 +87,7 @@ class Listening(Tokens):
 
 
 async def test_an_npc_recalls_what_was_said_in_other_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfsn_core.conversation.conversation.PLACING", 0.2)
+    monkeypatch.setattr("rfsn_core.conversation.conversation.INDEX_SECONDS", 0.2)
     meanings, settings = Meanings(), {"memory": {"recent": 1, "related": 1}, "embedding": {"seconds": 0.2}}
     offered = plugin(rendering={"t": Listening()}, embedding={"m": meanings})
     async with kernel(tmp_path, offered, settings=settings) as it:

@@ -309,7 +309,7 @@ async def test_a_frozen_policy_does_not_change_and_everyone_is_told(tmp_path: Pa
         await it.reward(protocol.Reward(decision_id=await decide(it, "Once more!"), value=1.0))
         await it.learner.settle()
         assert policy.learned == before
-        it.unfreeze()
+        it.guard_control.unfreeze()
         await it.reward(protocol.Reward(decision_id=await decide(it, "And now!"), value=1.0))
         await it.learner.settle()
         assert policy.learned > before
@@ -319,13 +319,13 @@ async def test_a_frozen_policy_does_not_change_and_everyone_is_told(tmp_path: Pa
 @pytest.mark.parametrize("damaged", [False, True])
 async def test_a_restart_does_not_unfreeze(tmp_path: Path, damaged: bool) -> None:
     async with kernel(tmp_path, settings=learning()) as it:
-        it.freeze("a test")
+        it.guard_control.freeze("a test")
     if damaged:
         (tmp_path / ".rfsn" / "learning" / "guard.json").write_bytes(b"{")
     async with kernel(tmp_path, settings=learning()) as it:
         assert it.guard.state == "frozen"
         assert ("guard.json cannot be read" if damaged else "a test") in it.guard.reason
-        it.unfreeze()
+        it.guard_control.unfreeze()
     async with kernel(tmp_path, settings=learning()) as it:
         assert it.guard.state == "learning"
 

@@ -102,7 +102,7 @@ async def two_turns(world: Path, **stages: Any) -> list[Any]:
             first = await turn(it)
             second = await turn(it)
         assert kinds(second)[-1] in ("turn.finished", "turn.failed")
-        while it.active_turns:  # noqa: ASYNC110  (a turn's task ends just after its last event)
+        while it.turns.active:  # noqa: ASYNC110  (a turn's task ends just after its last event)
             await asyncio.sleep(0)
         return first
 

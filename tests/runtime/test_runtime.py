@@ -79,7 +79,7 @@ async def test_a_swap_under_fifty_turns_loses_none_and_mixes_none(tmp_path: Path
     found = runtimes(tmp_path, a, b)
     async with running(found) as kernel:
         first = [asyncio.create_task(say(kernel, f"p{n}")) for n in range(50)]
-        while kernel.active_turns < 50:  # noqa: ASYNC110  (they start by themselves)
+        while kernel.turns.active < 50:  # noqa: ASYNC110  (they start by themselves)
             await asyncio.sleep(0)
         await asyncio.sleep(0.03)
         configure(tmp_path, '[rendering]\nprovider = "b"\nfallback = []\n[rendering.b]\nword = "tock"\n')

@@ -132,12 +132,12 @@ async def test_a_voice_that_falls_behind_leaves_sentences_out_and_the_text_goes_
     settings = {"speech": {"provider": "slow", "queue": 2, "when_full": "keep_ends"}}
     async with kernel(tmp_path, offered, settings=settings) as it:
         got = await turn(it, wants=protocol.Hello(audio=True))
-        left_out = it.sentences_left_out
-        assert it.sentences_waiting == 0
+        dropped_count = it.turns.sentences_dropped
+        assert it.turns.sentences_waiting == 0
     dropped = [item.sentence for item in of_type(got, protocol.SpeechDropped)]
     finished = [item.sentence for item in of_type(got, protocol.SpeechFinished)]
     assert sorted(dropped + finished) == [0, 1, 2, 3, 4]
-    assert len(dropped) == left_out >= 2
+    assert len(dropped) == dropped_count >= 2
     assert (finished[0], finished[-1]) == (0, 4)
     assert [item.index for item in of_type(got, protocol.Sentence)] == [0, 1, 2, 3, 4]
     assert of_type(got, protocol.TurnFinished)[0].text == "".join(WORDS)
@@ -158,15 +158,15 @@ async def test_the_queue_is_resized_while_an_npc_speaks(tmp_path: Path) -> None:
     async with kernel(tmp_path, offered, settings=settings) as it:
         outbox = Outbox(patience=60)
         running = it.begin(protocol.PlayerTurn(npc=NPC, text="Speak!"), outbox, protocol.Hello(audio=True))
-        while it.sentences_waiting < 4:  # noqa: ASYNC110  (the queue tells nobody how full it is)
+        while it.turns.sentences_waiting < 4:  # noqa: ASYNC110  (the queue tells nobody how full it is)
             await asyncio.sleep(0.005)
-        it.speech_queue = 1
-        assert it.sentences_waiting == 1
-        assert it.sentences_left_out == 3
+        it.turns.speech_queue = 1
+        assert it.turns.sentences_waiting == 1
+        assert it.turns.sentences_dropped == 3
         hold.set()
         await asyncio.wait([running.task])
-        assert it.sentences_left_out == 3
-        assert it.speech_queue == 1
+        assert it.turns.sentences_dropped == 3
+        assert it.turns.speech_queue == 1
 
 
 async def test_a_sentence_that_comes_too_late_is_not_spoken(tmp_path: Path) -> None:

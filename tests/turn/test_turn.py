@@ -311,7 +311,7 @@ async def test_a_turn_cancelled_at_any_step_ends_once_and_leaves_nothing_running
             seen.append(await outbox.get())
         assert len([kind for kind in kinds(seen) if kind in ("turn.cancelled", "turn.finished")]) == 1
         assert len(store.turns) <= 1
-        assert (renderer.running, voice.running, it.active_turns) == (0, 0, 0)
+        assert (renderer.running, voice.running, it.turns.active) == (0, 0, 0)
         assert it.runtimes.current.leases.count == 0
         assert end(await turn(it)).text == "One here. Two."
 

@@ -150,13 +150,13 @@ async def test_an_operator_speaks_to_all(tmp_path: Path, redis: RedisServer) -> 
             await reward(one, await decide(one, player=f"p{number}"), 1.0)
         await settled(one, two)
         learned = (await views(two))[0]
-        one.freeze("a test")
+        one.guard_control.freeze("a test")
         await asyncio.sleep(0.1)
         await settled(one, two)
         assert (two.guard.state, two.guard.reason) == ("frozen", "a test")
         async with server(tmp_path / "c", redis) as late:  # who was told of nothing
             assert late.guard.state == "frozen"
-        two.unfreeze()
+        two.guard_control.unfreeze()
         await asyncio.sleep(0.1)
         await settled(one, two)
         assert one.guard.state == "learning"
@@ -181,7 +181,7 @@ async def test_updates_wait_while_redis_is_away(tmp_path: Path, redis: RedisServ
                 await asyncio.sleep(0.1)
         assert one.learner.updates == 6
         redis.stop(signal.SIGKILL)
-        one.freeze("a test")
+        one.guard_control.freeze("a test")
         await asyncio.sleep(0.1)
         await asyncio.to_thread(redis.start)
         async with asyncio.timeout(15):

@@ -18,12 +18,13 @@ from rfsn_core.admin import pause
 from rfsn_core.contract.errors import NotFound, StaleSave, StoreError
 from rfsn_core.contract.storage import Scope
 from rfsn_core.conversation.spool import Spool
-from rfsn_core.kernel import Kernel, RunningTurn
+from rfsn_core.kernel import Kernel
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import exported, record
 from rfsn_core.turn.outbox import Outbox
+from rfsn_core.turn.turns import RunningTurn
 
 pytestmark = pytest.mark.engines
 SECRET = "Zanzibarella"

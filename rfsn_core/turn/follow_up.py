@@ -1,0 +1,61 @@
+"""What happens after a turn, when nobody waits any more: rewards from play, the embedding index, the summary."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rfsn_core.contract.errors import RfsnError
+from rfsn_core.contract.storage import Scope
+from rfsn_core.conversation.registry import Conversations
+from rfsn_core.learning import play_signals
+from rfsn_core.learning.guard_control import GuardControl
+from rfsn_core.learning.rewards import Channel
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.turn.turn import Turn
+from rfsn_core.world.files import Npc
+
+log = logger("learning")
+
+
+class SummaryWriter(Protocol):
+    """What words the summary of a conversation."""
+
+    async def reword_summary(self, scope: Scope, npc: Npc) -> None:
+        """Let a model reword the newest summary."""
+
+
+class FollowUp:
+    """What follows each turn of one process."""
+
+    def __init__(
+        self, channel: Channel, guard: GuardControl, conversations: Conversations, summaries: SummaryWriter
+    ) -> None:
+        self._channel, self._guard = channel, guard
+        self._conversations, self._summaries = conversations, summaries
+
+    async def after(self, turn: Turn) -> None:
+        """Do all that follows a turn."""
+        self._guard.turn_ended(blocked=turn.blocked)
+        for decision_id, signal in _play_signals(turn):
+            try:
+                await self._channel.take(decision_id, value=None, signal=signal, source="play")
+            except RfsnError as error:
+                log.warning("reward.refused", signal=signal, source="play", error=str(error))
+        await self._channel.silence()
+        await self._channel.share_again()
+        self._conversations.index_soon(turn.conversation)
+        if turn.summary_due and turn.runtime.settings.memory.summaries == "model":
+            await self._summaries.reword_summary(turn.request.scope, turn.request.npc)
+
+
+def _play_signals(turn: Turn) -> list[tuple[str, str]]:
+    """Return (decision, reward signal): what a turn says about the decision before it, and about its own."""
+    learning, request = turn.runtime.settings.learning, turn.request
+    if not learning.detect:
+        return []
+    rewards = []
+    if turn.prior_decision_id:
+        rewards += [(turn.prior_decision_id, name) for name in play_signals.signals(request.text, request.signal)]
+    if turn.decision_id and turn.overran:
+        rewards.append((turn.decision_id, "tts_overrun"))
+    return [(decision_id, name) for decision_id, name in rewards if name in learning.signals]
