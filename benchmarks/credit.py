@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rfsn_core import protocol
-from rfsn_core.cli.options import runtimes
+from rfsn_core.cli.options import load_runtimes
 from rfsn_core.kernel import conversation, running
 from rfsn_core.learning.episodes.simulated_player import SimulatedPlayer
 from rfsn_core.telemetry import logs
@@ -35,7 +35,7 @@ async def worth(policy: str, steps: int, every: int, seed: int, turns: int, fold
         "operations": {"reload": False},
     }
     player, earned = SimulatedPlayer(seed), []
-    async with running(runtimes(None, None, settings)) as kernel:
+    async with running(load_runtimes(None, None, settings)) as kernel:
         for number in range(turns):
             signal, text, state = player.speak()
             message = protocol.PlayerTurn(npc=NPC, text=text, signal=signal, state=state)

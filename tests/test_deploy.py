@@ -24,7 +24,8 @@ DEPLOY = ROOT / "deploy"
 
 def understood(arguments: list[str]) -> None:
     """Raises when the program would not take this."""
-    command = main.commands[arguments[0]]
+    command = main.get_command(click.Context(main), arguments[0])
+    assert command is not None
     command.make_context(arguments[0], arguments[1:], parent=click.Context(main))
 
 

@@ -2,58 +2,48 @@
 
 from __future__ import annotations
 
-import sys
-from functools import cached_property
-
 import click
 
-from rfsn_core.cli import config, decisions, engines, episode, fetch, memory, plugins, protocol, serve, talk, world
-from rfsn_core.cli.options import find_world
-from rfsn_core.contract.errors import PluginError, RfsnError, StoreError, UserError
-from rfsn_core.plugins.discovery import discover
+from rfsn_core.cli import installed
+from rfsn_core.cli.groups import Command, Program
+
+PLAY, AUTHOR, INSPECT, OPERATE = "Play", "Make a world", "Look inside", "Operate"
+
+COMMANDS = (
+    Command(PLAY, "serve", "rfsn_core.cli.serve:serve", "Serve a world to games, with a web page to try it on."),
+    Command(PLAY, "say", "rfsn_core.cli.talk:say", "Say one thing to an NPC and show the answer."),
+    Command(PLAY, "chat", "rfsn_core.cli.talk:chat", "Talk with an NPC until you enter an empty line."),
+    Command(AUTHOR, "init", "rfsn_core.cli.world:init", "Create a world: a commented rfsn.toml and a first NPC."),
+    Command(AUTHOR, "config", "rfsn_core.cli.config:config", "Check, show or describe the settings."),
+    Command(AUTHOR, "prompt", "rfsn_core.cli.engines:prompt", "Print the prompt that a model would receive."),
+    Command(AUTHOR, "models", "rfsn_core.cli.engines:models", "List the models of the rendering provider."),
+    Command(AUTHOR, "voices", "rfsn_core.cli.engines:voices", "List the voices of the speech provider."),
+    Command(AUTHOR, "fetch", "rfsn_core.cli.fetch:fetch", "Download a model or a voice."),
+    Command(INSPECT, "memory", "rfsn_core.cli.memory:memory", "Show and edit what NPCs remember; saves and backups."),
+    Command(INSPECT, "decision", "rfsn_core.cli.decisions:decision", "Explain a decision and show its rewards."),
+    Command(INSPECT, "replay", "rfsn_core.cli.decisions:replay", "Recompute logged decisions and compare."),
+    Command(INSPECT, "episode", "rfsn_core.cli.episode:episode", "Play many turns with an NPC and plot them."),
+    Command(
+        INSPECT, "evaluate", "rfsn_core.cli.decisions:evaluate",
+        "Estimate from a decision log what another policy would have earned.",
+    ),
+    Command(OPERATE, "doctor", "rfsn_core.cli.engines:doctor", "Open every provider and report what does not work."),
+    Command(OPERATE, "plugins", "rfsn_core.cli.plugins:plugins", "List the plugins, or explain one."),
+    Command(OPERATE, "protocol", "rfsn_core.cli.protocol:protocol", "Print the websocket protocol as JSON Schema."),
+)  # fmt: skip
 
 
-class Tour(click.Group):
-    """Lists commands in the order in which a newcomer meets them; mistakes end in one line and exit code 2."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of registration, plugins' commands last."""
-        return [*self.commands, *sorted(self._added)]
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Ours, or a plugin's; plugins are only looked for when the name is not ours."""
-        return self.commands.get(name) or self._added.get(name)
-
-    @cached_property
-    def _added(self) -> dict[str, click.Command]:
-        added: dict[str, click.Command] = {}
-        try:
-            world = find_world(None)
-        except RfsnError:
-            world = None
-        for command, plugin in discover(world=world).offers("rfsn_commands"):
-            name = command.name or ""
-            if name in self.commands or name in added:
-                click.echo(f"rfsn: plugin {plugin.label} offers a command '{name}', which there is already", err=True)
-            else:
-                added[name] = command
-        return added
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command; our own errors become one line."""
-        try:
-            return super().invoke(ctx)
-        except RfsnError as error:
-            for line in str(error).splitlines():
-                click.echo(f"rfsn: {line}", err=True)
-            ctx.exit(2 if isinstance(error, UserError | StoreError | PluginError) else 1)
-        except OSError as error:
-            click.echo(f"rfsn: {error}", err=True)
-            ctx.exit(2)
+def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"rfsn {installed.version()}")
+        ctx.exit()
 
 
-@click.group(cls=Tour, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rfsn-core", prog_name="rfsn")
+@click.group(cls=Program, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 def main() -> None:
     """A mind and a voice for game NPCs.
 
@@ -64,16 +54,3 @@ def main() -> None:
     Run a game:    rfsn serve, then open the page it names
     Your world:    rfsn init my_world, then rfsn serve --world my_world
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a Windows console may lack a character; never die of it
-
-
-COMMANDS = (
-    serve.serve, talk.say, talk.chat, world.init, config.config, engines.doctor, engines.models,
-    engines.voices, fetch.fetch, engines.prompt, memory.memory,
-    plugins.plugins, decisions.decision, decisions.replay,
-    episode.episode, decisions.evaluate, protocol.protocol,
-)  # fmt: skip
-for command in COMMANDS:
-    main.add_command(command)

@@ -6,34 +6,46 @@ import asyncio
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.contract.provider import STAGES
-from rfsn_core.plugins.discovery import Plugins, discover
-from rfsn_core.settings.schema import Settings
-from rfsn_core.telemetry import logs
+from rfsn_core.cli.groups import Group
+from rfsn_core.cli.options import load_runtimes, world_options
+
+if TYPE_CHECKING:
+    from rfsn_core.plugins.discovery import Plugins
 
 SECRET = re.compile(r"(^|_)(key|token|secret|password)$")
-"""Names of settings that nobody should read over a shoulder, or find in a bug report."""
+"""Names of settings that must not appear on a screen or in a bug report."""
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
-    """Check, show or describe the settings."""
+    """Check, show or describe the settings.
+
+    \b
+    Example: rfsn config check --world my_world
+    """
 
 
 @config.command()
 @world_options
 def check(world: Path | None, config_file: Path | None) -> None:
-    """Say whether the settings and the world's files are right, and if not, where."""
-    found = runtimes(world, config_file)
+    """Check the settings and the files of the world.
+
+    Every mistake is listed with its file, line and key. Nothing is opened or changed.
+
+    \b
+    Example: rfsn config check --world my_world
+    """
+    from rfsn_core.telemetry import logs
+
+    runtimes = load_runtimes(world, config_file)
     logs.configure("error")
-    plan = asyncio.run(found.check())
+    plan = asyncio.run(runtimes.check())
     file = plan.source.path or "defaults (no settings file)"
-    warnings = [*plan.warnings, *_broken_plugins(found.plugins)]
+    warnings = [*plan.warnings, *_broken_plugins(runtimes.plugins)]
     counts = f"{len(plan.world.npcs)} NPCs, {len(plan.world.lore)} lore files"
     click.echo(f"{file} ({counts}): fine{', but:' if warnings else ''}")
     for warning in warnings:
@@ -42,16 +54,22 @@ def check(world: Path | None, config_file: Path | None) -> None:
 
 def _broken_plugins(plugins: Plugins) -> list[str]:
     """Return a line for each plugin that cannot be used, with its file and line where they are known."""
-    failed = [item for item in plugins.found if item.state == "failed"]
-    return [f"plugin {item.name} ({item.label}) failed: {item.reason}" for item in failed]
+    failed = [plugin for plugin in plugins.found if plugin.state == "failed"]
+    return [f"plugin {plugin.name} ({plugin.label}) failed: {plugin.reason}" for plugin in failed]
 
 
 @config.command()
 @world_options
 def show(world: Path | None, config_file: Path | None) -> None:
-    """Print the settings that apply, defaults, file and environment together, as JSON. Keys are hidden."""
-    found = runtimes(world, config_file)
-    click.echo(json.dumps(_without_secrets(found.load().model_dump()), indent=2, ensure_ascii=False))
+    """Print the settings in effect as JSON.
+
+    They combine the defaults, the settings file and the environment. Keys and passwords are hidden.
+
+    \b
+    Example: rfsn config show --world my_world
+    """
+    settings = load_runtimes(world, config_file).load()
+    click.echo(json.dumps(_without_secrets(settings.model_dump()), indent=2, ensure_ascii=False))
 
 
 def _without_secrets(value: Any, name: str = "") -> Any:
@@ -64,12 +82,23 @@ def _without_secrets(value: Any, name: str = "") -> Any:
 
 @config.command()
 def schema() -> None:
-    """Print the settings' JSON Schema, with those of all installed providers."""
+    """Print the JSON Schema of rfsn.toml.
+
+    It includes the settings of all installed providers; an editor can complete and check with it.
+
+    \b
+    Example: rfsn config schema > rfsn.schema.json
+    """
+    from rfsn_core.plugins.discovery import discover
+
     click.echo(json.dumps(settings_schema(discover()), indent=2, ensure_ascii=False))
 
 
 def settings_schema(plugins: Plugins) -> dict[str, Any]:
-    """The JSON Schema of a settings file; editors complete and check with it."""
+    """Return the JSON Schema of a settings file."""
+    from rfsn_core.contract.provider import STAGES
+    from rfsn_core.settings.schema import Settings
+
     document: dict[str, Any] = Settings.model_json_schema()
     definitions = document["$defs"]
     for stage in STAGES:

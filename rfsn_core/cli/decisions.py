@@ -1,40 +1,37 @@
-"""`rfsn decision`, `rfsn replay`, `rfsn evaluate`: look at decisions, and at what came of them."""
+"""`rfsn decision`, `rfsn replay` and `rfsn evaluate`: explain, recompute and evaluate logged decisions."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
-from rich.console import Console
-from rich.table import Table
 
-from rfsn_core.cli.options import find_world, world_options
+from rfsn_core.cli.options import find_world, json_option, world_options
 from rfsn_core.contract.errors import UserError
-from rfsn_core.contract.selection import Policy
-from rfsn_core.learning.decision_log import whole_log
-from rfsn_core.learning.evaluation import estimators as evaluation
-from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot, UpdateRecord
-from rfsn_core.plugins.discovery import discover
-from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.settings import source as config
-from rfsn_core.settings.folders import data_folder
-from rfsn_core.telemetry import logs
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rfsn_core.learning.evaluation import estimators as evaluation
+    from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot, UpdateRecord
 
 log_option = click.option(
     "--log", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
-    help="A folder with decisions.jsonl. Without it: that of the world.",
+    help="A folder with decisions.jsonl; without it, that of the world.",
 )  # fmt: skip
 
 
 def _log_folder(folder: Path | None, world: Path | None, config_file: Path | None) -> Path:
     if folder is not None:
         return folder
+    from rfsn_core.settings import source
+    from rfsn_core.settings.folders import data_folder
+
     path = find_world(world)
-    return data_folder(path, config.load(config_file or config.find_file(path))[0]).path
+    return data_folder(path, source.load(config_file or source.find_file(path))[0]).path
 
 
 # ── one decision ─────────────────────────────────────────────────────────────────────────────────
@@ -44,21 +41,31 @@ def _log_folder(folder: Path | None, world: Path | None, config_file: Path | Non
 @click.argument("decision_id")
 @world_options
 @log_option
-@click.option("--json", "as_json", is_flag=True, help="The whole record, as JSON.")
+@json_option("Print the whole record as JSON.")
 def decision(
     decision_id: str, world: Path | None, config_file: Path | None, folder: Path | None, as_json: bool
 ) -> None:
-    """Explain a decision: what came into question, why this was chosen, and what came of it.
+    """Explain a decision and show its rewards.
 
-    The beginning of an id is enough.
+    Shows the candidates with their probabilities and scores, why this one was chosen, and the rewards and updates
+    that followed. The beginning of DECISION_ID is enough.
+
+    \b
+    Example: rfsn decision 8f31c2
     """
+    import msgspec
+    from rich.console import Console
+
+    from rfsn_core.learning.decision_log import whole_log
+    from rfsn_core.learning.records import DecisionRecord, RewardRecord, UpdateRecord
+
     path = _log_folder(folder, world, config_file)
-    found = [record for record in whole_log(path, DecisionRecord) if record.decision_id.startswith(decision_id)]
-    if not found:
+    records = [record for record in whole_log(path, DecisionRecord) if record.decision_id.startswith(decision_id)]
+    if not records:
         raise UserError(f"no decision '{decision_id}' in {path}")
-    if len({record.decision_id for record in found}) > 1:
-        raise UserError(f"{len(found)} decisions begin with '{decision_id}'; give more of the id")
-    record = found[0]
+    if (matches := len({record.decision_id for record in records})) > 1:
+        raise UserError(f"{matches} decisions begin with '{decision_id}'", hint="Give more of the id")
+    record = records[0]
     rewards = [reward for reward in whole_log(path, RewardRecord) if reward.decision_id == record.decision_id]
     updates = [update for update in whole_log(path, UpdateRecord) if update.decision_id == record.decision_id]
     if as_json:
@@ -71,13 +78,15 @@ def decision(
 def _explain(
     console: Console, record: DecisionRecord, rewards: list[RewardRecord], updates: list[UpdateRecord]
 ) -> None:
+    from rich.table import Table
+
     feels = ", ".join(f"{name} {record.state[name]}" for name in ("mood", "relationship", "affinity", "trust", "fear"))
     console.print(f"[bold]{record.npc}[/bold] to {record.player}, in save {record.save}; decision {record.decision_id}")
-    console.print(f"It felt: {feels}. It heard: {record.signal}.")
+    console.print(f"State: {feels}. Signal: {record.signal}.")
     console.print(f"Situation: {record.key}", markup=False)
     forced = f", forced by {record.forced_by}" if record.forced_by else ""
     console.print(f"\n[bold]{record.action.chosen}[/bold] in style [bold]{record.style.chosen}[/bold]{forced}")
-    table = Table("action", "probability", "score", "prior", "made of", "because", box=None, pad_edge=False)
+    table = Table("action", "probability", "score", "prior", "parts of the score", "because", box=None, pad_edge=False)
     order = sorted(range(len(record.action.arms)), key=lambda index: -record.action.scores[index])
     for index in order:
         arm = record.action.arms[index]
@@ -89,20 +98,20 @@ def _explain(
         )  # fmt: skip
     console.print(table)
     if record.vetoes:
-        console.print("Forbidden: " + ", ".join(f"{action} ({rule})" for action, rule in record.vetoes.items()))
+        console.print("Vetoed: " + ", ".join(f"{action} ({rule})" for action, rule in record.vetoes.items()))
     console.print(f"Policy: {record.policy}; {_drawn(record.action)}")
     for reward in rewards:
         console.print(f"Reward {reward.value:+.2f} {reward.signal} ({reward.source})")
     for update in updates:
-        what = f"[yellow]{update.rejected}[/yellow]" if update.rejected else f"moved the weights by {update.step:.4f}"
+        result = f"[yellow]{update.rejected}[/yellow]" if update.rejected else f"moved the weights by {update.step:.4f}"
         back = f", credit from {update.steps_back} turns later" if update.steps_back else ""
-        console.print(f"Lesson on {update.slot} {update.arm}: {update.reward:+.3f}{back}; {what}")
+        console.print(f"Update of {update.slot} {update.arm}: {update.reward:+.3f}{back}; {result}")
     if not record.delivered:
-        console.print("The player never saw or heard it.")
+        console.print("The player did not see or hear the answer.")
 
 
 def _drawn(slot: Slot) -> str:
-    return "it took the best" if slot.draw is None else f"it drew {slot.draw:.6f}"
+    return "chose the best score" if slot.draw is None else f"drew {slot.draw:.6f}"
 
 
 @click.command()
@@ -110,7 +119,17 @@ def _drawn(slot: Slot) -> str:
 @world_options
 @log_option
 def replay(decision_id: str | None, world: Path | None, config_file: Path | None, folder: Path | None) -> None:
-    """Make logged decisions again from their records, and say whether they come out the same."""
+    """Recompute logged decisions and compare.
+
+    Each decision is computed again from the numbers in its record; a difference means that the log was changed.
+    Without DECISION_ID, all decisions are checked. The beginning of an id is enough.
+
+    \b
+    Example: rfsn replay --world my_world
+    """
+    from rfsn_core.learning.decision_log import whole_log
+    from rfsn_core.learning.records import DecisionRecord
+
     path = _log_folder(folder, world, config_file)
     records = [r for r in whole_log(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
     if not records:
@@ -127,14 +146,39 @@ def replay(decision_id: str | None, world: Path | None, config_file: Path | None
 
 @click.command()
 @click.argument("logdir", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--policy", default="uniform", show_default=True, help="uniform, prior, or a selection provider.")
+@click.option("--policy", default="uniform", show_default=True, help="`uniform`, `prior`, or a selection provider.")
 @click.option("--train", type=click.FloatRange(0, 0.9), default=0.5, show_default=True,
-              help="Share of the log that a learning policy is taught on first; the rest is evaluated.")  # fmt: skip
-@click.option("--world", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="For its settings.")
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
-@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A PNG.")
+              help="Share of the log to train a learning policy on; the rest is evaluated.")  # fmt: skip
+@click.option(
+    "--world",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The world whose settings the policy gets.",
+)
+@json_option("Print the report as JSON.")
+@click.option(
+    "--plot",
+    "picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write plots to a PNG file.",
+)
 def evaluate(logdir: Path, policy: str, train: float, world: Path | None, as_json: bool, picture: Path | None) -> None:
-    """Say what another policy would have earned, from the log in LOGDIR alone."""
+    """Estimate from a decision log what another policy would have earned.
+
+    LOGDIR is a folder with decisions.jsonl. Nothing is played: the estimates (direct method, IPS, SNIPS and doubly
+    robust, with 95 % intervals) come from the log alone.
+
+    \b
+    Example: rfsn evaluate my_world/.rfsn/learning --policy linucb
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from rfsn_core.learning.evaluation import estimators as evaluation
+    from rfsn_core.telemetry import logs
+
     logs.configure("error")
     log = evaluation.read_log(logdir)
     if policy in ("uniform", "prior"):
@@ -150,35 +194,29 @@ def evaluate(logdir: Path, policy: str, train: float, world: Path | None, as_jso
 
 
 async def _evaluate(log: evaluation.Log, name: str, share: float, world: Path) -> evaluation.Report:
-    found = Runtimes(world, discover(world=world), overrides={"selection": {"provider": name}})
-    async with _policy(found) as policy:
+    from rfsn_core.learning.evaluation import estimators as evaluation
+    from rfsn_core.plugins.discovery import discover
+    from rfsn_core.runtime.builder import Runtimes
+
+    runtimes = Runtimes(world, discover(world=world), overrides={"selection": {"provider": name}})
+    opened = await runtimes.open_alone("selection")
+    try:
         cut = int(len(log.records) * share)
-        evaluation.train(log.part(range(cut)), policy)
+        evaluation.train(log.part(range(cut)), opened.value)
         rest = log.part(range(cut, len(log.records)))
-        return evaluation.evaluate(rest, evaluation.target(rest, policy))
-
-
-class _policy:
-    """A selection provider, opened by itself, with the world's settings for it."""
-
-    def __init__(self, found: Runtimes) -> None:
-        self._found = found
-
-    async def __aenter__(self) -> Policy:
-        self._opened = await self._found.open_alone("selection")
-        value: Policy = self._opened.value
-        return value
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._opened.close()
+        return evaluation.evaluate(rest, evaluation.target(rest, opened.value))
+    finally:
+        await opened.close()
 
 
 def _show_report(console: Console, report: evaluation.Report, policy: str) -> None:
+    from rich.table import Table
+
     console.print(f"{report.decisions} decisions in {report.conversations} conversations", end="")
     left = "; ".join(f"{count} left out: {reason}" for reason, count in report.left_out.items())
     console.print(f" ({left})" if left else "")
     table = Table("", "reward a turn", "95 % interval", "", box=None, pad_edge=False)
-    notes = {"DM": "takes its model of the reward for true", "DR": "right if the model or the probabilities are"}
+    notes = {"DM": "right if its model of the reward is", "DR": "right if the model or the probabilities are"}
     table.add_row(
         "logged policy", f"{report.logged.value:+.4f}", f"{report.logged.low:+.4f} … {report.logged.high:+.4f}", ""
     )

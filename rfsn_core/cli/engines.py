@@ -1,43 +1,54 @@
-"""`rfsn doctor`, `rfsn models`, `rfsn voices` and `rfsn prompt`: what the engines need, have, and are asked."""
+"""`rfsn doctor`, `models`, `voices` and `prompt`: whether providers work, what they have, and what they are asked."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from rfsn_core import protocol
-from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.cli.talk import read_state
+from rfsn_core.cli.options import json_option, load_runtimes, player_option, read_state, state_option, world_options
 from rfsn_core.contract.errors import RfsnError, StoreInUse, UserError, contained
-from rfsn_core.contract.rendering import Prompt
-from rfsn_core.kernel import running
-from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.telemetry import logs
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rfsn_core import protocol
+    from rfsn_core.contract.rendering import Prompt
+    from rfsn_core.runtime.builder import Runtimes
 
 PATIENCE = 15.0
-"""Seconds for one engine to open, and to say how it is."""
+"""Seconds for a provider to open, and again for its health check."""
 
 
 @click.command()
 @world_options
 def doctor(world: Path | None, config_file: Path | None) -> None:
-    """Open every engine of the settings, ask how it is, and say what to do where something is wrong."""
-    found = runtimes(world, config_file)
+    """Open every provider and report what does not work.
+
+    Checks the settings, the world and its prompts, opens each provider and runs its health check. Each line that
+    says "wrong" also says what to do.
+
+    \b
+    Example: rfsn doctor --world my_world
+    """
+    from rich.console import Console
+
+    from rfsn_core.telemetry import logs
+
+    runtimes = load_runtimes(world, config_file)
     logs.configure("error")
     console = Console(highlight=False)
-    console.print(f"world: {found.world_dir}", markup=False, soft_wrap=True)
-    wrong = asyncio.run(_doctor(found, console))
-    for item in found.plugins.found:
-        if item.state == "failed":
+    console.print(f"world: {runtimes.world_dir}", markup=False, soft_wrap=True)
+    wrong = asyncio.run(_examine_all(runtimes, console))
+    for plugin in runtimes.plugins.found:
+        if plugin.state == "failed":
             wrong += 1
-            _line(console, False, f"plugin {item.name}", f"{item.label}: {item.reason}")
+            _line(console, False, f"plugin {plugin.name}", f"{plugin.label}: {plugin.reason}")
     if wrong:
-        raise UserError(f"{wrong} of them will not work")
+        raise UserError("1 problem was found" if wrong == 1 else f"{wrong} problems were found")
 
 
 def _line(console: Console, good: bool, what: str, text: str) -> None:
@@ -46,15 +57,19 @@ def _line(console: Console, good: bool, what: str, text: str) -> None:
     console.print(f"{what}: {text}", markup=False, soft_wrap=True)
 
 
-async def _doctor(found: Runtimes, console: Console) -> int:
-    chosen = await found.chosen()
+async def _examine_all(runtimes: Runtimes, console: Console) -> int:
+    """Examine the chosen providers and return how many do not work."""
+    with console.status("Checking the settings and the world …"):
+        chosen = await runtimes.chosen()
     _line(console, True, "settings, world and prompts", "valid")
     wrong = 0
     for stage, name in chosen:
         try:
-            _line(console, True, f"{stage}, {name}", await _examined(found, stage, name))
+            with console.status(f"Opening {stage}, {name} …"):
+                result = await _examine(runtimes, stage, name)
+            _line(console, True, f"{stage}, {name}", result)
         except StoreInUse:
-            _line(console, True, f"{stage}, {name}", "in use, by a server that runs")
+            _line(console, True, f"{stage}, {name}", "in use by a running server")
         except TimeoutError:
             wrong += 1
             _line(console, False, f"{stage}, {name}", f"no answer in {PATIENCE:g} s")
@@ -64,9 +79,10 @@ async def _doctor(found: Runtimes, console: Console) -> int:
     return wrong
 
 
-async def _examined(found: Runtimes, stage: str, name: str) -> str:
+async def _examine(runtimes: Runtimes, stage: str, name: str) -> str:
+    """Open a provider and return its own word on its health. Raises RfsnError or TimeoutError."""
     async with asyncio.timeout(PATIENCE):
-        opened = await found.open_alone(stage, name)
+        opened = await runtimes.open_alone(stage, name)
     try:
         health = getattr(opened.value, "health", None)
         if health is None:
@@ -82,25 +98,39 @@ async def _examined(found: Runtimes, stage: str, name: str) -> str:
 @click.argument("provider", required=False, default="")
 @world_options
 def models(provider: str, world: Path | None, config_file: Path | None) -> None:
-    """List the models that the world's renderer, or PROVIDER among its fallbacks, has."""
-    _list(runtimes(world, config_file), "rendering", provider, "models")
+    """List the models of the rendering provider.
+
+    PROVIDER is the one in the settings, or one of its fallbacks; without it, the first.
+
+    \b
+    Example: rfsn models ollama --world my_world
+    """
+    _list(load_runtimes(world, config_file), "rendering", provider, "models")
 
 
 @click.command()
 @click.argument("provider", required=False, default="")
 @world_options
 def voices(provider: str, world: Path | None, config_file: Path | None) -> None:
-    """List the voices that the world's speech engine, or PROVIDER among its fallbacks, has."""
-    _list(runtimes(world, config_file), "speech", provider, "voices")
+    """List the voices of the speech provider.
+
+    PROVIDER is the one in the settings, or one of its fallbacks; without it, the first.
+
+    \b
+    Example: rfsn voices espeak --world my_world
+    """
+    _list(load_runtimes(world, config_file), "speech", provider, "voices")
 
 
-def _list(found: Runtimes, stage: str, provider: str, what: str) -> None:
-    async def listed() -> list[str]:
-        opened = await found.open_alone(stage, provider)
+def _list(runtimes: Runtimes, stage: str, provider: str, what: str) -> None:
+    from rfsn_core.telemetry import logs
+
+    async def names() -> list[str]:
+        opened = await runtimes.open_alone(stage, provider)
         try:
             ask = getattr(opened.value, what, None)
             if ask is None:
-                hint = f"Name a provider that has: rfsn {what} PROVIDER"
+                hint = f"Name a provider that has them: rfsn {what} PROVIDER"
                 raise UserError(f"'{opened.key[1]}' has no {what}", hint=hint)
             with contained():
                 return [str(name) for name in await ask()]
@@ -108,7 +138,7 @@ def _list(found: Runtimes, stage: str, provider: str, what: str) -> None:
             await opened.close()
 
     logs.configure("error")
-    for name in asyncio.run(listed()):
+    for name in asyncio.run(names()):
         click.echo(name)
 
 
@@ -116,15 +146,9 @@ def _list(found: Runtimes, stage: str, provider: str, what: str) -> None:
 @click.argument("npc")
 @click.argument("text")
 @world_options
-@click.option("--player", default="player", show_default=True, help="Who is speaking.")
-@click.option(
-    "--state",
-    "state_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="The game's state, a JSON object.",
-)
-@click.option("--json", "as_json", is_flag=True, help="All of it, as JSON.")
+@player_option()
+@state_option
+@json_option("Print the prompt with all its details as JSON.")
 def prompt(
     npc: str,
     text: str,
@@ -134,26 +158,42 @@ def prompt(
     state_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Print what a model would be asked if the player said TEXT to NPC. Nothing is said or remembered."""
-    message = protocol.PlayerTurn(npc=npc, player=player, text=text, state=read_state(state_file) if state_file else {})
-    found = runtimes(world, config_file, {"rendering": {"provider": "scripted"}, "speech": {"provider": "silent"}})
+    """Print the prompt that a model would receive.
+
+    It is the prompt for the player saying TEXT to NPC now. No model is asked and nothing is remembered.
+
+    \b
+    Example: rfsn prompt innkeeper "When does the ferry run?"
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from rfsn_core import protocol
+    from rfsn_core.telemetry import logs
+
+    message = protocol.PlayerTurn(npc=npc, player=player, text=text, state=read_state(state_file))
+    overrides = {"rendering": {"provider": "scripted"}, "speech": {"provider": "silent"}}
+    runtimes = load_runtimes(world, config_file, overrides)
     logs.configure("warning")
-    made = asyncio.run(_preview(found, message))
+    prompt = asyncio.run(_preview(runtimes, message))
     if as_json:
-        click.echo(json.dumps(asdict(made), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(asdict(prompt), indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
-    for part in made.messages:
+    for part in prompt.messages:
         console.print(f"[dim]── {part.role} ──[/dim]")
         console.print(part.content, markup=False, soft_wrap=True)
-    console.print(f"[dim]── {made.action} · {made.style} · about {made.tokens} tokens ──[/dim]")
-    for note in made.notes:
+    console.print(f"[dim]── {prompt.action} · {prompt.style} · about {prompt.tokens} tokens ──[/dim]")
+    for note in prompt.notes:
         console.print(note, style="yellow", markup=False, soft_wrap=True)
 
 
-async def _preview(found: Runtimes, message: protocol.PlayerTurn) -> Prompt:
+async def _preview(runtimes: Runtimes, message: protocol.PlayerTurn) -> Prompt:
+    from rfsn_core.kernel import running
+
     try:
-        async with running(found) as kernel:
+        async with running(runtimes) as kernel:
             return await kernel.preview(message)
     except StoreInUse as error:
-        raise UserError(error.message, hint="Ask the server that runs: POST /api/prompt") from error
+        raise UserError(error.message, hint="Ask the running server: POST /api/prompt") from error

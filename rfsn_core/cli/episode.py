@@ -1,40 +1,31 @@
-"""`rfsn episode`: play many turns with an NPC, log them, plot them."""
+"""`rfsn episode`: play many turns with an NPC, log them and plot them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from rfsn_core import protocol
-from rfsn_core.cli.options import runtimes, world_options
+from rfsn_core.cli.groups import Group
+from rfsn_core.cli.options import load_runtimes, world_options
 from rfsn_core.contract.errors import UserError
-from rfsn_core.kernel import Kernel, conversation, running
-from rfsn_core.learning.episodes.episodes import (
-    EpisodeTurn,
-    ScriptLine,
-    Summary,
-    plot,
-    read_episode,
-    read_script,
-    summarise,
-)
-from rfsn_core.learning.episodes.simulated_player import SimulatedPlayer
-from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.telemetry import logs
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rfsn_core import protocol
+    from rfsn_core.kernel import Kernel
+    from rfsn_core.learning.episodes.episodes import EpisodeTurn, ScriptLine, Summary
+    from rfsn_core.learning.episodes.simulated_player import SimulatedPlayer
+    from rfsn_core.runtime.builder import Runtimes
 
 
-class _Episodes(click.Group):
-    """`rfsn episode NPC …` runs one; `rfsn episode compare A B` compares."""
+class _EpisodeGroup(Group):
+    """`rfsn episode NPC …` runs an episode; `rfsn episode compare A B` compares two."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `run` in front of an NPC's name."""
@@ -43,30 +34,60 @@ class _Episodes(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_Episodes)
+@click.group(cls=_EpisodeGroup)
 def episode() -> None:
-    """Play many turns with an NPC, log them, plot them: rfsn episode NPC --turns 100 --out DIR."""
+    """Play many turns with an NPC and plot them.
+
+    \b
+    Example: rfsn episode innkeeper --turns 100 --out first
+             rfsn episode compare first second
+    """
 
 
 @episode.command()
 @click.argument("npc")
 @world_options
-@click.option("--turns", type=click.IntRange(1, 1_000_000), default=100, show_default=True)
-@click.option("--script", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="What the player says.")
-@click.option("--player", type=click.Choice(["simulated"]), help="A player with likes and dislikes of its own.")
-@click.option("--strangers", is_flag=True, help="Every turn is with another player, so that none depends on the last.")
-@click.option("--policy", help="Selection provider, instead of the world's.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
+@click.option(
+    "--turns", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="How many turns to play."
+)
+@click.option(
+    "--script",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What the player says: a line of text or JSON per turn, repeated as needed.",
+)
+@click.option(
+    "--player",
+    type=click.Choice(["simulated"]),
+    help="Who plays: the simulated player, who gives rewards. This is the default.",
+)
+@click.option("--strangers", is_flag=True, help="Play each turn with a new player, so that no turn depends on another.")
+@click.option("--policy", help="Selection provider to use instead of the world's.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR",
+              help="Folder for the results; must be new or empty.")  # fmt: skip
 def run(
     npc: str, world: Path | None, config_file: Path | None, turns: int, script: Path | None, player: str | None,
     strangers: bool, policy: str | None, seed: int, out: Path,
 ) -> None:  # fmt: skip
-    """Play an episode with NPC."""
+    """Play an episode with NPC.
+
+    Writes episode.jsonl, episode.png, summary.json and the decision log to the folder that --out names.
+
+    \b
+    Example: rfsn episode innkeeper --turns 100 --policy linucb --out first
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from rfsn_core.learning.episodes.episodes import plot, read_script, summarise
+    from rfsn_core.telemetry import logs
+
     if script and player:
         raise UserError("--script and --player exclude each other")
     if out.exists() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty", hint="Choose a new folder: episodes are kept whole")
+        raise UserError(f"{out} is not empty", hint="Choose a new folder: an episode does not add to another")
     lines = read_script(script) if script else None
     learning: dict[str, Any] = {
         "cooldown": 0,
@@ -83,13 +104,13 @@ def run(
     }
     if policy:
         overrides["selection"] = {"provider": policy}
-    found = runtimes(world, config_file, overrides)
+    runtimes = load_runtimes(world, config_file, overrides)
     logs.configure("error")
     console = Console(highlight=False)
     out.mkdir(parents=True, exist_ok=True)
-    played = asyncio.run(_play(found, npc, turns, lines, seed, strangers, out / "episode.jsonl", console))
+    played = asyncio.run(_play(runtimes, npc, turns, lines, seed, strangers, out / "episode.jsonl", console))
     summary = summarise(played)
-    name = policy or found.load().selection.provider
+    name = policy or runtimes.load().selection.provider
     plot({name: played}, out / "episode.png")
     _show_summaries(console, {name: summary})
     (out / "summary.json").write_text(json.dumps(asdict(summary), indent=2), "utf-8")
@@ -97,13 +118,20 @@ def run(
 
 
 async def _play(
-    found: Runtimes, npc: str, turns: int, script: list[ScriptLine] | None, seed: int, strangers: bool, path: Path,
+    runtimes: Runtimes, npc: str, turns: int, script: list[ScriptLine] | None, seed: int, strangers: bool, path: Path,
     console: Console,
 ) -> list[EpisodeTurn]:  # fmt: skip
+    import msgspec
+    from rich.progress import Progress
+
+    from rfsn_core.kernel import running
+    from rfsn_core.learning.episodes.episodes import ScriptLine
+    from rfsn_core.learning.episodes.simulated_player import SimulatedPlayer
+
     player = SimulatedPlayer(seed)
     played: list[EpisodeTurn] = []
     progress = Progress(console=console, transient=True) if console.is_terminal else nullcontext(None)
-    async with running(found) as kernel:
+    async with running(runtimes) as kernel:
         with progress as bar, path.open("wb") as file:
             task = bar.add_task(f"{turns} turns with {npc}", total=turns) if bar else None
             for number in range(turns):
@@ -124,48 +152,68 @@ async def _play(
 async def _turn(
     kernel: Kernel, npc: str, number: int, name: str, line: ScriptLine, player: SimulatedPlayer | None
 ) -> EpisodeTurn:
+    from rfsn_core import protocol
+    from rfsn_core.kernel import conversation
+    from rfsn_core.learning.episodes.episodes import EpisodeTurn
+
     message = protocol.PlayerTurn(npc=npc, player=name, text=line.text, signal=line.signal, state=line.state)
-    made: protocol.Decision | None = None
+    decision: protocol.Decision | None = None
     text = ""
     async for item in conversation(kernel, message, protocol.Hello(audio=False)):
         if isinstance(item, protocol.Decision):
-            made = item
+            decision = item
         elif isinstance(item, protocol.TurnFinished):
             text = item.text
         elif isinstance(item, protocol.TurnFailed):
             raise UserError(f"turn {number + 1} failed: {item.message}")
-    assert made is not None
-    reward = player.reward(made.signal, made.action, made.style) if player else line.reward
+    assert decision is not None
+    reward = player.reward(decision.signal, decision.action, decision.style) if player else line.reward
     if reward is not None:
-        await kernel.reward(protocol.Reward(decision_id=made.decision_id, value=reward))
+        await kernel.reward(protocol.Reward(decision_id=decision.decision_id, value=reward))
         await kernel.learner.settle()
-    record = await kernel.decision_log.decision(made.decision_id)
+    record = await kernel.decision_log.decision(decision.decision_id)
     assert record is not None
     after = await kernel.state(npc, message.player, message.save)
     return EpisodeTurn(
         turn=number + 1,
         timestamp=record.time,
-        player_signal=made.signal,
+        player_signal=decision.signal,
         player_text=line.text,
         state_before=record.state,
         candidates=record.action.arms,
         scores=record.action.scores,
-        bandit_key=made.key,
-        selected_action=made.action,
-        selected_style=made.style,
+        bandit_key=decision.key,
+        selected_action=decision.action,
+        selected_style=decision.style,
         npc_text=text,
         reward=reward,
         state_after=after,
-        decision_id=made.decision_id,
+        decision_id=decision.decision_id,
     )
 
 
 @episode.command()
 @click.argument("first", type=click.Path(exists=True, path_type=Path))
 @click.argument("second", type=click.Path(exists=True, path_type=Path))
-@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A PNG.")
+@click.option(
+    "--plot",
+    "picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write plots to a PNG file.",
+)
 def compare(first: Path, second: Path, picture: Path | None) -> None:
-    """Put two episodes side by side."""
+    """Compare two episodes side by side.
+
+    FIRST and SECOND are folders that `rfsn episode` wrote.
+
+    \b
+    Example: rfsn episode compare first second --plot both.png
+    """
+    from rich.console import Console
+
+    from rfsn_core.learning.episodes.episodes import plot, read_episode, summarise
+
     episodes = {path.name if path.is_dir() else path.parent.name: read_episode(path) for path in (first, second)}
     if len(episodes) < 2:
         episodes = {str(path): read_episode(path) for path in (first, second)}
@@ -175,6 +223,8 @@ def compare(first: Path, second: Path, picture: Path | None) -> None:
 
 
 def _show_summaries(console: Console, summaries: dict[str, Summary]) -> None:
+    from rich.table import Table
+
     table = Table("", *summaries, box=None, pad_edge=False)
     table.add_row("turns", *(str(summary.turns) for summary in summaries.values()))
     for label, name in (

@@ -1,4 +1,4 @@
-"""Sound out of this machine's own audio device."""
+"""Plays sound on this machine's audio device."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from rfsn_core.contract.errors import UserError
 
 
 class Loudspeaker:
-    """The default output. Raises UserError, with what to do, where there is none."""
+    """The default audio output. Raises UserError, with what to do, when there is none."""
 
     def __init__(self) -> None:
         try:
             self._device: Any = importlib.import_module("sounddevice")
         except ImportError as error:
             raise UserError("no sound", hint='pip install "rfsn-core[sound]"') from error
-        except OSError as error:  # the library behind it; only Linux has to be asked for it
+        except OSError as error:  # PortAudio is missing; only on Linux is it not part of the package
             raise UserError(f"no sound: {error}", hint="sudo apt install libportaudio2") from error
         try:
             self._device.query_devices(kind="output")
         except (self._device.PortAudioError, ValueError) as error:
-            raise UserError(f"no sound: {error}", hint="Is an audio device there?") from error
+            raise UserError(f"no sound: {error}", hint="Is an audio device connected?") from error
         self._stream: Any = None
         self._rate = 0
 
     async def play(self, pcm: bytes, rate: int) -> None:
-        """PCM16 mono; returns when the device has room for more. Raises UserError when the device is gone."""
-        await self._do(self._play, pcm, rate)
+        """Play PCM16 mono and return when the device has room for more. Raises UserError when the device is gone."""
+        await self._in_thread(self._play, pcm, rate)
 
     async def drain(self) -> None:
-        """Wait until all was heard."""
-        await self._do(self._close)
+        """Wait until everything has been played."""
+        await self._in_thread(self._close)
 
     def stop(self) -> None:
-        """At once."""
+        """Stop immediately."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
 
-    async def _do(self, work: Any, *arguments: Any) -> None:
+    async def _in_thread(self, work: Any, *arguments: Any) -> None:
         try:
             await asyncio.to_thread(work, *arguments)
         except self._device.PortAudioError as error:
             self.stop()
-            raise UserError(f"no sound: {error}", hint="Is the audio device still there?") from error
+            raise UserError(f"no sound: {error}", hint="Is the audio device still connected?") from error
 
     def _play(self, pcm: bytes, rate: int) -> None:
         if self._stream is not None and rate != self._rate:

@@ -1,7 +1,7 @@
-"""`rfsn memory`: what NPCs know and why, and everything that can be done about it.
+"""`rfsn memory`: show and edit what NPCs remember.
 
-The commands ask the server that is running on the world, over HTTP; when there is none, the same application runs
-here for as long as the answer takes, with the scripted renderer and no voice.
+The commands ask the running server of the world over HTTP. When there is none, the same application runs in this
+process for one request, with the scripted renderer and no voice.
 """
 
 from __future__ import annotations
@@ -12,35 +12,40 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
-import httpx
-from rich.console import Console
-from rich.table import Table
 
-from rfsn_core.cli.options import runtimes, world_options
+from rfsn_core.cli.groups import Group
+from rfsn_core.cli.options import json_option, load_runtimes, player_option, save_option, world_options
 from rfsn_core.contract.errors import UserError
-from rfsn_core.server.app import ADDRESS, serving
-from rfsn_core.telemetry import logs
+
+if TYPE_CHECKING:
+    import httpx
+    from rich.console import Console
 
 QUIET = {"rendering": {"provider": "scripted", "fallback": []}, "speech": {"provider": "silent", "fallback": []}}
-"""No engine is loaded only to look at memory."""
+"""Settings that open no engine only to look at memory."""
 PATIENCE = 600.0
-Ask = Callable[[httpx.AsyncClient], Awaitable[Any]]
+"""Seconds to wait for an answer."""
+Ask = Callable[["httpx.AsyncClient"], Awaitable[Any]]
 
 
 @asynccontextmanager
 async def _client(world: Path | None, config_file: Path | None) -> AsyncIterator[httpx.AsyncClient]:
-    found = runtimes(world, config_file, QUIET)
-    settings = found.load()
+    import httpx
+
+    runtimes = load_runtimes(world, config_file, QUIET)
+    settings = runtimes.load()
     headers = {"Authorization": f"Bearer {settings.server.key}"} if settings.server.key else {}
-    if (address := _noted(found.data_dir / ADDRESS)) and await _answers(address):
+    if (address := _read_address(runtimes.data_dir)) and await _is_alive(address):
         async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
             yield client
         return
-    async with serving(found) as app:
+    from rfsn_core.server.app import serving
+
+    async with serving(runtimes) as app:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://127.0.0.1", headers=headers, timeout=PATIENCE
@@ -48,16 +53,20 @@ async def _client(world: Path | None, config_file: Path | None) -> AsyncIterator
             yield client
 
 
-def _noted(file: Path) -> str:
-    """Where the server that uses this data says that it listens."""
+def _read_address(data: Path) -> str:
+    """Return the address that a server wrote to its data folder; empty when there is none."""
+    from rfsn_core.server.address import FILE
+
     try:
-        return file.read_text("utf-8").strip()
-    except OSError:
+        return (data / FILE).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
         return ""
 
 
-async def _answers(address: str) -> bool:
-    """False for one that was killed."""
+async def _is_alive(address: str) -> bool:
+    """Return whether a server answers; one that was killed leaves its address behind."""
+    import httpx
+
     try:
         async with httpx.AsyncClient(timeout=2) as client:
             return (await client.get(f"{address}/health")).is_success
@@ -66,6 +75,10 @@ async def _answers(address: str) -> bool:
 
 
 def _ask(place: dict[str, Any], ask: Ask) -> Any:
+    import httpx
+
+    from rfsn_core.telemetry import logs
+
     logs.configure("error")
 
     async def run() -> Any:
@@ -103,51 +116,61 @@ def _post(place: dict[str, Any], path: str, **body: Any) -> Any:
     return _ask(place, ask)
 
 
-# ── what they have in common ─────────────────────────────────────────────────────────────────────
+# ── what the commands share ──────────────────────────────────────────────────────────────────────
 
 
-@click.group()
+@click.group(cls=Group)
 def memory() -> None:
-    """What NPCs know and why; saves, backups, and erasing."""
+    """Show and edit what NPCs remember; saves and backups.
+
+    If a server runs on the world, it does the work, so the commands are safe while a game is played.
+
+    \b
+    Example: rfsn memory show innkeeper
+             rfsn memory backups --make
+    """
 
 
-def _whose(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--save", default="default", show_default=True, help="The save or campaign."),
-        click.option("--player", default="player", show_default=True, help="With whom."),
-    ):
-        command = option(command)
-    return command
+def conversation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--player` and `--save`, which name one conversation of an NPC."""
+    return player_option()(save_option()(command))
 
 
-def _some(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--save", default="", help="Only this save or campaign."),
-        click.option("--player", default="", help="Only this player."),
-        click.option("--npc", default="", help="Only this NPC, by its id."),
-    ):
-        command = option(command)
-    return command
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--npc`, `--player` and `--save`, each of which restricts what the command touches."""
+    command = player_option("", "Only this player.")(save_option("", "Only this save or campaign.")(command))
+    return click.option("--npc", default="", help="Only this NPC, by its id.")(command)
 
 
 def _console() -> Console:
+    from rich.console import Console
+
     return Console(highlight=False)
 
 
-def _when(moment: float | None) -> str:
+def _format_time(moment: float | None) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment)) if moment else ""
 
 
-# ── looking ──────────────────────────────────────────────────────────────────────────────────────
+# ── showing ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @memory.command()
 @click.argument("npc")
-@_whose
-@click.option("--json", "as_json", is_flag=True, help="The whole answer, as JSON.")
+@conversation_options
+@json_option("Print the whole answer as JSON.")
 @world_options
 def show(npc: str, player: str, save: str, as_json: bool, **place: Any) -> None:
-    """What NPC knows of a player, where it is from, and what it does not believe."""
+    """Show what an NPC knows about a player.
+
+    Each memory has its source, its confidence and its status: active, quarantined, forgotten or expired. An asterisk
+    marks those that come to mind first.
+
+    \b
+    Example: rfsn memory show innkeeper --player Aldric
+    """
+    from rich.table import Table
+
     known = _get(place, f"/api/memory/{quote(npc)}", player=player, save=save)
     if as_json:
         click.echo(json.dumps(known, ensure_ascii=False, indent=2))
@@ -166,23 +189,21 @@ def show(npc: str, player: str, save: str, as_json: bool, **place: Any) -> None:
         console.print("card: " + json.dumps(counted, ensure_ascii=False), markup=False)
     if moods := (known["card"] or {}).get("trajectory"):
         console.print("moods: " + " → ".join(f"{mood} {affinity:+.2f}" for _, mood, affinity in moods[-8:]))
-    table = Table("id", "what", "from", "sure", "when", "status")
-    for each in known["memories"]:
-        status = "expired" if each["expired"] else each["status"]
-        why = f"{status}: {each['reason']}" if each["reason"] else status
-        style = "" if status == "active" else "dim"
-        mark = "*" if each["memory_id"] in known["salient"] else ""
+    table = Table("id", "memory", "source", "confidence", "time", "status")
+    for memory in known["memories"]:
+        status = "expired" if memory["expired"] else memory["status"]
+        reason = f"{status}: {memory['reason']}" if memory["reason"] else status
+        mark = "*" if memory["memory_id"] in known["salient"] else ""
         table.add_row(
-            each["memory_id"] + mark, each["text"], f"{each['source']}, {each['kind']}", f"{each['confidence']:.2f}",
-            _when(each["time"]), why, style=style,
+            memory["memory_id"] + mark, memory["text"], f"{memory['source']}, {memory['kind']}",
+            f"{memory['confidence']:.2f}", _format_time(memory["time"]), reason,
+            style="" if status == "active" else "dim",
         )  # fmt: skip
     if known["memories"]:
         console.print(table, markup=False)
-        console.print(
-            "* comes to mind first. `rfsn memory judge` lets out what is quarantined, or forgets.", style="dim"
-        )
+        console.print("* comes to mind first. `rfsn memory judge` activates or forgets a memory.", style="dim")
     for turn in known["turns"]:
-        console.print(f"{_when(turn['time'])}  {turn['player_text']}", markup=False)
+        console.print(f"{_format_time(turn['time'])}  {turn['player_text']}", markup=False)
         if turn["npc_text"]:
             console.print(f"                  {turn['npc_text']}", markup=False, style="dim")
 
@@ -190,91 +211,129 @@ def show(npc: str, player: str, save: str, as_json: bool, **place: Any) -> None:
 @memory.command()
 @click.argument("npc")
 @click.argument("words", nargs=-1, required=True)
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100))
-@_whose
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100), help="Most turns to show.")
+@conversation_options
 @world_options
 def search(npc: str, words: tuple[str, ...], limit: int, player: str, save: str, **place: Any) -> None:
-    """Turns with NPC that contain WORDS, the most useful first."""
+    """Find turns that contain words, the most relevant first.
+
+    \b
+    Example: rfsn memory search innkeeper ferry
+    """
     query = " ".join(words)
-    found = _get(place, f"/api/memory/{quote(npc)}/search", player=player, save=save, q=query, limit=limit)
-    for turn in found["turns"]:
+    path = f"/api/memory/{quote(npc)}/search"
+    turns = _get(place, path, player=player, save=save, q=query, limit=limit)["turns"]
+    for turn in turns:
         _console().print(
-            f"{turn['relevance']:6.2f}  {_when(turn['time'])}  {turn['player_text']} — {turn['npc_text']}", markup=False
+            f"{turn['relevance']:6.2f}  {_format_time(turn['time'])}  {turn['player_text']} — {turn['npc_text']}",
+            markup=False,
         )
-    if not found["turns"]:
-        click.echo("Nothing.")
+    if not turns:
+        click.echo("Nothing found.")
 
 
 @memory.command()
 @click.argument("npc")
 @world_options
 def stats(npc: str, **place: Any) -> None:
-    """How much NPC remembers, since when, and what was done to the memory of all."""
-    found = _get(place, f"/api/memory/{quote(npc)}/stats")
-    for name, value in found.items():
+    """Show how much an NPC remembers, since when, and which operations changed the store.
+
+    \b
+    Example: rfsn memory stats innkeeper
+    """
+    stats = _get(place, f"/api/memory/{quote(npc)}/stats")
+    for name, value in stats.items():
         if name != "done":
-            click.echo(f"{name}: {_when(value) if name in ('first', 'last') else value}")
-    for each in found.get("done", ()):
-        click.echo(f"{_when(each['time'])}  {each['what']}")
+            click.echo(f"{name}: {_format_time(value) if name in ('first', 'last') else value}")
+    for operation in stats.get("done", ()):
+        click.echo(f"{_format_time(operation['time'])}  {operation['what']}")
 
 
-# ── telling and judging ──────────────────────────────────────────────────────────────────────────
+# ── editing ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @memory.command()
 @click.argument("npc")
 @click.argument("text")
-@_whose
+@conversation_options
 @world_options
 def tell(npc: str, text: str, player: str, save: str, **place: Any) -> None:
-    """Let NPC know TEXT of a player, on your word."""
-    told = _post(place, f"/api/memory/{quote(npc)}", player=player, save=save, text=text)
-    click.echo(f"{told['memory_id']}: {told['status']}" + (f", {told['reason']}" if told["reason"] else ""))
+    """Add a memory: NPC knows TEXT about a player.
+
+    \b
+    Example: rfsn memory tell innkeeper "The player limps." --player Aldric
+    """
+    memory = _post(place, f"/api/memory/{quote(npc)}", player=player, save=save, text=text)
+    reason = f", {memory['reason']}" if memory["reason"] else ""
+    click.echo(f"{memory['memory_id']}: {memory['status']}{reason}")
 
 
 @memory.command()
 @click.argument("npc")
 @click.argument("memory_id")
 @click.argument("status", type=click.Choice(["active", "quarantined", "forgotten"]))
-@click.option("--reason", default="", help="Kept with it.")
-@_whose
+@click.option("--reason", default="", help="Stored with the memory.")
+@conversation_options
 @world_options
 def judge(npc: str, memory_id: str, status: str, reason: str, player: str, save: str, **place: Any) -> None:
-    """Make a memory of NPC believed, set aside, or forgotten."""
+    """Set the status of a memory: active, quarantined or forgotten.
+
+    `rfsn memory show` lists the ids.
+
+    \b
+    Example: rfsn memory judge innkeeper 5f02 forgotten --reason "a lie"
+    """
     path = f"/api/memory/{quote(npc)}/records/{quote(memory_id)}"
-    told = _post(place, path, status=status, reason=reason, player=player, save=save)
-    click.echo(f"{told['memory_id']}: {told['status']}: {told['text']}")
+    memory = _post(place, path, status=status, reason=reason, player=player, save=save)
+    click.echo(f"{memory['memory_id']}: {memory['status']}: {memory['text']}")
 
 
-# ── saves ────────────────────────────────────────────────────────────────────────────────────────
+# ── snapshots ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @memory.command()
 @world_options
 def saves(**place: Any) -> None:
-    """Saves that the NPCs can go back to."""
-    for each in _get(place, "/api/saves")["saves"]:
-        click.echo(f"{_when(each['time'])}  {each['save']}: {each['tag']}, {each['turns']} turns")
+    """List the snapshots of saves, which `rfsn memory rollback` can restore.
+
+    \b
+    Example: rfsn memory saves
+    """
+    for snapshot in _get(place, "/api/saves")["saves"]:
+        when = _format_time(snapshot["time"])
+        click.echo(f"{when}  {snapshot['save']}: {snapshot['tag']}, {snapshot['turns']} turns")
 
 
 @memory.command()
 @click.argument("tag")
-@click.option("--save", default="default", show_default=True, help="The save or campaign.")
+@save_option()
 @world_options
 def keep(tag: str, save: str, **place: Any) -> None:
-    """Keep what all NPCs know now, under TAG."""
-    kept = _post(place, f"/api/saves/{quote(save, safe='')}", tag=tag)
-    click.echo(f"{kept['save']}: {kept['tag']}, {kept['turns']} turns")
+    """Take a snapshot of what all NPCs know now.
+
+    TAG names it; a snapshot of the same tag is replaced.
+
+    \b
+    Example: rfsn memory keep before-the-siege
+    """
+    snapshot = _post(place, f"/api/saves/{quote(save, safe='')}", tag=tag)
+    click.echo(f"{snapshot['save']}: {snapshot['tag']}, {snapshot['turns']} turns")
 
 
 @memory.command()
 @click.argument("tag")
-@click.option("--save", default="default", show_default=True, help="The save or campaign.")
+@save_option()
 @world_options
 def rollback(tag: str, save: str, **place: Any) -> None:
-    """Take all NPCs back to what they knew at TAG. What came later stays for later tags."""
+    """Roll all NPCs back to what they knew at a snapshot.
+
+    Snapshots that were taken later keep their turns.
+
+    \b
+    Example: rfsn memory rollback before-the-siege
+    """
     turns = _post(place, f"/api/saves/{quote(save, safe='')}/rollback", tag=tag)["turns"]
-    click.echo(f"{turns} turns are remembered")
+    click.echo(f"rolled back: {turns} turns are remembered")
 
 
 # ── backups and erasing ──────────────────────────────────────────────────────────────────────────
@@ -284,49 +343,71 @@ def rollback(tag: str, save: str, **place: Any) -> None:
 @click.argument("npc")
 @world_options
 def reset(npc: str, **place: Any) -> None:
-    """Make NPC forget everyone, after a backup."""
-    saved = _post(place, f"/api/memory/{quote(npc)}/safe_reset")["backup"]
-    click.echo(f"Forgotten. Back again: rfsn memory restore {saved['name']}")
+    """Make an NPC forget everyone. A backup is taken first.
+
+    \b
+    Example: rfsn memory reset innkeeper
+    """
+    backup = _post(place, f"/api/memory/{quote(npc)}/safe_reset")["backup"]
+    click.echo(f"Forgotten. To undo: rfsn memory restore {backup['name']}")
 
 
 @memory.command()
-@click.option("--make", is_flag=True, help="Make one now.")
+@click.option("--make", is_flag=True, help="Make a backup first.")
 @world_options
 def backups(make: bool, **place: Any) -> None:
-    """Backups, the newest first."""
+    """List the backups of the store, the newest first.
+
+    \b
+    Example: rfsn memory backups --make
+    """
     if make:
         _post(place, "/api/memory/backups")
-    for each in _get(place, "/api/memory/backups")["backups"]:
-        click.echo(f"{_when(each['time'])}  {each['name']}  {each['size'] / 1e6:.1f} MB")
+    for backup in _get(place, "/api/memory/backups")["backups"]:
+        click.echo(f"{_format_time(backup['time'])}  {backup['name']}  {backup['size'] / 1e6:.1f} MB")
 
 
 @memory.command()
 @click.argument("name")
 @world_options
 def restore(name: str, **place: Any) -> None:
-    """Replace all memory by a backup; what is there is backed up before."""
+    """Replace the whole store by a backup. The present state is backed up first.
+
+    `rfsn memory backups` lists the names.
+
+    \b
+    Example: rfsn memory restore memory-20260101-120000.db
+    """
     _post(place, "/api/memory/restore", name=name)
-    click.echo(f"{name} is restored.")
+    click.echo(f"{name} was restored.")
 
 
 @memory.command()
 @world_options
 def check(**place: Any) -> None:
-    """Read everything, and say what is damaged."""
+    """Read the whole store and report what is damaged.
+
+    \b
+    Example: rfsn memory check
+    """
     damaged = _get(place, "/api/memory/check")["damaged"]
     for line in damaged:
         click.echo(line)
     if damaged:
-        raise UserError(f"{len(damaged)} damaged", hint="`rfsn memory backups` lists what can be restored")
-    click.echo("All is whole.")
+        raise UserError(f"{len(damaged)} damaged parts", hint="`rfsn memory backups` lists what can be restored")
+    click.echo("No damage found.")
 
 
 @memory.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@_some
+@filter_options
 @world_options
 def export(file: Path, npc: str, player: str, save: str, **place: Any) -> None:
-    """Write turns to FILE, a line of JSON each."""
+    """Export turns to a file, one line of JSON per turn.
+
+    \b
+    Example: rfsn memory export turns.ndjson --npc innkeeper
+    """
 
     async def ask(client: httpx.AsyncClient) -> int:
         query = {"npc": npc, "player": player, "save": save}
@@ -347,7 +428,11 @@ def export(file: Path, npc: str, player: str, save: str, **place: Any) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @world_options
 def load(file: Path, **place: Any) -> None:
-    """Take over turns that were exported. Those that are there stay as they are."""
+    """Import turns from an exported file. Existing turns are not changed.
+
+    \b
+    Example: rfsn memory import turns.ndjson
+    """
 
     async def chunks() -> AsyncIterator[bytes]:
         with file.open("rb") as read:
@@ -361,13 +446,19 @@ def load(file: Path, **place: Any) -> None:
 
 
 @memory.command()
-@_some
-@click.option("--backups", is_flag=True, help="In backups too.")
-@click.confirmation_option(prompt="There is no way back. Erase?")
+@filter_options
+@click.option("--backups", is_flag=True, help="Erase from the backups, too.")
+@click.confirmation_option(prompt="This cannot be undone. Erase?")
 @world_options
 def erase(npc: str, player: str, save: str, backups: bool, **place: Any) -> None:
-    """Leave no trace of an NPC, of a player, or of a save: turns, memories, decisions."""
-    gone = _post(place, "/api/memory/erase", npc=npc, player=player, save=save, backups=backups)
-    click.echo(f"{gone['turns']} turns and {gone['decisions']} decisions are erased.")
+    """Erase all turns, memories and decisions of an NPC, a player or a save.
+
+    At least one of --npc, --player and --save is needed.
+
+    \b
+    Example: rfsn memory erase --player Aldric --backups
+    """
+    erased = _post(place, "/api/memory/erase", npc=npc, player=player, save=save, backups=backups)
+    click.echo(f"{erased['turns']} turns and {erased['decisions']} decisions were erased.")
     if not backups:
-        click.echo("Backups still have them: --backups")
+        click.echo("The backups still contain them; erase those with --backups.")

@@ -1,22 +1,25 @@
-"""What several commands have in common: finding the world, and opening a kernel on it."""
+"""What several commands share: options, finding the world, loading its plugins."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rfsn_core.contract.errors import UserError
-from rfsn_core.plugins.discovery import discover
-from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.settings.folders import example_world
+
+if TYPE_CHECKING:
+    from rfsn_core.runtime.builder import Runtimes
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def world_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds `--world` and `--config`."""
+    """Add `--world` and `--config`."""
     command = click.option(
         "--config",
         "config_file",
@@ -33,8 +36,49 @@ def world_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def save_option(default: str = "default", help: str = "The save or campaign.") -> Decorator:
+    """Return an option `--save`."""
+    return click.option("--save", default=default, show_default=bool(default), help=help)
+
+
+def player_option(default: str = "player", help: str = "The name of the player.") -> Decorator:
+    """Return an option `--player`."""
+    return click.option("--player", default=default, show_default=bool(default), help=help)
+
+
+def json_option(help: str) -> Decorator:
+    """Return a flag `--json`, passed as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help)
+
+
+state_option = click.option(
+    "--state",
+    "state_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A file with the game's state, a JSON object.",
+)
+
+
+def read_state(path: Path | None) -> dict[str, Any]:
+    """Read a game's state from a file; without one it is empty. Raises UserError when it is not a JSON object."""
+    if path is None:
+        return {}
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        state = json.loads(path.read_text("utf-8-sig"), parse_constant=refuse)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a JSON object: {error}") from error
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: must be a JSON object, not {type(state).__name__}")
+    return state
+
+
 def find_world(given: Path | None) -> Path:
-    """The world's folder. Raises UserError when it does not exist."""
+    """Return the world's folder. Raises UserError when it is not a world."""
     named = given or (Path(os.environ["RFSN_WORLD"]) if os.environ.get("RFSN_WORLD") else None)
     if named is not None:
         if not (named / "npcs").is_dir():
@@ -42,12 +86,17 @@ def find_world(given: Path | None) -> Path:
         return named.resolve()
     if (Path.cwd() / "npcs").is_dir():
         return Path.cwd()
+    from rfsn_core.settings.folders import example_world
+
     return example_world()
 
 
-def runtimes(
+def load_runtimes(
     world: Path | None, config_file: Path | None, overrides: Mapping[str, Any] | None = None, worker: str = ""
 ) -> Runtimes:
-    """Plugins found, nothing opened yet."""
+    """Load the plugins for a world; its settings are read and providers opened when the runtimes are used."""
+    from rfsn_core.plugins.discovery import discover
+    from rfsn_core.runtime.builder import Runtimes
+
     folder = find_world(world)
     return Runtimes(folder, discover(world=folder), config_file=config_file, overrides=overrides, worker=worker)

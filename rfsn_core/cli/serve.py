@@ -1,29 +1,26 @@
-"""`rfsn serve`."""
+"""`rfsn serve`: run the server, alone or as several workers."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import uvicorn.server
 
-from rfsn_core.cli.options import runtimes, world_options
-from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.server import supervisor as workers
-from rfsn_core.server.app import ADDRESS, http_server, listen, serving
-from rfsn_core.server.auth import check_bind
-from rfsn_core.telemetry import logs
+from rfsn_core.cli.options import load_runtimes, world_options
+
+if TYPE_CHECKING:
+    from rfsn_core.runtime.builder import Runtimes
+    from rfsn_core.settings.schema import Settings
 
 
 @click.command()
 @world_options
-@click.option("--host", help="Address to listen on.")
+@click.option("--host", help="Address to listen on, instead of the settings'.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one.")
 @click.option(
     "--workers",
@@ -31,103 +28,134 @@ from rfsn_core.telemetry import logs
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes; several share a Redis.",
+    help="Number of processes; more than one needs a shared store such as Redis.",
 )
 def serve(world: Path | None, config_file: Path | None, host: str | None, port: int | None, count: int) -> None:
-    """Serve a world to games, and a page to try it on."""
+    """Serve a world to games, with a web page to try it on.
+
+    Without --world, the world is $RFSN_WORLD, the current folder, or the example. Changes of its files apply while
+    the server runs. Ctrl+C stops it.
+
+    \b
+    Example: rfsn serve --world my_world --port 8765
+    """
     server = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     overrides = {"server": server} if server else {}
-    found = runtimes(world, config_file, overrides)
+    runtimes = load_runtimes(world, config_file, overrides)
     try:
         if count == 1:
-            asyncio.run(run(found))
+            asyncio.run(run(runtimes))
         else:
-            run_several(found, overrides, count)
+            run_workers(runtimes, overrides, count)
     except KeyboardInterrupt:
         click.echo("rfsn: stopped", err=True)
 
 
-def run_several(found: Runtimes, overrides: Mapping[str, Any], count: int) -> None:
-    """Serve by several processes until a signal. Raises UserError when the port is taken or the store is for one."""
+def run_workers(runtimes: Runtimes, overrides: Mapping[str, Any], count: int) -> None:
+    """Serve with several processes until a signal arrives.
+
+    Raises UserError when the port is taken or the store cannot be shared.
+    """
+    from rfsn_core.server import address, supervisor
+    from rfsn_core.server.app import listen
+    from rfsn_core.server.auth import check_bind
+    from rfsn_core.telemetry import logs
+
     logs.configure()
-    asyncio.run(workers.check(found))
-    settings = found.load()
+    asyncio.run(supervisor.check(runtimes))
+    settings = runtimes.load()
     check_bind(settings.server)
     with listen(settings.server.host, settings.server.port) as listener:
-        listener.setblocking(False)  # all of them are woken by a client, and one gets it
-        shown, port = _shown(settings.server.host), listener.getsockname()[1]
-        with _noted(found, f"http://{_reachable(shown)}:{port}"):
-            click.echo(f"RFSN serves {found.world_dir.name} by {count} workers.")
-            _tell_where(shown, port)
-            workers.supervise(found, overrides, listener, count, settings.server.shutdown_seconds + 10, _work)
+        listener.setblocking(False)  # a new client wakes all workers, and one of them gets it
+        host = _connectable(settings.server.host)
+        port = listener.getsockname()[1]
+        with address.announced(runtimes.data_dir, f"http://{host}:{port}"):
+            _greet(runtimes, settings, port, f"{count} workers")
+            supervisor.supervise(
+                runtimes, overrides, listener, count, settings.server.shutdown_seconds + 10, _run_worker
+            )
     click.echo("rfsn: stopped", err=True)
 
 
-def _work(
+def _run_worker(
     world: Path, config_file: Path | None, overrides: Mapping[str, Any], listener: socket.socket, number: int
 ) -> None:
-    workers.end_with_the_parent()
+    from rfsn_core.server import supervisor
+
+    supervisor.end_with_the_parent()
     with suppress(KeyboardInterrupt):
-        asyncio.run(run(runtimes(world, config_file, overrides, workers.name(number)), listener))
+        asyncio.run(run(load_runtimes(world, config_file, overrides, supervisor.name(number)), listener))
 
 
-async def run(found: Runtimes, given: socket.socket | None = None) -> None:
-    """Serve until a signal; on a socket that is given, as one of several workers. Raises UserError when the port is
-    taken.
+async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
+    """Serve until a signal arrives. Raises UserError when the port is taken.
+
+    :param shared: the listening socket that this process shares with other workers; None opens one.
     """
+    from rfsn_core.server import address
+    from rfsn_core.server.app import http_server, listen, serving
+    from rfsn_core.server.auth import check_bind
+    from rfsn_core.telemetry import logs
+
     logs.configure()
-    async with serving(found) as app:
-        settings = found.current.settings
+    async with serving(runtimes) as app:
+        settings = runtimes.current.settings
         logs.configure(settings.operations.log_level, settings.operations.log_format)
         check_bind(settings.server)
-        for item in found.plugins.found:
-            if item.state == "failed":
-                click.echo(f"rfsn: plugin {item.name} ({item.label}) failed: {item.reason}", err=True)
-        for problem in found.plugins.problems:
-            click.echo(f"rfsn: {problem}", err=True)
+        _report_failed_plugins(runtimes)
         server = http_server(app, settings.server)
-        if given is not None:
-            with _signals_end_here():
-                await server.serve(sockets=[given])
+        if shared is not None:
+            with _ignored_signals():
+                await server.serve(sockets=[shared])
             return
         listener = listen(settings.server.host, settings.server.port)
-        shown, port = _shown(settings.server.host), listener.getsockname()[1]
-        with _noted(found, f"http://{_reachable(shown)}:{port}"):
-            click.echo(f"RFSN serves {found.world_dir.name} with {len(found.current.world.npcs)} NPCs.")
-            _tell_where(shown, port)
-            with _signals_end_here():
+        host = _connectable(settings.server.host)
+        port = listener.getsockname()[1]
+        with address.announced(runtimes.data_dir, f"http://{host}:{port}"):
+            _greet(runtimes, settings, port, f"{len(runtimes.current.world.npcs)} NPCs")
+            with _ignored_signals():
                 await server.serve(sockets=[listener])
     click.echo("rfsn: stopped", err=True)
 
 
-def _tell_where(shown: str, port: int) -> None:
-    click.echo(f"Talk to them on http://{shown}:{port}/   games connect to ws://{shown}:{port}/v1/ws")
-    click.echo("Ctrl+C stops it.")
+def _report_failed_plugins(runtimes: Runtimes) -> None:
+    for plugin in runtimes.plugins.found:
+        if plugin.state == "failed":
+            click.echo(f"rfsn: plugin {plugin.name} ({plugin.label}) failed: {plugin.reason}", err=True)
+    for problem in runtimes.plugins.problems:
+        click.echo(f"rfsn: {problem}", err=True)
 
 
-@contextmanager
-def _noted(found: Runtimes, address: str) -> Iterator[None]:
-    """For commands that ask the server which has the store open."""
-    file = found.data_dir / ADDRESS
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(address + "\n", "utf-8")
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
+def _greet(runtimes: Runtimes, settings: Settings, port: int, size: str) -> None:
+    """Print where the server listens, what it serves, and how to stop it.
+
+    :param size: how many NPCs or workers, in words.
+    """
+    host = _connectable(settings.server.host)
+    click.echo(f"RFSN serves the world '{runtimes.world_dir.name}' ({size}).")
+    click.echo(f"  web page:     http://{host}:{port}/")
+    click.echo(f"  games:        ws://{host}:{port}/v1/ws")
+    click.echo(f"  world folder: {runtimes.world_dir}")
+    click.echo(f"  data folder:  {runtimes.data_dir}")
+    click.echo("Press Ctrl+C to stop.")
 
 
-def _shown(host: str) -> str:
-    return host if host not in ("0.0.0.0", "::") else "127.0.0.1"
-
-
-def _reachable(host: str) -> str:
+def _connectable(host: str) -> str:
+    """Return the address to connect to for a server that listens on a host."""
+    if host in ("0.0.0.0", "::"):
+        return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
 
 @contextmanager
-def _signals_end_here() -> Iterator[None]:
-    """uvicorn stops on a signal, and raises it again when it has: that would end us with the stores still open."""
+def _ignored_signals() -> Iterator[None]:
+    """Ignore the signals that uvicorn handles. It stops on one and then raises it again, which would end the process
+    with the stores still open.
+    """
+    import signal
+
+    import uvicorn.server
+
     handlers = {number: signal.signal(number, lambda *_: None) for number in uvicorn.server.HANDLED_SIGNALS}
     try:
         yield

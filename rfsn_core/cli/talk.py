@@ -3,74 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import wave
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from rfsn_core import protocol
-from rfsn_core.cli.loudspeaker import Loudspeaker
-from rfsn_core.cli.options import runtimes, world_options
+from rfsn_core.cli.options import json_option, load_runtimes, player_option, read_state, state_option, world_options
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import conversation, running
-from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry import logs
 from rfsn_core.turn.outbox import Audio, Item
+
+if TYPE_CHECKING:
+    from rfsn_core.cli.loudspeaker import Loudspeaker
+    from rfsn_core.runtime.builder import Runtimes
 
 
 @click.command()
 @click.argument("npc")
 @click.argument("text")
 @world_options
-@click.option("--player", default="player", show_default=True, help="Who is speaking.")
-@click.option("--json", "as_json", is_flag=True, help="Print the wire events, one a line.")
+@player_option()
+@json_option("Print the events of the websocket protocol, one per line.")
 @click.option("--wav", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the speech there.")
-@click.option(
-    "--state",
-    "state_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="The game's state, a JSON object.",
-)
+@state_option
 def say(
     npc: str, text: str, world: Path | None, config_file: Path | None, player: str, as_json: bool, wav: Path | None,
     state_file: Path | None,
 ) -> None:  # fmt: skip
-    """Say TEXT to NPC, once, and show what comes back."""
-    state = read_state(state_file) if state_file else {}
-    turn = protocol.PlayerTurn(npc=npc, player=player, text=text, state=state)
-    found = runtimes(world, config_file)
+    """Say one thing to an NPC and show the answer.
+
+    NPC is the name of its file in the world's folder `npcs`. The turn runs in this process, without a server, and
+    is remembered like any other.
+
+    \b
+    Example: rfsn say innkeeper "Good evening!"
+    """
+    turn = protocol.PlayerTurn(npc=npc, player=player, text=text, state=read_state(state_file))
+    runtimes = load_runtimes(world, config_file)
     logs.configure("warning")
-    failed = asyncio.run(_say(found, turn, as_json, wav))
+    failed = asyncio.run(_say(runtimes, turn, as_json, wav))
     if failed:
         raise UserError(failed)
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """A game state from a file. Raises UserError when it is not a JSON object."""
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        state = json.loads(path.read_text("utf-8-sig"), parse_constant=refuse)
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not a JSON object: {error}") from error
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: must be a JSON object, not {type(state).__name__}")
-    return state
-
-
-async def _say(found: Runtimes, turn: protocol.PlayerTurn, as_json: bool, wav: Path | None) -> str:
+async def _say(runtimes: Runtimes, turn: protocol.PlayerTurn, as_json: bool, wav: Path | None) -> str:
     console = Console(highlight=False)
     pcm: list[bytes] = []
     rate = 0
-    async with running(found) as kernel:
+    async with running(runtimes) as kernel:
         async for item in conversation(kernel, turn, protocol.Hello(audio=wav is not None, visemes=as_json)):
             if isinstance(item, Audio):
                 pcm.append(protocol.read_audio_frame(item.frame).pcm)
@@ -95,7 +81,7 @@ async def _say(found: Runtimes, turn: protocol.PlayerTurn, as_json: bool, wav: P
 
 
 def show(console: Console, item: Item) -> None:
-    """An event, for people."""
+    """Print an event for people."""
     match item:
         case protocol.Decision():
             forced = f", forced by {item.forced_by}" if item.forced_by else ""
@@ -117,21 +103,27 @@ def show(console: Console, item: Item) -> None:
 @click.command()
 @click.argument("npc")
 @world_options
-@click.option("--player", default="player", show_default=True, help="Who is speaking.")
-@click.option("--mute", is_flag=True, help="Only read what the NPC says.")
+@player_option()
+@click.option("--mute", is_flag=True, help="Do not play the voice.")
 def chat(npc: str, world: Path | None, config_file: Path | None, player: str, mute: bool) -> None:
-    """Talk with NPC until an empty line. It is heard when a voice is set and this machine can play sound."""
-    found = runtimes(world, config_file)
+    """Talk with an NPC until you enter an empty line.
+
+    You hear the NPC when the settings choose a voice and this machine can play sound.
+
+    \b
+    Example: rfsn chat innkeeper
+    """
+    runtimes = load_runtimes(world, config_file)
     logs.configure("warning")
-    asyncio.run(_chat(found, npc, player, mute))
+    asyncio.run(_chat(runtimes, npc, player, mute))
 
 
-async def _chat(found: Runtimes, npc: str, player: str, mute: bool) -> None:
+async def _chat(runtimes: Runtimes, npc: str, player: str, mute: bool) -> None:
     console = Console(highlight=False)
-    async with running(found) as kernel:
-        name = found.current.world.npc(npc).name
-        console.print(f"[dim]You talk with {name}. An empty line ends it.[/dim]")
-        speaker = None if mute else _loudspeaker(console, found)
+    async with running(runtimes) as kernel:
+        name = runtimes.current.world.npc(npc).name
+        console.print(f"[dim]You talk with {name}. Enter an empty line to stop.[/dim]")
+        speaker = None if mute else _open_loudspeaker(console, runtimes)
         while True:
             try:
                 text = await asyncio.to_thread(console.input, "[bold]> [/bold]")
@@ -141,14 +133,18 @@ async def _chat(found: Runtimes, npc: str, player: str, mute: bool) -> None:
                 return
             turn = protocol.PlayerTurn(npc=npc, player=player, text=text[: protocol.MAX_TEXT])
             try:
-                await _heard(console, conversation(kernel, turn, protocol.Hello(audio=speaker is not None)), speaker)
+                events = conversation(kernel, turn, protocol.Hello(audio=speaker is not None))
+                await _show_and_play(console, events, speaker)
             except UserError as error:
                 speaker = None
                 console.print(f"({error})", style="dim", markup=False)
 
 
-def _loudspeaker(console: Console, found: Runtimes) -> Loudspeaker | None:
-    if not any(voice.provider.sample_rate for voice in found.current.voices):
+def _open_loudspeaker(console: Console, runtimes: Runtimes) -> Loudspeaker | None:
+    """Open the audio device; None, with a note, when there is no voice or no device."""
+    from rfsn_core.cli.loudspeaker import Loudspeaker
+
+    if not any(voice.provider.sample_rate for voice in runtimes.current.voices):
         console.print('[dim]The NPC has no voice: `provider = "espeak"` in \\[speech] gives it one.[/dim]')
         return None
     try:
@@ -158,8 +154,8 @@ def _loudspeaker(console: Console, found: Runtimes) -> Loudspeaker | None:
         return None
 
 
-async def _heard(console: Console, items: AsyncGenerator[Item], speaker: Loudspeaker | None) -> None:
-    """Show what comes, and play it; the next turn waits for the last word."""
+async def _show_and_play(console: Console, items: AsyncGenerator[Item], speaker: Loudspeaker | None) -> None:
+    """Show the events of a turn and play its speech until the last word."""
     rate = 0
     try:
         async with aclosing(items) as stream:

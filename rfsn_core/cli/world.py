@@ -1,4 +1,4 @@
-"""`rfsn init`: a world to start from."""
+"""`rfsn init`: create a world."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from rfsn_core.contract.errors import UserError
 
 SETTINGS = """\
 # Settings of this world. Every line that starts with '#' shows a default.
-# Saved changes apply from the next turn; `rfsn config check` tells what is wrong.
+# Saved changes apply from the next turn; `rfsn config check` lists mistakes.
 
 # data_dir = ".rfsn"              # memory, backups: relative to this folder
 
-[rendering]                       # what words the decisions
+[rendering]                       # turns decisions into words
 provider = "scripted"             # a model: "ollama", "vllm", "llamacpp", "openai", "anthropic"
 # fallback = ["scripted"]         # takes over when the first one fails
 
-[speech]                          # what speaks
+[speech]                          # turns words into sound
 provider = "silent"               # "espeak" with: pip install rfsn-tts-espeak
 # fallback = ["silent"]
 
-[gating]                          # what checks every text
+[gating]                          # checks every text
 # providers = ["rules"]
 
 # [world]
@@ -59,7 +59,14 @@ greet = ["Mind the flour. What can I do for you?", "Come in, come in. Watch the 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init(folder: Path) -> None:
-    """Make a world in FOLDER: a commented rfsn.toml and a first NPC. Overwrites nothing."""
+    """Create a world: a commented rfsn.toml and a first NPC.
+
+    FOLDER is created if it does not exist; without it, the world is created in the current folder. No file is
+    overwritten.
+
+    \b
+    Example: rfsn init my_world
+    """
     files = {folder / "rfsn.toml": SETTINGS, folder / "npcs" / "miller.toml": NPC}
     existing = [path for path in files if path.exists()]
     if existing:

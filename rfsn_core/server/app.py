@@ -32,9 +32,6 @@ from rfsn_core.settings.schema import ServerSettings
 from rfsn_core.telemetry import logs
 from rfsn_core.telemetry.metrics import METRICS
 
-ADDRESS = "address"
-"""File in the data folder that says where the server listens that uses it."""
-
 
 @asynccontextmanager
 async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:

@@ -13,7 +13,6 @@ from rfsn_core.contract.rendering import Renderer
 from rfsn_core.kit.http import RemoteSettings
 
 if TYPE_CHECKING:
-    import click
     from starlette.routing import BaseRoute
 
 
@@ -66,11 +65,3 @@ def rfsn_routes() -> Iterable[BaseRoute]:
     from rfsn_llm_vllm.report import route
 
     yield route()
-
-
-@hookimpl
-def rfsn_commands() -> Iterable[click.Command]:
-    """`rfsn adapters`."""
-    from rfsn_llm_vllm.report import adapters
-
-    yield adapters
