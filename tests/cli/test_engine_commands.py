@@ -22,7 +22,7 @@ def ollama(folder: Path, url: str, model: str = "tiny") -> Path:
     return make_world(folder, text)
 
 
-def test_the_doctor_finds_all_well(tmp_path: Path) -> None:
+def test_the_doctor_finds_no_problem(tmp_path: Path) -> None:
     with StandIn() as engine:
         answer = rfsn(ollama(tmp_path, engine.url), "doctor")
     assert answer.exit_code == 0, answer.output
@@ -39,7 +39,7 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     answer = rfsn(ollama(tmp_path / "b", url), "doctor")
     assert answer.exit_code == 2
     assert "ollama serve" in answer.output
-    assert "storage, sqlite: opens" in answer.output  # it goes on after the first that is wrong
+    assert "storage, sqlite: opens" in answer.output  # it continues after the first problem
 
 
 def test_the_doctor_names_a_missing_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_beside_a_server_that_runs(tmp_path: Path, serve: Callable[..., Server])
     serve(world=world, RFSN_DATA_DIR=".rfsn")
     doctor = rfsn(world, "doctor")
     assert doctor.exit_code == 0, doctor.output
-    assert "in use, by a server that runs" in doctor.output
+    assert "in use by a running server" in doctor.output
     prompt = rfsn(world, "prompt", "smith", "Hello!")
     assert prompt.exit_code == 2
     assert "POST /api/prompt" in prompt.output

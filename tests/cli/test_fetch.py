@@ -16,7 +16,7 @@ CONTENT = bytes(range(256)) * 4000
 
 
 class Files(StandIn):
-    """Serves one file, in pieces if it is asked for them, and breaks off as often as it is told to."""
+    """Serves one file, with ranges if asked, and breaks the connection `cuts` times."""
 
     cuts = 0
     ranges = True
@@ -68,13 +68,13 @@ def test_a_file_is_fetched_whole_and_checked(files: Files, tmp_path: Path) -> No
     assert done.exit_code == 0, done.output
     assert (tmp_path / "models" / "m.onnx").read_bytes() == CONTENT
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["m.onnx"]
-    assert "is there already" in fetch(f"{files.url}/model.onnx", tmp_path / "models" / "m.onnx").output
+    assert "exists already" in fetch(f"{files.url}/model.onnx", tmp_path / "models" / "m.onnx").output
     assert fetch(f"{files.url}/model.onnx", tmp_path).exit_code == 0
     assert (tmp_path / "model.onnx").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_it_goes_on_where_it_broke_off(files: Files, tmp_path: Path, ranges: bool) -> None:
+def test_an_interrupted_download_continues(files: Files, tmp_path: Path, ranges: bool) -> None:
     files.cuts, files.ranges = 3, ranges
     done = fetch(f"{files.url}/model.onnx", tmp_path / "m.onnx")
     assert done.exit_code == 0, done.output
@@ -84,7 +84,7 @@ def test_it_goes_on_where_it_broke_off(files: Files, tmp_path: Path, ranges: boo
     assert files.asked == sorted(files.asked)
 
 
-def test_what_an_earlier_run_left_is_used(files: Files, tmp_path: Path) -> None:
+def test_the_part_of_an_earlier_run_is_used(files: Files, tmp_path: Path) -> None:
     (tmp_path / "m.onnx.part").write_bytes(CONTENT[:1000])
     assert fetch(f"{files.url}/model.onnx", tmp_path / "m.onnx").exit_code == 0
     assert (tmp_path / "m.onnx").read_bytes() == CONTENT
@@ -94,7 +94,7 @@ def test_what_an_earlier_run_left_is_used(files: Files, tmp_path: Path) -> None:
     assert (tmp_path / "n.onnx").read_bytes() == CONTENT
 
 
-def test_what_is_not_what_it_should_be_is_not_put_in_place(files: Files, tmp_path: Path) -> None:
+def test_a_file_with_the_wrong_digest_is_not_put_in_place(files: Files, tmp_path: Path) -> None:
     done = fetch(f"{files.url}/model.onnx", tmp_path / "m.onnx", "--sha256", "0" * 64)
     assert done.exit_code == 2
     assert "its SHA-256 is" in done.output
@@ -102,7 +102,7 @@ def test_what_is_not_what_it_should_be_is_not_put_in_place(files: Files, tmp_pat
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 503])
-def test_a_server_that_refuses_is_told(files: Files, tmp_path: Path, status: int) -> None:
+def test_a_servers_refusal_is_reported(files: Files, tmp_path: Path, status: int) -> None:
     files.status = status
     done = fetch(f"{files.url}/model.onnx", tmp_path / "m.onnx")
     assert done.exit_code == 2
@@ -111,7 +111,7 @@ def test_a_server_that_refuses_is_told(files: Files, tmp_path: Path, status: int
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1/x", "http://127.0.0.1:9/", "http://127.0.0.1:9/x"])
-def test_an_address_that_is_none_or_not_there(tmp_path: Path, url: str) -> None:
+def test_an_unusable_address_is_reported(tmp_path: Path, url: str) -> None:
     done = fetch(url, tmp_path / "m.onnx")
     assert done.exit_code == 2
     assert url in done.output

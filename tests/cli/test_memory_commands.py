@@ -1,4 +1,4 @@
-"""`rfsn memory`: the same answers with a server that runs, and without one."""
+"""`rfsn memory` gives the same answers with and without a running server."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_a_modder_sees_what_an_npc_knows_and_judges_it(rfsn: Run) -> None:
     assert "The player likes plums." in shown
     assert "player, preference" in shown
     assert "My name is Aldric. I love plums." in rfsn("memory", "search", "smith", "plums")
-    assert rfsn("memory", "search", "smith", "dragons").strip() == "Nothing."
-    told = rfsn("memory", "tell", "smith", "The player limps.")
-    assert told.strip().endswith("active")
-    memory_id = told.split(":")[0]
+    assert rfsn("memory", "search", "smith", "dragons").strip() == "Nothing found."
+    added = rfsn("memory", "tell", "smith", "The player limps.")
+    assert added.strip().endswith("active")
+    memory_id = added.split(":")[0]
     rfsn("memory", "judge", "smith", memory_id, "quarantined", "--reason", "hearsay")
     known = json.loads(rfsn("memory", "show", "smith", "--json"))
-    (limps,) = [each for each in known["memories"] if each["memory_id"] == memory_id]
+    (limps,) = [memory for memory in known["memories"] if memory["memory_id"] == memory_id]
     assert (limps["status"], limps["reason"]) == ("quarantined", "hearsay")
     assert "quarantined: hearsay" in rfsn("memory", "show", "smith")
     assert "turns: 1" in rfsn("memory", "stats", "smith")
@@ -60,7 +60,7 @@ def test_saves_backups_and_erasing(rfsn: Run, tmp_path: Path) -> None:
     assert "1 turns" in rfsn("memory", "rollback", "early")
     assert "limps" not in rfsn("memory", "show", "smith")
     assert "early" in rfsn("memory", "saves")
-    assert rfsn("memory", "check").strip() == "All is whole."
+    assert rfsn("memory", "check").strip() == "No damage found."
     file = tmp_path / "out.ndjson"
     assert "1 turns" in rfsn("memory", "export", str(file), "--npc", "smith")
     name = rfsn("memory", "reset", "smith").strip().split()[-1]
@@ -77,31 +77,31 @@ def test_saves_backups_and_erasing(rfsn: Run, tmp_path: Path) -> None:
     assert len(rfsn("memory", "backups", "--make").splitlines()) >= 3
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["show", "nobody"], "no NPC 'nobody'"),
-        (["judge", "smith", "nothing", "active"], "has no memory 'nothing'"),
-        (["rollback", "never"], "has no save 'never'"),
-        (["restore", "nothing.db"], "no backup 'nothing.db'"),
-        (["restore", "../memory.db"], "no backup"),
-        (["erase", "--yes"], "name a save, an NPC or a player"),
-    ],
-)
-def test_mistakes_end_in_one_line(rfsn: Run, arguments: list[str], says: str) -> None:
-    told = rfsn("memory", *arguments, code=2)
-    assert says in told
-    assert len(told.strip().splitlines()) == 1
+MISTAKES = [
+    (["show", "nobody"], "no NPC 'nobody'"),
+    (["judge", "smith", "nothing", "active"], "has no memory 'nothing'"),
+    (["rollback", "never"], "has no save 'never'"),
+    (["restore", "nothing.db"], "no backup 'nothing.db'"),
+    (["restore", "../memory.db"], "no backup"),
+    (["erase", "--yes"], "name a save, an NPC or a player"),
+]
 
 
-def test_a_file_that_is_no_export_is_refused_by_line(rfsn: Run, tmp_path: Path) -> None:
+def test_a_mistake_ends_in_one_line(rfsn: Run) -> None:
+    for arguments, message in MISTAKES:
+        printed = rfsn("memory", *arguments, code=2)
+        assert message in printed
+        assert len(printed.strip().splitlines()) == 1
+
+
+def test_a_file_that_is_not_an_export_is_refused_with_its_line(rfsn: Run, tmp_path: Path) -> None:
     (tmp_path / "odd.ndjson").write_bytes(b"PK\x03\x04 a zip, or what not")
     assert "line 1 is not a turn" in rfsn("memory", "import", str(tmp_path / "odd.ndjson"), code=2)
     assert "plums" in rfsn("memory", "show", "smith")
 
 
 def test_erasing_asks_first(rfsn: Run) -> None:
-    assert "There is no way back" in rfsn("memory", "erase", "--player", "player", code=1)
+    assert "This cannot be undone" in rfsn("memory", "erase", "--player", "player", code=1)
     assert "plums" in rfsn("memory", "show", "smith")
 
 
