@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
+from click.testing import CliRunner, Result
 
 from rfsn_core.testing.fixtures import anyio_backend, redis, serve
 
@@ -14,11 +16,33 @@ __all__ = ["anyio_backend", "redis", "serve"]
 
 
 @pytest.fixture(autouse=True)
-def logs_stay_as_they_are() -> Iterator[None]:
-    """A command that runs inside a test sets up logging for the whole process."""
+def restored_logging() -> Iterator[None]:
+    """Restore the logging that a command inside a test changes for the whole process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def rfsn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs a command in this process, in an empty folder, on the example world unless another is given.
+
+    That is a hundred times faster than to start a process for it.
+    """
+    from rfsn_core.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RFSN_WORLD", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("RFSN_DATA_DIR", str(tmp_path / "data"))
+
+    def run(*arguments: object, typed: str | None = None, **environment: str) -> Result:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], input=typed, env=environment)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
