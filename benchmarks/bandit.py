@@ -167,12 +167,12 @@ def whole_decision(rounds: int) -> float:
     """Return the median µs from the game's state to the bytes of the record: the example world's rules and `linucb`."""
     import msgspec
 
-    from rfsn_core.settings.folders import example_world
     from rfsn_core.contract.actions import Situation
     from rfsn_core.contract.storage import Scope
     from rfsn_core.defaults.abstraction import Buckets
     from rfsn_core.defaults.abstraction import Settings as BucketSettings
     from rfsn_core.learning.records import decision_record
+    from rfsn_core.settings.folders import example_world
     from rfsn_core.world import candidates
     from rfsn_core.world.actions import Actions
     from rfsn_core.world.decision import Decider
