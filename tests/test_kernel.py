@@ -11,7 +11,7 @@ import pytest
 from rfsn_core import protocol
 from rfsn_core.contract.errors import ConversationBusy, ShuttingDown, UnknownDecision
 from rfsn_core.kernel import Kernel
-from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn
+from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn, until
 from rfsn_core.testing.scripted import Memory, Tokens
 from rfsn_core.turn.outbox import Item, Outbox
 from rfsn_core.turn.turns import RunningTurn
@@ -73,11 +73,10 @@ async def test_a_second_turn_is_refused(tmp_path: Path) -> None:
 
 
 async def test_turns_of_different_players_and_worlds_run_side_by_side(tmp_path: Path) -> None:
-    renderer = Tokens(interval=0.01)
+    renderer = Tokens(["word "] * 100, interval=0.01)
     async with kernel(tmp_path, plugin(rendering={"t": renderer}), settings=overlap("refuse")) as it:
         turns = [begin(it, player=player, save=save) for player in "ab" for save in "xy"]
-        await asyncio.sleep(0.02)
-        assert renderer.running == 4
+        await until(lambda: renderer.running == 4)
         assert [kinds(await seen(*each))[-1] for each in turns] == ["turn.finished"] * 4
 
 

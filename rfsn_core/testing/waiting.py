@@ -1,0 +1,16 @@
+"""Waiting in tests for something to happen, instead of sleeping for as long as it usually takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until a condition is true. Raises AssertionError when it takes longer than `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110  what is waited for has no event
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"not true within {seconds:g} s") from None
