@@ -49,6 +49,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_architecture_page_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    names = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", page)) - {"turn.py"}
+    assert len(names) > 20
+    assert [name for name in sorted(names) if not (ROOT / "rfsn_core" / name).is_file()] == []
+
+
 @pytest.mark.parametrize("page", ["protocol.md", "configuration.md"])
 def test_generated_tables_are_current(page: str) -> None:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
@@ -205,7 +212,14 @@ PLAIN = [
     "docs",
     "examples",
     "benchmarks",
+    "rfsn_core/kernel.py",
+    "rfsn_core/plugins",
     "rfsn_core/protocol",
+    "rfsn_core/telemetry",
+    "plugins/embed_wordllama",
+    "plugins/llm_anthropic",
+    "plugins/llm_llamacpp",
+    "plugins/llm_openai",
 ]
 """Files and folders that are free of these words. Add a folder when it is."""
 
