@@ -212,6 +212,7 @@ PLAIN = [
     "docs",
     "examples",
     "benchmarks",
+    "rfsn_core/cli",
     "rfsn_core/kernel.py",
     "rfsn_core/plugins",
     "rfsn_core/protocol",
