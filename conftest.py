@@ -10,6 +10,7 @@ import pytest
 import structlog
 from click.testing import CliRunner, Result
 
+from rfsn_core.telemetry.redaction import SECRETS
 from rfsn_core.testing.fixtures import anyio_backend, redis, serve
 
 __all__ = ["anyio_backend", "redis", "serve"]
@@ -17,13 +18,14 @@ __all__ = ["anyio_backend", "redis", "serve"]
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
-    """Restore the logging that a command inside a test changes for the whole process."""
+    """Restore the logging, and the secrets, that a command inside a test sets for the whole process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+    SECRETS.clear()
 
 
 @pytest.fixture

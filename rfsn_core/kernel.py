@@ -21,7 +21,7 @@ from rfsn_core.conversation.game_events import store_event
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.conversation.spool import Spool
 from rfsn_core.learning.decision_log import DecisionLog
-from rfsn_core.learning.guard import Guard, Limits
+from rfsn_core.learning.guard import Guard
 from rfsn_core.learning.guard_control import GuardControl
 from rfsn_core.learning.rewards import Channel
 from rfsn_core.learning.updates import Learner
@@ -44,16 +44,19 @@ class Kernel:
 
     def __init__(self, runtimes: Runtimes) -> None:
         self.runtimes = runtimes
-        settings, data = runtimes.current.settings, runtimes.own_dir
+        data = runtimes.own_dir
         # Memory: the store, the spool before it, the archives behind it.
-        most = int(settings.storage.archive_mb * 1e6)
-        self._archive = ArchiveQueue(data / "archive.jsonl", lambda: runtimes.current.archives, most)
+        self._archive = ArchiveQueue(
+            data / "archive.jsonl",
+            lambda: runtimes.current.archives,
+            lambda: int(runtimes.current.settings.storage.archive_mb * 1e6),
+        )
         self.conversations = Conversations(
             lambda: runtimes.current.store_access, Spool(data / "spool.jsonl"), self._archive.note
         )
         # Learning: decisions and rewards in, updates of the policy out.
         self.decision_log = DecisionLog(data / "learning")
-        self.guard = guard = Guard(Limits(**settings.learning.guard.model_dump()))
+        self.guard = guard = Guard(self._learning)
         file = self.decision_log.folder / "guard.json"
         self.guard_control = control = GuardControl(
             guard, file, lambda event: runtimes.announce(event), lambda: self.learner.tell_guard()

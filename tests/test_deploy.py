@@ -5,6 +5,8 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import shutil
+import zipfile
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ from rfsn_core.cli import main
 from rfsn_core.cli.options import find_world
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.settings.folders import EXAMPLE
 from rfsn_core.testing import make_world
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +41,28 @@ def test_what_the_image_copies_and_installs_is_there() -> None:
     for path in installed.split():
         assert (ROOT / path.removeprefix("/src").lstrip("/") / "pyproject.toml").is_file(), path
     understood(["serve"])
+
+
+def test_the_wheel_has_the_example_world_and_nobodys_conversations(tmp_path: Path) -> None:
+    wheel = pytest.importorskip("hatchling.builders.wheel")
+    source = tmp_path / "source"
+    for name in ("rfsn_core", "examples"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns(".rfsn", "__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    example = source / "examples" / EXAMPLE
+    (example / ".rfsn").mkdir()
+    (example / ".rfsn" / "memory.db").write_text("what the players said", "utf-8")
+    (path,) = wheel.WheelBuilder(str(source)).build(directory=str(tmp_path / "dist"), versions=["standard"])
+    names = zipfile.ZipFile(path).namelist()
+    assert not [name for name in names if ".rfsn" in name]
+    files = {file.relative_to(example).as_posix() for file in example.rglob("*") if file.is_file()}
+    packed = {name.removeprefix("rfsn_core/_example/") for name in names if name.startswith("rfsn_core/_example/")}
+    assert packed == {name for name in files if not name.startswith(".rfsn")}
+
+
+def test_the_image_gets_nobodys_conversations() -> None:
+    assert "**/.rfsn" in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
 
 def test_the_images_variables_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

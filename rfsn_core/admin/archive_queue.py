@@ -36,10 +36,10 @@ class ArchiveQueue:
     """Of one server. `note` a turn; `run` sends.
 
     :param archives: asked for each batch, so that they can be swapped while it runs.
-    :param most: bytes that may wait; further turns are not archived, and that is told.
+    :param most: gives the bytes that may wait, from the settings in force; further turns are not archived.
     """
 
-    def __init__(self, path: Path, archives: Callable[[], Sequence[Archive]], most: int) -> None:
+    def __init__(self, path: Path, archives: Callable[[], Sequence[Archive]], most: Callable[[], int]) -> None:
         self.path = path
         self._archives, self._most = archives, most
         self._offset_file = path.with_suffix(".offset")
@@ -67,8 +67,8 @@ class ArchiveQueue:
             return
         line = msgspec.json.encode(turn) + b"\n"
         try:
-            if self._file.size + len(line) > self._most:
-                raise OSError(f"more than {self._most} bytes wait")
+            if self._file.size + len(line) > (most := self._most()):
+                raise OSError(f"more than {most} bytes wait")
             self._file.append(line)
         except OSError as error:
             METRICS.archive_lost.inc()

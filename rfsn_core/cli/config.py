@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,6 @@ from rfsn_core.cli.options import load_runtimes, world_options
 
 if TYPE_CHECKING:
     from rfsn_core.plugins.discovery import Plugins
-
-SECRET = re.compile(r"(^|_)(key|token|secret|password)$")
-"""Names of settings that must not appear on a screen or in a bug report."""
 
 
 @click.group(cls=Group)
@@ -73,11 +69,13 @@ def show(world: Path | None, config_file: Path | None) -> None:
 
 
 def _without_secrets(value: Any, name: str = "") -> Any:
+    from rfsn_core.telemetry.redaction import SECRET_NAME, SECRETS
+
     if isinstance(value, dict):
         return {key: _without_secrets(item, key) for key, item in value.items()}
     if not isinstance(value, str) or not value:
         return value
-    return "(set)" if SECRET.search(name) else re.sub(r"//[^/@\s]*@", "//(set)@", value)
+    return "(set)" if SECRET_NAME.search(name) else SECRETS.redact(value)
 
 
 @config.command()

@@ -97,7 +97,7 @@ class Program(Group):
 
         try:
             world = find_world(None)
-        except RfsnError:
+        except (RfsnError, OSError):
             world = None
         commands: dict[str, click.Command] = {}
         for command, plugin in discover(world=world).offers("rfsn_commands"):
@@ -122,16 +122,23 @@ class Program(Group):
         except BrokenPipeError:
             raise  # the reader of our output has closed it; click ends quietly
         except OSError as error:
-            click.echo(f"rfsn: {error}", err=True)
+            _echo_error(str(error))
             ctx.exit(2)
         except Exception as error:
             from rfsn_core.contract.errors import PluginError, RfsnError, StoreError, UserError
 
             if not isinstance(error, RfsnError):
                 raise
-            for line in str(error).splitlines():
-                click.echo(f"rfsn: {line}", err=True)
+            _echo_error(str(error))
             ctx.exit(2 if isinstance(error, UserError | StoreError | PluginError) else 1)
+
+
+def _echo_error(message: str) -> None:
+    """Print an error, without the keys and passwords that may be part of it."""
+    from rfsn_core.telemetry.redaction import SECRETS
+
+    for line in SECRETS.redact(message).splitlines():
+        click.echo(f"rfsn: {line}", err=True)
 
 
 def _load(target: str) -> click.Command:

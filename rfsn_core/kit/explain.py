@@ -10,6 +10,8 @@ from typing import Any, Protocol, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from rfsn_core.telemetry.redaction import SECRET_NAME, SECRETS
+
 
 class Located(Protocol):
     """Something that knows where its keys are, such as a `Document`."""
@@ -43,10 +45,10 @@ def explain(error: ValidationError, source: Located, model: Any, prefix: Sequenc
             lines[tuple(key)] = f"{where}: is required"
         else:
             value = problem.get("input")
-            shown = isinstance(value, int | float | bool) or (isinstance(value, str) and not _is_secret(model, path))
+            shown = isinstance(value, str | int | float | bool) and not _is_secret(model, path)
             message = problem["msg"].removeprefix("Value error, ")
             lines[tuple(key)] = f"{where}: {message}" + (f" (is {value!r:.60})" if shown else "")
-    return list(lines.values())
+    return [SECRETS.redact(line) for line in lines.values()]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -93,4 +95,5 @@ def _fields(model: Any, path: Sequence[Any]) -> list[str]:
 
 
 def _is_secret(model: Any, path: Sequence[Any]) -> bool:
-    return getattr(_model_at(model, path), "__name__", "") == "SecretStr"
+    named = bool(path) and SECRET_NAME.search(str(path[-1])) is not None
+    return named or getattr(_model_at(model, path), "__name__", "") == "SecretStr"

@@ -19,6 +19,7 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from rfsn_core.contract.errors import EngineError
+from rfsn_core.telemetry.redaction import SECRETS
 
 MOST_LINE = 1 << 20
 """Longest line of a stream, in bytes."""
@@ -40,7 +41,8 @@ class RemoteSettings(BaseModel, extra="forbid"):
 
 def api_key(given: str, variable: str, service: str) -> str:
     """The key from the settings, or the environment. Raises EngineError that says where to put it."""
-    key = given or os.environ.get(variable, "")
+    key = (given.strip() or os.environ.get(variable, "")).strip()
+    SECRETS.remember([key])
     if not key:
         raise EngineError(f"there is no API key for {service}", hint=f"Set {variable} in the environment")
     return key

@@ -6,29 +6,19 @@ It only ever goes one way by itself; an operator lets it go back.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from rfsn_core.kit.files import replacing
+from rfsn_core.settings.schema import GuardSettings, LearningSettings
 
 State = Literal["learning", "slowed", "frozen"]
 STATES: tuple[State, ...] = ("learning", "slowed", "frozen")
 SLOWED_WEIGHT = 0.25
 """Of an observation while learning is slowed. The weight is lowered, never the reward: that would pull it to 0."""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """When it steps in. All are compared over the newest `window` rewards or sentences."""
-
-    window: int = 50
-    slow_drop: float = 0.2
-    """Mean reward below that of the `10 × window` before."""
-    freeze_drop: float = 0.4
-    slow_rate: float = 0.3
-    """Share of rewards that are corrections or contradictions, or of turns with a blocked sentence."""
-    freeze_rate: float = 0.6
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,16 +29,32 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guard:
-    """The guard of one server."""
+    """The guard of one server.
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    :param settings: asked each time, so that it follows a reload.
+    """
+
+    def __init__(self, settings: Callable[[], LearningSettings]) -> None:
+        self._settings = settings
         self.state: State = "learning"
         self.reason = ""
-        self._rewards: deque[float] = deque(maxlen=limits.window)
-        self._before: deque[float] = deque(maxlen=10 * limits.window)
-        self._corrections: deque[bool] = deque(maxlen=limits.window)
-        self._blocks: deque[bool] = deque(maxlen=limits.window)
+        self._rewards: deque[float] = deque()
+        self._before: deque[float] = deque()
+        self._corrections: deque[bool] = deque()
+        self._blocks: deque[bool] = deque()
+        self._resize()
+
+    @property
+    def limits(self) -> GuardSettings:
+        """The limits of the settings in force."""
+        return self._settings().guard
+
+    def _resize(self) -> None:
+        """Make the windows as long as the settings in force say; the newest entries stay."""
+        window = self.limits.window
+        if self._rewards.maxlen != window:
+            self._rewards, self._before = deque(self._rewards, window), deque(self._before, 10 * window)
+            self._corrections, self._blocks = deque(self._corrections, window), deque(self._blocks, window)
 
     def load(self, path: Path) -> None:
         """Go on as before a restart: only an operator unfreezes. A file that cannot be read means frozen."""
@@ -72,6 +78,7 @@ class Guard:
 
     def rewarded(self, value: float, *, correction: bool) -> bool:
         """A reward came in; whether the state changed."""
+        self._resize()
         if len(self._rewards) == self.limits.window:
             self._before.append(self._rewards[0])
         self._rewards.append(value)
@@ -80,6 +87,7 @@ class Guard:
 
     def turned(self, *, blocked: bool) -> bool:
         """A turn ended; whether the state changed."""
+        self._resize()
         self._blocks.append(blocked)
         return self._judge()
 

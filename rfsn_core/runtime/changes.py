@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rfsn_core.settings.schema import Settings
-from rfsn_core.settings.source import NAMES
+from rfsn_core.settings.source import NAMES, misnamed
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.world.files import World, ignored
 
@@ -107,7 +107,7 @@ def _ignored_reason(path: Path, world_dir: Path) -> str:
     except ValueError:
         return ""
     if folder not in FOLDERS or not rest:
-        return ""
+        return misnamed(path)
     if len(rest) > 1:
         return f"folders inside '{folder}' are not read; move it to {folder}/"
     if path.suffix.lower() != FOLDERS[folder]:

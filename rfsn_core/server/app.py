@@ -25,6 +25,7 @@ from rfsn_core.runtime.reload import watching
 from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.server.api import STATIC, Api
 from rfsn_core.server.auth import refusal
+from rfsn_core.server.redaction import Redacting
 from rfsn_core.server.sse import problem
 from rfsn_core.server.websocket import ABORT, Connections
 from rfsn_core.server.worker_metrics import Gathered
@@ -71,6 +72,7 @@ async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
 
         app.state.stopping = stopping
         app.add_middleware(Guard, kernel=kernel, routes=app.routes)
+        app.add_middleware(Redacting)
         async with watching(runtimes, changed, rejected), metrics.shared():
             yield app
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from rfsn_core.memory.beliefs import SINGLE_VALUED
+from rfsn_core.telemetry.redaction import stripped
 
 AudioPolicy = Literal["drop_newest", "drop_oldest", "reject", "keep_ends"]
 QueuePolicy = Literal["wait", "drop_newest", "drop_oldest", "keep_ends", "reject"]
@@ -273,6 +274,12 @@ class Settings(BaseModel, extra="forbid"):
     speech: SpeechStage = SpeechStage(provider="silent", fallback=["silent"])
     storage: StorageStage = StorageStage(provider="sqlite")
     embedding: EmbeddingStage = EmbeddingStage(provider="none")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_white_space(cls, values: Any) -> Any:
+        """Keys and URLs are often copied with a space or a line's end."""
+        return stripped(values)
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from rfsn_core.kit.documents import Document, DocumentError, read_document
 from rfsn_core.kit.explain import explain, nearest
 from rfsn_core.settings.environment import EnvironmentValues
 from rfsn_core.settings.schema import Settings
+from rfsn_core.telemetry.redaction import SECRETS, secrets_in
 
 NAMES = ("rfsn.toml", "rfsn.json", "rfsn.yaml", "rfsn.yml")
 """What a world's settings file may be called."""
@@ -48,17 +49,23 @@ def find_file(world: Path) -> Path | None:
 
 def misnamed_files(world: Path) -> list[str]:
     """Return a line for each file that looks like a settings file and is not read, with the right name."""
-    warnings = []
-    for path in sorted(world.iterdir()) if world.is_dir() else ():
-        name = path.name.lower()
-        if path.name in NAMES or not path.is_file():
-            continue
-        right = next((known for known in NAMES if name in (known, known + ".txt")), "")
-        if name in ("rfsn.txt", "rfsn.ini", "rfsn.cfg", "rfsn.conf", "rfsn"):
-            right = NAMES[0]
-        if right and not (world / right).exists():
-            warnings.append(f"{path}: is not read; a settings file is called '{right}'")
-    return warnings
+    files = sorted(world.iterdir()) if world.is_dir() else []
+    return [f"{path}: {problem}" for path in files if path.is_file() and (problem := misnamed(path))]
+
+
+def misnamed(path: Path) -> str:
+    """Return what to call a file that looks like a settings file and is not read; empty for all others."""
+    name = path.name.lower()
+    right = next((known for known in NAMES if name in (known, known + ".txt")), "")
+    if name in ("rfsn.txt", "rfsn.ini", "rfsn.cfg", "rfsn.conf", "rfsn"):
+        right = NAMES[0]
+    if not right or path.name in NAMES:
+        return ""
+    proper = path.with_name(right)
+    if not proper.exists():
+        return f"is not read; a settings file is called '{right}'"
+    # Where capitals do not matter both names are the same file, which is read.
+    return "" if path.exists() and proper.samefile(path) else f"is not read; the settings are in '{right}'"
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> tuple[Settings, Source]:
@@ -72,6 +79,8 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> tuple
     except DocumentError as error:
         raise ConfigError([str(error)]) from error
     environment = EnvironmentValues(os.environ)
+    for values in (document.values, environment.values, overrides or {}):
+        SECRETS.remember(secrets_in(values))  # before anything can go wrong with them
     source = Source(document, environment)
     problems = list(environment.problems)
     settings: Settings | None = None

@@ -8,10 +8,17 @@ from typing import Any
 
 import structlog
 
+from rfsn_core.telemetry.redaction import SECRETS
+
 
 def logger(component: str) -> Any:
     """A structured logger of one component (`turn`, `server`, `plugins`, …)."""
     return structlog.get_logger(f"rfsn.{component}", component=component)
+
+
+def _without_secrets(logger: Any, method: str, line: Any) -> str:
+    """Hide keys and passwords, as the last step: also those in tracebacks and in libraries' messages."""
+    return SECRETS.redact(str(line))
 
 
 def configure(level: str = "info", form: str = "text") -> None:
@@ -40,7 +47,7 @@ def configure(level: str = "info", form: str = "text") -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _without_secrets],
         )
     )
     root = logging.getLogger()

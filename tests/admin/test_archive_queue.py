@@ -74,7 +74,7 @@ async def test_a_turn_that_is_noted_while_the_last_batch_ends_is_not_forgotten(t
                 self.note(record(2))
             return lines
 
-    outbox = Late(tmp_path / "archive.jsonl", lambda: (shelf,), 10**6)
+    outbox = Late(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
     outbox.note(record(1))
     async with running(outbox):
         await arrived(shelf, 2)
@@ -85,7 +85,7 @@ async def test_a_turn_that_is_noted_while_the_last_batch_ends_is_not_forgotten(t
 async def test_what_waits_while_the_archive_is_away_follows_in_order(tmp_path: Path) -> None:
     shelf = Shelf()
     shelf.away = True
-    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), 10**6)
+    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
     async with running(outbox):
         for number in range(250):
             outbox.note(record(number))
@@ -98,7 +98,7 @@ async def test_what_waits_while_the_archive_is_away_follows_in_order(tmp_path: P
 
 async def test_what_is_erased_is_erased_where_it_waits_too(tmp_path: Path) -> None:
     shelf = Shelf()
-    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), 10**6)
+    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
     other = Scope("default", "smith", "Zanzibarella")
     outbox.note(record(1))
     outbox.note(record(2, other))
@@ -115,6 +115,6 @@ async def test_what_is_erased_is_erased_where_it_waits_too(tmp_path: Path) -> No
 
 
 def test_no_archive_no_file(tmp_path: Path) -> None:
-    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (), 10**6)
+    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (), lambda: 10**6)
     outbox.note(record(1))
     assert list(tmp_path.iterdir()) == []

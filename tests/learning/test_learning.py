@@ -14,8 +14,9 @@ from rfsn_core.contract.selection import Context, Selection
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning import play_signals as play
 from rfsn_core.learning.decision_log import log_files, read_lines
-from rfsn_core.learning.guard import Guard, Limits
+from rfsn_core.learning.guard import Guard
 from rfsn_core.learning.records import DecisionRecord, Quarantined, RewardRecord, UpdateRecord
+from rfsn_core.settings.schema import GuardSettings, LearningSettings
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Tokens, Tone
 
@@ -274,7 +275,7 @@ def feed(guard: Guard, values: list[float], *, correction: bool = False) -> str:
 
 
 def test_the_guard_slows_then_freezes_and_only_an_operator_lets_go() -> None:
-    guard = Guard(Limits(window=10))
+    guard = Guard(lambda: LearningSettings(guard=GuardSettings(window=10)))
     assert feed(guard, [0.5] * 30) == "learning"
     assert feed(guard, [0.2] * 10) == "slowed"
     assert 0 < guard.weight < 1
@@ -287,7 +288,7 @@ def test_the_guard_slows_then_freezes_and_only_an_operator_lets_go() -> None:
 
 
 def test_the_guard_watches_corrections_and_blocks() -> None:
-    guard = Guard(Limits(window=10))
+    guard = Guard(lambda: LearningSettings(guard=GuardSettings(window=10)))
     assert feed(guard, [0.0] * 10, correction=True) == "frozen"
     guard.set("learning", "")
     for number in range(10):

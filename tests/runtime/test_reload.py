@@ -103,3 +103,39 @@ async def test_what_the_server_writes_itself_is_not_a_change(client: Client, tmp
     (changed,) = await client.until("config.changed")
     assert isinstance(changed, protocol.ConfigChanged)
     assert len(changed.files) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "effect"),
+    [
+        ("rfsn.toml", '[rendering]\nprovider = "a"\n[server]\nport = 9\n', "needs a restart: server.port"),
+        ("rfsn.toml", '[rendering]\nprovider = "a"\n[memory]\nrecent = 3\n', "applied: memory.recent"),
+        ("rfsn.toml", '# the same\n[rendering]\nprovider = "a"\n', "nothing changed"),
+        ("npcs/cook.toml", 'name = "Ansa"', "applied: NPC 'cook' (Ansa) is new"),
+        ("npcs/smith.toml", 'name = "Ansa"', "applied: NPC 'smith'"),
+        ("npcs/other.toml", "", "applied: NPC 'other' (Other) is gone"),
+        (
+            "npcs/inn/cook.toml",
+            'name = "Ansa"',
+            "ignored: npcs/inn/cook.toml: folders inside 'npcs' are not read; move",
+        ),
+        ("npcs/cook.yaml", "name: Ansa", "ignored: npcs/cook.yaml: is not read; write it as TOML, in 'cook.toml'"),
+        ("npcs/cook.toml.txt", "", "ignored: npcs/cook.toml.txt: is not read; call it 'cook.toml'"),
+        ("plugins/extra.py", "x = 1", "needs a restart: plugins/extra.py: plugins are loaded at the start"),
+        ("lore/town.md", "A town.", "applied: lore"),
+        ("lines/all.toml", '[lines]\ngreet = "Hm."', "applied: lines"),
+        ("rfsn.toml.txt", "", "ignored: rfsn.toml.txt: is not read; the settings are in 'rfsn.toml'"),
+    ],
+)
+async def test_everyone_is_told_what_became_of_a_change(tmp_path: Path, name: str, text: str, effect: str) -> None:
+    make_world(tmp_path, npcs={"smith": 'name = "Berit"', "other": 'name = "Other"'})
+    for folder in ("npcs/inn", "plugins", "lore", "lines"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    async with _served(tmp_path) as address, connected(address) as client:
+        if text or name.endswith(".txt"):
+            (tmp_path / name).write_text(text, "utf-8")
+        else:
+            (tmp_path / name).unlink()
+        (changed,) = await client.until("config.changed")
+    assert isinstance(changed, protocol.ConfigChanged)
+    assert [line for line in changed.effects if effect in line], changed.effects

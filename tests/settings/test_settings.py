@@ -157,6 +157,8 @@ def test_a_settings_file_by_another_name_is_told(tmp_path: Path, name: str) -> N
     (warning,) = misnamed_files(tmp_path)
     right = "rfsn.yaml" if "yaml" in name else "rfsn.toml"
     assert warning == f"{tmp_path / name}: is not read; a settings file is called '{right}'"
+    write(tmp_path, "", right)
+    assert misnamed_files(tmp_path) == [f"{tmp_path / name}: is not read; the settings are in '{right}'"]
 
 
 # ── the environment ──────────────────────────────────────────────────────────────────────────────
