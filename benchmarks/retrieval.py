@@ -21,7 +21,8 @@ from rfsn_embed_wordllama import WordLlama, load
 from rfsn_core.contract.errors import PluginError
 from rfsn_core.contract.storage import Scope, SearchHit, TurnRecord
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
-from rfsn_core.defaults.storage import Settings, Sqlite
+from rfsn_core.defaults.storage import Settings
+from rfsn_core.defaults.storage.store import Sqlite
 from rfsn_core.memory import retrieval
 from rfsn_core.turn.recall import MOST_NEAR
 

@@ -25,8 +25,9 @@ from pathlib import Path
 
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import Scope, TurnRecord
-from rfsn_core.defaults.database import FIELDS, conversation_token
-from rfsn_core.defaults.storage import Settings, Sqlite
+from rfsn_core.defaults.storage import Settings
+from rfsn_core.defaults.storage.store import Sqlite
+from rfsn_core.defaults.storage.tables import FIELDS
 from rfsn_core.memory.cards import Card
 
 WORDS = ["".join(syllables) for syllables in itertools.product(("ka", "lo", "mer", "tin", "vas", "ru"), repeat=5)][
@@ -118,10 +119,11 @@ async def measure(folder: Path, turns: int, npcs: int) -> None:
     await store.stop()
     raw = []
     with closing(sqlite3.connect(folder / "memory.db")) as db:
+        conversations = dict(db.execute("SELECT npc, id FROM conversations"))
         sql = f"SELECT {FIELDS} FROM turns WHERE conversation=? AND live=1 ORDER BY position DESC, id DESC LIMIT 20"
         for n in range(2000):
             begun = time.perf_counter()
-            db.execute(sql, (conversation_token(scope(n % npcs)),)).fetchall()
+            db.execute(sql, (conversations[f"npc{n % npcs}"],)).fetchall()
             raw.append(time.perf_counter() - begun)
     show("the bare query: 20 turns", raw)
     both = percentile(raw, 0.5) + percentile(hop, 0.5)

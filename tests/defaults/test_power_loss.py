@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.defaults.storage import Settings, Sqlite
+from rfsn_core.defaults.storage import Settings
+from rfsn_core.defaults.storage.store import Sqlite
 from rfsn_core.testing.suites import exported, record
 
 pytestmark = pytest.mark.engines

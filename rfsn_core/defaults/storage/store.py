@@ -1,35 +1,31 @@
-"""`sqlite`: turns in one file, and all that is read off them: state, memories, cards, saves."""
+"""The `sqlite` store: turns in one file. State, memories and cards are read from the turns that changed them."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel, Field
 
 from rfsn_core.contract.errors import NotFound, StoreError
-from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, Provider
 from rfsn_core.contract.storage import (
     GOVERNED,
     Backup,
-    MemoryRecord,
     Past,
     Scope,
     SearchHit,
     Snapshot,
-    Store,
     TurnRecord,
 )
-from rfsn_core.defaults import database
-from rfsn_core.defaults.database import FIELDS, Database, checksum, conversation_token, note
+from rfsn_core.defaults.storage import Settings, tables, word_index
+from rfsn_core.defaults.storage.database import Database
+from rfsn_core.defaults.storage.tables import FIELDS, add_to_audit, checksum
 from rfsn_core.kit import backups
 from rfsn_core.memory.beliefs import latest
 from rfsn_core.memory.retrieval import add_neighbours, terms
@@ -38,23 +34,14 @@ from rfsn_core.telemetry.metrics import METRICS
 
 log = logger("storage")
 
-PAGE = 500
+EXPORT_PAGE = 500
 """Turns that an export reads at once."""
 HITS = 64
-"""Turns that the index gives a search before they are ranked."""
-_memories = msgspec.json.Decoder(tuple[MemoryRecord, ...])
-
-
-class Settings(BaseModel, extra="forbid"):
-    """`[storage.sqlite]`."""
-
-    file: str = Field("memory.db", min_length=1, description="File name, in the data folder.")
-    keep_backups: int = Field(10, ge=1, description="Older automatic backups are deleted.")
-    synchronous: str = Field("FULL", pattern="^(FULL|NORMAL)$", description="NORMAL may lose turns in a power cut.")
+"""Turns from the index that a search ranks together with their neighbours."""
 
 
 class Sqlite:
-    """The opened provider."""
+    """A store in one SQLite file."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._keep = settings.keep_backups
@@ -65,12 +52,12 @@ class Sqlite:
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
     async def load(self, scope: Scope, turns: int) -> Past:
-        """One job, four reads by index. A row that is damaged is left out, and told."""
+        """Four reads by index in one job. A damaged row is left out and logged."""
         key = _key(scope)
 
         def job(db: sqlite3.Connection) -> Past:
             newest = self._turns(db, f"{_CONVERSATION} ORDER BY position DESC, id DESC LIMIT ?", (*key, max(1, turns)))
-            last = newest[:1]
+            last = newest[:1]  # before the turns without words are left out: they carry the state, too
             if not turns or not all(turn.spoken for turn in newest):
                 newest = self._turns(
                     db, f"{_CONVERSATION} AND {_SPOKEN} ORDER BY position DESC, id DESC LIMIT ?", (*key, turns)
@@ -87,66 +74,54 @@ class Sqlite:
         return await self._do(job)
 
     async def append(self, turn: TurnRecord) -> None:
-        """Durable when it returns."""
-        values = database.row(turn)
-        await self._do(lambda db: database.insert(db, values, self._file.places), writes=True)
+        values = tables.values_of(turn)
+        await self._do(lambda db: tables.insert(db, values, self._file.positions), writes=True)
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
-        """By bm25 within the conversation, whose id is a word of the index; a hit lifts the turns around it."""
+        """By the words of the index; a hit also raises the score of the turns around it."""
         words = terms(query)
         if not words or limit < 1:
             return ()
         key = _key(scope)
-        wanted = " OR ".join(f'"{word}"' for word in words)
-        match = f'conversation : "{key[0]}" AND ({wanted})'
 
         def job(db: sqlite3.Connection) -> Sequence[SearchHit]:
-            hits = db.execute(
-                "SELECT turns.position, -bm25(words, 0.0, 1.0, 1.0) AS score"
-                " FROM words JOIN turns ON turns.id = words.rowid WHERE words MATCH ?"
-                f" AND {_CONVERSATION} ORDER BY score DESC LIMIT {HITS}",
-                (match, *key),
-            ).fetchall()
-            scores = add_neighbours(dict(hits))
-            best = sorted(scores, key=lambda position: -scores[position])[:limit]
-            places = ",".join("?" * len(best))
-            rows = db.execute(
-                f"SELECT position, checksum, {FIELDS} FROM turns WHERE {_CONVERSATION} AND {_SPOKEN}"
-                f" AND position IN ({places})",
-                (*key, *best),
-            ).fetchall()
-            whole = ((position, self._turn(given, values)) for position, given, *values in rows)
-            found = [SearchHit(turn, scores[position]) for position, turn in whole if turn is not None]
-            return sorted(found, key=lambda each: -each.relevance)
+            conversation = _conversation(db, scope)
+            if conversation is None:
+                return ()
+            scores = word_index.search(db, conversation, words)
+            rows = sorted(scores, key=lambda row: (-scores[row], -row))[:HITS]
+            sql = f"SELECT id, position, length(player_text) + length(npc_text) FROM turns WHERE id IN ({_marks(rows)})"
+            matches = db.execute(sql, rows).fetchall()
+            average = sum(length for _, _, length in matches) / (len(matches) or 1)
+            by_position = add_neighbours(
+                {position: scores[row] * _length_weight(length / average) for row, position, length in matches}
+            )
+            best = sorted(by_position, key=lambda position: -by_position[position])[:limit]
+            sql = f"{_CONVERSATION} AND {_SPOKEN} AND position IN ({_marks(best)})"
+            found = db.execute(f"SELECT position, checksum, {FIELDS} FROM turns WHERE {sql}", (*key, *best))
+            turns = [(position, self._turn(stored, values)) for position, stored, *values in found]
+            hits = [SearchHit(turn, by_position[position]) for position, turn in turns if turn is not None]
+            return sorted(hits, key=lambda hit: -hit.relevance)
 
         return await self._do(job)
 
     def _turns(self, db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[TurnRecord]:
         rows = db.execute(f"SELECT checksum, {FIELDS} FROM turns WHERE {where}", values)
-        return [turn for given, *fields in rows if (turn := self._turn(given, fields)) is not None]
+        return [turn for stored, *fields in rows if (turn := self._turn(stored, fields)) is not None]
 
-    def _turn(self, given: int, values: Sequence[Any]) -> TurnRecord | None:
-        if checksum(tuple(values)) != given:
+    def _turn(self, stored: int, values: Sequence[Any]) -> TurnRecord | None:
+        """Return the turn in a row; None, with a line in the log, when its checksum is not the stored one."""
+        if checksum(values) != stored:
             METRICS.errors.labels("storage").inc()
-            log.error("a stored turn is damaged and left out: rfsn memory check", turn=str(values[0])[:100])
+            hint = "`rfsn memory check` finds all damaged turns"
+            log.error("turn.damaged", turn_id=str(values[0])[:100], file=str(self._file.path), hint=hint)
             return None
-        return TurnRecord(
-            turn_id=values[0],
-            scope=Scope(*values[1:4]),
-            time=values[4],
-            player_text=values[5],
-            npc_text=values[6],
-            outcome=values[7],
-            decision_id=values[8],
-            state=msgspec.json.decode(values[9]),
-            memories=_memories.decode(values[10]) if values[10] else (),
-            card=msgspec.json.decode(values[11]) if values[11] else None,
-        )
+        return tables.turn_of(values)
 
     # ── saves ────────────────────────────────────────────────────────────────────────────────────
 
     async def snapshot(self, save: str, tag: str) -> Snapshot:
-        """The spans of row numbers that are live now."""
+        """Store the spans of row numbers that are live now."""
 
         def job(db: sqlite3.Connection) -> Snapshot:
             rows = db.execute(f"SELECT id, live, {_SPOKEN} FROM turns WHERE save=? ORDER BY id", (save,)).fetchall()
@@ -155,12 +130,12 @@ class Sqlite:
                 ids = [row[0] for row in run]
                 if live:
                     spans.append((ids[0], ids[-1]))
-            made = Snapshot(save, tag, time.time(), sum(live * spoken for _, live, spoken in rows))
+            snapshot = Snapshot(save, tag, time.time(), sum(live * spoken for _, live, spoken in rows))
             db.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?,?,?,?,?)",
-                (save, tag, made.time, made.turns, msgspec.json.encode(spans).decode()),
+                (save, tag, snapshot.time, snapshot.turns, msgspec.json.encode(spans).decode()),
             )
-            return made
+            return snapshot
 
         return await self._do(job, writes=True)
 
@@ -174,22 +149,20 @@ class Sqlite:
         return await self._do(job)
 
     async def rollback(self, save: str, tag: str) -> int:
-        """What is live changes, nothing is deleted: a later save can be loaded again."""
+        """Change which turns are live; nothing is deleted, so that a later snapshot can be rolled back to as well."""
 
         def job(db: sqlite3.Connection) -> int:
-            found = db.execute("SELECT spans FROM snapshots WHERE save=? AND tag=?", (save, tag)).fetchone()
-            if found is None:
+            row = db.execute("SELECT spans FROM snapshots WHERE save=? AND tag=?", (save, tag)).fetchone()
+            if row is None:
                 tags = ", ".join(row[0] for row in db.execute("SELECT tag FROM snapshots WHERE save=?", (save,)))
-                raise NotFound(f"save '{save}' has no save '{tag}'", hint=f"It has: {tags or 'none'}")
-            db.execute("UPDATE turns SET live=0 WHERE save=? AND live=1", (save,))
-            for span in msgspec.json.decode(found[0]):
-                db.execute("UPDATE turns SET live=1 WHERE save=? AND id BETWEEN ? AND ?", (save, *span))
+                raise NotFound(f"save '{save}' has no snapshot '{tag}'", hint=f"It has: {tags or 'none'}")
+            tables.set_live(db, save, msgspec.json.decode(row[0]))
             count = f"SELECT count(*) FROM turns WHERE save=? AND live=1 AND {_SPOKEN}"
             live = int(db.execute(count, (save,)).fetchone()[0])
-            # Ids that came after may come again: a game that is played anew is no repetition.
+            # A new epoch: the turn ids that came after the snapshot may come again, with other turns.
             db.execute("INSERT INTO saves VALUES (?, 1) ON CONFLICT (save) DO UPDATE SET epoch = epoch + 1", (save,))
-            self._file.places.forget()
-            note(db, f"save {save} went back to save {tag}, {live} turns")
+            self._file.positions.clear()
+            add_to_audit(db, f"save {save} was rolled back to snapshot {tag}, {live} turns")
             return live
 
         return await self._do(job, writes=True)
@@ -200,7 +173,7 @@ class Sqlite:
         def job(db: sqlite3.Connection) -> Mapping[str, Any]:
             turns, live, players, first, last = db.execute(
                 "SELECT count(*), sum(live), count(DISTINCT conversation), min(time), max(time) FROM turns"
-                f" WHERE conversation IN (SELECT conversation FROM conversations WHERE npc=?) AND {_SPOKEN}",
+                f" WHERE conversation IN (SELECT id FROM conversations WHERE npc=?) AND {_SPOKEN}",
                 (npc,),
             ).fetchone()
             return {
@@ -220,9 +193,9 @@ class Sqlite:
         return await self._do(job)
 
     async def export(self, save: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
-        """Page by page, so that turns go on meanwhile."""
+        """Read page by page, so that turns are not held up."""
         after = 0
-        where = f"live=1 AND {_SELECTED} AND id > ?4 ORDER BY id LIMIT {PAGE}"
+        where = f"live=1 AND {_SELECTED} AND id > ?4 ORDER BY id LIMIT {EXPORT_PAGE}"
         while True:
 
             def job(db: sqlite3.Connection, after: int = after) -> tuple[int, list[TurnRecord]]:
@@ -242,15 +215,15 @@ class Sqlite:
         def erased(db: sqlite3.Connection) -> int:
             db.execute("BEGIN IMMEDIATE")
             count = int(db.execute(f"SELECT count(*) FROM turns WHERE {_SELECTED} AND {_SPOKEN}", which).fetchone()[0])
-            database.remove(db, _SELECTED, which)
+            tables.delete(db, _SELECTED, which)
             for name in filter(None, (save, npc)):
                 db.execute("DELETE FROM audit WHERE instr(what, ?)", (name,))
             if save and not npc and not player:
                 db.execute("DELETE FROM snapshots WHERE save=?", (save,))
                 db.execute("DELETE FROM saves WHERE save=?", (save,))
-            note(db, f"{count} turns were erased")  # not whose: that would be a trace
+            add_to_audit(db, f"{count} turns were erased")  # without names: they would be a trace
             db.execute("COMMIT")
-            database.scrub(db)
+            tables.shrink(db)
             return count
 
         def job(db: sqlite3.Connection) -> int:
@@ -258,23 +231,24 @@ class Sqlite:
                 for path in sorted(self._file.backups.glob("*.db")):
                     with closing(sqlite3.connect(path, isolation_level=None)) as copy:
                         copy.execute("PRAGMA secure_delete=ON")
-                        if database.version_of(copy) == database.SCHEMA_VERSION:
+                        word_index.register(copy)
+                        if tables.version_of(copy) == tables.SCHEMA_VERSION:
                             erased(copy)
                         else:
-                            path.unlink()  # of another version: it cannot be searched
-            self._file.places.forget()
+                            path.unlink()  # of another version: what it holds cannot be selected
+            self._file.positions.clear()
             return erased(db)
 
         return await self._do(job)
 
     async def check(self) -> Sequence[str]:
         def job(db: sqlite3.Connection) -> Sequence[str]:
-            found = [f"{self._file.path}: {row[0]}" for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-            for given, *values in db.execute(f"SELECT checksum, {FIELDS} FROM turns"):
-                if checksum(tuple(values)) != given:
+            damage = [f"{self._file.path}: {row[0]}" for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            for stored, *values in db.execute(f"SELECT checksum, {FIELDS} FROM turns"):
+                if checksum(values) != stored:
                     stamp = time.strftime("%Y-%m-%d %H:%M", time.gmtime(values[4]))
-                    found.append(f"turn {values[0]} of {values[2]} with {values[3]}, {stamp}: not what was written")
-            return found
+                    damage.append(f"turn {values[0]} of {values[2]} with {values[3]}, {stamp}: the checksum is wrong")
+            return damage
 
         return await self._do(job)
 
@@ -298,9 +272,9 @@ class Sqlite:
         def job(db: sqlite3.Connection) -> None:
             with closing(sqlite3.connect(path)) as source:
                 source.backup(db)
-            self._file.places.forget()
+            self._file.positions.clear()
             db.execute("BEGIN IMMEDIATE")
-            note(db, f"restored from {name}")
+            add_to_audit(db, f"restored from {name}")
             db.execute("COMMIT")
 
         await self._do(job)
@@ -309,49 +283,52 @@ class Sqlite:
         saved = await self.backup()
 
         def job(db: sqlite3.Connection) -> None:
-            forgot = database.remove(db, "npc=?", (npc,))
-            self._file.places.forget()
-            note(db, f"{npc} forgot {forgot} turns; before that: {saved.name}")
+            deleted = tables.delete(db, "npc=?", (npc,))
+            self._file.positions.clear()
+            add_to_audit(db, f"{npc} was reset, {deleted} turns; backup: {saved.name}")
 
         await self._do(job, writes=True)
         return saved
 
 
 _SPOKEN = f"(outcome != '{GOVERNED}')"
-"""Turns as people count them: without those that only carry a change of memories."""
-_CONVERSATION = "turns.conversation=? AND live=1 AND +save=? AND +npc=? AND +player=?"
-"""By the index of conversations, and no other; the names are compared all the same."""
+"""Turns that have words; the others only carry a change of memories."""
+_CONVERSATION = "live=1 AND conversation=(SELECT id FROM conversations WHERE npc=? AND player=? AND save=?)"
 _SELECTED = "?1 IN ('', save) AND ?2 IN ('', npc) AND ?3 IN ('', player)"
 
 
-def _key(scope: Scope) -> tuple[str, str, str, str]:
-    return conversation_token(scope), scope.save, scope.npc, scope.player
+def _key(scope: Scope) -> tuple[str, str, str]:
+    """Return the values for `_CONVERSATION`."""
+    return scope.npc, scope.player, scope.save
+
+
+def _conversation(db: sqlite3.Connection, scope: Scope) -> word_index.Conversation | None:
+    """Return where a conversation's turns are; None when it has none."""
+    sql = f"SELECT conversation, id, position FROM turns WHERE {_CONVERSATION} ORDER BY position"
+    first = db.execute(f"{sql} LIMIT 1", _key(scope)).fetchone()
+    if first is None:
+        return None
+    number, last, count = db.execute(f"{sql} DESC, id DESC LIMIT 1", _key(scope)).fetchone()
+    return word_index.Conversation(number, first[1], last, count)
+
+
+def _length_weight(length: float) -> float:
+    """Return BM25's weight of a turn by its length, as a multiple of the average (k1 = 1.2, b = 0.75)."""
+    return 2.2 / (1 + 1.2 * (0.25 + 0.75 * length))
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _check_backup(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         try:
-            version = database.version_of(db)
+            version = tables.version_of(db)
             whole = db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
         except sqlite3.Error as error:
             raise StoreError(f"{path} is damaged: {error}") from error
         if not whole:
             raise StoreError(f"{path} is damaged")
-        if version != database.SCHEMA_VERSION:
+        if version != tables.SCHEMA_VERSION:
             raise StoreError(f"{path} is of another version (schema {version})")
-
-
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Store]:
-    store = Sqlite(host.data_dir / settings.file, settings)
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.stop()
-
-
-@hookimpl
-def rfsn_storage() -> Iterable[Provider[Store]]:
-    """The embedded default."""
-    yield Provider("sqlite", Settings, _open, "one file, one writer thread, full-text search, saves")
