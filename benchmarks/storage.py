@@ -2,6 +2,7 @@
 
     uv run benchmarks/storage.py            # 100,000 turns, two minutes
     uv run benchmarks/storage.py --turns 10000
+    uv run benchmarks/storage.py --lengths  # searches in short and long conversations of one store, by CPU time
 
 Reading is compared with the bare query on another connection, appending with a hop to a thread and one fdatasync.
 Searches use words outside the fifty most frequent (the stop list contains those). `cached` is the conversation's copy
@@ -19,7 +20,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -139,13 +140,42 @@ async def measure(folder: Path, turns: int, npcs: int) -> None:
     show(f"search in a store of {turns} turns (target: 2 and 8 ms)", searches)
 
 
+async def measure_lengths(folder: Path, lengths: Sequence[int]) -> None:
+    draw = random.Random(1)
+    store = Sqlite(folder / "memory.db", Settings(synchronous="NORMAL"))
+    await store.start()
+    order = [npc for npc, length in enumerate(lengths) for _ in range(length)]
+    draw.shuffle(order)
+    for start in range(0, len(order), 500):
+        await asyncio.gather(*(store.append(turn(n, npc, draw)) for n, npc in enumerate(order[start:][:500], start)))
+    rare, weights = WORDS[50:], [often - OFTEN[49] for often in OFTEN[50:]]
+    queries = [" ".join(draw.choices(rare, cum_weights=weights, k=4)) for _ in range(100)]
+    cpu = dict.fromkeys(lengths, 0.0)
+    for query in queries:  # one length after the other, so that a busy machine does not favour one of them
+        for npc, length in enumerate(lengths):
+            times = []
+            for _ in range(5):
+                begun = time.process_time()
+                await store.search(scope(npc), query, 5)
+                times.append(time.process_time() - begun)
+            cpu[length] += min(times) / len(queries)
+    await store.stop()
+    for length in lengths:
+        ratio = cpu[length] / cpu[lengths[0]]
+        print(f"search among {length:7} turns: {cpu[length] * 1e6:6.0f} µs of CPU, {ratio:5.2f} × the shortest")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=100_000)
     parser.add_argument("--npcs", type=int, default=100)
+    parser.add_argument("--lengths", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder), options.turns, options.npcs))
+        if options.lengths:
+            asyncio.run(measure_lengths(Path(folder), (10, 100, 1000, 10_000, 100_000)))
+        else:
+            asyncio.run(measure(Path(folder), options.turns, options.npcs))
 
 
 if __name__ == "__main__":

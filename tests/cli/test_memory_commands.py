@@ -80,7 +80,7 @@ def test_saves_backups_and_erasing(rfsn: Run, tmp_path: Path) -> None:
 MISTAKES = [
     (["show", "nobody"], "no NPC 'nobody'"),
     (["judge", "smith", "nothing", "active"], "has no memory 'nothing'"),
-    (["rollback", "never"], "has no save 'never'"),
+    (["rollback", "never"], "has no snapshot 'never'"),
     (["restore", "nothing.db"], "no backup 'nothing.db'"),
     (["restore", "../memory.db"], "no backup"),
     (["erase", "--yes"], "name a save, an NPC or a player"),

@@ -96,6 +96,9 @@ class Connection:
     def in_transaction(self) -> bool:
         return bool(self._connection.in_transaction)
 
+    def create_function(self, name: str, count: int, function: Any, *, deterministic: bool) -> None:
+        self._connection.create_scalar_function(name, function, count, deterministic=deterministic)
+
     def execute(self, sql: str, values: Any = ()) -> Cursor:
         return Cursor(self._connection, self._connection.execute(sql, values))
 

@@ -139,7 +139,12 @@ def _add_older(
 
 def _index_terms(conversation: int, player_text: str, npc_text: str) -> str:
     """Return the terms under which a turn is indexed; empty when it has only stop words."""
-    words = set(_WORD.findall(f"{player_text} {npc_text}".lower())) - STOP_WORDS
+    text = f"{player_text} {npc_text}".lower()
+    words = set(_WORD.findall(text))
+    words.difference_update(STOP_WORDS)
+    if words and text.isascii() and "_" not in text and len(max(words, key=len)) <= MAX_WORD:  # nearly always
+        prefix = f" {conversation}x"
+        return prefix + prefix.join(words)
     return " ".join(_term(conversation, word) for word in words)
 
 
