@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import io
 import re
+import shlex
 import subprocess
 import sys
 import tokenize
@@ -14,10 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import rfsn_core
 from rfsn_core import protocol
+from rfsn_core.cli import main as program
 from rfsn_core.contract import hooks as hookspecs
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
@@ -47,6 +50,38 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+PLUGIN_COMMANDS = {
+    name
+    for path in ROOT.glob("plugins/*/pyproject.toml")
+    for name in tomllib.loads(path.read_text("utf-8"))["project"]["entry-points"].get("rfsn.commands", {})
+}
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the words of each `rfsn` command of a page, without comments."""
+    text = page.read_text("utf-8")
+    for line in re.findall(r"^ {4}(?:uv run )?rfsn (.*)$|`(?:uv run )?rfsn ([^`\n]+)`", text, re.MULTILINE):
+        yield shlex.split("".join(line), comments=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_commands_and_options_of_the_page_exist(page: Path) -> None:
+    for words in commands(page):
+        if words and words[0] in PLUGIN_COMMANDS:
+            continue  # listed in the metadata of an installed plugin, tested there
+        command: click.Command = program
+        context, rest = click.Context(command, info_name="rfsn"), list(words)
+        while rest and isinstance(command, click.Group) and not rest[0].startswith("-"):
+            if "run" in command.commands and rest[0] not in command.commands:
+                rest.insert(0, "run")  # `rfsn episode NPC` is `rfsn episode run NPC`
+            name, subcommand, rest = command.resolve_command(context, rest)
+            assert subcommand is not None
+            command, context = subcommand, click.Context(subcommand, info_name=name, parent=context)
+        known = {name for parameter in command.get_params(context) for name in parameter.opts} | {"-h", "--help"}
+        unknown = [word for word in rest if word.startswith("--") and word not in known]
+        assert not unknown, f"rfsn {shlex.join(words)}: no option {unknown[0]}"
 
 
 def test_the_architecture_page_names_files_that_exist() -> None:
