@@ -73,9 +73,11 @@ def test_the_commands_and_options_of_the_page_exist(page: Path) -> None:
             continue  # listed in the metadata of an installed plugin, tested there
         command: click.Command = program
         context, rest = click.Context(command, info_name="rfsn"), list(words)
-        while rest and isinstance(command, click.Group) and not rest[0].startswith("-"):
+        while rest and isinstance(command, click.Group):
             if "run" in command.commands and rest[0] not in command.commands:
                 rest.insert(0, "run")  # `rfsn episode NPC` is `rfsn episode run NPC`
+            if rest[0].startswith("-"):
+                break
             name, subcommand, rest = command.resolve_command(context, rest)
             assert subcommand is not None
             command, context = subcommand, click.Context(subcommand, info_name=name, parent=context)
