@@ -95,10 +95,11 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
     from rfsn_core.server import address
     from rfsn_core.server.app import http_server, listen, serving
     from rfsn_core.server.auth import check_bind
+    from rfsn_core.server.collector import Collector
     from rfsn_core.telemetry import logs
 
     logs.configure()
-    async with serving(runtimes) as app:
+    async with serving(runtimes, Collector()) as app:
         settings = runtimes.current.settings
         logs.configure(settings.operations.log_level, settings.operations.log_format)
         check_bind(settings.server)

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import uvicorn
 from starlette.applications import Starlette
@@ -25,6 +25,7 @@ from rfsn_core.runtime.reload import watching
 from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.server.api import STATIC, Api
 from rfsn_core.server.auth import refusal
+from rfsn_core.server.collector import Collector
 from rfsn_core.server.redaction import Redacting
 from rfsn_core.server.sse import problem
 from rfsn_core.server.websocket import ABORT, Connections
@@ -35,46 +36,60 @@ from rfsn_core.telemetry.metrics import METRICS
 
 
 @asynccontextmanager
-async def serving(runtimes: Runtimes) -> AsyncIterator[Starlette]:
-    """The application while its kernel runs: opened before the first request, closed after the last."""
-    async with running(runtimes) as kernel:
-        connections = Connections(kernel)
+async def serving(runtimes: Runtimes, collector: Collector | None = None) -> AsyncIterator[Starlette]:
+    """The application while its kernel runs: opened before the first request, closed after the last.
 
-        def changed(change: Change) -> None:
-            operations = runtimes.current.settings.operations
-            logs.configure(operations.log_level, operations.log_format)
-            note_store(runtimes)
-            connections.broadcast(
-                protocol.ConfigChanged(
-                    files=list(change.files), reopened=list(change.reopened), effects=change.effects.lines
-                )
+    :param collector: tunes the garbage collector meanwhile; settled after the start and after each reload.
+    """
+    with collector or nullcontext():
+        async with running(runtimes) as kernel, _application(kernel, collector) as app:
+            yield app
+
+
+@asynccontextmanager
+async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIterator[Starlette]:
+    runtimes = kernel.runtimes
+    connections = Connections(kernel)
+
+    def changed(change: Change) -> None:
+        operations = runtimes.current.settings.operations
+        logs.configure(operations.log_level, operations.log_format)
+        note_store(runtimes)
+        if collector:
+            collector.settle()
+        connections.broadcast(
+            protocol.ConfigChanged(
+                files=list(change.files), reopened=list(change.reopened), effects=change.effects.lines
             )
-
-        runtimes.announce = connections.broadcast
-
-        def rejected(problems: list[str]) -> None:
-            connections.broadcast(protocol.ConfigRejected(problems=problems))
-
-        metrics = Gathered(METRICS, runtimes.data_dir, runtimes.worker)
-        api = Api(kernel, connections, metrics)
-        app = Starlette(
-            routes=[
-                *api.routes(),
-                WebSocketRoute("/v1/ws", connections.serve),
-                WebSocketRoute("/ws/metrics", api.live),
-                Mount("/static", StaticFiles(directory=STATIC)),
-            ],
         )
 
-        async def stopping() -> None:
-            await kernel.drain()
-            await connections.close()
+    runtimes.announce = connections.broadcast
 
-        app.state.stopping = stopping
-        app.add_middleware(Guard, kernel=kernel, routes=app.routes)
-        app.add_middleware(Redacting)
-        async with watching(runtimes, changed, rejected), metrics.shared():
-            yield app
+    def rejected(problems: list[str]) -> None:
+        connections.broadcast(protocol.ConfigRejected(problems=problems))
+
+    metrics = Gathered(METRICS, runtimes.data_dir, runtimes.worker)
+    api = Api(kernel, connections, metrics)
+    app = Starlette(
+        routes=[
+            *api.routes(),
+            WebSocketRoute("/v1/ws", connections.serve),
+            WebSocketRoute("/ws/metrics", api.live),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+    )
+
+    async def stopping() -> None:
+        await kernel.drain()
+        await connections.close()
+
+    app.state.stopping = stopping
+    app.add_middleware(Guard, kernel=kernel, routes=app.routes)
+    app.add_middleware(Redacting)
+    async with watching(runtimes, changed, rejected), metrics.shared():
+        if collector:
+            collector.settle()
+        yield app
 
 
 class Server(uvicorn.Server):

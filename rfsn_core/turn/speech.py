@@ -109,6 +109,7 @@ class Speaker:
                 spoken = await self._speak(sentence)
                 METRICS.speech.labels("spoken" if spoken else "silent").inc()
         finally:
+            self._queue.close()  # nobody may wait for room any more
             if cancelled := self._queue.abandon():
                 METRICS.speech.labels("cancelled").inc(cancelled)
 

@@ -7,6 +7,7 @@ gate(input) ▶ decide (abstract ▶ candidates + safety ▶ policy) ▶ `decisi
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from rfsn_core import protocol
 from rfsn_core.contract.errors import StaleSave, StoreError, contained
@@ -183,13 +184,16 @@ class Turn:
         if speaker is None:
             await answer.word(rendering)
             return answer
+        speaking = asyncio.create_task(speaker.run())
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(speaker.run())
-                await answer.word(rendering)
-                speaker.finish()
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            await answer.word(rendering)
+            speaker.finish()
+            await speaking
+        finally:
+            speaking.cancel()
+            await asyncio.wait([speaking])
+            with suppress(asyncio.CancelledError):
+                speaking.exception()  # taking it out of the task frees the frames in its traceback
         return answer
 
     async def _store(self, made: Made, reason: str, text: str, final_json: str = "") -> bool:

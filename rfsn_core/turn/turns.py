@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import suppress
 from typing import Any
 
 from structlog.contextvars import bind_contextvars
@@ -155,8 +156,9 @@ class Turns:
         self._conversations.replay_soon()
         if running.started:
             self._background.start(self._follow_up.after(turn))
-        if not task.cancelled() and (error := task.exception()):
-            log.error("turn.crashed", exc_info=error)
+        with suppress(asyncio.CancelledError):  # taking it out of the task frees the frames in its traceback
+            if error := task.exception():
+                log.error("turn.crashed", exc_info=error)
 
     # ── numbers and tuning ───────────────────────────────────────────────────────────────────────
 
