@@ -64,10 +64,10 @@ async def measure(turns: int, *, plain: bool) -> None:
                 gc.callbacks.remove(pauses)
     for generation, name in enumerate(("young", "middle", "full")):
         times = pauses.seconds[generation]
-        print(f"{name}: {len(times)} collections, longest {1000 * max(times, default=0):.1f} ms")  # noqa: T201
+        print(f"{name}: {len(times)} collections, longest {1000 * max(times, default=0):.1f} ms")
     collecting = sum(map(sum, pauses.seconds.values()))
-    print(f"a turn: {1e6 * collecting / turns:.0f} µs of collecting, {100 * collecting / cpu:.1f} % of its CPU")  # noqa: T201
-    print(f"memory at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:.0f} MB")  # noqa: T201
+    print(f"a turn: {1e6 * collecting / turns:.0f} µs of collecting, {100 * collecting / cpu:.1f} % of its CPU")
+    print(f"memory at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:.0f} MB")
 
 
 def main() -> None:

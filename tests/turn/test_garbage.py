@@ -43,7 +43,7 @@ async def garbage_of(it: Kernel, work: Callable[[Kernel], Awaitable[None]]) -> C
     try:
         for _ in range(10):
             await work(it)
-        while len(it.turns._background) or len(it.conversations._background):
+        while len(it.turns._background) or len(it.conversations._background):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         gc.collect()
         return Counter(type(item).__qualname__ for item in gc.garbage if _is_ours(item))
