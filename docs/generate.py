@@ -154,9 +154,10 @@ def nested(model: type[BaseModel], path: str) -> Iterator[str]:
     """Yield the tables inside a table."""
     for name, field in model.model_fields.items():
         inner = (getattr(field.annotation, "__args__", None) or (field.annotation,))[0]
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        fields = getattr(inner, "__pydantic_fields__", None)
+        if fields is not None:
             title = f"[{path}.{name}]" if inner is field.annotation else f"[[{path}.{name}]]"
-            yield f"#### `{title}`\n\n{settings_table(inner)}"
+            yield f"#### `{title}`\n\n{rows_of(fields)}"
 
 
 def toml(value: Any) -> str:

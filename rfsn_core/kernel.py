@@ -59,7 +59,7 @@ class Kernel:
         self.guard = guard = Guard(self._learning)
         file = self.decision_log.folder / "guard.json"
         self.guard_control = control = GuardControl(
-            guard, file, lambda event: runtimes.announce(event), lambda: self.learner.tell_guard()
+            guard, file, runtimes.announcements.send, lambda: self.learner.tell_guard()
         )
         self.learner = Learner(
             self.decision_log,

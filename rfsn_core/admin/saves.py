@@ -41,5 +41,5 @@ class Saves:
             resume.discard_spooled = True
             resume.reverted = protocol.SaveReverted(save=save, tag=tag, turns=turns)
         log.info("save.rolled_back", save=save, tag=tag, turns=turns)
-        self._runtimes.announce(resume.reverted)
+        self._runtimes.announcements.send(resume.reverted)
         return turns

@@ -1,30 +1,36 @@
-"""What plugins and worlds can add to the decision: actions and safety rules."""
+"""What plugins and worlds can add to the decision: actions and safety rules.
+
+The same classes are the tables `[[world.actions]]` and `[[world.rules]]` of the settings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from rfsn_core.contract.npc import NpcState
 
+StateNumber = Literal["affinity", "trust", "fear", "sentiment", "turns"]
+StateFlag = Literal["in_combat", "quest_active"]
+_FORBID = ConfigDict(extra="forbid")
 
-@dataclass(frozen=True)
+
+@checked_dataclass(frozen=True, config=_FORBID)
 class Action:
-    """Something an NPC may do with its turn."""
+    """Something an NPC may do with its turn. Raises pydantic.ValidationError for a value out of range."""
 
-    name: str
-    instruction: str
-    """What it means, as the renderer is told: an order to the speaker."""
-    affinity: float = 0.0
-    """Expected change of affinity when the NPC does this, -1…1."""
-    trust: float = 0.0
-    fear: float = 0.0
-    answers: tuple[str, ...] = ()
-    """Player signals that it is a natural answer to, the most natural first."""
-    hostile: bool = False
-    variant_of: str = ""
-    """The plain action that safety rules see: forbidding `accept` forbids its variants too."""
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="A built-in action's name replaces it.")
+    instruction: str = Field(min_length=1, description="What it means, as the renderer is told.")
+    affinity: float = Field(default=0.0, ge=-1, le=1, description="What doing it changes, as the world model expects.")
+    trust: float = Field(default=0.0, ge=-1, le=1)
+    fear: float = Field(default=0.0, ge=-1, le=1)
+    answers: tuple[str, ...] = Field(default=(), description="Player signals that it answers, the most natural first.")
+    hostile: bool = Field(default=False, description="Attractive to an NPC that dislikes the player, and to no other.")
+    variant_of: str = Field(default="", description="The plain action: a rule that forbids it forbids this one too.")
 
 
 @dataclass(frozen=True)
@@ -36,36 +42,37 @@ class Situation:
     game: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=_FORBID)
 class SafetyRule:
     """When all conditions hold, the rule applies. Bounds are exclusive.
 
     `forbid` and `force` are absolute; `favour` only brings actions in and lifts their score.
     """
 
-    name: str
-    forbid: tuple[str, ...] = ()
-    force: str = ""
-    favour: tuple[str, ...] = ()
-    above: Mapping[str, float] = field(default_factory=dict)
-    """State field → it must be above this."""
-    below: Mapping[str, float] = field(default_factory=dict)
-    when: Mapping[str, bool] = field(default_factory=dict)
-    """State flag → it must be this."""
-    signals: tuple[str, ...] = ()
-    """The player's signal is one of these; empty: any."""
+    name: str = Field(min_length=1, description="Shown with every decision that it changed.")
+    forbid: tuple[str, ...] = Field(default=(), description="Actions that must not be chosen.")
+    force: str = Field(default="", description="The only action that may be chosen.")
+    favour: tuple[str, ...] = Field(default=(), description="Actions to bring in and score higher.")
+    above: dict[StateNumber, float] = Field(
+        default_factory=dict, description="It applies while affinity, trust, fear, … is above this,"
+    )
+    below: dict[StateNumber, float] = Field(default_factory=dict, description="below this,")
+    when: dict[StateFlag, bool] = Field(
+        default_factory=dict, description="while `in_combat` or `quest_active` is this,"
+    )
+    signals: tuple[str, ...] = Field(default=(), description="and the player's signal is one of these; empty: any.")
 
     def applies(self, situation: Situation) -> bool:
-        """Whether every condition holds."""
+        """Return whether every condition holds."""
         state = situation.state
         # Plain loops and not `all(…)`: asked for every rule of every turn.
-        for name, bound in self.above.items():
-            if not getattr(state, name) > bound:
+        for number, bound in self.above.items():
+            if not getattr(state, number) > bound:
                 return False
-        for name, bound in self.below.items():
-            if not getattr(state, name) < bound:
+        for number, bound in self.below.items():
+            if not getattr(state, number) < bound:
                 return False
-        for name, flag in self.when.items():
-            if getattr(state, name) != flag:
+        for flag, value in self.when.items():
+            if getattr(state, flag) != value:
                 return False
         return not self.signals or situation.signal in self.signals

@@ -51,7 +51,7 @@ class StoreAccess:
     def rules(self) -> MemoryRules:
         """What a memory update needs of the settings."""
         memory = self.settings.memory
-        return MemoryRules(memory.admitted, memory.single_valued, memory.summary_every)
+        return memory
 
     @property
     def recent(self) -> int:

@@ -39,7 +39,7 @@ def explain(error: ValidationError, source: Located, model: Any, prefix: Sequenc
         if tuple(key) in lines:
             continue
         where = source.where(key)
-        if problem["type"] == "extra_forbidden":
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             lines[tuple(key)] = f"{where}: no such setting{nearest(str(key[-1]), _fields(model, path[:-1]))}"
         elif problem["type"] == "missing":
             lines[tuple(key)] = f"{where}: is required"

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, MemoryStatus, TurnRecord
 from rfsn_core.memory import beliefs, cards, extraction, summaries
@@ -30,13 +32,17 @@ EVENT_DETAILS = ("what", "name", "quest", "item", "where")
 """Keys of an event's data that its memory mentions."""
 
 
-@dataclass(frozen=True)
-class MemoryRules:
+class MemoryRules(BaseModel):
     """The part of the settings that a memory update needs."""
 
-    admitted: float = beliefs.ADMITTED
-    single_valued: Sequence[str] = beliefs.SINGLE_VALUED
-    summary_every: int = summaries.TURNS_PER_SUMMARY
+    admitted: float = Field(beliefs.ADMITTED, ge=0, le=1, description="Confidence from which a memory is believed.")
+    single_valued: list[str] = Field(
+        list(beliefs.SINGLE_VALUED),
+        description="Predicates of facts that hold one value at a time: another one contradicts.",
+    )
+    summary_every: int = Field(
+        summaries.TURNS_PER_SUMMARY, ge=0, le=50, description="Turns between two summaries of a conversation; 0: none."
+    )
 
 
 @dataclass

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,8 @@ from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.speech import Voice
 from rfsn_core.plugins.discovery import Plugins
 from rfsn_core.plugins.hooks import Hooks
-from rfsn_core.protocol.messages import Message
 from rfsn_core.protocol.server import EngineChanged
+from rfsn_core.runtime.announcements import Announcements
 from rfsn_core.runtime.changes import Effects, effects
 from rfsn_core.runtime.plan import Choice, Plan, make_plan
 from rfsn_core.runtime.provider_task import Opened
@@ -41,7 +41,6 @@ from rfsn_core.turn.prompt import Prompts
 from rfsn_core.turn.runtime import OpenProvider, Runtime
 from rfsn_core.turn.speech_cache import CachedVoice
 from rfsn_core.world.decision import Decider
-from rfsn_core.world.scoring import Weights
 
 log = logger("runtime")
 
@@ -89,8 +88,7 @@ class Runtimes:
         self._cache = cache.make(0, 1)
         self._draining: set[asyncio.Task[None]] = set()
         self._warned: set[str] = set()
-        self.announce: Callable[[Message], None] = lambda event: None
-        """Called with what every client should hear of."""
+        self.announcements = Announcements()
 
     @property
     def current(self) -> Runtime:
@@ -216,7 +214,7 @@ class Runtimes:
             decider=Decider(
                 actions=plan.actions,
                 rules=plan.rules,
-                weights=Weights(**settings.world.weights.model_dump()),
+                weights=settings.world.weights,
                 abstractor=opened["abstraction"][0].value,
                 policy=opened["selection"][0].value,
                 policy_name=opened["selection"][0].key[1],
@@ -254,7 +252,7 @@ class Runtimes:
             def changed(state: str, reason: str) -> None:
                 METRICS.breaker.labels(stage, name).set(STATES.index(state))
                 log.warning("engine changed", provider=item.name, state=state, reason=reason)
-                self.announce(EngineChanged(stage=stage, provider=name, state=state, reason=reason))
+                self.announcements.send(EngineChanged(stage=stage, provider=name, state=state, reason=reason))
 
             item.breaker = Breaker(settings.breaker_failures, settings.breaker_seconds, changed)
             METRICS.breaker.labels(stage, name).set(0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from rfsn_core.contract.actions import Action, SafetyRule
+from rfsn_core.contract.actions import SafetyRule
 from rfsn_core.contract.errors import ConfigError
 from rfsn_core.contract.provider import STAGES, Provider
 from rfsn_core.kit.explain import explain, nearest
@@ -87,20 +87,15 @@ async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None,
 
 
 def _actions(plugins: Plugins, settings: Settings) -> Actions:
-    added = [Action(**_tuples(action.model_dump())) for action in settings.world.actions]
-    return Actions([*(offer for offer, _ in plugins.offers("rfsn_actions")), *added])
+    return Actions([*(offer for offer, _ in plugins.offers("rfsn_actions")), *settings.world.actions])
 
 
 def _rules(plugins: Plugins, settings: Settings) -> tuple[SafetyRule, ...]:
     return (
         *candidates.BUILT_IN,
         *(offer for offer, _ in plugins.offers("rfsn_safety_rules")),
-        *(SafetyRule(**_tuples(rule.model_dump())) for rule in settings.world.rules),
+        *settings.world.rules,
     )
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _unknown_actions(settings: Settings, source: Source, actions: Actions) -> Iterator[str]:

@@ -63,7 +63,7 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
             )
         )
 
-    runtimes.announce = connections.broadcast
+    runtimes.announcements.subscribe(connections.broadcast)
 
     def rejected(problems: list[str]) -> None:
         connections.broadcast(protocol.ConfigRejected(problems=problems))

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from rfsn_core.memory.beliefs import SINGLE_VALUED
+from rfsn_core.contract.actions import Action, SafetyRule
+from rfsn_core.memory.update import MemoryRules
 from rfsn_core.telemetry.redaction import stripped
+from rfsn_core.world.scoring import Weights
 
 AudioPolicy = Literal["drop_newest", "drop_oldest", "reject", "keep_ends"]
 QueuePolicy = Literal["wait", "drop_newest", "drop_oldest", "keep_ends", "reject"]
@@ -32,47 +34,6 @@ class ServerSettings(BaseModel, extra="forbid"):
     shutdown_seconds: float = Field(5.0, ge=0, description="How long running turns may take to end.")
 
 
-class ActionSettings(BaseModel, extra="forbid"):
-    """One action that the game adds."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="A built-in action's name replaces it.")
-    instruction: str = Field(min_length=1, description="What it means, as the renderer is told.")
-    affinity: float = Field(0.0, ge=-1, le=1, description="What doing it changes, as the world model expects.")
-    trust: float = Field(0.0, ge=-1, le=1)
-    fear: float = Field(0.0, ge=-1, le=1)
-    answers: list[str] = Field([], description="Player signals that it is an answer to, the most natural first.")
-    hostile: bool = Field(False, description="Attractive to an NPC that dislikes the player, and to no other.")
-    variant_of: str = Field("", description="The plain action: a rule that forbids that one forbids this one too.")
-
-
-StateNumber = Literal["affinity", "trust", "fear", "sentiment", "turns"]
-StateFlag = Literal["in_combat", "quest_active"]
-
-
-class RuleSettings(BaseModel, extra="forbid"):
-    """One safety rule that the game adds."""
-
-    name: str = Field(min_length=1, description="Shown with every decision that it changed.")
-    forbid: list[str] = Field([], description="Actions that must not be chosen.")
-    force: str = Field("", description="The only action that may be chosen.")
-    favour: list[str] = Field([], description="Actions to bring in and score higher.")
-    above: dict[StateNumber, float] = Field({}, description="It applies while affinity, trust, fear, … is above this,")
-    below: dict[StateNumber, float] = Field({}, description="below this,")
-    when: dict[StateFlag, bool] = Field({}, description="while `in_combat` or `quest_active` is this,")
-    signals: list[str] = Field([], description="and the player's signal is one of these; empty: any.")
-
-
-class WeightSettings(BaseModel, extra="forbid"):
-    """What the world model's score counts."""
-
-    affinity: float = Field(1.0, description="Being liked more.")
-    trust: float = Field(0.6, description="Being trusted more.")
-    fear: float = Field(0.8, description="Fearing less.")
-    fit: float = Field(0.35, description="Answering what the player meant.")
-    favour: float = Field(0.3, description="Being favoured by a rule.")
-    temper: float = Field(0.5, description="How far liking makes kind actions attractive, and dislike hostile ones.")
-
-
 class WorldSettings(BaseModel, extra="forbid"):
     """`[world]`: how NPCs decide, and what the game adds to that."""
 
@@ -87,9 +48,9 @@ class WorldSettings(BaseModel, extra="forbid"):
     max_conversations: int = Field(
         10_000, ge=1, description="Conversations kept in memory; the longest idle one goes first."
     )
-    weights: WeightSettings = Field(WeightSettings(), description="What a predicted change is worth; see below.")
-    actions: list[ActionSettings] = Field([], description="Actions that the game adds; see below.")
-    rules: list[RuleSettings] = Field([], description="Safety rules that the game adds; see below.")
+    weights: Weights = Field(Weights(), description="What a predicted change is worth; see below.")
+    actions: list[Action] = Field([], description="Actions that the game adds; see below.")
+    rules: list[SafetyRule] = Field([], description="Safety rules that the game adds; see below.")
 
 
 class GuardSettings(BaseModel, extra="forbid"):
@@ -149,17 +110,12 @@ def _flag(variable: str) -> bool:
     return os.environ.get(variable, "").lower() in ("1", "true", "yes", "on")
 
 
-class MemorySettings(BaseModel, extra="forbid"):
+class MemorySettings(MemoryRules, extra="forbid"):
     """`[memory]`: how much of the past a turn sees."""
 
     recent: int = Field(6, ge=0, le=50, description="Last turns that the renderer sees.")
     related: int = Field(2, ge=0, le=20, description="Older turns found by the player's words.")
     known: int = Field(6, ge=0, le=50, description="Memories (facts, promises, events, …) that the renderer sees.")
-    admitted: float = Field(0.5, ge=0, le=1, description="Confidence from which a memory is believed.")
-    single_valued: list[str] = Field(
-        list(SINGLE_VALUED), description="Predicates of facts that hold one value at a time: another one contradicts."
-    )
-    summary_every: int = Field(10, ge=0, le=50, description="Turns between two summaries of a conversation; 0: none.")
     summaries: Literal["extractive", "model"] = Field(
         "extractive", description="`model`: the first renderer words them, after the turn."
     )
@@ -261,7 +217,10 @@ class GatingStage(BaseModel, extra="allow"):
 class Settings(BaseModel, extra="forbid"):
     """All settings."""
 
-    data_dir: str = Field(".rfsn", description="Folder for what the server writes, relative to the world.")
+    data_dir: str = Field(
+        ".rfsn",
+        description="Folder for what the server writes, relative to the world. See above.",
+    )
     server: ServerSettings = ServerSettings()
     world: WorldSettings = WorldSettings()
     learning: LearningSettings = Field(default_factory=LearningSettings)

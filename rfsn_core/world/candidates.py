@@ -5,7 +5,7 @@ Rules are data: a condition on the NPC's state and the signal, and what it forbi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rfsn_core.contract.actions import SafetyRule, Situation
@@ -55,53 +55,81 @@ def candidates(
     rules: Sequence[SafetyRule],
     changes: Sequence[Mapping[str, str | None]] = (),
 ) -> Candidates:
-    """Five to nine candidates: answers to the signal first, then what the mood suggests, then plain ones.
+    """Return five to nine candidates: answers to the signal first, then what the mood suggests, then plain ones.
 
     :param changes: what `rfsn_candidates` hooks returned: action → None to add, or a reason to veto.
     A force rule leaves one. When everything is forbidden, `ignore` is left: an NPC can always say nothing.
     """
-    vetoes: dict[str, str] = {}
-    favoured: dict[str, str] = {}
-    forced, forced_by = "", ""
+    applied = _apply(situation, actions, rules, changes)
+    if applied.forced:
+        reasons = {applied.forced: f"forced by {applied.forced_by}"}
+        return Candidates(reasons, applied.vetoes, forced_by=applied.forced_by)
+    reasons = _fill(_proposals(situation, actions, applied, changes), actions, applied.vetoes)
+    if not reasons:
+        reasons["ignore"] = "nothing else is allowed"
+        applied.vetoes.pop("ignore", None)
+    return Candidates(reasons, applied.vetoes, frozenset(applied.favoured))
+
+
+@dataclass
+class _Applied:
+    """What the rules and plugins say in a situation."""
+
+    vetoes: dict[str, str]
+    favoured: dict[str, str]
+    """Action → why it is favoured."""
+    forced: str = ""
+    forced_by: str = ""
+
+
+def _apply(
+    situation: Situation,
+    actions: Actions,
+    rules: Sequence[SafetyRule],
+    changes: Sequence[Mapping[str, str | None]],
+) -> _Applied:
+    """Apply the rules, then the plugins' vetoes. The first rule that forces, or forbids an action, is named for it."""
+    applied = _Applied({}, {})
     for rule in rules:
         if not rule.applies(situation):
             continue
-        if rule.force and not forced:
-            forced, forced_by = rule.force, rule.name
+        if rule.force in actions and not applied.forced:
+            applied.forced, applied.forced_by = rule.force, rule.name
         for name in rule.favour:
-            favoured.setdefault(name, f"favoured by {rule.name}")
+            applied.favoured.setdefault(name, f"favoured by {rule.name}")
         for name in actions.covered(rule.forbid):
-            vetoes.setdefault(name, rule.name)
+            applied.vetoes.setdefault(name, rule.name)
     for change in changes:
         for name, reason in change.items():
             if reason is not None:
-                vetoes.setdefault(name, reason)
-    if forced and forced in actions:
-        return Candidates({forced: f"forced by {forced_by}"}, vetoes, forced_by=forced_by)
-    reasons: dict[str, str] = {}
+                applied.vetoes.setdefault(name, reason)
+    return applied
 
-    def add(names: Sequence[str], reason: str) -> None:
-        for name in names:
-            if len(reasons) < MOST and name in actions and name not in vetoes:
-                reasons.setdefault(name, reason)
 
+def _proposals(
+    situation: Situation, actions: Actions, applied: _Applied, changes: Sequence[Mapping[str, str | None]]
+) -> Iterator[tuple[str, str]]:
+    """Yield (action, why), the most fitting first."""
     for change in changes:
-        add([name for name, reason in change.items() if reason is None], "added by a plugin")
-    for name, why in list(favoured.items())[:3]:
-        add([name], why)
-    add(list(actions.answering(situation.signal))[:6], f"answers {situation.signal}")
+        yield from ((name, "added by a plugin") for name, reason in change.items() if reason is None)
+    yield from list(applied.favoured.items())[:3]
+    yield from ((name, f"answers {situation.signal}") for name in list(actions.answering(situation.signal))[:6])
     state = situation.state
     if state.in_combat or state.fear > 0.5:
-        add(_TENSE, "tense")
+        yield from ((name, "tense") for name in _TENSE)
     elif state.affinity < -0.2:
-        add(_HOSTILE[:FEWEST], "hostile towards the player")
+        yield from ((name, "hostile towards the player") for name in _HOSTILE)
     elif state.affinity > 0.4:
-        add(_FOND[:2], "fond of the player")
+        yield from ((name, "fond of the player") for name in _FOND[:2])
+
+
+def _fill(proposals: Iterable[tuple[str, str]], actions: Actions, vetoes: Mapping[str, str]) -> dict[str, str]:
+    """Return action → why: the allowed proposals, at most MOST, filled up to FEWEST with what is always possible."""
+    reasons: dict[str, str] = {}
+    for name, why in proposals:
+        if len(reasons) < MOST and name in actions and name not in vetoes:
+            reasons.setdefault(name, why)
     for name in (*_CALM, *_TENSE):
-        if len(reasons) >= FEWEST:
-            break
-        add([name], "always possible")
-    if not reasons:
-        reasons["ignore"] = "nothing else is allowed"
-        vetoes.pop("ignore", None)
-    return Candidates(reasons, vetoes, frozenset(favoured))
+        if len(reasons) < FEWEST and name in actions and name not in vetoes:
+            reasons.setdefault(name, "always possible")
+    return reasons

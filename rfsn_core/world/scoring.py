@@ -6,8 +6,9 @@ The scores are the default policy's choice and the learned policies' prior.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from pydantic import BaseModel, Field
 
 from rfsn_core.contract.actions import Situation
 from rfsn_core.contract.npc import NpcState
@@ -16,19 +17,15 @@ from rfsn_core.world.candidates import Candidates
 from rfsn_core.world.transitions import predict
 
 
-@dataclass(frozen=True)
-class Weights:
-    """How much each part counts."""
+class Weights(BaseModel, extra="forbid", frozen=True):
+    """What the world model's score counts: the table `[world.weights]` of the settings."""
 
-    affinity: float = 1.0
-    trust: float = 0.6
-    fear: float = 0.8
-    fit: float = 0.35
-    """For an action that answers the player's signal; less for one that has better uses."""
-    favour: float = 0.3
-    """For an action that a rule favours."""
-    temper: float = 0.5
-    """How much dislike makes hostile actions attractive, and kind ones not."""
+    affinity: float = Field(1.0, description="Being liked more.")
+    trust: float = Field(0.6, description="Being trusted more.")
+    fear: float = Field(0.8, description="Fearing less.")
+    fit: float = Field(0.35, description="Answering what the player meant.")
+    favour: float = Field(0.3, description="Being favoured by a rule.")
+    temper: float = Field(0.5, description="How far liking makes kind actions attractive, and dislike hostile ones.")
 
 
 class Score(NamedTuple):

@@ -301,7 +301,7 @@ async def test_a_frozen_policy_does_not_change_and_everyone_is_told(tmp_path: Pa
     policy = Explorer()
     settings = learning(guard={"window": 5})
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
-        it.runtimes.announce = lambda event: told.append(event.state)  # type: ignore[attr-defined]
+        it.runtimes.announcements.subscribe(lambda event: told.append(event.state))  # type: ignore[attr-defined]
         for number in range(8):
             await it.reward(protocol.Reward(decision_id=await decide(it, f"Hello {number}!"), signal="user_correction"))
         await it.learner.settle()

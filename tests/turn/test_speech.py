@@ -88,7 +88,7 @@ async def test_a_voice_that_keeps_failing_is_left_alone_and_then_tried(tmp_path:
     }
     told: list[str] = []
     async with kernel(tmp_path, offered, settings=settings) as it:
-        it.runtimes.announce = lambda event: told.append(f"{event.stage} {event.state}")  # type: ignore[attr-defined]
+        it.runtimes.announcements.subscribe(lambda event: told.append(f"{event.stage} {event.state}"))  # type: ignore[attr-defined]
         for _ in range(4):
             assert "audio" in kinds(await turn(it, wants=protocol.Hello(audio=True)))
         assert len(broken.spoken) == 2

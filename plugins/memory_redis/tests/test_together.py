@@ -69,7 +69,7 @@ async def test_a_world_goes_back_on_all_servers(tmp_path: Path, redis: RedisServ
     slow = Tokens(["I remember. "] * 200, interval=0.05)
     told: list[Any] = []
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
-        two.runtimes.announce = told.append
+        two.runtimes.announcements.subscribe(told.append)
         await turn(one, "before")
         await one.saves.snapshot("default", "save")
         await turn(one, "after")
@@ -181,7 +181,7 @@ async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisS
 async def test_a_notice_that_was_told_twice_is_heeded_once(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         told: list[protocol.Message] = []
-        two.runtimes.announce = told.append
+        two.runtimes.announcements.subscribe(told.append)
         notices = one.runtimes.current.shared_store.notices  # type: ignore[union-attr]
         tell = notices.append
 
