@@ -108,12 +108,13 @@ class Program(Group):
                 commands[name] = command
         return commands
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Any:
         """Run the program. A console that lacks a character shows '?' in its place."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
-        return super().main(*args, **kwargs)
+        arguments = sys.argv[1:] if args is None else args
+        return super().main([_as_utf8(argument) for argument in arguments], *more, **kwargs)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command. Errors of RFSN and of the file system become one line each and an exit code."""
@@ -139,6 +140,11 @@ def _echo_error(message: str) -> None:
 
     for line in SECRETS.redact(message).splitlines():
         click.echo(f"rfsn: {line}", err=True)
+
+
+def _as_utf8(argument: str) -> str:
+    """Return an argument as it was typed, where the locale is ASCII and Python could not decode it."""
+    return argument if argument.isascii() else os.fsencode(argument).decode("utf-8", "replace")
 
 
 def _load(target: str) -> click.Command:

@@ -15,6 +15,7 @@ from rfsn_core.cli.options import load_runtimes, world_options
 
 if TYPE_CHECKING:
     from rfsn_core.runtime.builder import Runtimes
+    from rfsn_core.server.app import Server
     from rfsn_core.settings.schema import Settings
 
 
@@ -106,16 +107,15 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
         _report_failed_plugins(runtimes)
         server = http_server(app, settings.server)
         if shared is not None:
-            with _ignored_signals():
+            with _stopping_on_signals(server):
                 await server.serve(sockets=[shared])
             return
         listener = listen(settings.server.host, settings.server.port)
         host = _connectable(settings.server.host)
         port = listener.getsockname()[1]
-        with address.announced(runtimes.data_dir, f"http://{host}:{port}"):
+        with address.announced(runtimes.data_dir, f"http://{host}:{port}"), _stopping_on_signals(server):
             _greet(runtimes, settings, port, f"{len(runtimes.current.world.npcs)} NPCs")
-            with _ignored_signals():
-                await server.serve(sockets=[listener])
+            await server.serve(sockets=[listener])
     click.echo("rfsn: stopped", err=True)
 
 
@@ -149,15 +149,19 @@ def _connectable(host: str) -> str:
 
 
 @contextmanager
-def _ignored_signals() -> Iterator[None]:
-    """Ignore the signals that uvicorn handles. It stops on one and then raises it again, which would end the process
-    with the stores still open.
+def _stopping_on_signals(server: Server) -> Iterator[None]:
+    """Let signals stop the server before uvicorn has its own handlers and after it has removed them.
+
+    uvicorn raises the signal that stopped it again, which would otherwise end the process with the stores still open.
     """
     import signal
 
     import uvicorn.server
 
-    handlers = {number: signal.signal(number, lambda *_: None) for number in uvicorn.server.HANDLED_SIGNALS}
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    handlers = {number: signal.signal(number, stop) for number in uvicorn.server.HANDLED_SIGNALS}
     try:
         yield
     finally:

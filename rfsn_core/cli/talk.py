@@ -45,6 +45,8 @@ def say(
     Example: rfsn say innkeeper "Good evening!"
     """
     turn = protocol.PlayerTurn(npc=npc, player=player, text=text, state=read_state(state_file))
+    if wav is not None and not wav.parent.is_dir():
+        raise UserError(f"{wav}: there is no folder '{wav.parent}'", hint="Create it, or choose another file for --wav")
     runtimes = load_runtimes(world, config_file)
     logs.configure("warning")
     failed = asyncio.run(_say(runtimes, turn, as_json, wav))
@@ -72,7 +74,7 @@ async def _say(runtimes: Runtimes, turn: protocol.PlayerTurn, as_json: bool, wav
     if wav is not None:
         if not rate:
             raise UserError("there was no speech to write", hint='Set `provider = "espeak"` in [speech]')
-        with wave.open(str(wav), "wb") as file:
+        with wav.open("wb") as output, wave.open(output, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(rate)

@@ -25,8 +25,7 @@ from rfsn_core.kernel import Kernel
 from rfsn_core.server import sse
 from rfsn_core.server.auth import refusal
 from rfsn_core.server.memory_api import MemoryRoutes
-from rfsn_core.server.websocket import Connections
-from rfsn_core.server.worker_metrics import Gathered
+from rfsn_core.server.worker_metrics import WorkerMetrics
 
 STATIC = Path(__file__).parent / "static"
 PAGE_HEADERS = {
@@ -36,7 +35,7 @@ PAGE_HEADERS = {
 
 
 class Tune(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of `POST /api/tune-performance`: what is left out stays."""
+    """Body of `POST /api/tune-performance`. Fields that are left out keep their values."""
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=4096)] | None = None
@@ -51,19 +50,18 @@ class Steer(msgspec.Struct, forbid_unknown_fields=True):
     checkpoint: str = ""
     """For `rollback`: an id from `GET /api/learning`."""
     before: float = math.inf
-    """For `rollback`, without an id: the newest checkpoint up to then, in seconds since the epoch."""
+    """For `rollback` without an id: use the newest checkpoint up to this time, in seconds since the epoch."""
 
 
 class Api:
     """The routes of one server."""
 
-    def __init__(self, kernel: Kernel, connections: Connections, metrics: Gathered) -> None:
-        self._kernel, self._connections, self._gathered = kernel, connections, metrics
+    def __init__(self, kernel: Kernel, metrics: WorkerMetrics) -> None:
+        self._kernel, self._worker_metrics = kernel, metrics
         self._started = time.time()
-        self._live: dict[str, float | None] = {}
 
     def routes(self) -> list[BaseRoute]:
-        """All of them."""
+        """Return the routes."""
         get, post = ["GET"], ["POST"]
         stream = sse.endpoint(self._kernel)
         routes: list[BaseRoute] = [
@@ -106,9 +104,9 @@ class Api:
         return JSONResponse({"status": "ok", "version": version()})
 
     async def _health(self, request: Request) -> Response:
-        """Every component, and the store by asking it; 503 when something is down.
+        """Report on every component; the status is 503 when the store does not answer.
 
-        An engine that is left alone is no reason to take the server out of service: its NPCs speak by the fallback.
+        A provider whose circuit breaker is open only makes the server "degraded": its NPCs use the fallback.
         """
         runtime = self._kernel.runtimes.current
         components: dict[str, dict[str, Any]] = {}
@@ -144,7 +142,7 @@ class Api:
         )
 
     async def _metrics(self, request: Request) -> Response:
-        text = await asyncio.to_thread(self._gathered.text)
+        text = await asyncio.to_thread(self._worker_metrics.text)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _protocol(self, request: Request) -> Response:
@@ -153,7 +151,7 @@ class Api:
         return JSONResponse(asyncapi(version()))
 
     async def live(self, socket: WebSocket) -> None:
-        """`/ws/metrics`: once a second, the newest turn's latencies and the queues."""
+        """Serve `/ws/metrics`: once a second, the latencies of the newest turn and the queues."""
         if (refused := refusal(socket, self._kernel.runtimes.current.settings.server)) is not None:
             await socket.send_denial_response(sse.problem(refused[0], "refused", refused[1]))
             return
@@ -200,7 +198,7 @@ class Api:
         return Response(protocol.encode(accepted), media_type="application/json")
 
     async def _prompt(self, request: Request) -> Response:
-        """What a model would be asked; the body is a `turn` message, without its type."""
+        """Return the prompt that a model would receive; the body is a `turn` message without its type."""
         limit = self._kernel.runtimes.current.settings.server.max_message
         body = await sse.read_json(request, limit, dict[str, Any])
         return sse.as_json(await self._kernel.preview(msgspec.convert({**body, "type": "turn"}, protocol.PlayerTurn)))
@@ -210,14 +208,14 @@ class Api:
         try:
             limit = min(1000, max(1, int(query.get("limit", "50"))))
         except ValueError:
-            return sse.problem(400, "bad_message", "limit is a number")
-        found = await self._kernel.decision_log.decisions(
+            return sse.problem(400, "bad_message", "limit must be a number")
+        decisions = await self._kernel.decision_log.decisions(
             npc=query.get("npc", ""), conversation=query.get("conversation", ""), limit=limit
         )
-        return sse.as_json({"decisions": found})
+        return sse.as_json({"decisions": decisions})
 
     async def _decision(self, request: Request) -> Response:
-        """All of a decision, with what came of it."""
+        """Return a decision with its rewards."""
         decision_id = request.path_params["decision_id"]
         record = await self._kernel.channel.decision(decision_id)
         if record is None:
@@ -239,7 +237,7 @@ class Api:
         )
 
     async def _steer(self, request: Request) -> Response:
-        """An operator freezes, unfreezes, or rolls back."""
+        """Freeze, unfreeze or roll back learning, as an operator asks."""
         limit = self._kernel.runtimes.current.settings.server.max_message
         steer = await sse.read_json(request, limit, Steer)
         if steer.action == "freeze":

@@ -1,4 +1,4 @@
-"""The server: routes, the checks in front of them, and the reload behind them."""
+"""The server: the application with its routes and middleware, and the sockets it listens on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from rfsn_core.server.collector import Collector
 from rfsn_core.server.redaction import Redacting
 from rfsn_core.server.sse import problem
 from rfsn_core.server.websocket import ABORT, Connections
-from rfsn_core.server.worker_metrics import Gathered
+from rfsn_core.server.worker_metrics import WorkerMetrics
 from rfsn_core.settings.schema import ServerSettings
 from rfsn_core.telemetry import logs
 from rfsn_core.telemetry.metrics import METRICS
@@ -37,9 +37,9 @@ from rfsn_core.telemetry.metrics import METRICS
 
 @asynccontextmanager
 async def serving(runtimes: Runtimes, collector: Collector | None = None) -> AsyncIterator[Starlette]:
-    """The application while its kernel runs: opened before the first request, closed after the last.
+    """Run the kernel of a world and yield its application.
 
-    :param collector: tunes the garbage collector meanwhile; settled after the start and after each reload.
+    :param collector: tunes the garbage collector while the kernel runs; settled after the start and each reload.
     """
     with collector or nullcontext():
         async with running(runtimes) as kernel, _application(kernel, collector) as app:
@@ -68,8 +68,8 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
     def rejected(problems: list[str]) -> None:
         connections.broadcast(protocol.ConfigRejected(problems=problems))
 
-    metrics = Gathered(METRICS, runtimes.data_dir, runtimes.worker)
-    api = Api(kernel, connections, metrics)
+    metrics = WorkerMetrics(METRICS, runtimes.data_dir, runtimes.worker)
+    api = Api(kernel, metrics)
     app = Starlette(
         routes=[
             *api.routes(),
@@ -84,7 +84,7 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
         await connections.close()
 
     app.state.stopping = stopping
-    app.add_middleware(Guard, kernel=kernel, routes=app.routes)
+    app.add_middleware(Authentication, kernel=kernel, routes=app.routes)
     app.add_middleware(Redacting)
     async with watching(runtimes, changed, rejected), metrics.shared():
         if collector:
@@ -93,7 +93,7 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which closes sockets first and asks later: here turns end before, and clients are told."""
+    """uvicorn's server, which ends the turns and tells the clients before it closes the sockets."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End turns, then connections, then the server."""
@@ -102,7 +102,7 @@ class Server(uvicorn.Server):
 
 
 def http_server(app: Starlette, settings: ServerSettings) -> Server:
-    """The server of this application; give its `serve` a bound socket."""
+    """Return the server of an application; its `serve` needs a bound socket."""
     return Server(
         uvicorn.Config(
             app,
@@ -110,7 +110,7 @@ def http_server(app: Starlette, settings: ServerSettings) -> Server:
             access_log=False,
             lifespan="off",
             ws=Abortable,
-            # Twice: a message a little too long gets an error it can read, not a closed connection.
+            # Twice, so that a message that is a little too long gets an error, not a closed connection.
             ws_max_size=settings.max_message * 2,
             ws_per_message_deflate=False,
             server_header=False,
@@ -120,11 +120,11 @@ def http_server(app: Starlette, settings: ServerSettings) -> Server:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises UserError that says what to do when the port is taken."""
+    """Return a listening socket. Raises UserError when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Without the protocol's number asyncio leaves Nagle's algorithm on, and small frames wait 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if os.name != "nt":  # there it would let a second server steal the port
+    if os.name != "nt":  # on Windows it would let a second server steal the port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -140,7 +140,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Abortable(WebSocketsSansIOProtocol):
-    """uvicorn's websocket protocol, with the extension that ASGI lacks: an end that waits for nobody."""
+    """uvicorn's websocket protocol with an ASGI extension that aborts the connection."""
 
     async def run_asgi(self) -> None:
         """Run the application."""
@@ -148,14 +148,14 @@ class Abortable(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
 
-class Guard:
-    """Refuses who may not come in, and times the rest."""
+class Authentication:
+    """Middleware that checks who may connect, and measures the requests."""
 
     def __init__(self, app: ASGIApp, kernel: Kernel, routes: Sequence[BaseRoute]) -> None:
         self._app, self._kernel, self._routes = app, kernel, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. Sockets check for themselves, to answer in their own words."""
+        """Serve a request. Websockets are checked by their endpoints, which refuse before the handshake."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -171,16 +171,16 @@ class Guard:
 
         settings = self._kernel.runtimes.current.settings.server
         refused = refusal(HTTPConnection(scope), settings)
-        # The page and the bare health check hold nothing, and a browser cannot send a key with its first request.
-        bare = scope["path"] in ("/", "/health") or scope["path"].startswith("/static/")
-        if refused and not (refused[0] == 401 and bare):
+        # The page and the health check contain nothing secret, and a browser cannot send a key with its first request.
+        public = scope["path"] in ("/", "/health") or scope["path"].startswith("/static/")
+        if refused and not (refused[0] == 401 and public):
             await problem(refused[0], "refused", refused[1])(scope, receive, sending)
         else:
             await self._app(scope, receive, sending)
         METRICS.requests.labels(self._label(scope), str(status)).observe(time.perf_counter() - started)
 
     def _label(self, scope: Scope) -> str:
-        """The route's path with its parameters unfilled, so that no client can invent labels."""
+        """Return the route's path with its parameters unfilled, so that no client can invent labels."""
         for route in self._routes:
             if isinstance(route, Route | Mount) and route.matches(scope)[0] is Match.FULL:
                 return route.path or "/"

@@ -1,4 +1,4 @@
-"""Who may talk to the server: the key, and the Host and Origin checks that keep web pages out.
+"""Who may connect to the server: the key, and the Host and Origin checks that keep web pages out.
 
 A page that the player visits runs in a browser that can reach localhost: its requests carry its own Origin,
 or, after DNS rebinding, its own Host. Both are refused, so no other check depends on the network.
@@ -17,7 +17,7 @@ from rfsn_core.settings.schema import ServerSettings
 
 
 def is_local(host: str) -> bool:
-    """Whether an address is this machine's own and no other's."""
+    """Return whether an address can only be reached from this machine."""
     if host in ("localhost", ""):
         return host == "localhost"
     try:
@@ -27,7 +27,7 @@ def is_local(host: str) -> bool:
 
 
 def check_bind(settings: ServerSettings) -> None:
-    """Raises ConfigError for an address that others can reach, without a key."""
+    """Raise ConfigError for an address that others can reach when no key is set."""
     if not is_local(settings.host) and not settings.key:
         raise ConfigError(
             [
@@ -38,7 +38,7 @@ def check_bind(settings: ServerSettings) -> None:
 
 
 def refusal(connection: HTTPConnection, settings: ServerSettings) -> tuple[int, str] | None:
-    """(status, reason) when this request must not be served; None when it may."""
+    """Return (status, reason) when this request must be refused; None when it may be served."""
     host = _host(connection.headers.get("host", ""))
     if is_local(settings.host) and not is_local(host):
         return 421, f"Host '{host}' is not this machine"

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Dialogue(msgspec.Struct, forbid_unknown_fields=True):
-    """What is posted."""
+    """Body of the request."""
 
     npc_name: str
     user_input: str
@@ -31,7 +31,7 @@ class Dialogue(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Line(msgspec.Struct):
-    """What is streamed: one for each sentence, and one with `is_final` at the end."""
+    """Data of an event: one for each sentence, and one with `is_final` at the end."""
 
     sentence: str
     is_final: bool
@@ -39,7 +39,7 @@ class Line(msgspec.Struct):
 
 
 def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
-    """The endpoint, for this kernel."""
+    """Return the endpoint for a kernel."""
 
     async def stream(request: Request) -> Response:
         try:
@@ -56,7 +56,7 @@ def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
             )
             outbox = Outbox()
             turn = kernel.begin(message, outbox, protocol.Hello(audio=False))
-        except msgspec.ValidationError as error:  # too long, or no name
+        except msgspec.ValidationError as error:  # a text that is too long, or an empty name
             return problem(400, "bad_message", str(error))
         except RfsnError as error:
             return problem(404 if isinstance(error, UnknownNpc) else 400, error.code, str(error))
@@ -102,7 +102,7 @@ class TooLong(RfsnError):
 
 
 async def read_json(request: Request, most: int, kind: type[T]) -> T:
-    """The request's body. Raises TooLong before all of it was read, and BadMessage when it is not what is wanted."""
+    """Read a request's body. Raises TooLong as soon as it is over the limit, BadMessage when it is not of the kind."""
     body = b""
     try:
         async for chunk in request.stream():
@@ -115,10 +115,10 @@ async def read_json(request: Request, most: int, kind: type[T]) -> T:
 
 
 def problem(status: int, code: str, message: str) -> JSONResponse:
-    """An error, as every HTTP route answers it."""
+    """Return an error as every HTTP route answers it."""
     return JSONResponse({"error": {"code": code, "message": message}}, status)
 
 
 def as_json(value: Any) -> Response:
-    """An answer."""
+    """Return a value as a JSON response."""
     return Response(msgspec.json.encode(value), media_type="application/json")

@@ -1,4 +1,4 @@
-"""`rfsn serve --workers N`: several processes on one address; one that dies is replaced."""
+"""`rfsn serve --workers N`: several processes on one address; one that ends is replaced."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rfsn_core.runtime.builder import Runtimes
 
 Work = Callable[[Path, "Path | None", Mapping[str, Any], socket.socket, int], None]
 LOOK_EVERY = 0.2
-"""Seconds between two looks at the workers."""
+"""Seconds between two checks of the workers."""
 TOO_SOON = 5.0
-"""Seconds; a worker that ends sooner did not come up."""
+"""Seconds; a worker that ends sooner has failed to start."""
 ATTEMPTS = 5
-"""That many in a row that did not come up, and the whole is given up."""
+"""Failed starts in a row, after which the server gives up."""
 
 
-async def check(found: Runtimes) -> None:
-    """Raises UserError when the store serves one process only; else as opening it does."""
-    opened = await found.open_alone("storage")
+async def check(runtimes: Runtimes) -> None:
+    """Open the store once. Raises UserError when it cannot be shared, else what opening raises."""
+    opened = await runtimes.open_alone("storage")
     try:
         if not isinstance(opened.value, SharedStore):
             raise UserError(
@@ -42,7 +42,7 @@ async def check(found: Runtimes) -> None:
 
 
 def end_with_the_parent() -> None:
-    """In a worker: should the parent be killed, end as if it had asked; else the address stays taken."""
+    """In a worker: stop when the parent was killed, so that the address becomes free."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -54,26 +54,26 @@ def end_with_the_parent() -> None:
 
 
 def begin_with_what_one_learned(data: Path) -> None:
-    """The first worker takes over what a server without workers has learned, and shares it with all."""
+    """Copy what a server without workers has learned to the first worker, which shares it with the others."""
     alone, first = data / "learning" / "checkpoints", data / name(0) / "learning" / "checkpoints"
     if alone.is_dir() and not first.exists():
         shutil.copytree(alone, first)
 
 
 def name(number: int) -> str:
-    """Of a worker, and of its folder in the data folder: for its log of decisions, its spool, its outbox."""
+    """Return the name of a worker and of its folder in the data folder."""
     return f"worker-{number}"
 
 
 def supervise(
-    found: Runtimes, overrides: Mapping[str, Any], listener: socket.socket, count: int, patience: float, work: Work
+    runtimes: Runtimes, overrides: Mapping[str, Any], listener: socket.socket, count: int, patience: float, work: Work
 ) -> None:
-    """Keep `count` workers running until a signal. Raises UserError when they do not come up.
+    """Keep `count` workers running until a signal arrives. Raises UserError when they fail to start.
 
-    :param patience: seconds that they have to end their turns.
-    :param work: what each of them runs, given world, settings file, overrides, listener and its number.
+    :param patience: seconds for the workers to end their turns.
+    :param work: what each worker runs, given world, settings file, overrides, listener and its number.
     """
-    begin_with_what_one_learned(found.data_dir)
+    begin_with_what_one_learned(runtimes.data_dir)
     stopping = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stopping.set())
@@ -81,7 +81,7 @@ def supervise(
 
     def start(number: int) -> tuple[BaseProcess, float]:
         process = context.Process(
-            target=work, args=(found.world_dir, found.config_file, overrides, listener, number), name=name(number)
+            target=work, args=(runtimes.world_dir, runtimes.config_file, overrides, listener, number), name=name(number)
         )
         process.start()
         return process, time.monotonic()
@@ -95,8 +95,8 @@ def supervise(
                     continue
                 failures = failures + 1 if time.monotonic() - begun < TOO_SOON else 0
                 if failures >= ATTEMPTS:
-                    raise UserError("the workers do not come up", hint="Their own messages say why")
-                click.echo(f"rfsn: worker {number} ended ({process.exitcode}); another takes its place", err=True)
+                    raise UserError("the workers fail to start", hint="Their messages above say why")
+                click.echo(f"rfsn: worker {number} ended with exit code {process.exitcode}; it is replaced", err=True)
                 workers[number] = start(number)
     finally:
         for process, _ in workers.values():

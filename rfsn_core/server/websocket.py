@@ -1,9 +1,10 @@
-"""`/v1/ws`: one connection of a game, with as many NPCs on it as it likes."""
+"""`/v1/ws`: the connections of games. One connection carries turns with any number of NPCs."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from rfsn_core.turn.turns import RunningTurn
 log = logger("websocket")
 
 ABORT = "rfsn.abort"
-"""The ASGI extension by which a socket can be closed without asking its client."""
+"""The ASGI extension that closes a socket without a closing handshake."""
 CLOSE_SLOW = 4008
 CLOSE_PATIENCE = 1.0
 """Seconds for a close frame to find room in the client's receive window."""
@@ -39,7 +40,7 @@ class Connections:
         self._open: set[Connection] = set()
 
     async def serve(self, socket: WebSocket) -> None:
-        """The endpoint: a connection, from handshake to close."""
+        """Handle a connection from handshake to close."""
         settings = self.kernel.runtimes.current.settings.server
         if (refused := refusal(socket, settings)) is not None:
             await socket.send_denial_response(_denial(*refused))
@@ -61,12 +62,12 @@ class Connections:
             METRICS.connections.dec()
 
     def broadcast(self, message: protocol.Message) -> None:
-        """Tell every client."""
+        """Send a message to every client."""
         for connection in self._open:
             connection.send(message)
 
     async def close(self) -> None:
-        """Say goodbye to everyone who is still reading: the server stops."""
+        """Close all connections because the server stops; clients that read get their last messages first."""
         leaving = [asyncio.create_task(connection.leave(1001, "server stops")) for connection in self._open]
         if leaving:
             await asyncio.wait(leaving, timeout=CLOSE_PATIENCE)
@@ -79,7 +80,7 @@ def _denial(status: int, reason: str) -> Any:
 
 
 class Connection:
-    """One client: a reader, a writer, and the turns between them."""
+    """The connection of one client: a reader, a writer, and its running turns."""
 
     def __init__(self, socket: WebSocket, kernel: Kernel) -> None:
         self._socket, self._kernel = socket, kernel
@@ -100,11 +101,11 @@ class Connection:
         self._refilled = time.monotonic()
 
     def send(self, message: protocol.Message) -> None:
-        """Queue a message that belongs to no turn."""
+        """Queue a message."""
         self.outbox.put(message)
 
     async def run(self) -> None:
-        """Serve until either side closes."""
+        """Serve the client until either side closes."""
         world = self._kernel.runtimes.current.world
         self.send(
             protocol.Welcome(
@@ -119,7 +120,7 @@ class Connection:
             await asyncio.wait([writer, reader, overflow], return_when=asyncio.FIRST_COMPLETED)
         finally:
             if overflow.done():
-                log.warning("client too slow: cut off", messages=self._settings.outbox_messages)
+                log.warning("connection.too_slow", queued_messages=self._settings.outbox_messages)
                 self._farewell = (CLOSE_SLOW, "too slow")
             self.outbox.close()
             for turn in list(self._turns.values()):
@@ -128,19 +129,19 @@ class Connection:
                 task.cancel()
             for failure in await asyncio.gather(reader, writer, overflow, return_exceptions=True):
                 if isinstance(failure, Exception):
-                    log.error("connection failed", exc_info=failure)
+                    log.error("connection.failed", exc_info=failure)
                     self._farewell = (1011, "internal error")
             await self._shut()
             self._ended.set()
 
     async def leave(self, code: int, reason: str) -> None:
-        """Send what waits, then close the connection."""
+        """Send the queued messages, then close the connection."""
         self._farewell = (code, reason)
         self.outbox.close()
         await self._ended.wait()
 
     async def _shut(self) -> None:
-        """Close the socket, if it still is open; what a client does not read cannot hold it open."""
+        """Close the socket if it is still open, without waiting long for a client that does not read."""
         if self._socket.application_state is WebSocketState.CONNECTED:
             try:
                 async with asyncio.timeout(CLOSE_PATIENCE):
@@ -148,7 +149,7 @@ class Connection:
             except TimeoutError:
                 self._socket.scope["extensions"][ABORT]()
             except (RuntimeError, OSError, WebSocketDisconnect):
-                pass  # it was gone already
+                pass  # it was closed already
 
     async def _write(self) -> None:
         send = self._socket.send
@@ -194,71 +195,24 @@ class Connection:
         return True
 
     def _handle(self, message: protocol.Message) -> None:
-        match message:
-            case protocol.PlayerTurn():
-                self._begin(message)
-            case protocol.Cancel():
-                if (turn := self._turns.get(message.turn_id)) is None:
-                    raise UnknownTurn(f"no turn '{message.turn_id[:100]}' is running")
-                turn.cancel("cancelled")
-            case protocol.Played():
-                if (turn := self._turns.get(message.turn_id)) is not None:
-                    turn.played(message.sentence, message.ms)
-            case protocol.GameEvent():
-                self._answer_later(self._kernel.event(message))
-            case protocol.Reward():
-                self._answer_later(asyncio.create_task(self._kernel.reward(message)))
-            case protocol.Remember():
-                self._answer_later(self._kernel.memory.remember(message, MemorySource.GAME))
-            case protocol.Prefetch():
-                for task in self._kernel.prefetch(message):
-                    self._answer_later(task)
-            case protocol.TakeSnapshot():
-                self._answer_later(asyncio.create_task(self._snapshot(message)))
-            case protocol.Rollback():
-                # Everyone is told, and so is the one who asked: there is no other answer.
-                self._answer_later(asyncio.create_task(self._rollback(message)))
-            case protocol.Hello():
-                if message.sample_rate:
-                    if message.sample_rate < 8000:
-                        raise BadMessage("speech has 8,000 samples a second at least", field="sample_rate")
-                    resample.available()
-                if message.audio_format == "opus":
-                    resample.available()  # few voices have one of its rates
-                    frames.available(message.audio_format)
-                    if message.sample_rate and message.sample_rate not in frames.OPUS_RATES:
-                        known = ", ".join(map(str, frames.OPUS_RATES))
-                        raise BadMessage(f"Opus has the rates {known}", field="sample_rate")
-                self._wants = message
-            case protocol.Ping():
-                self.send(protocol.Pong(id=message.id))
+        HANDLERS[type(message)](self, message)
 
-    async def _snapshot(self, message: protocol.TakeSnapshot) -> protocol.SnapshotTaken:
-        taken = await self._kernel.saves.snapshot(message.save, message.tag)
-        return protocol.SnapshotTaken(save=taken.save, tag=taken.tag, turns=taken.turns)
+    def _hello(self, message: protocol.Hello) -> None:
+        """Check the wishes of the client and apply them from the next turn. Raises BadMessage or UserError."""
+        if message.sample_rate:
+            if message.sample_rate < 8000:
+                raise BadMessage("speech has 8,000 samples a second at least", field="sample_rate")
+            resample.available()
+        if message.audio_format == "opus":
+            resample.available()  # few voices have one of the rates of Opus
+            frames.available(message.audio_format)
+            if message.sample_rate and message.sample_rate not in frames.OPUS_RATES:
+                known = ", ".join(map(str, frames.OPUS_RATES))
+                raise BadMessage(f"Opus has the rates {known}", field="sample_rate")
+        self._wants = message
 
-    async def _rollback(self, message: protocol.Rollback) -> None:
-        await self._kernel.saves.rollback(message.save, message.tag)
-
-    def _answer_later(self, task: asyncio.Task[Any]) -> None:
-        """Send what the task returns, without holding up the messages behind it."""
-
-        def done(task: asyncio.Task[Any]) -> None:
-            self._answers.discard(task)
-            if task.cancelled():
-                return
-            error = task.exception()
-            if error is None:
-                if (answer := task.result()) is not None:
-                    self.send(answer)
-            elif isinstance(error, RfsnError):
-                self.send(_error(error))
-            else:
-                log.error("message could not be handled", exc_info=error)
-                self.send(protocol.Error(code="internal", message=f"{type(error).__name__}: see the server's log"))
-
-        self._answers.add(task)
-        task.add_done_callback(done)
+    def _ping(self, message: protocol.Ping) -> None:
+        self.send(protocol.Pong(id=message.id))
 
     def _begin(self, message: protocol.PlayerTurn) -> None:
         try:
@@ -276,9 +230,80 @@ class Connection:
         self._turns[turn.turn_id] = turn
         turn.task.add_done_callback(lambda _: self._turns.pop(turn.turn_id, None))
 
+    def _cancel(self, message: protocol.Cancel) -> None:
+        if (turn := self._turns.get(message.turn_id)) is None:
+            raise UnknownTurn(f"no turn '{message.turn_id[:100]}' is running")
+        turn.cancel("cancelled")
+
+    def _played(self, message: protocol.Played) -> None:
+        if (turn := self._turns.get(message.turn_id)) is not None:
+            turn.played(message.sentence, message.ms)
+
+    def _event(self, message: protocol.GameEvent) -> None:
+        self._answer_later(self._kernel.event(message))
+
+    def _reward(self, message: protocol.Reward) -> None:
+        self._answer_later(asyncio.create_task(self._kernel.reward(message)))
+
+    def _remember(self, message: protocol.Remember) -> None:
+        self._answer_later(self._kernel.memory.remember(message, MemorySource.GAME))
+
+    def _prefetch(self, message: protocol.Prefetch) -> None:
+        for task in self._kernel.prefetch(message):
+            self._answer_later(task)
+
+    def _snapshot(self, message: protocol.TakeSnapshot) -> None:
+        async def take() -> protocol.SnapshotTaken:
+            taken = await self._kernel.saves.snapshot(message.save, message.tag)
+            return protocol.SnapshotTaken(save=taken.save, tag=taken.tag, turns=taken.turns)
+
+        self._answer_later(asyncio.create_task(take()))
+
+    def _rollback(self, message: protocol.Rollback) -> None:
+        async def roll_back() -> None:  # the answer is the message that all clients get
+            await self._kernel.saves.rollback(message.save, message.tag)
+
+        self._answer_later(asyncio.create_task(roll_back()))
+
+    def _answer_later(self, task: asyncio.Task[Any]) -> None:
+        """Send the result of a task when it is done, without delaying the messages behind it."""
+
+        def done(task: asyncio.Task[Any]) -> None:
+            self._answers.discard(task)
+            if task.cancelled():
+                return
+            error = task.exception()
+            if error is None:
+                if (answer := task.result()) is not None:
+                    self.send(answer)
+            elif isinstance(error, RfsnError):
+                self.send(_error(error))
+            else:
+                log.error("message.failed", exc_info=error)
+                self.send(protocol.Error(code="internal", message=f"{type(error).__name__}: see the server's log"))
+
+        self._answers.add(task)
+        task.add_done_callback(done)
+
+
+HANDLERS: dict[type[protocol.Message], Callable[[Connection, Any], None]] = {
+    protocol.Hello: Connection._hello,
+    protocol.Ping: Connection._ping,
+    protocol.PlayerTurn: Connection._begin,
+    protocol.Cancel: Connection._cancel,
+    protocol.Played: Connection._played,
+    protocol.GameEvent: Connection._event,
+    protocol.Reward: Connection._reward,
+    protocol.Remember: Connection._remember,
+    protocol.Prefetch: Connection._prefetch,
+    protocol.TakeSnapshot: Connection._snapshot,
+    protocol.Rollback: Connection._rollback,
+}
+"""What each message of a client does. A handler returns at once; slow work is answered later."""
+
 
 def decode(data: str | bytes) -> Any:
-    """A client's message. Raises BadMessage that names the field."""
+    """Decode a client's message. Raises BadMessage that names the field."""
     try:
         return protocol.decode_client(data)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""One answer for the metrics of several workers: each writes its own to a file, whoever is asked reads them all."""
+"""The metrics of several workers: each writes its own to a file, and any of them answers for all."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from rfsn_core.telemetry.metrics import Metrics
 log = logger("metrics")
 
 
-class Gathered:
-    """The metrics of all workers of a server, each with its name as a label.
+class WorkerMetrics:
+    """The metrics of all workers of a server, with the worker's name as a label.
 
-    :param folder: which holds a folder for each worker.
-    :param own: name of this worker's; empty when there is only one.
+    :param folder: contains a folder for each worker.
+    :param own: name of this worker's folder; empty when there are no workers.
     """
 
     FILE = "metrics"
     EVERY = 2.0
     """Seconds between two writes."""
     STALE = 10.0
-    """Seconds; a worker whose file is older is no more."""
+    """Seconds; a worker whose file is older has ended."""
 
     def __init__(self, metrics: Metrics, folder: Path, own: str) -> None:
         self._metrics, self._folder, self._own = metrics, folder, own
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[None]:
-        """This worker's are there for the others, as long as the block runs."""
+        """Write this worker's metrics for the others while the block runs."""
         if not self._own:
             yield
             return
@@ -52,32 +52,32 @@ class Gathered:
             try:
                 self.write()
             except OSError as error:
-                log.warning("the other workers cannot gather these metrics", error=str(error))
+                log.warning("metrics.not_shared", worker=self._own, error=str(error))
             await asyncio.sleep(self.EVERY)
 
     def write(self) -> None:
-        """This worker's, for the others. Raises OSError."""
+        """Write this worker's metrics for the others. Raises OSError."""
         with replacing(self._folder / self._own / self.FILE, sync=False) as file:
             file.write(self._metrics.text())
 
     def text(self) -> bytes:
-        """Those of all workers; this one's as they are now, the others' as they were a moment ago."""
+        """Return the metrics of all workers; those of the others are up to `EVERY` seconds old."""
         if not self._own:
             return self._metrics.text()
         return generate_latest(self)
 
     def collect(self) -> Iterator[Metric]:
-        """As prometheus_client asks for them."""
-        found: dict[str, Metric] = {}
+        """Yield the families, as prometheus_client asks for them."""
+        families: dict[str, Metric] = {}
         texts = {self._own: self._metrics.text().decode()}
         for path in sorted(self._folder.glob(f"*/{self.FILE}")):
-            with suppress(OSError):  # it may just have ended
+            with suppress(OSError):  # the worker may just have ended
                 if time.time() - path.stat().st_mtime < self.STALE:
                     texts.setdefault(path.parent.name, path.read_text("utf-8"))
         for worker, text in texts.items():
             for family in text_string_to_metric_families(text):
-                kept = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                kept = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
                 kept.samples += [
                     sample._replace(labels={**sample.labels, "worker": worker}) for sample in family.samples
                 ]
-        yield from found.values()
+        yield from families.values()

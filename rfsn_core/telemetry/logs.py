@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines for machines, aligned text for a terminal, one stream for everything."""
+"""Structured logs on standard error: JSON lines for machines or aligned text for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rfsn_core.telemetry.redaction import SECRETS
 
 
 def logger(component: str) -> Any:
-    """A structured logger of one component (`turn`, `server`, `plugins`, …)."""
+    """Return the logger of a component (`turn`, `server`, `plugins`, …)."""
     return structlog.get_logger(f"rfsn.{component}", component=component)
 
 

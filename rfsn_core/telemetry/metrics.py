@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' words."""
+"""The metrics of the server, for Prometheus."""
 
 from __future__ import annotations
 
@@ -38,28 +38,32 @@ class Metrics:
         self.connections = Gauge("rfsn_connections", "Open websockets.", registry=r)
         self.active_turns = Gauge("rfsn_active_turns", "Turns in progress.", registry=r)
         self.conversations = Gauge("rfsn_conversations", "Conversations in memory.", registry=r)
-        self.speech = Counter("rfsn_speech", "Sentences by what became of their sound.", ["outcome"], registry=r)
+        self.speech = Counter("rfsn_speech", "Sentences by the outcome of their speech.", ["outcome"], registry=r)
         self.speech_queue = Gauge("rfsn_speech_queue", "Sentences waiting for a voice.", registry=r)
         self.reloads = Counter("rfsn_reloads", "Reloads by outcome.", ["outcome"], registry=r)
         self.requests = Histogram(
             "rfsn_request_seconds", "HTTP requests.", ["path", "status"], registry=r, buckets=_SECONDS
         )
-        self.rewards = Counter("rfsn_rewards", "Rewards taken.", ["signal"], registry=r)
+        self.rewards = Counter("rfsn_rewards", "Rewards accepted.", ["signal"], registry=r)
         self.importance = Summary(
             "rfsn_importance_weight",
-            "1 / (candidates x logged probability) of each drawn choice: the mean is 1, or the log cannot be trusted.",
+            "1 / (candidates x logged probability) of each drawn decision; the mean of a correct log is 1.",
             registry=r,
         )
-        self.updates = Counter("rfsn_learning_updates", "Lessons by outcome.", ["outcome"], registry=r)
+        self.updates = Counter("rfsn_learning_updates", "Updates of policies by outcome.", ["outcome"], registry=r)
         self.learning = Gauge("rfsn_learning_state", "0 learning, 1 slowed, 2 frozen.", registry=r)
-        self.drift = Counter("rfsn_state_drifts", "Turns in which the game's NPC differed from ours.", registry=r)
-        self.overtaken = Counter("rfsn_overtaken_turns", "Turns that another server was ahead of.", registry=r)
-        self.archived = Counter("rfsn_archived_turns", "Turns that the archive has taken.", registry=r)
+        self.drift = Counter(
+            "rfsn_state_drifts", "Turns in which the game's state of the NPC differed from the server's.", registry=r
+        )
+        self.overtaken = Counter(
+            "rfsn_overtaken_turns", "Turns with a version conflict: another server appended first.", registry=r
+        )
+        self.archived = Counter("rfsn_archived_turns", "Turns written to the archive.", registry=r)
         self.archive_lost = Counter("rfsn_archive_lost_turns", "Turns that will not be archived.", registry=r)
         self.spooled = Gauge("rfsn_spooled_turns", "Turns on disk that wait for the store.", registry=r)
 
     def text(self) -> bytes:
-        """All metrics in the exposition format."""
+        """Return all metrics in the exposition format."""
         return generate_latest(self.registry)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 
 async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -14,3 +14,9 @@ async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"not true within {seconds:g} s") from None
+
+
+async def until_grown(items: Sized, by: int, seconds: float = 60.0) -> None:
+    """Wait until a collection has so many more items than now. Raises AssertionError when it takes longer."""
+    wanted = len(items) + by
+    await until(lambda: len(items) >= wanted, seconds)

@@ -7,7 +7,7 @@ import gc
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from websockets.asyncio.client import connect
@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rfsn_core import protocol
 from rfsn_core.server.app import Abortable
-from rfsn_core.server.websocket import CLOSE_PATIENCE
+from rfsn_core.server.websocket import CLOSE_PATIENCE, HANDLERS
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import Client, connected, kind
 from rfsn_core.testing.scripted import Memory, Tokens, Tone
@@ -324,6 +324,21 @@ async def test_a_web_page_from_elsewhere_may_not_connect(server: Served, origin:
     with pytest.raises(InvalidStatus) as refusal:
         await connect(server.ws, subprotocols=["rfsn.v1"], origin=origin)  # type: ignore[arg-type, list-item]
     assert refusal.value.response.status_code == 403
+
+
+async def test_only_pages_of_allowed_origins_may_connect(tmp_path: Path) -> None:
+    allowed = "https://game.example"
+    async with served(tmp_path, settings={"server": {"origins": [allowed]}}) as server:
+        async with connected(server.ws, origin=allowed) as client:
+            assert kind((await client.turn(NPC))[-1]) == "turn.finished"
+        for other in ("http://game.example", "https://game.example.evil.org", "https://other.example"):
+            with pytest.raises(InvalidStatus) as refusal:
+                await connect(server.ws, subprotocols=["rfsn.v1"], origin=other)  # type: ignore[arg-type, list-item]
+            assert refusal.value.response.status_code == 403
+
+
+def test_every_message_of_a_client_has_a_handler() -> None:
+    assert set(HANDLERS) == set(get_args(protocol.ClientMessage))
 
 
 async def test_a_name_that_was_rebound_to_this_machine_is_refused(server: Served) -> None:

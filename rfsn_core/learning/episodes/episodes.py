@@ -44,7 +44,11 @@ class ScriptLine(msgspec.Struct, forbid_unknown_fields=True):
 def read_script(path: Path) -> list[ScriptLine]:
     """A script: JSON lines, or plain text with one utterance a line. Raises UserError with the line."""
     lines = []
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text: {error}", hint="Save the file as UTF-8") from error
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:

@@ -1,0 +1,86 @@
+"""`rfsn` as a process: exit codes, Ctrl+C, closed pipes, and consoles that lack characters."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rfsn_core.testing.process import Server
+
+posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and shells")
+RFSN = [sys.executable, "-m", "rfsn_core.cli"]
+
+
+def start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*RFSN, *arguments], cwd=tmp_path, capture_output=True, timeout=60, check=False,
+        env={**os.environ, "RFSN_DATA_DIR": str(tmp_path / "data"), **environment},
+    )  # fmt: skip
+
+
+def test_a_mistake_ends_the_process_with_code_2_and_one_line(tmp_path: Path) -> None:
+    done = start(tmp_path, "say", "nobody", "Hi")
+    assert (done.returncode, done.stdout) == (2, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("rfsn: no NPC 'nobody'")
+
+
+@pytest.mark.parametrize(
+    "console",
+    [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"}, {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"}],
+    ids=["cp1252", "ascii", "LANG=C"],
+)
+def test_a_character_that_the_console_lacks_is_no_error(tmp_path: Path, console: dict[str, str]) -> None:
+    done = start(tmp_path, "say", "innkeeper", "Hello \U0001f525 …", **console)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert start(tmp_path, "--help", **console).returncode == 0
+    mistake = start(tmp_path, "say", "nob\u00f6dy\U0001f525", "Hi", **console)
+    assert mistake.returncode == 2
+    assert mistake.stderr.startswith(b"rfsn: no NPC 'nob")
+
+
+@posix
+@pytest.mark.parametrize("arguments", ["--help", "say innkeeper Hello --json", "config schema"])
+def test_a_reader_that_closes_the_pipe_sees_no_error(tmp_path: Path, arguments: str) -> None:
+    done = subprocess.run(
+        f'"{sys.executable}" -m rfsn_core.cli {arguments} | true', shell=True, cwd=tmp_path, capture_output=True,
+        timeout=60, check=False, env={**os.environ, "RFSN_DATA_DIR": str(tmp_path / "data")},
+    )  # fmt: skip
+    assert done.stderr == b""
+
+
+@posix
+@pytest.mark.parametrize("arguments", ["--help", "plugins"])
+def test_a_closed_standard_output_is_no_traceback(tmp_path: Path, arguments: str) -> None:
+    done = subprocess.run(
+        f'"{sys.executable}" -m rfsn_core.cli {arguments} >&-', shell=True, cwd=tmp_path, capture_output=True,
+        timeout=60, check=False, env={**os.environ, "RFSN_DATA_DIR": str(tmp_path / "data")},
+    )  # fmt: skip
+    assert b"Traceback" not in done.stderr
+
+
+@posix
+def test_ctrl_c_stops_the_server_with_code_0_and_chat_without_a_traceback(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    server = serve()
+    assert any("web page:" in line for line in server.said)
+    server.process.send_signal(signal.SIGINT)
+    assert server.wait() == 0
+    assert server.log.read_text("utf-8").splitlines()[-1] == "rfsn: stopped"
+    chat = subprocess.Popen(
+        [*RFSN, "chat", "innkeeper"], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, "RFSN_DATA_DIR": str(tmp_path / "other")},
+    )  # fmt: skip
+    assert chat.stdout is not None
+    assert b"You talk with" in chat.stdout.readline()
+    chat.send_signal(signal.SIGINT)
+    _, stderr = chat.communicate(timeout=30)
+    assert chat.returncode == 1
+    assert b"Traceback" not in stderr
