@@ -11,7 +11,7 @@ import msgspec
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.selection import Arm, Selection
 from rfsn_core.contract.storage import Scope
-from rfsn_core.world.decision import Made
+from rfsn_core.world.decision import Deliberation
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decision_record(
-    made: Made,
+    made: Deliberation,
     scope: Scope,
     prior: str,
     state: NpcState,

@@ -1,8 +1,8 @@
-"""The runtime: settings, world and opened providers as one immutable snapshot, and its swap under load.
+"""Builds runtimes and swaps them under load.
 
-A turn leases the runtime and keeps it to its end, so a reload never changes a turn in flight. Each opened
-provider lives in a task of its own that enters and leaves its context manager; runtimes share what did not
-change, by reference count.
+A runtime is settings, world and opened providers as one immutable snapshot. A turn leases the runtime and keeps it to
+its end, so a reload never changes a turn in flight. Each opened provider lives in a task of its own that enters and
+leaves its context manager; runtimes share what did not change, by reference count.
 """
 
 from __future__ import annotations
@@ -20,26 +20,20 @@ from typing import Any
 from rfsn_core.contract.archive import Archive
 from rfsn_core.contract.errors import ConfigError, UserError, contained
 from rfsn_core.contract.provider import STAGES, Clock, Host
-from rfsn_core.contract.rendering import Renderer
 from rfsn_core.contract.shared_storage import SharedStore
-from rfsn_core.contract.speech import Voice
 from rfsn_core.plugins.discovery import Plugins
 from rfsn_core.plugins.hooks import Hooks
-from rfsn_core.protocol.server import EngineChanged
 from rfsn_core.runtime.announcements import Announcements
 from rfsn_core.runtime.changes import Effects, effects
+from rfsn_core.runtime.engines import Engines
 from rfsn_core.runtime.plan import Choice, Plan, make_plan
 from rfsn_core.runtime.provider_task import Opened
 from rfsn_core.settings import source as config
 from rfsn_core.settings.folders import DataFolder, data_folder
-from rfsn_core.settings.schema import RenderingStage, Settings, SpeechStage
+from rfsn_core.settings.schema import Settings
 from rfsn_core.telemetry.logs import logger
-from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.turn import speech_cache as cache
-from rfsn_core.turn.breaker import STATES, Breaker, Engine
 from rfsn_core.turn.prompt import Prompts
 from rfsn_core.turn.runtime import OpenProvider, Runtime
-from rfsn_core.turn.speech_cache import CachedVoice
 from rfsn_core.world.decision import Decider
 
 log = logger("runtime")
@@ -85,10 +79,10 @@ class Runtimes:
         self._clock = clock or SystemClock()
         self._current: Runtime | None = None
         self._lock = asyncio.Lock()
-        self._cache = cache.make(0, 1)
         self._draining: set[asyncio.Task[None]] = set()
         self._warned: set[str] = set()
         self.announcements = Announcements()
+        self._engines = Engines(self.announcements)
 
     @property
     def current(self) -> Runtime:
@@ -135,7 +129,7 @@ class Runtimes:
         return await self._plan()
 
     async def open_alone(self, stage: str, name: str = "") -> Opened:
-        """Open only one provider of a stage, the first if none is named, with its settings; whoever asks closes it.
+        """Open only one provider of a stage, the first if none is named, with its settings. The caller closes it.
 
         Raises as `start` does, and UserError for one that the settings do not choose.
         """
@@ -148,11 +142,14 @@ class Runtimes:
         return opened
 
     async def chosen(self) -> list[tuple[str, str]]:
-        """(stage, provider) of all that the settings choose, in order. Raises as `check` does."""
+        """Return (stage, provider) of all that the settings choose, in order. Raises as `check` does."""
         return [(choice.stage, choice.name) for choice in (await self._plan()).choices]
 
     async def reload(self, files: Sequence[str] = ()) -> Change:
-        """Build from what is on disk now and swap. On any error the old runtime is untouched."""
+        """Build a runtime from what is on disk now and swap it in. After an error the old one stays.
+
+        Raises as `start` does.
+        """
         async with self._lock:
             old = self.current
             plan = await self._plan()
@@ -222,42 +219,15 @@ class Runtimes:
             ),
             prompts=Prompts(world, settings.rendering.prompt_tokens, final_json=settings.rendering.final_json != "off"),
             hooks=Hooks(self.plugins),
-            renderers=tuple(self._engine(item, settings.rendering) for item in opened["rendering"]),
+            renderers=tuple(self._engines.renderer(item, settings.rendering) for item in opened["rendering"]),
             gates=tuple(item.value for item in opened["gating"]),
-            voices=tuple(self._voice(item, settings.speech) for item in opened["speech"]),
+            voices=tuple(self._engines.voice(item, settings.speech) for item in opened["speech"]),
             store=opened["storage"][0].value,
             shared_store=store if isinstance(store := opened["storage"][0].value, SharedStore) else None,
             archives=tuple(item.value for item in opened["storage"][1:]),
             embedder=opened["embedding"][0].value,
             opened=tuple(acquired),
         )
-
-    def _engine(self, item: Opened, settings: RenderingStage) -> Engine[Renderer]:
-        return Engine(item.key[1], item.value, self._breaker(item, settings))
-
-    def _voice(self, item: Opened, settings: SpeechStage) -> Engine[Voice]:
-        """A voice with its breaker, and the memory that all voices share."""
-        bound = int(settings.cache_mb * 1e6), settings.cache_seconds
-        if bound != (self._cache.maxsize, self._cache.ttl):
-            self._cache = cache.make(*bound)
-        silent = not settings.cache_mb or item.value.sample_rate == 0
-        voice = item.value if silent else CachedVoice(item.value, self._cache, item.key)
-        return Engine(item.key[1], voice, self._breaker(item, settings))
-
-    def _breaker(self, item: Opened, settings: RenderingStage | SpeechStage) -> Breaker:
-        """It lasts as long as the opened provider."""
-        if item.breaker is None:
-            stage, name = item.key[:2]
-
-            def changed(state: str, reason: str) -> None:
-                METRICS.breaker.labels(stage, name).set(STATES.index(state))
-                log.warning("engine changed", provider=item.name, state=state, reason=reason)
-                self.announcements.send(EngineChanged(stage=stage, provider=name, state=state, reason=reason))
-
-            item.breaker = Breaker(settings.breaker_failures, settings.breaker_seconds, changed)
-            METRICS.breaker.labels(stage, name).set(0)
-        item.breaker.limit, item.breaker.seconds = settings.breaker_failures, settings.breaker_seconds
-        return item.breaker
 
     def _host(self, plan: Plan, stage: str, name: str, data_dir: Path) -> Host:
         return Host(
@@ -270,7 +240,7 @@ class Runtimes:
 
 
 def _fits(item: Opened, *, archives: bool) -> None:
-    """Raises ConfigError for an archive that should be a store, or the other way round."""
+    """Check that a store is a store and an archive an archive. Raises ConfigError."""
     if archives and not isinstance(item.value, Archive):
         raise ConfigError([f"storage.archive: '{item.key[1]}' is a store, not an archive"])
     if not archives and not hasattr(item.value, "load"):
@@ -278,18 +248,18 @@ def _fits(item: Opened, *, archives: bool) -> None:
 
 
 def _hand_over(old: Decider, new: Decider) -> None:
-    """What a policy has learned outlives the provider."""
+    """Give the new policy what the old one has learned."""
     if new.policy is old.policy or new.policy_name != old.policy_name:
         return
     try:
         with contained():
             new.policy.restore(old.policy.checkpoint())
     except Exception:
-        log.exception("the new policy starts without what the old one learned", policy=new.policy_name)
+        log.exception("policy.not_handed_over", policy=new.policy_name, hint="It starts without what was learned")
 
 
 async def _release(items: Sequence[OpenProvider]) -> None:
-    """Give back in reverse order; close what nobody uses any more."""
+    """Release providers in reverse order, and close those that no runtime uses any more."""
     for item in reversed(items):
         item.users -= 1
         if item.users == 0:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from rfsn_core.contract.actions import SafetyRule
 from rfsn_core.contract.errors import ConfigError
@@ -17,6 +18,7 @@ from rfsn_core.kit.explain import explain, nearest
 from rfsn_core.plugins.discovery import Plugin, Plugins
 from rfsn_core.settings.schema import GatingStage, Settings, Stage
 from rfsn_core.settings.source import Source, find_file, load, misnamed_files, unknown_provider
+from rfsn_core.telemetry.redaction import SECRETS
 from rfsn_core.world import candidates
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.files import World, read_world
@@ -46,7 +48,10 @@ class Choice:
     @property
     def key(self) -> tuple[str, str, str, str]:
         """(stage, provider, distribution version, settings as JSON): equal keys are the same opened provider."""
-        return self.stage, self.name, self.plugin.version, self.settings.model_dump_json()
+        # pydantic writes every SecretStr as stars; a key that was exchanged must open the provider again.
+        secrets = "".join(_hidden(self.settings.model_dump()))
+        digest = hashlib.blake2b(secrets.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest() if secrets else ""
+        return self.stage, self.name, self.plugin.version, self.settings.model_dump_json() + digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,15 @@ def _unknown_actions(settings: Settings, source: Source, actions: Actions) -> It
                     yield f"{where}: no action '{name}'{nearest(name, actions)}"
 
 
+def _hidden(values: Any) -> Iterator[str]:
+    """Yield what nested settings hold as SecretStr."""
+    if isinstance(values, SecretStr):
+        yield values.get_secret_value()
+    elif isinstance(values, Mapping | list | tuple):
+        for value in values.values() if isinstance(values, Mapping) else values:
+            yield from _hidden(value)
+
+
 class _Choosing:
     """Finds the providers that the settings name, and checks their settings."""
 
@@ -144,6 +158,7 @@ class _Choosing:
         except ValidationError as error:
             self.problems += explain(error, self._source, provider.settings, [stage, name])
             return None
+        SECRETS.remember(_hidden(settings.model_dump()))
         return Choice(stage=stage, name=name, provider=provider, plugin=plugin, settings=settings)
 
     def _missing(self, stage: str, name: str, position: int) -> None:

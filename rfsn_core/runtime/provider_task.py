@@ -1,4 +1,4 @@
-"""An open provider. It lives in a task of its own, which enters and leaves its context manager."""
+"""An open provider: it lives in a task of its own, which enters and leaves its context manager."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Opened:
             if not ready.done():
                 ready.set_exception(error)
             else:
-                log.exception("provider did not close cleanly", provider=self.name, plugin=self._plugin.label)
+                log.exception("provider.close_failed", provider=self.name, plugin=self._plugin.label)
 
     async def close(self) -> None:
         """Leave the provider's context."""

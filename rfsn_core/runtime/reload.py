@@ -24,14 +24,18 @@ log = logger("reload")
 SUFFIXES = frozenset({".toml", ".json", ".yaml", ".yml", ".j2", ".md", ".py", ".txt"})
 """Endings of files that are read, or that look as if they should be."""
 SETTLE = 0.1
-"""Seconds in which the watched files must not change any more: a truncated file is seen before its text."""
+"""Seconds in which the files must stay the same: an editor truncates a file before it writes the text."""
 
 
 @asynccontextmanager
 async def watching(
     runtimes: Runtimes, changed: Callable[[Change], None], rejected: Callable[[list[str]], None]
 ) -> AsyncIterator[None]:
-    """Reload on every change while the context is open."""
+    """Reload on every change while the context is open.
+
+    :param changed: called with what a reload did.
+    :param rejected: called with the problems of a change that was refused.
+    """
     if not runtimes.current.settings.operations.reload:
         yield
         return
@@ -54,7 +58,7 @@ async def _watch(
 
     def concerns_us(change: FileChange, name: str) -> bool:
         path = Path(name)
-        # A folder that is moved is all that is told of the files in it.
+        # When a folder is moved, the files in it are not reported, only the folder.
         ours = path.suffix.lower() in SUFFIXES or path.name in FOLDERS
         hidden = path.name.startswith(".") or "__pycache__" in path.parts
         return ours and not hidden and data not in path.resolve().parents
@@ -71,7 +75,7 @@ async def _watch(
 async def apply(
     runtimes: Runtimes, names: list[str], changed: Callable[[Change], None], rejected: Callable[[list[str]], None]
 ) -> None:
-    """Reload now, and tell."""
+    """Reload now, and call `changed` or `rejected`."""
     try:
         change = await runtimes.reload(names)
     except RfsnError as error:

@@ -17,7 +17,7 @@ from rfsn_core.turn import gates
 from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
-from rfsn_core.world.decision import Made
+from rfsn_core.world.decision import Deliberation
 from rfsn_core.world.signals import classify
 from rfsn_core.world.transitions import adopt, drift, hear, perceive
 
@@ -76,7 +76,7 @@ def perceived(request: Request, player: PlayerInput, state: NpcState) -> NpcStat
     return hear(perceive(state, request.game), player.signal, player.sentiment)
 
 
-def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcState, decision_id: str) -> Made:
+def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcState, decision_id: str) -> Deliberation:
     """Decide what the NPC does, and in which style.
 
     :param state: as `perceived` returns it.

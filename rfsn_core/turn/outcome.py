@@ -13,14 +13,14 @@ from rfsn_core.learning.rewards import Channel
 from rfsn_core.memory.update import with_changes
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
-from rfsn_core.world.decision import Made
+from rfsn_core.world.decision import Deliberation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a turn went."""
 
-    made: Made
+    made: Deliberation
     """The decision."""
     prior_decision_id: str
     """The conversation's decision before it."""

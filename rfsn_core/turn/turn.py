@@ -26,7 +26,7 @@ from rfsn_core.turn.rendering import Limits, Rendering
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.speech import Speaker, expressed
-from rfsn_core.world.decision import Made
+from rfsn_core.world.decision import Deliberation
 from rfsn_core.world.transitions import after
 
 log = logger("turn")
@@ -57,7 +57,7 @@ class Turn:
         """Whether the conversation was summed up."""
         self._player = decide.PlayerInput(request.text, request.signal, 0.0, "")
         self._at_start = self._at_decision = self._state = NpcState()
-        self._made: Made | None = None
+        self._made: Deliberation | None = None
         self._speaker: Speaker | None = None
         self._answer: Answer | None = None
         self._over = False
@@ -158,7 +158,7 @@ class Turn:
 
     # ── the steps ────────────────────────────────────────────────────────────────────────────────
 
-    def _decide(self) -> Made:
+    def _decide(self) -> Deliberation:
         self._state = self._at_decision = decide.perceived(self.request, self._player, self._state)
         self.decision_id = decide.new_decision_id(self.runtime, self.conversation, self._state.turns)
         self.prior_decision_id = self.conversation.last_decision
@@ -166,11 +166,11 @@ class Turn:
         self._made = decide.decide(self.request, self.runtime, self._player, self._state, self.decision_id)
         return self._made
 
-    async def _prompt(self, made: Made) -> Prompt:
+    async def _prompt(self, made: Deliberation) -> Prompt:
         facts = await recall(self.request, self.runtime, self.conversation, self._player.text, self._state, made.event)
         return self.runtime.hooks.changed_prompt(self.runtime.prompts.build(facts))
 
-    async def _speak(self, rendering: Rendering, made: Made) -> Answer:
+    async def _speak(self, rendering: Rendering, made: Deliberation) -> Answer:
         """Text and speech at once. Cancelling the turn cancels both, and the engines behind them."""
         request, runtime = self.request, self.runtime
         voices = [voice for voice in runtime.voices if voice.provider.sample_rate > 0]
@@ -196,7 +196,7 @@ class Turn:
                 speaking.exception()  # taking it out of the task frees the frames in its traceback
         return answer
 
-    async def _store(self, made: Made, reason: str, text: str, final_json: str = "") -> bool:
+    async def _store(self, made: Deliberation, reason: str, text: str, final_json: str = "") -> bool:
         how = outcome.Outcome(
             made=made,
             prior_decision_id=self.prior_decision_id,

@@ -120,17 +120,17 @@ class Actions:
         return iter(self._by_name)
 
     def answering(self, signal: str) -> Mapping[str, float]:
-        """The actions that are a natural answer to a signal → how well each fits, 0…1, the best first."""
+        """Return the actions that answer a signal naturally → how well each fits, 0…1, the best first."""
         return self._answers.get(signal, {})
 
     def covered(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """These actions, and the variants of them."""
-        found = self._covered.get(names)
-        if found is None:
-            found = tuple(name for name in self._by_name if name in names or self.plain(name) in names)
-            self._covered[names] = found
-        return found
+        """Return these actions and their variants."""
+        covered = self._covered.get(names)
+        if covered is None:
+            covered = tuple(name for name in self._by_name if name in names or self.plain(name) in names)
+            self._covered[names] = covered
+        return covered
 
     def plain(self, name: str) -> str:
-        """The plain action behind a variant, or the action itself."""
+        """Return the plain action behind a variant, or the action itself."""
         return self._by_name[name].variant_of or name

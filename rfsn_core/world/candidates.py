@@ -1,6 +1,6 @@
-"""Which actions come into question, and the safety rules that no policy can get around.
+"""The actions that an NPC may choose from, and the safety rules that no policy can get around.
 
-Rules are data: a condition on the NPC's state and the signal, and what it forbids, forces or favours.
+A rule is data: a condition on the NPC's state and the signal, and what it forbids, forces or favours.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BUILT_IN: tuple[SafetyRule, ...] = (
 
 @dataclass
 class Candidates:
-    """What is left to choose from, and why."""
+    """The actions to choose from, and why."""
 
     reasons: dict[str, str]
     """Action → why it is in."""

@@ -1,6 +1,6 @@
-"""What the NPC does: abstraction, candidates under the safety rules, and the policy's choice in both slots.
+"""What the NPC does: abstraction, candidates under the safety rules, and the policy's choice of action and style.
 
-The policy chooses among what is left after the rules; it can neither get around them nor break a turn.
+The policy chooses among what the rules leave. It can neither get around them nor break a turn.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ log = logger("deciding")
 
 
 @dataclass(frozen=True)
-class Made:
-    """A decision, and all that it was made of."""
+class Deliberation:
+    """A decision, and all that led to it."""
 
     event: Decision
     """For the client; without the turn's id and time."""
@@ -41,7 +41,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Decider:
-    """All that decides in one runtime."""
+    """The parts that decide in one runtime."""
 
     actions: Actions
     rules: tuple[SafetyRule, ...]
@@ -65,8 +65,8 @@ class Decider:
         *,
         stopped_by: str = "",
         changes: Iterable[Mapping[str, str | None]] = (),
-    ) -> Made:
-        """Decide.
+    ) -> Deliberation:
+        """Return what the NPC does.
 
         :param stopped_by: the gate's reason, when it stopped the player's text: the NPC then deflects.
         :param changes: what `rfsn_candidates` hooks returned.
@@ -101,10 +101,10 @@ class Decider:
             forced_by=found.forced_by,
             latency_ms=0.0,
         )
-        return Made(event, arms, choice, styles, style, found, scores, abstraction)
+        return Deliberation(event, arms, choice, styles, style, found, scores, abstraction)
 
     def _select(self, context: Context, arms: list[Arm]) -> Selection:
-        """The policy's choice; the best prior when the policy fails or answers nonsense."""
+        """Return the policy's choice; the best prior when the policy fails or its answer is invalid."""
         try:
             choice = self.policy.select(context, arms)
             total = sum(choice.propensities)
@@ -116,11 +116,11 @@ class Decider:
                 and all(map(math.isfinite, choice.scores))
             ):
                 return choice
-            problem = f"it answered {choice!r:.300}"
+            problem = f"invalid answer {choice!r:.300}"
         except (Exception, SystemExit) as error:  # noqa: BLE001  the policy's code
             problem = repr(error)
         METRICS.errors.labels("selection").inc()
-        log.error("policy failed; the best prior is taken", policy=self.policy_name, problem=problem)
+        log.error("policy.failed", policy=self.policy_name, problem=problem)
         best = max(range(len(arms)), key=lambda index: arms[index].prior)
         sure = tuple(float(index == best) for index in range(len(arms)))
         return Selection(arms[best].name, sure, tuple(arm.prior for arm in arms))

@@ -40,26 +40,29 @@ class Score(NamedTuple):
 
 
 def score_actions(
-    situation: Situation, found: Candidates, actions: Actions, weights: Weights, leanings: Mapping[str, float]
+    situation: Situation, candidates: Candidates, actions: Actions, weights: Weights, leanings: Mapping[str, float]
 ) -> dict[str, Score]:
-    """Action → score = w_a·Δaffinity + w_t·Δtrust - w_f·Δfear + fit + favour + temper + the persona's own leaning.
+    """Return action → score = w_a·Δaffinity + w_t·Δtrust - w_f·Δfear + fit + favour + temper + the NPC's own leaning.
 
-    temper: an NPC that likes the player leans to what pleases, one that dislikes or fears it to what does not.
+    Temper: an NPC that likes the player leans towards kind actions, one that dislikes the player towards hostile ones.
     """
     state = situation.state
     fits = actions.answering(situation.signal)
     scores = {}
-    for name in found.reasons:
+    for name in candidates.reasons:
         action = actions[name]
         then = predict(state, action)
-        kind = 1 if action.affinity > 0 else -1 if action.hostile or action.affinity < 0 else 0
+        kindness = 1 if action.affinity > 0 else -1 if action.hostile or action.affinity < 0 else 0
+        liking = state.affinity + 0.5 * state.sentiment - state.fear * (kindness > 0)
         terms = {
             "affinity": weights.affinity * (then.affinity - state.affinity),
             "trust": weights.trust * (then.trust - state.trust),
             "fear": -weights.fear * (then.fear - state.fear),
             "fit": weights.fit * fits.get(name, 0.0),
-            "favour": weights.favour if name in found.favoured else 0.0,
-            "temper": weights.temper * kind * (state.affinity + 0.5 * state.sentiment - state.fear * (kind > 0)),
+            "favour": weights.favour if name in candidates.favoured else 0.0,
+            "temper": weights.temper
+            * kindness
+            * (state.affinity + 0.5 * state.sentiment - state.fear * (kindness > 0)),
             "leaning": leanings.get(name, 0.0),
         }
         scores[name] = Score(round(sum(terms.values()), 9), terms, then)
@@ -67,7 +70,7 @@ def score_actions(
 
 
 def score_styles(situation: Situation, action_hostile: bool, leanings: Mapping[str, float]) -> dict[str, float]:
-    """Style → score, from the relationship, the mood, and the persona's own leaning."""
+    """Return style → score, from the relationship, the mood, and the NPC's own leaning."""
     state = situation.state
     tense = state.in_combat or state.fear > 0.5 or state.mood == "angry" or action_hostile
     scores = dict.fromkeys(STYLES, 0.0)

@@ -1,4 +1,4 @@
-"""What the player means, read off the words: rules with word boundaries, first match wins.
+"""What the player means, by rules on whole words. The first rule in the list that matches wins.
 
 The order matters: an insult inside a question is an insult, "attack" beats "help".
 """
@@ -73,7 +73,7 @@ _RANK = {name: rank for rank, name in enumerate(SIGNALS)}
 
 
 def classify(text: str) -> str:
-    """The signal in the player's text; `ignore` when there is nothing in it, `question` for a bare `?`."""
+    """Return the signal of the player's text: `ignore` when there is nothing in it, `question` for a bare `?`."""
     text = text.strip().replace("’", "'")
     if not any(character.isalnum() for character in text):
         return "question" if "?" in text else "ignore"

@@ -1,4 +1,4 @@
-"""Jinja2 as users get it: in a sandbox, and bounded, so that a template can neither reach out nor run for ever."""
+"""Jinja2 for users: in a sandbox and bounded, so that a template can neither reach other objects nor run endlessly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.kit.explain import nearest
 
 MOST_ROUNDS = 10_000
-"""Rounds of all loops of one rendering together."""
+"""Iterations of all loops of one rendering together."""
 LONGEST = 200_000
 """Characters that a template may make by multiplying."""
 FAILURES = (
@@ -25,7 +25,7 @@ FAILURES = (
 
 
 class Environment(ImmutableSandboxedEnvironment):
-    """Templates without files, autoescaping or end.
+    """Templates without files and without autoescaping.
 
     :param strict: a misspelt name fails, instead of coming out empty.
     """
@@ -37,14 +37,14 @@ class Environment(ImmutableSandboxedEnvironment):
         self.filters["counted"] = _counted
 
     def compile(self, source: str | nodes.Template, *arguments: Any, **named: Any) -> Any:
-        """As usual, with a counter in every loop."""
+        """Compile as usual, with a counter in every loop."""
         tree = self.parse(source) if isinstance(source, str) else source
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, "counted", [], [], None, None, lineno=loop.lineno)
         return super().compile(tree, *arguments, **named)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Multiplies within bounds."""
+        """Multiply within bounds. Raises SecurityError."""
         for one, other in ((left, right), (right, left)):
             parts = len(one) if isinstance(one, str | list | tuple) else operator == "**"
             if isinstance(other, int) and parts * abs(other) > LONGEST:
@@ -62,12 +62,12 @@ def _counted(context: Context, items: Iterable[Any]) -> Iterator[Any]:
     for item in items:
         rounds[0] += 1
         if rounds[0] > MOST_ROUNDS:
-            raise SecurityError(f"loops of more than {MOST_ROUNDS} rounds")
+            raise SecurityError(f"loops of more than {MOST_ROUNDS} iterations")
         yield item
 
 
 def failure(error: BaseException) -> str:
-    """What went wrong in a template, with its line where it is known."""
+    """Return what went wrong in a template, with its line where it is known."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
     return f"line {lines[-1]}: {error}" if lines else str(error)
 

@@ -49,7 +49,7 @@ EVENT_EFFECTS: dict[str, tuple[float, float, float]] = {
 """Kind of game event → change of (affinity, trust, fear). Other kinds are remembered and change nothing."""
 
 FADE = 0.7
-"""What is left of the recent sentiment after a turn."""
+"""Share of the recent sentiment that remains after a turn."""
 
 
 def _clip(value: float, low: float, high: float) -> float:
@@ -78,7 +78,7 @@ def _mood(state: NpcState) -> str:
 
 
 def perceive(state: NpcState, game: Mapping[str, Any]) -> NpcState:
-    """Take over what the game itself says: `in_combat` and `quest_active`, when they are booleans."""
+    """Return the state with what the game itself says of `in_combat` and `quest_active`, when they are booleans."""
     combat, quest = game.get("in_combat"), game.get("quest_active")
     if quest is None and "quest_state" in game:
         quest = str(game["quest_state"]).lower() == "active"
@@ -93,32 +93,32 @@ def perceive(state: NpcState, game: Mapping[str, Any]) -> NpcState:
 
 
 DRIFT = 0.15
-"""How far the game's own idea of a number may lie from ours."""
+"""How far the game's value of a number may differ from ours."""
 
 
 def drift(state: NpcState, game: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Field → (ours, the game's), where the game's `npc` table in its state says something else than we do."""
+    """Return field → (ours, the game's) where `npc` in the game's state differs from the NPC's state."""
     reported = game.get("npc")
-    found: dict[str, tuple[Any, Any]] = {}
+    differences: dict[str, tuple[Any, Any]] = {}
     if not isinstance(reported, Mapping):
-        return found
+        return differences
     for name in ("affinity", "trust", "fear"):
         value, ours = reported.get(name), getattr(state, name)
         if isinstance(value, int | float) and not isinstance(value, bool) and not abs(value - ours) <= DRIFT:
-            found[name] = (ours, value)
+            differences[name] = (ours, value)
     if isinstance(mood := reported.get("mood"), str) and mood != state.mood:
-        found["mood"] = (state.mood, mood)
-    return found
+        differences["mood"] = (state.mood, mood)
+    return differences
 
 
 def adopt(state: NpcState, drifted: Mapping[str, tuple[Any, Any]]) -> NpcState:
-    """Take over what the game says, as far as it is a valid state; moods follow from the numbers."""
+    """Return the state with the game's numbers, as far as they are valid; the mood follows from the numbers."""
     numbers = {name: theirs - ours for name, (ours, theirs) in drifted.items() if name != "mood" and theirs == theirs}
     return _moved(state, numbers.get("affinity", 0.0), numbers.get("trust", 0.0), numbers.get("fear", 0.0))
 
 
 def hear(state: NpcState, signal: str, sentiment: float = 0.0) -> NpcState:
-    """What the player's words do, before the NPC has answered.
+    """Return the state after the player's words, before the NPC has answered.
 
     :param sentiment: the gate's reading of the text, -1…1.
     """
@@ -128,17 +128,17 @@ def hear(state: NpcState, signal: str, sentiment: float = 0.0) -> NpcState:
 
 
 def predict(state: NpcState, action: Action) -> NpcState:
-    """The state that follows when the NPC does this."""
+    """Return the state that follows when the NPC does this."""
     return _moved(state, action.affinity, action.trust, action.fear)
 
 
 def after(state: NpcState, action: Action) -> NpcState:
-    """The state at the end of a turn in which the NPC did this."""
+    """Return the state at the end of a turn in which the NPC did this."""
     return replace(predict(state, action), turns=state.turns + 1)
 
 
 def happened(state: NpcState, kind: str) -> NpcState:
-    """What an event in the game does."""
+    """Return the state after an event in the game."""
     if kind in ("combat_started", "combat_ended"):
         state = replace(state, in_combat=kind == "combat_started")
     if kind in ("quest_started", "quest_completed"):

@@ -118,3 +118,14 @@ def test_no_archive_no_file(tmp_path: Path) -> None:
     outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (), lambda: 10**6)
     outbox.note(record(1))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bound_is_that_of_the_settings_in_force(tmp_path: Path) -> None:
+    bound = 1
+    queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (Shelf(),), lambda: bound)
+    queue.note(record(1))
+    assert queue.waiting == 0
+    bound = 10**6
+    queue.note(record(2))
+    assert queue.waiting > 0
+    queue.close()

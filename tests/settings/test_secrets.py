@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from rfsn_core.cli import main
 from rfsn_core.contract.errors import ConfigError, EngineError
@@ -23,9 +23,10 @@ from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.settings.source import load
 from rfsn_core.telemetry import logs
-from rfsn_core.telemetry.redaction import Secrets, secrets_in
+from rfsn_core.telemetry.redaction import SECRETS, Secrets, secrets_in
 from rfsn_core.testing import make_world, plugin, served
 from rfsn_core.testing.client import connected
+from rfsn_core.testing.scripted import Tokens
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -122,3 +123,26 @@ def test_the_length_stays_the_same_and_short_words_stay() -> None:
     assert secrets.redact("see https://example.org/a:b@c and redis://me:x@h") == (
         "see https://example.org/a:b@c and redis://me:*@h"
     )
+
+
+class Hidden(BaseModel, extra="forbid"):
+    pin: SecretStr = SecretStr("")
+
+
+async def test_a_hidden_setting_that_changes_opens_the_provider_again(tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def opens(settings: Hidden, host: Host) -> AsyncIterator[Tokens]:
+        yield Tokens([settings.pin.get_secret_value()])
+
+    offers = plugin(rendering={"hidden": Provider("hidden", Hidden, opens)})
+    make_world(tmp_path, '[rendering]\nprovider = "hidden"\nhidden.pin = "one-2-three"\n')
+    runtimes = Runtimes(tmp_path, discover([offers], world=tmp_path, installed=False))
+    await runtimes.start()
+    try:
+        assert SECRETS.redact("pin one-2-three") == "pin ***********"
+        (tmp_path / "rfsn.toml").write_text('[rendering]\nprovider = "hidden"\nhidden.pin = "four-5-six"\n', "utf-8")
+        change = await runtimes.reload(["rfsn.toml"])
+        assert change.reopened == ("rendering:hidden",)
+        assert change.effects.lines == ["applied: rendering.hidden.pin"]
+    finally:
+        await runtimes.close()
