@@ -60,9 +60,7 @@ def score_actions(
             "fear": -weights.fear * (then.fear - state.fear),
             "fit": weights.fit * fits.get(name, 0.0),
             "favour": weights.favour if name in candidates.favoured else 0.0,
-            "temper": weights.temper
-            * kindness
-            * (state.affinity + 0.5 * state.sentiment - state.fear * (kindness > 0)),
+            "temper": weights.temper * kindness * liking,
             "leaning": leanings.get(name, 0.0),
         }
         scores[name] = Score(round(sum(terms.values()), 9), terms, then)
