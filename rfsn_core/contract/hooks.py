@@ -101,7 +101,11 @@ def rfsn_routes() -> Iterable[BaseRoute]:  # type: ignore[empty-body]
 
 @hookspec
 def rfsn_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
-    """Commands for the `rfsn` program. A built-in command's name is refused."""
+    """Commands for the `rfsn` program. A built-in command's name is refused.
+
+    This is for plugin files of a world. An installed plugin names each command in its `pyproject.toml`, so that
+    `rfsn --help` lists it without importing the plugin: `[project.entry-points."rfsn.commands"] hey = "my_module:hey"`.
+    """
 
 
 # ── TRANSFORM ────────────────────────────────────────────────────────────────────────────────────
