@@ -21,13 +21,11 @@ from rfsn_core.conversation.game_events import store_event
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.conversation.spool import Spool
 from rfsn_core.learning.decision_log import DecisionLog
-from rfsn_core.learning.guard import Guard
-from rfsn_core.learning.guard_control import GuardControl
-from rfsn_core.learning.rewards import Channel
-from rfsn_core.learning.updates import Learner
+from rfsn_core.learning.learner import Learner
+from rfsn_core.learning.recent_decisions import RecentDecisions
+from rfsn_core.learning.rewards import Rewards
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.runtime.store_notice import note_store
-from rfsn_core.settings.schema import LearningSettings
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.follow_up import FollowUp
 from rfsn_core.turn.outbox import Item, Outbox
@@ -56,20 +54,10 @@ class Kernel:
         )
         # Learning: decisions and rewards in, updates of the policy out.
         self.decision_log = DecisionLog(data / "learning")
-        self.guard = guard = Guard(self._learning)
-        file = self.decision_log.folder / "guard.json"
-        self.guard_control = control = GuardControl(
-            guard, file, runtimes.announcements.send, lambda: self.learner.tell_guard()
-        )
-        self.learner = Learner(
-            self.decision_log,
-            guard,
-            self._learning,
-            lambda: runtimes.current.decider,
-            lambda: shared.learning if (shared := runtimes.current.shared_store) else None,
-            control.adopt,
-        )
-        self.channel = Channel(self.decision_log, self.learner, guard, self._learning, control.changed)
+        self.decisions = RecentDecisions(self.decision_log, runtimes)
+        self.learner = Learner(self.decision_log, runtimes)
+        self.guard = self.learner.guard
+        self.rewards = Rewards(self.decision_log, self.decisions, self.learner, runtimes)
         # What operators and games do with memory outside of turns.
         self.pauses = SavePauses(runtimes, self.conversations, self.decision_log, self._archive, data)
         self.memory = MemoryAdmin(runtimes, self.conversations)
@@ -77,8 +65,8 @@ class Kernel:
         self.maintenance = Maintenance(runtimes, self.conversations, self.pauses, self.decision_log, self._archive)
         self.transfer = Transfer(runtimes, self.conversations)
         # Turns.
-        follow_up = FollowUp(self.channel, control, self.conversations, self.memory)
-        self.turns = Turns(runtimes, self.conversations, self.channel, follow_up)
+        follow_up = FollowUp(self.rewards, self.decisions, self.guard, self.conversations, self.memory)
+        self.turns = Turns(runtimes, self.conversations, self.decisions, follow_up)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -87,9 +75,8 @@ class Kernel:
         await self.decision_log.open()
         await self.pauses.open()  # before the spooled turns are stored: they may have been erased meanwhile
         self.conversations.replay_soon()
-        self.guard_control.load()
         await self.learner.open()
-        await self.channel.resume()
+        await self.rewards.resume()
         self._tasks = [
             asyncio.create_task(self.conversations.evict(), name="evict"),
             asyncio.create_task(self._archive.run(), name="archive"),
@@ -107,7 +94,6 @@ class Kernel:
         await self.drain()
         await self.turns.close()
         await self.conversations.close()
-        await self.guard_control.close()
         if self._tasks:
             await self._archive.flush()
             self._archive.close()
@@ -124,9 +110,6 @@ class Kernel:
 
     def _info(self) -> dict[str, Any]:
         return {"world": str(self.runtimes.world_dir), "version": version()}
-
-    def _learning(self) -> LearningSettings:
-        return self.runtimes.current.settings.learning
 
     # ── what clients ask for ─────────────────────────────────────────────────────────────────────
 
@@ -168,15 +151,15 @@ class Kernel:
         return [task for task in tasks if task is not None]
 
     async def reward(self, message: protocol.Reward) -> protocol.RewardAccepted:
-        """Take a reward. Raises BadMessage, UnknownDecision or StoreError."""
-        taken = await self.channel.take(
+        """Take in a reward. Raises BadMessage, UnknownDecision or StoreError."""
+        result = await self.rewards.accept(
             message.decision_id, value=message.value, signal=message.signal, reward_id=message.reward_id
         )
         return protocol.RewardAccepted(
             decision_id=message.decision_id,
-            value=taken.value,
-            duplicate=taken.duplicate,
-            quarantined=taken.quarantined,
+            value=result.value,
+            duplicate=result.duplicate,
+            quarantined=result.quarantined,
         )
 
 

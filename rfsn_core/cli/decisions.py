@@ -56,18 +56,18 @@ def decision(
     import msgspec
     from rich.console import Console
 
-    from rfsn_core.learning.decision_log import whole_log
+    from rfsn_core.learning.log_files import read_tree
     from rfsn_core.learning.records import DecisionRecord, RewardRecord, UpdateRecord
 
     path = _log_folder(folder, world, config_file)
-    records = [record for record in whole_log(path, DecisionRecord) if record.decision_id.startswith(decision_id)]
+    records = [record for record in read_tree(path, DecisionRecord) if record.decision_id.startswith(decision_id)]
     if not records:
         raise UserError(f"no decision '{decision_id}' in {path}")
     if (matches := len({record.decision_id for record in records})) > 1:
         raise UserError(f"{matches} decisions begin with '{decision_id}'", hint="Give more of the id")
     record = records[0]
-    rewards = [reward for reward in whole_log(path, RewardRecord) if reward.decision_id == record.decision_id]
-    updates = [update for update in whole_log(path, UpdateRecord) if update.decision_id == record.decision_id]
+    rewards = [reward for reward in read_tree(path, RewardRecord) if reward.decision_id == record.decision_id]
+    updates = [update for update in read_tree(path, UpdateRecord) if update.decision_id == record.decision_id]
     if as_json:
         whole = {"decision": record, "rewards": rewards, "updates": updates}
         click.echo(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
@@ -127,11 +127,11 @@ def replay(decision_id: str | None, world: Path | None, config_file: Path | None
     \b
     Example: rfsn replay --world my_world
     """
-    from rfsn_core.learning.decision_log import whole_log
+    from rfsn_core.learning.log_files import read_tree
     from rfsn_core.learning.records import DecisionRecord
 
     path = _log_folder(folder, world, config_file)
-    records = [r for r in whole_log(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
+    records = [r for r in read_tree(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
     if not records:
         raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")
     for record in records:

@@ -1,4 +1,4 @@
-"""What a policy has learned, on disk; and the seal that tells a whole checkpoint from a damaged one."""
+"""Checkpoints on disk, and the seal that distinguishes a whole checkpoint from a damaged one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rfsn_core.kit.files import replacing
 
 MAGIC = b"RFSNPOL1"
 KEEP = 50
-"""Checkpoints that are kept."""
+"""Checkpoints of a policy that are kept."""
 
 
-def sealed(data: bytes) -> bytes:
-    """With a checksum."""
-    return MAGIC + hashlib.sha256(data).digest() + data
+def seal(weights: bytes) -> bytes:
+    """Add a checksum."""
+    return MAGIC + hashlib.sha256(weights).digest() + weights
 
 
-def opened(data: bytes, name: str) -> bytes:
-    """What `sealed` was given. Raises ValueError, which names `name`."""
+def unseal(data: bytes, name: str) -> bytes:
+    """Return what `seal` was given. Raises ValueError, which names `name`, when the data is not whole."""
     head = len(MAGIC) + 32
     if data[: len(MAGIC)] != MAGIC:
         raise ValueError(f"{name} is not a checkpoint of a policy")
@@ -31,33 +31,36 @@ def opened(data: bytes, name: str) -> bytes:
     return data[head:]
 
 
-class Folder:
+class CheckpointFolder:
     """Checkpoints as files, `POLICY-TIME.bin`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def newest_first(self, policy: str = "") -> Sequence[Checkpoint]:
-        """Newest first."""
+        """Return the checkpoints of a policy, or of all."""
         return await asyncio.to_thread(self._newest_first, policy)
 
     async def save(self, policy: str, data: bytes, position: str = "") -> None:
-        """Safe on disk when it returns. Raises OSError."""
+        """Add a checkpoint; returns when it is on disk. Raises OSError."""
         await asyncio.to_thread(self._save, policy, data)
 
     async def load(self, checkpoint_id: str) -> bytes:
-        """Raises ValueError, or OSError."""
+        """Return the data of a checkpoint. Raises ValueError when it cannot be read."""
         if checkpoint_id not in {checkpoint.id for checkpoint in await self.newest_first()}:
             raise ValueError(f"no checkpoint '{checkpoint_id[:80]}'")
-        return await asyncio.to_thread((self._folder / f"{checkpoint_id}.bin").read_bytes)
+        try:
+            return await asyncio.to_thread((self._folder / f"{checkpoint_id}.bin").read_bytes)
+        except OSError as error:
+            raise ValueError(f"{checkpoint_id} cannot be read: {error}") from error
 
     def _newest_first(self, policy: str) -> list[Checkpoint]:
-        found = []
+        checkpoints = []
         for path in sorted(self._folder.glob(f"{policy or '*'}-*.bin"), reverse=True):
             name, _, _ = path.stem.rpartition("-")
             stat = path.stat()
-            found.append(Checkpoint(path.stem, name, stat.st_mtime, stat.st_size))
-        return found
+            checkpoints.append(Checkpoint(path.stem, name, stat.st_mtime, stat.st_size))
+        return checkpoints
 
     def _save(self, policy: str, data: bytes) -> None:
         with replacing(self._folder / f"{policy}-{time.time_ns():020}.bin") as file:
@@ -66,4 +69,4 @@ class Folder:
             (self._folder / f"{old.id}.bin").unlink(missing_ok=True)
 
 
-_: type[Checkpoints] = Folder
+_: type[Checkpoints] = CheckpointFolder

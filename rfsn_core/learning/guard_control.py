@@ -1,80 +1,136 @@
-"""Saves and announces the guard's state whenever it changes, and lets an operator change it."""
+"""The guard's state and all that follows from a change of it: on disk, in metrics, in games, on other servers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
-from rfsn_core.learning.guard import STATES, Guard, State
-from rfsn_core.protocol.messages import Message
-from rfsn_core.protocol.server import LearningChanged
+import msgspec
+
+from rfsn_core import protocol
+from rfsn_core.kit.files import replacing
+from rfsn_core.learning.guard import STATES, LearningGuard, State
+from rfsn_core.learning.server_runtime import CurrentRuntime
+from rfsn_core.learning.update_log import GuardEntry, UpdateLogs
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
 log = logger("learning")
 
 
-class GuardControl:
-    """The guard of this process, as operators, clients and other servers see it.
+class GuardFile(msgspec.Struct, frozen=True, kw_only=True):
+    """`guard.json`."""
 
-    :param file: where the state is saved for the next start.
-    :param announce: sends a message to every client.
-    :param share: tells the other servers.
+    state: State
+    reason: str
+
+
+class GuardControl:
+    """The guard of one server.
+
+    :param path: where the state is kept between two starts.
+    :param server: id of this server.
     """
 
-    def __init__(
-        self, guard: Guard, file: Path, announce: Callable[[Message], None],
-        share: Callable[[], Coroutine[Any, Any, None]],
-    ) -> None:  # fmt: skip
-        self.guard = guard
-        self._file, self._announce, self._share = file, announce, share
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, runtimes: CurrentRuntime, logs: UpdateLogs, path: Path, server: str) -> None:
+        self._runtimes, self._logs, self._path, self._server = runtimes, logs, path, server
+        self._guard = LearningGuard(runtimes.current.settings.learning.guard)
+        self._sharing: asyncio.Task[None] | None = None
+        self._is_shared = True
+        """Whether the other servers know the state."""
+
+    @property
+    def state(self) -> State:
+        """Whether this server learns."""
+        return self._guard.state
+
+    @property
+    def reason(self) -> str:
+        """Why it does not, or slowly."""
+        return self._guard.reason
+
+    @property
+    def weight(self) -> float:
+        """Weight of an observation now."""
+        return self._guard.weight
 
     def load(self) -> None:
-        """Continue with the state that was saved."""
-        self.guard.load(self._file)
+        """Take over the state from before a restart: only an operator unfreezes. A file that cannot be read means
+        frozen."""
+        if not self._path.exists():
+            return
+        try:
+            file = msgspec.json.decode(self._path.read_bytes(), type=GuardFile)
+        except (OSError, msgspec.MsgspecError) as error:
+            self._guard.set("frozen", f"{self._path} cannot be read: {error}")
+        else:
+            self._guard.set(file.state, file.reason)
 
-    def turn_ended(self, *, blocked: bool) -> None:
-        """Take into account whether the gate stopped a sentence of a turn."""
-        if self.guard.turned(blocked=blocked):
-            self.changed()
+    # ── what changes it ──────────────────────────────────────────────────────────────────────────
+
+    def add_reward(self, value: float, *, correction: bool) -> None:
+        """Judge with one more reward."""
+        self._guard.limits = self._runtimes.current.settings.learning.guard
+        if self._guard.add_reward(value, correction=correction):
+            self._changed()
+
+    def add_turn(self, *, blocked: bool) -> None:
+        """Judge with one more turn."""
+        self._guard.limits = self._runtimes.current.settings.learning.guard
+        if self._guard.add_turn(blocked=blocked):
+            self._changed()
 
     def freeze(self, reason: str = "by an operator") -> None:
         """Stop learning until `unfreeze`."""
-        self.guard.set("frozen", reason)
-        self.changed()
+        self._guard.set("frozen", reason)
+        self._changed()
 
     def unfreeze(self) -> None:
         """Let learning continue."""
-        self.guard.set("learning", "")
-        self.changed()
+        self._guard.set("learning", "")
+        self._changed()
 
-    def changed(self) -> None:
-        """Show the new state here, and share it with the other servers."""
-        self._show()
-        task = asyncio.create_task(self._share())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def follow(self, entry: GuardEntry) -> None:
+        """Take over a change from the update log."""
+        if entry.server != self._server and (entry.state, entry.reason) != (self.state, self.reason):
+            self._guard.set(entry.state, entry.reason)
+            self._publish()
 
-    def adopt(self, state: State, reason: str) -> None:
-        """Take over the state of another server's guard."""
-        if (state, reason) != (self.guard.state, self.guard.reason):
-            self.guard.set(state, reason)
-            self._show()
+    # ── what follows ─────────────────────────────────────────────────────────────────────────────
+
+    def _changed(self) -> None:
+        self._publish()
+        self._is_shared = self._logs.shared is None
+        if self._sharing is None or self._sharing.done():
+            self._sharing = asyncio.create_task(self._share_now(), name="share the guard's state")
+
+    def _publish(self) -> None:
+        METRICS.learning.set(STATES.index(self.state))
+        try:
+            with replacing(self._path) as file:
+                file.write(msgspec.json.encode(GuardFile(state=self.state, reason=self.reason)))
+        except OSError as error:
+            log.error("guard.not_saved", path=str(self._path), error=str(error))
+        log.warning("guard.changed", state=self.state, reason=self.reason)
+        self._runtimes.announcements.send(protocol.LearningChanged(state=self.state, reason=self.reason))
+
+    async def share(self, *, again: bool = False) -> None:
+        """Append the state to the shared log, when the others do not know it. Raises what the store raises.
+
+        :param again: although they know it.
+        """
+        while (again or not self._is_shared) and self._logs.shared is not None:
+            state, reason = self.state, self.reason
+            await self._logs.shared.append(GuardEntry(server=self._server, state=state, reason=reason))
+            self._is_shared, again = (state, reason) == (self.state, self.reason), False
+
+    async def _share_now(self) -> None:
+        try:
+            await self.share()
+        except Exception as error:  # noqa: BLE001  the store's code
+            log.warning("guard.not_shared", error=repr(error), hint="It is shared when the store is available")
 
     async def close(self) -> None:
-        """Wait a moment until the other servers know."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
-
-    def _show(self) -> None:
-        state, reason = self.guard.state, self.guard.reason
-        METRICS.learning.set(STATES.index(state))
-        try:
-            self.guard.save(self._file)
-        except OSError as error:
-            log.error("guard.not_saved", file=str(self._file), error=str(error))
-        log.warning("learning.changed", state=state, reason=reason)
-        self._announce(LearningChanged(state=state, reason=reason))
+        """Wait until the others know."""
+        if self._sharing is not None:
+            await asyncio.wait([self._sharing], timeout=5)

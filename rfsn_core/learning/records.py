@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
 
+from rfsn_core.contract.abstraction import Abstraction
 from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.selection import Arm, Selection
+from rfsn_core.contract.selection import Arm, Context, Selection
 from rfsn_core.contract.storage import Scope
 from rfsn_core.world.decision import Deliberation
 
@@ -67,6 +69,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """(index, value) of the features that are not 0."""
     width: int
     """How many features there are."""
+    finite: bool = True
+    """False: the abstractor gave a feature that is not a finite number, so nothing can be learned from the decision."""
     feature_hash: str
     signal: str
     state: dict[str, object]
@@ -93,8 +97,21 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def conversation(self) -> str:
-        """World, NPC and player."""
+        """Save, NPC and player."""
         return Scope(self.save, self.npc, self.player).conversation
+
+    @property
+    def abstraction(self) -> Abstraction:
+        """The abstraction that the decision was made on, without the names of the features."""
+        values = [0.0] * self.width
+        for index, value in self.features:
+            values[index] = value
+        return Abstraction(self.key, self.key_version, tuple(values), ())
+
+    def context(self, slot: str) -> Context:
+        """Return what the policy knew when it chose the slot `action` or `style`."""
+        action = self.action.chosen if slot == "style" else ""
+        return Context(self.decision_id, slot, self.npc, self.conversation, self.abstraction, action)
 
 
 def decision_record(
@@ -115,6 +132,7 @@ def decision_record(
     """
     event, abstraction = made.event, made.abstraction
     scores = [made.scores[arm.name] for arm in made.arms]
+    finite = all(map(math.isfinite, abstraction.features))
     return DecisionRecord(
         decision_id=event.decision_id,
         time=time,
@@ -124,8 +142,9 @@ def decision_record(
         prior_decision_id=prior,
         key=abstraction.key,
         key_version=abstraction.version,
-        features=[(index, value) for index, value in enumerate(abstraction.features) if value],
+        features=[(index, value) for index, value in enumerate(abstraction.features) if value] if finite else [],
         width=len(abstraction.features),
+        finite=finite,
         feature_hash=_hash(abstraction.names),
         signal=event.signal,
         state=state.plain(),
@@ -163,7 +182,7 @@ def _slot(arms: Sequence[Arm], choice: Selection) -> Slot:
 
 
 class RewardRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A reward that was taken: `rewards.jsonl`."""
+    """A reward that was stored: `rewards.jsonl`."""
 
     reward_id: str
     decision_id: str
@@ -174,8 +193,8 @@ class RewardRecord(msgspec.Struct, frozen=True, kw_only=True):
     time: float
 
 
-class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
-    """A reward that was not taken, and why: `rewards_quarantine.jsonl`."""
+class QuarantineRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A reward that was refused, and why: `rewards_quarantine.jsonl`."""
 
     decision_id: str
     value: float | None

@@ -1,47 +1,49 @@
-"""Learning as one: servers that share a store apply the same lessons in the same order, so they know the same.
+"""The update log: from where a learner reads what to apply to its policy, in order.
 
-A lesson is appended to a log that all of them read; its own server, too, learns it when it reads it there. So sums,
-step bounds and forgetting agree, rounding apart, whoever was rewarded. A server that starts, or has fallen behind the
-end of the log, takes the newest snapshot, and reads on from its position.
+A server that learns alone has its own log. Servers that share a store have one log together: each reads all entries,
+its own too, in the same order. So sums, step bounds and forgetting agree, up to rounding, no matter which server got a
+reward. A server that starts, or has fallen behind the oldest entry, restores the newest checkpoint and reads on from
+the checkpoint's position.
 """
 
 from __future__ import annotations
 
-import asyncio
-import uuid
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec import structs
 
 from rfsn_core.contract.errors import contained
 from rfsn_core.contract.selection import Update
-from rfsn_core.contract.shared_storage import SharedLearning
-from rfsn_core.learning import checkpoints
+from rfsn_core.contract.shared_storage import Checkpoints, SharedLearning
 from rfsn_core.learning.guard import State
+from rfsn_core.learning.server_runtime import CurrentRuntime
 from rfsn_core.telemetry.logs import logger
-from rfsn_core.world.decision import Decider
 
 log = logger("learning")
 
-AT_ONCE = 200
-"""Lessons that are asked for at a time."""
+PAGE = 200
+"""Entries that are read at once."""
 
 
-class Given(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
-    """A lesson for one slot of a decision."""
+class UpdateEntry(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
+    """An update for one slot of a decision."""
 
     server: str
+    """Id of the server that got the reward."""
     policy: str
-    """Name and version."""
+    """Name and version of the policy that decided."""
     steps_back: int = 0
+    """0 for the decision that was rewarded, 1 for the one before it, …"""
     reward_id: str = ""
-    """Empty for silence."""
+    """Empty when no reward came."""
     update: Update
 
 
-class Steered(msgspec.Struct, frozen=True, kw_only=True, tag="guard"):
+class GuardEntry(msgspec.Struct, frozen=True, kw_only=True, tag="guard"):
     """The guard of a server changed, or an operator changed it."""
 
     server: str
@@ -49,119 +51,162 @@ class Steered(msgspec.Struct, frozen=True, kw_only=True, tag="guard"):
     reason: str
 
 
-class Restored(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
-    """All go on from here."""
+class RestoreEntry(msgspec.Struct, frozen=True, kw_only=True, tag="restore"):
+    """Everyone continues from a checkpoint."""
 
     policy: str
     """Name."""
-    snapshot: bytes
+    checkpoint: bytes
     """Sealed."""
 
 
-Entry = Given | Steered | Restored
+Entry = UpdateEntry | GuardEntry | RestoreEntry
 _decode = msgspec.json.Decoder(Entry).decode
 
 
-class Following:
-    """What one server has read of the log.
+class ReadEntry(NamedTuple):
+    """An entry and its position in the log."""
 
-    :param learning: where it is; None when there is nothing to share.
-    :param decider: holds the policy that learns.
-    :param heed: called with each lesson or change of the guard, and whether the same was learned from before.
+    position: str
+    entry: Entry | None
+    """None when it cannot be read."""
+
+
+class LogGap(Exception):
+    """Entries after the position are not in the log any more."""
+
+
+class UpdateLog(Protocol):
+    """A log of entries, and how far this server has applied it."""
+
+    position: str
+    """The last entry that was acknowledged; empty before the first."""
+    checkpoints: Checkpoints
+
+    async def append(self, entry: Entry) -> bool:
+        """Append an entry; returns False when the log has it already. Raises what the store raises."""
+
+    async def read(self) -> Sequence[ReadEntry]:
+        """Return the next entries after the position, at most `PAGE`. Raises LogGap, and what the store raises."""
+
+    def acknowledge(self, position: str) -> None:
+        """Everything up to a position was applied: continue after it."""
+
+    async def begin(self, entry: RestoreEntry) -> None:
+        """Make an entry the first one of an empty log, where several servers begin from the weights of one."""
+
+
+class LocalUpdateLog:
+    """The log of a server that learns alone.
+
+    It is in memory: the decision log has the rewards, and which of them were processed, and survives a crash.
     """
 
-    def __init__(
-        self, learning: Callable[[], SharedLearning | None], decider: Callable[[], Decider],
-        heed: Callable[[Given | Steered, bool], None],
-    ) -> None:  # fmt: skip
-        self.server = uuid.uuid4().hex
+    position = ""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+        self._entries: deque[Entry] = deque()
+        self._removed = 0
+
+    async def append(self, entry: Entry) -> bool:
+        """Append an entry."""
+        self._entries.append(entry)
+        return True
+
+    async def read(self) -> Sequence[ReadEntry]:
+        """Return the next entries."""
+        first = self._removed + 1
+        return [ReadEntry(str(first + number), entry) for number, entry in enumerate(list(self._entries)[:PAGE])]
+
+    def acknowledge(self, position: str) -> None:
+        """Remove the entries up to a position."""
+        while self._removed < int(position):
+            self._entries.popleft()
+            self._removed += 1
+
+    async def begin(self, entry: RestoreEntry) -> None:
+        """Do nothing: nobody else reads this log."""
+
+
+class SharedUpdateLog:
+    """The log that servers share in a store. It names no player."""
+
+    def __init__(self, shared: SharedLearning) -> None:
+        self.shared = shared
         self.position = ""
-        self._learning, self._decider, self._heed = learning, decider, heed
-        self._joined: tuple[SharedLearning, str] | None = None
-        self._reading = asyncio.Lock()
+        self.checkpoints: Checkpoints = shared.checkpoints
 
-    @property
-    def learning(self) -> SharedLearning | None:
-        """What is shared, if anything."""
-        return self._learning()
-
-    async def teach(self, entry: Entry) -> bool:
-        """Append to the log; False when it was taught already. Raises StoreError, or whatever the store's code does."""
-        shared = self._learning()
-        assert shared is not None
+    async def append(self, entry: Entry) -> bool:
+        """Append an entry; returns False when any server has appended it already."""
         with contained():
-            if not isinstance(entry, Given):
-                return await shared.append(msgspec.json.encode(entry))
+            if not isinstance(entry, UpdateEntry):
+                return await self.shared.append(msgspec.json.encode(entry))
             context = entry.update.context
-            nobody = replace(entry.update, context=replace(context, conversation=""))  # what is shared names no player
-            return await shared.append(
-                msgspec.json.encode(structs.replace(entry, update=nobody)),
+            update = replace(entry.update, context=replace(context, conversation=""))
+            return await self.shared.append(
+                msgspec.json.encode(structs.replace(entry, update=update)),
                 decision_id=context.decision_id,
                 slot=context.slot,
                 name=f"{context.slot}/{entry.steps_back}/{entry.reward_id}",
                 only_first=not entry.reward_id,
             )
 
-    async def catch_up(self) -> None:
-        """Apply all that was taught since. Raises StoreError, or whatever the store's code does."""
-        async with self._reading:
-            shared = self._learning()
-            if shared is None:
-                self._joined = None
-                return
-            if self._joined != (shared, self._decider().policy_name):
-                await self._join(shared)
-            while True:
-                with contained():
-                    taught = await shared.read(self.position, AT_ONCE)
-                if taught.gap:
-                    log.warning("what the others learned has gone by; their newest snapshot is taken")
-                    before = self.position
-                    await self._join(shared)
-                    if self.position == before:  # the log was lost, the snapshot was not
-                        self.position = ""
-                    continue
-                for position, again, line in taught.entries:
-                    self.position = position
-                    self._take(line, again)
-                if len(taught.entries) < AT_ONCE:
-                    return
-
-    def _take(self, line: bytes, again: bool) -> None:
-        try:
-            entry = _decode(line)
-        except msgspec.MsgspecError as error:
-            log.error("a shared lesson cannot be read; another version's?", error=str(error))
-            return
-        if not isinstance(entry, Restored):
-            self._heed(entry, again)
-        elif entry.policy == self._decider().policy_name:
-            try:
-                self._restore(entry.snapshot, "what was shared")
-            except ValueError as error:
-                log.error("a shared snapshot cannot be used", error=str(error))
-
-    async def _join(self, shared: SharedLearning) -> None:
-        """From the newest snapshot that can be used. Where nothing was learned yet, all begin with what is here."""
-        decider, self.position = self._decider(), ""
+    async def read(self) -> Sequence[ReadEntry]:
+        """Return the next entries. The log knows best which update is the first of its decision."""
         with contained():
-            for saved in await shared.checkpoints.newest_first(decider.policy_name):
-                try:
-                    self._restore(await shared.checkpoints.load(saved.id), saved.id)
-                except ValueError as error:
-                    log.error("a shared snapshot cannot be used; the one before is tried", error=str(error))
-                else:
-                    log.info("the policy goes on from what all have learned", snapshot=saved.id)
-                    self.position = saved.position
-                    break
-            else:
-                here, name = decider.policy.checkpoint(), decider.policy_name
-                if here and not (await shared.read("", 1)).entries:
-                    begin = msgspec.json.encode(Restored(policy=name, snapshot=checkpoints.sealed(here)))
-                    await shared.append(
-                        begin, decision_id=f"begin {name}", slot="begin", name="begin"
-                    )  # one of several
-        self._joined = (shared, decider.policy_name)
+            page = await self.shared.read(self.position, PAGE)
+        if page.gap:
+            raise LogGap
+        return [ReadEntry(position, _read(data, again)) for position, again, data in page.entries]
 
-    def _restore(self, data: bytes, name: str) -> None:
-        self._decider().policy.restore(checkpoints.opened(data, name))
+    def acknowledge(self, position: str) -> None:
+        """Continue after a position."""
+        self.position = position
+
+    async def begin(self, entry: RestoreEntry) -> None:
+        """Append an entry when the log is empty; of several servers that try, one does."""
+        with contained():
+            if not (await self.shared.read("", 1)).entries:
+                name = f"begin {entry.policy}"
+                await self.shared.append(msgspec.json.encode(entry), decision_id=name, slot="begin", name="begin")
+
+
+def _read(data: bytes, again: bool) -> Entry | None:
+    try:
+        entry: Entry = _decode(data)
+    except msgspec.MsgspecError as error:
+        log.error("update_log.entry_skipped", error=str(error), hint="Does a server run another version?")
+        return None
+    if isinstance(entry, UpdateEntry):
+        return structs.replace(entry, update=replace(entry.update, again=again))
+    return entry
+
+
+class UpdateLogs:
+    """The log that is in use: the shared one where the store has one, else this server's own."""
+
+    def __init__(self, runtimes: CurrentRuntime, checkpoints: Checkpoints) -> None:
+        self._runtimes = runtimes
+        self.local = LocalUpdateLog(checkpoints)
+        self._shared: SharedUpdateLog | None = None
+
+    @property
+    def shared(self) -> SharedUpdateLog | None:
+        """The shared log; None where this server learns alone."""
+        store = self._runtimes.current.shared_store
+        learning = None if store is None else store.learning
+        if learning is None:
+            self._shared = None
+        elif self._shared is None or self._shared.shared is not learning:
+            self._shared = SharedUpdateLog(learning)
+        return self._shared
+
+    @property
+    def current(self) -> UpdateLog:
+        """The log to append to and to read from."""
+        return self.shared or self.local
+
+
+_: type[UpdateLog] = LocalUpdateLog
+__: type[UpdateLog] = SharedUpdateLog

@@ -217,7 +217,7 @@ class Api:
     async def _decision(self, request: Request) -> Response:
         """Return a decision with its rewards."""
         decision_id = request.path_params["decision_id"]
-        record = await self._kernel.channel.decision(decision_id)
+        record = await self._kernel.decisions.load(decision_id)
         if record is None:
             raise UnknownDecision(f"no decision '{decision_id[:80]}'")
         return sse.as_json({"decision": record, "rewards": await self._kernel.decision_log.rewards(decision_id)})
@@ -241,9 +241,9 @@ class Api:
         limit = self._kernel.runtimes.current.settings.server.max_message
         steer = await sse.read_json(request, limit, Steer)
         if steer.action == "freeze":
-            self._kernel.guard_control.freeze(steer.reason or "by an operator")
+            self._kernel.guard.freeze(steer.reason or "by an operator")
         elif steer.action == "unfreeze":
-            self._kernel.guard_control.unfreeze()
+            self._kernel.guard.unfreeze()
         else:
             try:
                 await self._kernel.learner.rollback(steer.checkpoint, before=steer.before)

@@ -9,7 +9,8 @@ from rfsn_core.contract.storage import Scope
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.learning import play_signals
 from rfsn_core.learning.guard_control import GuardControl
-from rfsn_core.learning.rewards import Channel
+from rfsn_core.learning.recent_decisions import RecentDecisions
+from rfsn_core.learning.rewards import Rewards
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.turn import Turn
 from rfsn_core.world.files import Npc
@@ -28,21 +29,22 @@ class FollowUp:
     """What follows each turn of one process."""
 
     def __init__(
-        self, channel: Channel, guard: GuardControl, conversations: Conversations, summaries: SummaryWriter
-    ) -> None:
-        self._channel, self._guard = channel, guard
+        self, rewards: Rewards, decisions: RecentDecisions, guard: GuardControl, conversations: Conversations,
+        summaries: SummaryWriter,
+    ) -> None:  # fmt: skip
+        self._rewards, self._decisions, self._guard = rewards, decisions, guard
         self._conversations, self._summaries = conversations, summaries
 
     async def after(self, turn: Turn) -> None:
         """Do all that follows a turn."""
-        self._guard.turn_ended(blocked=turn.blocked)
+        self._guard.add_turn(blocked=turn.blocked)
         for decision_id, signal in _play_signals(turn):
             try:
-                await self._channel.take(decision_id, value=None, signal=signal, source="play")
+                await self._rewards.accept(decision_id, signal=signal, source="play")
             except RfsnError as error:
                 log.warning("reward.refused", signal=signal, source="play", error=str(error))
-        await self._channel.silence()
-        await self._channel.share_again()
+        self._rewards.credit_missing()
+        await self._decisions.share_again()
         self._conversations.index_soon(turn.conversation)
         if turn.summary_due and turn.runtime.settings.memory.summaries == "model":
             await self._summaries.reword_summary(turn.request.scope, turn.request.npc)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import MemoryKind, TurnRecord
 from rfsn_core.conversation.conversation import Conversation
+from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.learning.records import decision_record, state_change
-from rfsn_core.learning.rewards import Channel
 from rfsn_core.memory.update import with_changes
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
@@ -47,7 +47,7 @@ class Stored:
 
 
 async def store(
-    request: Request, runtime: Runtime, conversation: Conversation, channel: Channel, outcome: Outcome
+    request: Request, runtime: Runtime, conversation: Conversation, decisions: RecentDecisions, outcome: Outcome
 ) -> Stored:
     """Log the decision, then store the turn. Raises StoreError, and StaleSave when the save was rolled back."""
     decision = outcome.made.event
@@ -76,6 +76,7 @@ async def store(
     if outcome.text or outcome.reason == "complete":
         update.add_turn(record, decision.signal, outcome.at_end, conversation.recent)
     cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome.reason}"
-    await channel.record(logged, state_change(request.scope, cause, outcome.at_start, outcome.at_end, record.time))
+    change = state_change(request.scope, cause, outcome.at_start, outcome.at_end, record.time)
+    await decisions.record(logged, change)
     durable = await conversation.keep(with_changes(record, update), outcome.at_end, runtime.store_access)
     return Stored(durable, any(memory.kind is MemoryKind.SUMMARY for memory in update.changes))

@@ -15,7 +15,7 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.game_events import state_event
-from rfsn_core.learning.rewards import Channel
+from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import decide, outcome
@@ -40,11 +40,11 @@ class Turn:
     """
 
     def __init__(
-        self, request: Request, runtime: Runtime, conversation: Conversation, channel: Channel,
+        self, request: Request, runtime: Runtime, conversation: Conversation, decisions: RecentDecisions,
         options: RenderOptions, queue: int = 0,
     ) -> None:  # fmt: skip
         self.request, self.runtime, self.conversation = request, runtime, conversation
-        self._channel, self._options, self._queue = channel, options, queue
+        self._decisions, self._options, self._queue = decisions, options, queue
         self._events = TurnEvents(request, runtime.hooks)
         self.latency = self._events.latency
         self.decision_id = ""
@@ -152,7 +152,7 @@ class Turn:
     def close(self) -> None:
         """End the turn. Called once, when its task has ended, also one that was cancelled before its first step."""
         self.runtime.leases.release()
-        self._channel.end(self.decision_id)
+        self._decisions.end(self.decision_id)
         if not self._over:
             self._events.emit(protocol.TurnCancelled(turn_id=self.request.turn_id, text="", reason=self.cancel_reason))
 
@@ -162,7 +162,7 @@ class Turn:
         self._state = self._at_decision = decide.perceived(self.request, self._player, self._state)
         self.decision_id = decide.new_decision_id(self.runtime, self.conversation, self._state.turns)
         self.prior_decision_id = self.conversation.last_decision
-        self._channel.begin(self.decision_id)
+        self._decisions.begin(self.decision_id)
         self._made = decide.decide(self.request, self.runtime, self._player, self._state, self.decision_id)
         return self._made
 
@@ -208,7 +208,7 @@ class Turn:
             text=text,
             final_json=final_json,
         )
-        stored = await outcome.store(self.request, self.runtime, self.conversation, self._channel, how)
+        stored = await outcome.store(self.request, self.runtime, self.conversation, self._decisions, how)
         self.summary_due = stored.summary_due
         self._state = self.conversation.state or self._state  # another server may have been first
         return stored.durable

@@ -15,7 +15,7 @@ from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.conversation.background import Background
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.registry import Conversations
-from rfsn_core.learning.rewards import Channel
+from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.follow_up import FollowUp
 from rfsn_core.turn.outbox import Outbox
@@ -64,9 +64,9 @@ class Turns:
     """
 
     def __init__(
-        self, runtimes: CurrentRuntime, conversations: Conversations, channel: Channel, follow_up: FollowUp
+        self, runtimes: CurrentRuntime, conversations: Conversations, decisions: RecentDecisions, follow_up: FollowUp
     ) -> None:
-        self._runtimes, self._conversations, self._channel = runtimes, conversations, channel
+        self._runtimes, self._conversations, self._decisions = runtimes, conversations, decisions
         self._follow_up = follow_up
         self._background = Background()
         self._numbers = itertools.count(1)
@@ -128,7 +128,7 @@ class Turns:
     def _new_turn(self, request: Request, conversation: Conversation) -> Turn:
         runtime = self._runtimes.current
         runtime.leases.acquire()
-        return Turn(request, runtime, conversation, self._channel, self.options, self._speech_queue)
+        return Turn(request, runtime, conversation, self._decisions, self.options, self._speech_queue)
 
     def _settle_overlap(self, conversation: Conversation, request: Request) -> None:
         """Cancel the turn before this one, or refuse this one, as the settings say. Raises ConversationBusy."""

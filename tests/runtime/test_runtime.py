@@ -254,11 +254,10 @@ async def test_the_guard_and_the_archives_bound_follow_a_reload(tmp_path: Path) 
     found = runtimes(tmp_path, Ticker("a"))
     async with running(found) as kernel:
         for _ in range(9):
-            kernel.guard.turned(blocked=False)
+            kernel.guard.add_turn(blocked=False)
         configure(tmp_path, "[rendering]\nprovider = 'a'\n[learning.guard]\nwindow = 7\n[storage]\narchive_mb = 1\n")
         await found.reload()
-        assert kernel.guard.limits.window == 7
         for _ in range(5):
-            kernel.guard.turned(blocked=True)
+            kernel.guard.add_turn(blocked=True)
         assert kernel.guard.state == "frozen"  # 5 of 7
         assert "over the last 7" in kernel.guard.reason

@@ -15,7 +15,7 @@ from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.contract.selection import Selection
 from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.kernel import Kernel
-from rfsn_core.learning.decision_log import read_lines
+from rfsn_core.learning.log_files import read_records
 from rfsn_core.learning.records import StateChange
 from rfsn_core.testing import NPC, kernel, kinds, make_world, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Judge, Memory, Tokens, Tone
@@ -398,7 +398,7 @@ async def test_every_change_of_a_state_is_logged_with_its_cause(tmp_path: Path) 
         await turn(it, "Hello!")
         await it.event(protocol.GameEvent(npc=NPC, kind="gift"))
     folder = tmp_path / ".rfsn" / "learning"
-    changes = [change for _, _, change in read_lines(folder / "states.jsonl", StateChange)]
+    changes = list(read_records(folder, StateChange))
     assert changes[0].cause.startswith("turn: heard greet, did ")
     assert changes[0].before["turns"] == 0
     assert changes[1].cause == "event: gift"

@@ -18,9 +18,8 @@ from redis.asyncio import Redis
 from rfsn_core import protocol
 from rfsn_core.contract.selection import Arm
 from rfsn_core.kernel import Kernel
-from rfsn_core.learning.decision_log import log_files, read_lines
+from rfsn_core.learning.log_files import read_records
 from rfsn_core.learning.records import DecisionRecord, UpdateRecord
-from rfsn_core.learning.updates import context_of
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
@@ -66,7 +65,7 @@ async def views(*servers: Kernel) -> list[list[float]]:
             number
             for record in records
             for slot in ("action", "style")
-            for numbers in policy.predict(context_of(record, slot), [Arm(name, 0.0) for name in names])
+            for numbers in policy.predict(record.context(slot), [Arm(name, 0.0) for name in names])
             for number in numbers
         ]
         for policy in (_policy(it) for it in servers)
@@ -78,8 +77,7 @@ def _policy(it: Kernel) -> Any:
 
 
 def updates(folder: Path) -> list[UpdateRecord]:
-    logs = folder / ".rfsn" / "learning"
-    return [record for path in log_files(logs, "updates") for _, _, record in read_lines(path, UpdateRecord)]
+    return list(read_records(folder / ".rfsn" / "learning", UpdateRecord))
 
 
 async def test_all_know_what_any_was_taught_whoever_decided(tmp_path: Path, redis: RedisServer) -> None:
@@ -150,13 +148,13 @@ async def test_an_operator_speaks_to_all(tmp_path: Path, redis: RedisServer) -> 
             await reward(one, await decide(one, player=f"p{number}"), 1.0)
         await settled(one, two)
         learned = (await views(two))[0]
-        one.guard_control.freeze("a test")
+        one.guard.freeze("a test")
         await asyncio.sleep(0.1)
         await settled(one, two)
         assert (two.guard.state, two.guard.reason) == ("frozen", "a test")
         async with server(tmp_path / "c", redis) as late:  # who was told of nothing
             assert late.guard.state == "frozen"
-        two.guard_control.unfreeze()
+        two.guard.unfreeze()
         await asyncio.sleep(0.1)
         await settled(one, two)
         assert one.guard.state == "learning"
@@ -181,7 +179,7 @@ async def test_updates_wait_while_redis_is_away(tmp_path: Path, redis: RedisServ
                 await asyncio.sleep(0.1)
         assert one.learner.updates == 6
         redis.stop(signal.SIGKILL)
-        one.guard_control.freeze("a test")
+        one.guard.freeze("a test")
         await asyncio.sleep(0.1)
         await asyncio.to_thread(redis.start)
         async with asyncio.timeout(15):

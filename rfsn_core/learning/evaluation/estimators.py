@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 
 from rfsn_core.contract.errors import UserError
 from rfsn_core.contract.selection import Arm, Policy, Update
-from rfsn_core.learning.decision_log import whole_log
+from rfsn_core.learning.log_files import read_tree
 from rfsn_core.learning.records import DecisionRecord, RewardRecord
-from rfsn_core.learning.updates import context_of, features
 
 Array = NDArray[np.float64]
 FEWEST_EFFECTIVE = 100
@@ -56,11 +55,11 @@ def read_log(folder: Path) -> Log:
             f"{folder}: no decisions*.jsonl here", hint="The folder is a world's data folder, or `learning/` in it"
         )
     totals: dict[str, float] = defaultdict(float)
-    for reward in {reward.reward_id: reward for reward in whole_log(folder, RewardRecord)}.values():
+    for reward in {reward.reward_id: reward for reward in read_tree(folder, RewardRecord)}.values():
         totals[reward.decision_id] += reward.value
     kept: list[DecisionRecord] = []
     left_out: dict[str, int] = defaultdict(int)
-    for record in whole_log(folder, DecisionRecord):
+    for record in read_tree(folder, DecisionRecord):
         if reason := _unfit(record):
             left_out[reason] += 1
         else:
@@ -139,7 +138,7 @@ def target(log: Log, policy: Policy | str) -> Target:
             else:
                 assert not isinstance(policy, str)
                 arms = [Arm(arm, prior) for arm, prior in zip(slot.arms, slot.priors, strict=True)]
-                found.append(np.array(policy.select(context_of(record, name), arms).propensities))
+                found.append(np.array(policy.select(record.context(name), arms).propensities))
         actions.append(found[0])
         styles.append(float(found[1][record.style.index]))
     return Target(actions, np.array(styles))
@@ -150,7 +149,7 @@ def train(log: Log, policy: Policy) -> None:
     for record, reward in zip(log.records, log.rewards, strict=True):
         for name, slot in (("action", record.action), ("style", record.style)):
             prior = slot.priors[slot.index]
-            policy.update(Update(context_of(record, name), slot.chosen, prior, slot.propensity, float(reward)))
+            policy.update(Update(record.context(name), slot.chosen, prior, slot.propensity, float(reward)))
 
 
 def reward_model(log: Log, folds: int = 2, ridge: float = 1.0) -> list[Array]:
@@ -161,7 +160,7 @@ def reward_model(log: Log, folds: int = 2, ridge: float = 1.0) -> list[Array]:
     folds_of = np.array([fold_of[record.conversation] for record in log.records])
     if len(conversations) < folds:
         folds_of = np.arange(count) * folds // count
-    x = [np.array(features(record).features) for record in log.records]
+    x = [np.array(record.abstraction.features) for record in log.records]
     found: list[Array] = [np.zeros(len(record.action.arms)) for record in log.records]
     for fold in range(folds):
         mean = float(log.rewards[folds_of != fold].mean()) if (folds_of != fold).any() else 0.0

@@ -1,0 +1,170 @@
+"""The decisions that rewards may come for: the newest in memory, older ones on disk, others' in the shared store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+
+import msgspec
+
+from rfsn_core.contract.errors import StoreError, contained
+from rfsn_core.contract.shared_storage import SharedLearning
+from rfsn_core.learning.decision_log import DecisionLog, decode_decision
+from rfsn_core.learning.records import DecisionRecord, StateChange
+from rfsn_core.learning.server_runtime import CurrentRuntime
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.telemetry.metrics import METRICS
+
+log = logger("learning")
+
+IN_MEMORY = 20_000
+"""Decisions that are kept in memory; older ones are read from disk."""
+UNSHARED = 1000
+"""Decisions, the newest, that wait for an unavailable shared store."""
+SHARE_TIMEOUT = 2.0
+"""Seconds for sharing a decision; its turn waits for it."""
+
+
+class RecentDecision:
+    """A decision that was stored.
+
+    It is kept encoded: 20,000 decisions as objects would be half a million for the garbage collector to walk.
+    """
+
+    __slots__ = ("_line", "is_credited", "rewards")
+
+    def __init__(self, line: bytes, rewards: frozenset[str] = frozenset(), *, is_credited: bool = False) -> None:
+        self._line = line
+        self.rewards = rewards
+        """Ids of the rewards that were stored for it."""
+        self.is_credited = is_credited
+        """Whether it was learned from: by its own reward, a share of a later one, or because none came."""
+
+    @property
+    def record(self) -> DecisionRecord:
+        """The decision, decoded again at each use. Raises StoreError when it has numbers that JSON cannot hold."""
+        try:
+            return decode_decision(self._line)
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"a logged decision cannot be read: {error}") from error
+
+
+class RecentDecisions:
+    """The decisions of one server."""
+
+    def __init__(self, decision_log: DecisionLog, runtimes: CurrentRuntime) -> None:
+        self._decision_log, self._runtimes = decision_log, runtimes
+        self._in_progress: dict[str, asyncio.Event] = {}
+        """Decision → set when its turn has ended, or stored it."""
+        self._stored: OrderedDict[str, RecentDecision] = OrderedDict()
+        self._without_reward: OrderedDict[str, float] = OrderedDict()
+        """Decision → when it counts as one that no reward comes for."""
+        self._unshared: deque[tuple[str, bytes]] = deque(maxlen=UNSHARED)
+
+    @property
+    def _shared(self) -> SharedLearning | None:
+        store = self._runtimes.current.shared_store
+        return None if store is None else store.learning
+
+    # ── a turn's decision ────────────────────────────────────────────────────────────────────────
+
+    def begin(self, decision_id: str) -> None:
+        """A turn has decided. Rewards for the decision wait until it is stored."""
+        self._in_progress[decision_id] = asyncio.Event()
+
+    async def record(self, record: DecisionRecord, change: StateChange) -> None:
+        """Store a decision and the change of the NPC's state, here and for other servers. Raises StoreError."""
+        shared = self._shared
+        if shared is None:
+            line, _ = await self._decision_log.append(record, change)
+        else:
+            (line, _), _ = await asyncio.gather(
+                self._decision_log.append(record, change),
+                self._share(shared, record.decision_id, msgspec.json.encode(record)),
+            )
+        if record.action.draw is not None:
+            METRICS.importance.observe(1 / (len(record.action.arms) * record.action.propensity))
+        self._add(record.decision_id, RecentDecision(line))
+        if record.delivered:
+            wait = self._runtimes.current.settings.learning.wait
+            self._without_reward[record.decision_id] = time.monotonic() + wait
+        self.end(record.decision_id)
+
+    def end(self, decision_id: str) -> None:
+        """The turn has ended: a decision that is not stored by now never will be."""
+        if (event := self._in_progress.pop(decision_id, None)) is not None:
+            event.set()
+
+    # ── other servers ────────────────────────────────────────────────────────────────────────────
+
+    async def _share(self, shared: SharedLearning, decision_id: str, data: bytes) -> None:
+        """Save a decision where the servers find it that get rewards for it."""
+        try:
+            with contained():
+                async with asyncio.timeout(SHARE_TIMEOUT):
+                    await shared.save_decision(decision_id, data)
+        except Exception as error:  # noqa: BLE001  the store's code: on this server the decision is known
+            METRICS.errors.labels("storage").inc()
+            log.warning("decision.not_shared", error=repr(error), hint="It is shared when the store is available")
+            self._unshared.append((decision_id, data))
+
+    async def share_again(self) -> None:
+        """Share what could not be shared when it was decided."""
+        shared = self._shared
+        for _ in range(len(self._unshared)):
+            decision_id, data = self._unshared.popleft()
+            if shared is not None:
+                await self._share(shared, decision_id, data)
+
+    # ── for rewards ──────────────────────────────────────────────────────────────────────────────
+
+    async def load(self, decision_id: str) -> DecisionRecord | None:
+        """Return a decision that was stored, by this server or another. Raises StoreError."""
+        record = await self._decision_log.decision(decision_id)
+        if record is None and (shared := self._shared) is not None:
+            with contained():
+                data = await shared.load_decision(decision_id)
+            try:
+                record = None if data is None else decode_decision(data)
+            except msgspec.MsgspecError as error:
+                log.error("decision.unreadable", decision=decision_id, error=str(error),
+                          hint="Does another server run another version?")  # fmt: skip
+        return record
+
+    async def find(self, decision_id: str) -> RecentDecision | None:
+        """Return a decision that was stored, from memory, disk or the shared store. Waits while its turn runs. Raises
+        StoreError."""
+        if (event := self._in_progress.get(decision_id)) is not None:
+            await event.wait()
+        if decision_id not in self._stored and decision_id:
+            record = await self.load(decision_id)
+            if record is None:
+                return None
+            rewards = frozenset(reward.reward_id for reward in await self._decision_log.rewards(decision_id))
+            is_credited = await self._decision_log.has_update(decision_id)
+            if decision_id not in self._stored:  # it may have been loaded meanwhile
+                self._add(decision_id, RecentDecision(msgspec.json.encode(record), rewards, is_credited=is_credited))
+        return self._stored.get(decision_id)
+
+    def credited(self, decision_id: str) -> None:
+        """A decision was learned from: it does not wait for a reward any more."""
+        self._without_reward.pop(decision_id, None)
+
+    def pop_expired(self) -> list[RecentDecision]:
+        """Return, once, the decisions that no reward came for in time."""
+        expired, now = [], time.monotonic()
+        while self._without_reward:
+            decision_id, due = next(iter(self._without_reward.items()))
+            if due > now:
+                break
+            del self._without_reward[decision_id]
+            decision = self._stored.get(decision_id)
+            if decision is not None and not decision.is_credited:
+                expired.append(decision)
+        return expired
+
+    def _add(self, decision_id: str, decision: RecentDecision) -> None:
+        self._stored[decision_id] = decision
+        if len(self._stored) > IN_MEMORY:
+            self._stored.popitem(last=False)
