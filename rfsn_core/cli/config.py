@@ -42,7 +42,8 @@ def check(world: Path | None, config_file: Path | None) -> None:
     plan = asyncio.run(runtimes.check())
     file = plan.source.path or "defaults (no settings file)"
     warnings = [*plan.warnings, *_broken_plugins(runtimes.plugins)]
-    counts = f"{len(plan.world.npcs)} NPCs, {len(plan.world.lore)} lore files"
+    npcs, lore = len(plan.world.npcs), len(plan.world.lore)
+    counts = f"{npcs} NPC{'s' * (npcs != 1)}, {lore} lore file{'s' * (lore != 1)}"
     click.echo(f"{file} ({counts}): fine{', but:' if warnings else ''}")
     for warning in warnings:
         click.echo(f"  {warning}")

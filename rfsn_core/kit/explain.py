@@ -47,6 +47,8 @@ def explain(error: ValidationError, source: Located, model: Any, prefix: Sequenc
             value = problem.get("input")
             shown = isinstance(value, str | int | float | bool) and not _is_secret(model, path)
             message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] in ("model_type", "dataclass_type", "dict_type"):
+                message = "must be a table"  # pydantic names its own class here
             lines[tuple(key)] = f"{where}: {message}" + (f" (is {value!r:.60})" if shown else "")
     return [SECRETS.redact(line) for line in lines.values()]
 

@@ -20,7 +20,7 @@ from rfsn_core.settings.schema import GatingStage, Settings, Stage
 from rfsn_core.settings.source import Source, find_file, load, misnamed_files, unknown_provider
 from rfsn_core.telemetry.redaction import SECRETS
 from rfsn_core.world import candidates
-from rfsn_core.world.actions import Actions
+from rfsn_core.world.actions import BUILT_IN, Actions
 from rfsn_core.world.files import World, read_world
 
 INSTALL = {
@@ -74,8 +74,11 @@ async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None,
     settings, source = await asyncio.to_thread(load, path, overrides)
     choosing = _Choosing(plugins, settings, source)
     choices = tuple(choosing.choices())
+    problems = [*choosing.problems, *_unknown_variants(plugins, settings, source)]
+    if problems:
+        raise ConfigError(problems)
     actions, rules = _actions(plugins, settings), _rules(plugins, settings)
-    problems = [*choosing.problems, *_unknown_actions(settings, source, actions)]
+    problems += _unknown_actions(settings, source, actions)
     if problems:
         raise ConfigError(problems)
     world = await asyncio.to_thread(read_world, world_dir, actions)
@@ -101,6 +104,16 @@ def _rules(plugins: Plugins, settings: Settings) -> tuple[SafetyRule, ...]:
         *(offer for offer, _ in plugins.offers("rfsn_safety_rules")),
         *settings.world.rules,
     )
+
+
+def _unknown_variants(plugins: Plugins, settings: Settings, source: Source) -> Iterator[str]:
+    """Yield a line for each action of the settings that is a variant of one that does not exist."""
+    offered = (offer.name for offer, _ in plugins.offers("rfsn_actions"))
+    names = {action.name for action in (*BUILT_IN, *settings.world.actions)} | set(offered)
+    for index, action in enumerate(settings.world.actions):
+        if action.variant_of and action.variant_of not in names:
+            where = source.where(["world", "actions", index, "variant_of"])
+            yield f"{where}: no action '{action.variant_of}'{nearest(action.variant_of, names)}"
 
 
 def _unknown_actions(settings: Settings, source: Source, actions: Actions) -> Iterator[str]:

@@ -53,6 +53,7 @@ def told(path: Path, text: str) -> list[str]:
             'name = "x"\n[inner]\nkey = "hush"',
             [", line 3: inner.key: Value should have at least 10 items after validation, not 4"],
         ),
+        ('name = "x"\ninner = 5', [", line 2: inner: must be a table (is 5)"]),
         ('name = "x"\nkind = "c"', [", line 2: kind: Input should be 'a' or 'b' (is 'c')"]),
     ],
 )  # fmt: skip

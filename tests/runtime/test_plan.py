@@ -53,6 +53,24 @@ async def test_a_providers_setting_in_the_stages_table_is_told_with_its_place(tm
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "actions]]\nname = 'juggle'\ninstruction = 'x'\nvariant_of = 'gret'",
+            "line 4: world.actions.0.variant_of: no action",
+        ),
+        (
+            "rules]]\nname = 'r'\n[[world.rules]]\nname = 's'\nforbid = ['gret']",
+            "line 5: world.rules.1.forbid: no action",
+        ),
+    ],
+)
+async def test_an_action_that_does_not_exist_is_told_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"{problem} 'gret'; did you mean 'greet'"):
+        await plan(tmp_path, f"[[world.{text}")
+
+
 async def test_the_table_of_a_provider_that_is_not_used_is_a_warning(tmp_path: Path) -> None:
     found = await plan(tmp_path, '[rendering.ollama]\nmodel = "x"\n[speech.silent]\n')
     assert found.warnings == (
