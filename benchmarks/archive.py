@@ -25,7 +25,7 @@ TURNS = 20_000
 async def measure(url: str, folder: Path) -> None:
     archive = PostgresArchive(Settings(url=url))
     await archive.archive([turn(-1)])  # connect and create the table
-    outbox = ArchiveQueue(folder / "archive.jsonl", lambda: (archive,), 10**10)
+    queue = ArchiveQueue(folder / "archive.jsonl", lambda: (archive,), lambda: 10**10)
     with (folder / "floor").open("wb", buffering=0) as file:
         floor = []
         for _ in range(2000):
@@ -36,15 +36,15 @@ async def measure(url: str, folder: Path) -> None:
     turns = [turn(number) for number in range(TURNS)]
     for each in turns:
         begun = time.perf_counter()
-        outbox.note(each)
+        queue.put(each)
         noting.append(time.perf_counter() - begun)
     begun = time.perf_counter()
-    sending = asyncio.create_task(outbox.run())
-    await outbox._idle.wait()
+    sending = asyncio.create_task(queue.run())
+    await queue._idle.wait()
     took = time.perf_counter() - begun
     sending.cancel()
     await archive.close()
-    outbox.close()
+    queue.close()
     p50, raw = statistics.median(noting), statistics.median(floor)
     print(f"queueing a turn: p50 {p50 * 1e6:.0f} µs, {p50 / raw:.1f} × a bare write to a file")
     print(f"{TURNS} turns archived: {TURNS / took:.0f} a second (target: 20,000)")

@@ -50,7 +50,7 @@ class Kernel:
             lambda: int(runtimes.current.settings.storage.archive_mb * 1e6),
         )
         self.conversations = Conversations(
-            lambda: runtimes.current.store_access, Spool(data / "spool.jsonl"), self._archive.note
+            lambda: runtimes.current.store_access, Spool(data / "spool.jsonl"), self._archive.put
         )
         # Learning: decisions and rewards in, updates of the policy out.
         self.decision_log = DecisionLog(data / "learning")

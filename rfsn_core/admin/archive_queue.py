@@ -1,7 +1,7 @@
-"""Turns on their way to an archive: noted on disk in passing, sent in batches, in order, until the archive has them.
+"""Turns that wait for an archive: appended to a local queue file, then sent in batches and in order.
 
-Nothing here is on a turn's way: noting one is a write to a file, which nobody waits to see on disk, and a turn is
-durable before it is noted. An archive takes the same turn twice as once: what is not known to be taken is sent again.
+No turn waits for this: it is stored before it is queued, and the queue file is not synced. A batch whose success is not
+known is sent again, since an archive ignores a turn that it has already.
 """
 
 from __future__ import annotations
@@ -22,26 +22,27 @@ from rfsn_core.telemetry.metrics import METRICS
 log = logger("archive")
 
 BATCH = 100
-WINDOW = 0.1
-"""Seconds in which turns gather to a batch."""
-PAUSES = (0.5, 1, 2, 5, 10, 30)
-"""Seconds between attempts while an archive is away."""
-PATIENCE = 30.0
+"""Turns that are sent at once."""
+BATCH_SECONDS = 0.1
+"""Time to wait for more turns before a batch is sent."""
+RETRY_SECONDS = (0.5, 1, 2, 5, 10, 30)
+"""Waits between attempts while an archive is unavailable; the last one repeats."""
+TIMEOUT = 30.0
 """Seconds for one batch."""
-FAREWELL = 5.0
-"""Seconds that a server which stops waits for the last batch."""
+FLUSH_SECONDS = 5.0
+"""Time that a stopping server waits for the last batch."""
 
 
 class ArchiveQueue:
-    """Of one server. `note` a turn; `run` sends.
+    """The queue of one server: `put` adds a turn, `run` sends the batches.
 
-    :param archives: asked for each batch, so that they can be swapped while it runs.
-    :param most: gives the bytes that may wait, from the settings in force; further turns are not archived.
+    :param archives: returns the open archives; called for each batch, since a reload may change them.
+    :param limit: returns the bytes that may wait, by the current settings; further turns are not archived.
     """
 
-    def __init__(self, path: Path, archives: Callable[[], Sequence[Archive]], most: Callable[[], int]) -> None:
+    def __init__(self, path: Path, archives: Callable[[], Sequence[Archive]], limit: Callable[[], int]) -> None:
         self.path = path
-        self._archives, self._most = archives, most
+        self._archives, self._limit = archives, limit
         self._offset_file = path.with_suffix(".offset")
         self._file = JsonLines(path, sync=False)
         self._more = asyncio.Event()
@@ -51,7 +52,7 @@ class ArchiveQueue:
 
     @property
     def waiting(self) -> int:
-        """Bytes that no archive has yet."""
+        """Bytes that are not archived yet."""
         return max(0, self._file.size - self._offset())
 
     def _offset(self) -> int:
@@ -59,90 +60,92 @@ class ArchiveQueue:
             offset = int(self._offset_file.read_text("ascii"))
         except (OSError, ValueError):
             return 0
-        return offset if offset <= self._file.size else 0  # it was emptied, and the process died before it said so
+        return offset if offset <= self._file.size else 0  # a crash between `clear` and the removal of the offset
 
-    def note(self, turn: TurnRecord) -> None:
-        """Put a turn behind the others."""
+    def put(self, turn: TurnRecord) -> None:
+        """Enqueue a turn. A full disk or queue loses it for the archive, with an error in the log."""
         if not self._archives():
             return
         line = msgspec.json.encode(turn) + b"\n"
         try:
-            if self._file.size + len(line) > (most := self._most()):
+            if self._file.size + len(line) > (most := self._limit()):
                 raise OSError(f"more than {most} bytes wait")
             self._file.append(line)
         except OSError as error:
             METRICS.archive_lost.inc()
-            log.error("a turn is stored, but will not be archived", error=str(error), outbox=str(self.path))
+            log.error("archive.turn_lost", turn_id=turn.turn_id, error=str(error), queue=str(self.path))
             return
         self._idle.clear()
         self._more.set()
 
     async def run(self) -> None:
-        """Send what waits, until cancelled."""
+        """Send batches until cancelled."""
         if self.waiting:
             self._idle.clear()
             self._more.set()
         failures = 0
         while True:
             await self._more.wait()
-            await asyncio.sleep(WINDOW)
-            self._more.clear()  # before it is looked at: what is noted from here on is looked at again
+            await asyncio.sleep(BATCH_SECONDS)
+            self._more.clear()  # before the file is read: a turn that is added from here on causes another read
             try:
                 async with self._sending:
                     await self._send()
                 failures = 0
-            except Exception as error:  # noqa: BLE001  the archive's code: what waits stays on disk
+            except Exception as error:  # noqa: BLE001  the archive's code; the turns stay in the queue
                 METRICS.errors.labels("archive").inc()
-                log.warning("the archive is away", error=repr(error), waiting_bytes=self.waiting)
+                log.warning("archive.unavailable", error=repr(error), waiting_bytes=self.waiting)
                 self._more.set()
-                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
             if not self._more.is_set():
                 self._idle.set()
 
     async def flush(self) -> None:
-        """Wait a while until everything is archived."""
+        """Wait until everything is archived, at most `FLUSH_SECONDS`."""
         try:
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(FLUSH_SECONDS):
                 await self._idle.wait()
         except TimeoutError:
-            log.warning("turns wait for the archive; they are sent at the next start", bytes=self.waiting)
+            log.warning("archive.flush_timeout", waiting_bytes=self.waiting, hint="They are sent at the next start")
 
     async def erase(self, save: str, npc: str, player: str) -> None:
-        """Leave no trace, here and in the archives. Raises what an archive raises: then nothing was erased here."""
+        """Erase the selected turns in the archives and in the queue; an empty text selects all.
+
+        Raises what an archive raises; then the queue is unchanged.
+        """
         async with self._sending:
             for archive in self._archives():
                 await archive.erase(save, npc, player)
             self._drop(lambda turn: turn.scope.within(save, npc, player))
 
-    async def drop(self, gone: Callable[[TurnRecord], bool]) -> None:
-        """Leave no trace of turns that wait here."""
+    async def drop(self, selected: Callable[[TurnRecord], bool]) -> None:
+        """Remove turns from the queue."""
         async with self._sending:
-            self._drop(gone)
+            self._drop(selected)
 
-    def _drop(self, gone: Callable[[TurnRecord], bool]) -> None:
+    def _drop(self, selected: Callable[[TurnRecord], bool]) -> None:
         if not self.path.exists():
             return
-        lines = self._lines(self._offset())  # not in a thread: nothing may be noted until they are written again
+        lines = self._lines(self._offset())  # not in a thread: no turn may be added before they are written again
         self._empty()
         for turn in self._decoded(lines):
-            if not gone(turn):
-                self.note(turn)
+            if not selected(turn):
+                self.put(turn)
 
     async def _send(self) -> None:
-        """All that waits."""
+        """Send all that waits, in batches."""
         while True:
             lines = await asyncio.to_thread(self._lines, self._offset(), BATCH)
             if not lines:
                 return
             turns = self._decoded(lines)
             for archive in self._archives():
-                async with provider_call(PATIENCE):
+                async with provider_call(TIMEOUT):
                     await archive.archive(turns)
             METRICS.archived.inc(len(turns))
-            if (
-                end := lines[-1].end
-            ) == self._file.size:  # no await between this and the next line: nothing is noted meanwhile
+            end = lines[-1].end
+            if end == self._file.size:  # no await before the next line, so no turn is added in between
                 self._empty()
             else:
                 self._offset_file.write_text(str(end), "ascii")

@@ -19,7 +19,7 @@ log = logger("memory")
 
 
 class Maintenance:
-    """Operations on the whole store, and on what a server keeps beside it. All raise StoreError."""
+    """Operations on the whole store, and on the files of each server. All raise StoreError."""
 
     def __init__(
         self, runtimes: Runtimes, conversations: Conversations, pauses: SavePauses, decision_log: DecisionLog,

@@ -130,5 +130,5 @@ class SharedStore(Store, Protocol):
         rolled back or erased since.
         """
 
-    async def scrub(self, gone: Callable[[TurnRecord], bool]) -> None:
+    async def scrub(self, selected: Callable[[TurnRecord], bool]) -> None:
         """Leave no trace of turns in what this server keeps beside the store, such as backups."""

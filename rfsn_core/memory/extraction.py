@@ -66,7 +66,7 @@ def from_player(text: str, player: str) -> Iterator[Statement]:
     for match in _LIKES.finditer(text):
         value = match["value"].strip()
         if _YOU.search(value) or value.lower() in _VAGUE or text[match.end() : match.end() + 1] == "?":
-            continue  # a compliment or an insult, which the state knows; or nothing that can be told later
+            continue  # a compliment or an insult, which changes the state; or a word that means nothing later
         dislikes = (match["verb"] in _HATE) != bool(match["not"])
         said = f"The player {'dislikes' if dislikes else 'likes'} {value}."
         yield Statement(MemoryKind.PREFERENCE, said, 0.8, 0.4, player, "likes", value, dislikes)

@@ -1,4 +1,4 @@
-"""The HTTP routes of memory: what `rfsn memory` and the page ask."""
+"""The HTTP routes of memory, which `rfsn memory` and the page use."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from rfsn_core.server import sse
 
 Handler = Callable[[Request], Awaitable[Response]]
 Text = Annotated[str, Meta(max_length=200)]
-MOST_FOUND = 100
+MAX_COUNT = 100
+"""Turns that one answer shows."""
 
 
 class Judgement(msgspec.Struct, forbid_unknown_fields=True):
-    """An operator's word on a memory."""
+    """An operator's decision about a memory."""
 
     status: Literal["active", "quarantined", "forgotten"]
     reason: Annotated[str, Meta(max_length=500)] = ""
@@ -32,20 +33,20 @@ class Judgement(msgspec.Struct, forbid_unknown_fields=True):
     save: Text = "default"
 
 
-class Tag(msgspec.Struct, forbid_unknown_fields=True):
-    """A save."""
+class SnapshotTag(msgspec.Struct, forbid_unknown_fields=True):
+    """The tag of a snapshot."""
 
     tag: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class Name(msgspec.Struct, forbid_unknown_fields=True):
-    """A backup."""
+class BackupName(msgspec.Struct, forbid_unknown_fields=True):
+    """The name of a backup."""
 
     name: Text
 
 
 class Erasure(msgspec.Struct, forbid_unknown_fields=True):
-    """Whom to leave no trace of."""
+    """What to erase; an empty name selects all."""
 
     npc: Text = ""
     player: Text = ""
@@ -54,13 +55,13 @@ class Erasure(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MemoryRoutes:
-    """Of one server."""
+    """The routes and their handlers."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
     def routes(self, guarded: Callable[[Handler], Handler]) -> list[Route]:
-        """All of them."""
+        """Return the routes, each behind `guarded`."""
         get, post = ["GET"], ["POST"]
         table: list[tuple[str, Handler, list[str]]] = [
             ("/api/memory/check", self._check, get),
@@ -69,7 +70,7 @@ class MemoryRoutes:
             ("/api/memory/restore", self._restore, post),
             ("/api/memory/erase", self._erase, post),
             ("/api/memory/export", self._export, get),
-            ("/api/memory/import", self._load, post),
+            ("/api/memory/import", self._import, post),
             ("/api/memory/{npc}", self._show, get),
             ("/api/memory/{npc}", self._remember, post),
             ("/api/memory/{npc}/search", self._search, get),
@@ -77,9 +78,13 @@ class MemoryRoutes:
             ("/api/memory/{npc}/backups", self._backups, get),
             ("/api/memory/{npc}/safe_reset", self._reset, post),
             ("/api/memory/{npc}/records/{memory_id}", self._judge, post),
-            ("/api/saves", self._saves, get),
-            ("/api/saves/{save:path}/rollback", self._rollback, post),  # first: a save's name may hold slashes
-            ("/api/saves/{save:path}", self._save, post),
+            ("/api/saves", self._snapshots, get),
+            (
+                "/api/saves/{save:path}/rollback",
+                self._rollback,
+                post,
+            ),  # before the next: a save's name may contain slashes
+            ("/api/saves/{save:path}", self._snapshot, post),
         ]
         return [Route(path, guarded(handler), methods=methods) for path, handler, methods in table]
 
@@ -96,17 +101,17 @@ class MemoryRoutes:
 
     async def _search(self, request: Request) -> Response:
         query = request.query_params
-        found = await self._kernel.memory.search(
+        turns = await self._kernel.memory.search(
             request.path_params["npc"],
             query.get("player", "player"),
             query.get("save", "default"),
             query.get("q", "")[:2000],
             _count(query.get("limit", "10")),
         )
-        return sse.as_json({"turns": found})
+        return sse.as_json({"turns": turns})
 
     async def _remember(self, request: Request) -> Response:
-        """The body is a `remember` message, without its type and NPC; its source is the operator."""
+        """Add a memory; the body is a `remember` message without `type` and `npc`."""
         body = await self._body(request, dict[str, Any])
         message = msgspec.convert({**body, "type": "remember", "npc": request.path_params["npc"]}, protocol.Remember)
         return Response(
@@ -128,7 +133,7 @@ class MemoryRoutes:
     async def _backups(self, request: Request) -> Response:
         if npc := request.path_params.get("npc"):
             self._kernel.runtimes.current.world.npc(npc)
-        return sse.as_json({"backups": [asdict(each) for each in await self._kernel.maintenance.backups()]})
+        return sse.as_json({"backups": [asdict(backup) for backup in await self._kernel.maintenance.backups()]})
 
     async def _backup(self, request: Request) -> Response:
         return sse.as_json({"backup": asdict(await self._kernel.maintenance.backup())})
@@ -137,8 +142,8 @@ class MemoryRoutes:
         return sse.as_json({"backup": asdict(await self._kernel.maintenance.reset(request.path_params["npc"]))})
 
     async def _restore(self, request: Request) -> Response:
-        await self._kernel.maintenance.restore((await self._body(request, Name)).name)
-        return sse.as_json({"backups": [asdict(each) for each in await self._kernel.maintenance.backups()]})
+        await self._kernel.maintenance.restore((await self._body(request, BackupName)).name)
+        return sse.as_json({"backups": [asdict(backup) for backup in await self._kernel.maintenance.backups()]})
 
     async def _erase(self, request: Request) -> Response:
         body = await self._body(request, Erasure)
@@ -152,24 +157,24 @@ class MemoryRoutes:
         lines = self._kernel.transfer.export_lines(query.get("save", ""), query.get("npc", ""), query.get("player", ""))
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
-    async def _load(self, request: Request) -> Response:
+    async def _import(self, request: Request) -> Response:
         return sse.as_json({"turns": await self._kernel.transfer.import_lines(request.stream())})
 
-    async def _saves(self, request: Request) -> Response:
-        found = await self._kernel.saves.snapshots(request.query_params.get("save", ""))
-        return sse.as_json({"saves": [asdict(each) for each in found]})
+    async def _snapshots(self, request: Request) -> Response:
+        snapshots = await self._kernel.saves.snapshots(request.query_params.get("save", ""))
+        return sse.as_json({"saves": [asdict(snapshot) for snapshot in snapshots]})
 
-    async def _save(self, request: Request) -> Response:
-        tag = (await self._body(request, Tag)).tag
+    async def _snapshot(self, request: Request) -> Response:
+        tag = (await self._body(request, SnapshotTag)).tag
         return sse.as_json(asdict(await self._kernel.saves.snapshot(request.path_params["save"], tag)))
 
     async def _rollback(self, request: Request) -> Response:
-        tag = (await self._body(request, Tag)).tag
+        tag = (await self._body(request, SnapshotTag)).tag
         return sse.as_json({"turns": await self._kernel.saves.rollback(request.path_params["save"], tag)})
 
 
 def _count(text: str) -> int:
     try:
-        return min(MOST_FOUND, max(1, int(text)))
+        return min(MAX_COUNT, max(1, int(text)))
     except ValueError:
-        raise BadMessage(f"'{text[:40]}' is no number") from None
+        raise BadMessage(f"'{text[:40]}' is not a number") from None

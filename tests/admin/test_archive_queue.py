@@ -1,4 +1,4 @@
-"""Turns on their way to an archive: all of them, in order, once, whatever the archive does."""
+"""The queue of an archive: every turn arrives, in order and once, also after the archive was unavailable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rfsn_core.admin import archive_queue as archive
+from rfsn_core.admin import archive_queue
 from rfsn_core.admin.archive_queue import ArchiveQueue
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.kit.jsonl import Line
@@ -17,21 +17,21 @@ from rfsn_core.testing.suites import record
 
 
 class Shelf:
-    """An archive in memory, which may be away."""
+    """An archive in memory, which can be made unavailable."""
 
     def __init__(self) -> None:
         self.turns: dict[str, TurnRecord] = {}
-        self.away = False
+        self.unavailable = False
 
     async def archive(self, turns: Sequence[TurnRecord]) -> None:
-        if self.away:
-            raise OSError("away, as told to")
+        if self.unavailable:
+            raise OSError("unavailable, for the test")
         for turn in turns:
             self.turns.setdefault(turn.turn_id, turn)
 
     async def erase(self, save: str, npc: str, player: str) -> int:
-        if self.away:
-            raise OSError("away, as told to")
+        if self.unavailable:
+            raise OSError("unavailable, for the test")
         gone = [key for key, turn in self.turns.items() if turn.scope.within(save, npc, player)]
         for key in gone:
             del self.turns[key]
@@ -40,19 +40,19 @@ class Shelf:
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "WINDOW", 0.001)
-    monkeypatch.setattr(archive, "PAUSES", (0.01,))
+    monkeypatch.setattr(archive_queue, "BATCH_SECONDS", 0.001)
+    monkeypatch.setattr(archive_queue, "RETRY_SECONDS", (0.01,))
 
 
 @asynccontextmanager
-async def running(outbox: ArchiveQueue) -> AsyncIterator[None]:
-    task = asyncio.create_task(outbox.run())
+async def running(queue: ArchiveQueue) -> AsyncIterator[None]:
+    task = asyncio.create_task(queue.run())
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
-        outbox.close()
+        queue.close()
 
 
 async def arrived(shelf: Shelf, count: int) -> None:
@@ -61,62 +61,62 @@ async def arrived(shelf: Shelf, count: int) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_turn_that_is_noted_while_the_last_batch_ends_is_not_forgotten(tmp_path: Path) -> None:
+async def test_a_turn_that_is_added_while_the_last_batch_ends_is_sent(tmp_path: Path) -> None:
     shelf = Shelf()
 
     class Late(ArchiveQueue):
-        told = False
+        added = False
 
         def _lines(self, start: int, limit: int | None = None) -> list[Line]:
             lines = super()._lines(start, limit)
-            if not lines and not self.told:  # it was seen empty; now, before anyone is told, a turn comes
-                self.told = True
-                self.note(record(2))
+            if not lines and not self.added:  # the queue was read as empty; a turn comes before `run` acts on that
+                self.added = True
+                self.put(record(2))
             return lines
 
-    outbox = Late(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
-    outbox.note(record(1))
-    async with running(outbox):
+    queue = Late(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
+    queue.put(record(1))
+    async with running(queue):
         await arrived(shelf, 2)
-        await outbox.flush()
-        assert outbox.waiting == 0
+        await queue.flush()
+        assert queue.waiting == 0
 
 
-async def test_what_waits_while_the_archive_is_away_follows_in_order(tmp_path: Path) -> None:
+async def test_turns_that_waited_for_an_archive_arrive_in_order(tmp_path: Path) -> None:
     shelf = Shelf()
-    shelf.away = True
-    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
-    async with running(outbox):
+    shelf.unavailable = True
+    queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
+    async with running(queue):
         for number in range(250):
-            outbox.note(record(number))
+            queue.put(record(number))
         await asyncio.sleep(0.05)
         assert shelf.turns == {}
-        shelf.away = False
+        shelf.unavailable = False
         await arrived(shelf, 250)
     assert list(shelf.turns.values()) == [record(number) for number in range(250)]
 
 
-async def test_what_is_erased_is_erased_where_it_waits_too(tmp_path: Path) -> None:
+async def test_erasing_also_erases_turns_in_the_queue(tmp_path: Path) -> None:
     shelf = Shelf()
-    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
+    queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
     other = Scope("default", "smith", "Zanzibarella")
-    outbox.note(record(1))
-    outbox.note(record(2, other))
-    shelf.away = True
-    with pytest.raises(OSError, match="away"):
-        await outbox.erase("", "", "Zanzibarella")
-    assert b"Zanzibarella" in outbox.path.read_bytes()
-    shelf.away = False
-    await outbox.erase("", "", "Zanzibarella")
-    assert b"Zanzibarella" not in outbox.path.read_bytes()
-    async with running(outbox):
+    queue.put(record(1))
+    queue.put(record(2, other))
+    shelf.unavailable = True
+    with pytest.raises(OSError, match="unavailable"):
+        await queue.erase("", "", "Zanzibarella")
+    assert b"Zanzibarella" in queue.path.read_bytes()
+    shelf.unavailable = False
+    await queue.erase("", "", "Zanzibarella")
+    assert b"Zanzibarella" not in queue.path.read_bytes()
+    async with running(queue):
         await arrived(shelf, 1)
     assert list(shelf.turns.values()) == [record(1)]
 
 
-def test_no_archive_no_file(tmp_path: Path) -> None:
-    outbox = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (), lambda: 10**6)
-    outbox.note(record(1))
+def test_without_an_archive_there_is_no_queue_file(tmp_path: Path) -> None:
+    queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (), lambda: 10**6)
+    queue.put(record(1))
     assert list(tmp_path.iterdir()) == []
 
 

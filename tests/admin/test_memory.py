@@ -72,7 +72,7 @@ async def test_a_blocked_or_cancelled_turn_teaches_nothing_that_was_not_delivere
         assert await known(it) == {"The player says: My name is Aldric.": "active"}
 
 
-async def test_the_game_tells_and_is_believed_over_the_player(tmp_path: Path) -> None:
+async def test_the_game_is_believed_over_the_player(tmp_path: Path) -> None:
     async with served(tmp_path, plugin(rendering={"t": Tokens()})) as server, connected(server.ws) as client:
         await client.turn(NPC, "I am a cooper by trade.")
         await client.send("remember", npc=NPC, predicate="trade", value="a thief", ttl=3600)
@@ -135,7 +135,7 @@ async def test_what_npcs_know_can_be_read_before_the_player_speaks(tmp_path: Pat
         assert error.code == "store_failed"
 
 
-async def test_loading_an_older_save_takes_the_npcs_back(tmp_path: Path) -> None:
+async def test_a_rollback_restores_what_npcs_knew_and_felt(tmp_path: Path) -> None:
     async with (
         served(tmp_path, plugin(rendering={"t": Tokens()})) as server,
         connected(server.ws) as game,
@@ -160,7 +160,7 @@ async def test_loading_an_older_save_takes_the_npcs_back(tmp_path: Path) -> None
         assert (error.code, "slot 1" in error.message) == ("not_there", True)
 
 
-async def test_a_rollback_ends_the_turns_of_its_world_and_no_other(tmp_path: Path) -> None:
+async def test_a_rollback_cancels_the_turns_of_its_save_and_no_others(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(stall_after=0)}), settings=PATIENT) as it:
         await it.saves.snapshot("default", "start")
         mine = it.begin(protocol.PlayerTurn(npc=NPC, text="Well?"), Outbox(), protocol.Hello())
@@ -170,7 +170,7 @@ async def test_a_rollback_ends_the_turns_of_its_world_and_no_other(tmp_path: Pat
         await asyncio.sleep(0)
         late = it.begin(
             protocol.PlayerTurn(npc=NPC, text="Now?"), outbox := Outbox(), protocol.Hello()
-        )  # waits, and begins anew
+        )  # waits, and starts after the rollback
         assert await back == 0
         assert mine.task.done()
         assert not other.task.done()
@@ -191,7 +191,7 @@ def containing(folder: Path, text: str) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
-async def test_what_is_erased_leaves_no_trace_on_disk(tmp_path: Path) -> None:
+async def test_erasing_a_player_leaves_no_trace_on_disk(tmp_path: Path) -> None:
     secret = "Zanzibarella"
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
         for player in (secret, "Another"):
@@ -213,7 +213,7 @@ async def test_what_is_erased_leaves_no_trace_on_disk(tmp_path: Path) -> None:
     assert containing(tmp_path, secret) == []
 
 
-async def test_an_erased_save_leaves_no_trace_either(tmp_path: Path) -> None:
+async def test_erasing_a_save_leaves_no_trace_on_disk(tmp_path: Path) -> None:
     secret = "Zanzibarella"
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
         for save in (secret, "default"):
@@ -225,7 +225,7 @@ async def test_an_erased_save_leaves_no_trace_either(tmp_path: Path) -> None:
         assert [snapshot.save for snapshot in await it.saves.snapshots("")] == ["default"]
 
 
-async def test_what_is_exported_is_the_same_after_an_import(tmp_path: Path) -> None:
+async def test_an_import_restores_an_export(tmp_path: Path) -> None:
     offered = plugin(rendering={"t": Tokens()})
     async with kernel(tmp_path / "one", offered) as it:
         await turn(it, "My name is Aldric.")
@@ -256,7 +256,7 @@ async def test_what_is_exported_is_the_same_after_an_import(tmp_path: Path) -> N
         assert await it.memory.show(NPC, "player", "default") == before
 
 
-async def test_a_session_that_is_idle_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_conversation_is_dropped_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Memory()
     settings = {"memory": {"cache_minutes": 0.001}}
     monkeypatch.setattr("rfsn_core.conversation.registry.EVICT_EVERY", 0.02)
@@ -264,15 +264,13 @@ async def test_a_session_that_is_idle_is_read_again(tmp_path: Path, monkeypatch:
         await turn(it)
         assert len(it.conversations) == 1
         async with asyncio.timeout(5):
-            while it.conversations:  # noqa: ASYNC110  nobody tells
+            while it.conversations:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await turn(it)
         assert len(store.turns) == 2
 
 
-async def test_while_turns_wait_for_the_store_nothing_is_put_in_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_operations_on_a_save_wait_for_spooled_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rfsn_core.conversation.registry.SPOOL_WAIT", 0.1)
     store = Memory()
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()}, storage={"m": store})) as it:
@@ -293,7 +291,7 @@ async def test_while_turns_wait_for_the_store_nothing_is_put_in_order(
         assert (await saving).turns == 2  # the one that waited is in it
 
 
-async def test_a_judgement_takes_its_place_among_the_turns(tmp_path: Path) -> None:
+async def test_a_judgement_waits_for_the_running_turn(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(interval=0.02)})) as it:
         running = it.begin(protocol.PlayerTurn(npc=NPC, text="My name is Aldric."), Outbox(), protocol.Hello())
         told = it.memory.remember(protocol.Remember(npc=NPC, text="The player limps."), MemorySource.OPERATOR)
@@ -310,7 +308,7 @@ async def test_a_judgement_takes_its_place_among_the_turns(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "name", ["a/b", "../x", 'it\'s "quoted"', "nul\x00inside", "x" * 200, "ѕmith", "\u202eabc", "🐉", " "], ids=repr
 )
-async def test_odd_names_are_names(tmp_path: Path, name: str) -> None:
+async def test_unusual_names_work(tmp_path: Path, name: str) -> None:
     async with served(tmp_path, plugin(rendering={"t": Tokens()})) as server, connected(server.ws) as client:
         async with httpx.AsyncClient(base_url=server.http) as http:
             await client.turn(NPC, "I love plums.", player=name, save=name)
@@ -329,7 +327,7 @@ async def test_odd_names_are_names(tmp_path: Path, name: str) -> None:
             assert [(item["save"], item["tag"]) for item in saves] == [(name, "slot")]
 
 
-async def test_another_store_in_the_settings_begins_with_what_it_holds(tmp_path: Path) -> None:
+async def test_after_a_change_of_store_an_npc_knows_what_the_new_store_contains(tmp_path: Path) -> None:
     one, two = Memory(), Memory()
     offered = plugin(rendering={"t": Tokens()}, storage={"one": one, "two": two})
     async with served(tmp_path, offered, settings={"storage": {"provider": "one"}}) as server:
@@ -340,11 +338,13 @@ async def test_another_store_in_the_settings_begins_with_what_it_holds(tmp_path:
             await runtimes.reload()
             await client.turn(NPC, "Who am I?")
             assert [len(store.turns) for store in (one, two)] == [1, 1]
-            assert two.turns[0].state["turns"] == 1  # not what was held of the other one
+            assert two.turns[0].state["turns"] == 1  # not the state from the other store
             assert two.turns[0].memories == ()
 
 
-async def test_a_change_of_store_is_told_at_the_next_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_change_of_store_is_logged_at_the_next_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     offered = plugin(rendering={"t": Tokens()}, storage={"m": Memory()})
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
         await turn(it)
@@ -365,14 +365,14 @@ async def test_a_disk_that_is_full_costs_no_turn(tmp_path: Path) -> None:
         assert not last.durable
         await store._do(lambda db: db.execute("PRAGMA max_page_count=1000000").fetchone())
         async with asyncio.timeout(10):
-            while it.conversations.spool:  # noqa: ASYNC110  nobody tells
+            while it.conversations.spool:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         past = await store.load(Scope("default", NPC, "player"), 50)
         assert [each.player_text.split(" x")[0] for each in past.turns] == ["one", *(f"full {n}" for n in range(20))]
         assert await it.maintenance.check() == []
 
 
-async def test_an_export_of_many_turns_comes_in_pages_while_turns_go_on(tmp_path: Path) -> None:
+async def test_turns_run_during_an_export_of_many_turns(tmp_path: Path) -> None:
     from rfsn_core.testing.suites import exported, record
 
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
@@ -386,7 +386,7 @@ async def test_an_export_of_many_turns_comes_in_pages_while_turns_go_on(tmp_path
         assert len(await exported(store)) == 1204
 
 
-async def test_an_import_that_is_slow_holds_up_nobody(tmp_path: Path) -> None:
+async def test_turns_run_during_a_slow_import(tmp_path: Path) -> None:
     from rfsn_core.testing.suites import record
 
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
@@ -422,7 +422,7 @@ class Diarist(Tokens):
 
 
 @pytest.mark.parametrize("answer", ["worded", "broken", "empty", "endless"])
-async def test_a_model_words_the_summary_when_it_can(tmp_path: Path, answer: str) -> None:
+async def test_a_model_rewords_the_summary_when_it_can(tmp_path: Path, answer: str) -> None:
     model = Diarist(["All quiet at the ferry."])
     if answer != "worded":
         model.summary = {"broken": RuntimeError("no"), "empty": "", "endless": "A sentence of it. " * 500}[answer]  # type: ignore[assignment]

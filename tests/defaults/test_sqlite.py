@@ -1,4 +1,4 @@
-"""The embedded store, when the disk is not its friend."""
+"""The SQLite store with damaged files, full disks and other servers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def refusal(world: Path) -> str:
 
 
 @pytest.mark.parametrize("damage", ["garbage", "torn", "another program's file", "newer"])
-async def test_a_damaged_file_is_refused_untouched_with_the_way_out(tmp_path: Path, damage: str) -> None:
+async def test_a_damaged_file_is_refused_unchanged_with_what_to_do(tmp_path: Path, damage: str) -> None:
     async with kernel(tmp_path) as it:
         for _ in range(20):
             await turn(it)
@@ -58,7 +58,7 @@ async def test_a_damaged_file_is_refused_untouched_with_the_way_out(tmp_path: Pa
 
 
 @pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="an administrator may write anywhere")
-async def test_a_read_only_folder_is_told(tmp_path: Path) -> None:
+async def test_a_read_only_folder_is_reported(tmp_path: Path) -> None:
     await opens(tmp_path)
     (tmp_path / ".rfsn").chmod(0o500)
     try:
@@ -67,7 +67,7 @@ async def test_a_read_only_folder_is_told(tmp_path: Path) -> None:
         (tmp_path / ".rfsn").chmod(0o700)
 
 
-async def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+async def test_a_data_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".rfsn").write_text("a file where the folder should be")
     assert "Is the folder writable? `data_dir` in the settings moves it" in await refusal(tmp_path)
 
@@ -89,7 +89,7 @@ async def test_a_second_process_on_one_file_is_refused(tmp_path: Path) -> None:
         await turn(it)
 
 
-async def test_what_was_said_is_there_after_a_restart(tmp_path: Path) -> None:
+async def test_turns_are_there_after_a_restart(tmp_path: Path) -> None:
     async with kernel(tmp_path) as it:
         await turn(it, "Remember the blue heron.")
     async with kernel(tmp_path) as it:
@@ -109,7 +109,7 @@ async def test_a_file_from_before_the_first_release_is_refused_and_left_as_it_is
     db.close()
 
 
-async def test_a_text_that_was_changed_on_disk_is_found_named_left_out_and_can_be_restored(tmp_path: Path) -> None:
+async def test_a_text_that_was_changed_on_disk_is_reported_left_out_and_can_be_restored(tmp_path: Path) -> None:
     async with kernel(tmp_path) as it:
         for text in ("Remember the heron.", "Remember the otter.", "Remember the pike."):
             await turn(it, text)

@@ -49,7 +49,7 @@ class Beliefs:
         return {memory.value or memory.text for memory in believed(self.known.values(), NOW)}
 
 
-def test_another_value_of_a_single_valued_predicate_takes_its_place() -> None:
+def test_a_new_value_of_a_single_valued_predicate_supersedes_the_old_one() -> None:
     npc = Beliefs()
     npc.hears(fact("Aldric"))
     (old, new) = npc.hears(fact("Bren"))
@@ -83,7 +83,7 @@ def test_the_game_outranks_the_player_and_the_claim_is_kept_with_the_reason() ->
     assert npc.believes() == {"a king"}
 
 
-def test_what_is_unsure_is_set_aside_until_it_is_surer() -> None:
+def test_a_memory_of_low_confidence_is_quarantined_until_it_is_confirmed() -> None:
     npc = Beliefs()
     (doubt,) = npc.hears(fact("Aldric", confidence=0.3))
     assert (doubt.status, doubt.reason) == (MemoryStatus.QUARANTINED, "confidence 0.30, below 0.50")
@@ -108,7 +108,7 @@ def test_an_operator_has_the_last_word() -> None:
     assert npc.believes() == {"Aldric"}
 
 
-def test_what_contradicts_a_memory_that_is_let_out_yields_to_it() -> None:
+def test_a_memory_that_an_operator_activates_supersedes_contradictions() -> None:
     npc = Beliefs()
     npc.hears(fact("a smith", MemorySource.GAME, predicate="trade"))
     (claim,) = npc.hears(fact("a king", predicate="trade"))
@@ -119,7 +119,7 @@ def test_what_contradicts_a_memory_that_is_let_out_yields_to_it() -> None:
     )  # fmt: skip
 
 
-def test_what_has_expired_is_not_known_and_can_be_learned_again() -> None:
+def test_an_expired_memory_is_not_believed_and_can_be_learned_again() -> None:
     npc = Beliefs()
     npc.hears(fact("Harrow", MemorySource.GAME, predicate="location", expires=NOW - 1))
     assert npc.believes() == set()
@@ -137,7 +137,7 @@ def test_what_has_expired_is_not_known_and_can_be_learned_again() -> None:
         ("The miller sold me flour.", "The miller sold me flour again.", False),
     ],
 )
-def test_free_text_only_raises_a_flag(first: str, second: str, flagged: bool) -> None:
+def test_a_contradiction_in_free_text_is_only_flagged(first: str, second: str, flagged: bool) -> None:
     npc = Beliefs()
     (one,) = npc.hears(said(first))
     (two,) = npc.hears(said(second))
@@ -146,7 +146,7 @@ def test_free_text_only_raises_a_flag(first: str, second: str, flagged: bool) ->
     assert npc.believes() == {first, second}
 
 
-def test_the_newest_version_counts_and_too_many_are_the_newest() -> None:
+def test_the_newest_version_counts_and_the_newest_memories_are_kept() -> None:
     one, two = said("one"), said("two")
     assert latest([one, two, replace(one, reason="again")]) == [replace(one, reason="again"), two]
     many = [said(f"memory {n}") for n in range(300)]
@@ -166,7 +166,7 @@ def test_the_newest_version_counts_and_too_many_are_the_newest() -> None:
         max_size=30,
     )
 )
-def test_no_order_of_claims_leaves_two_beliefs_that_contradict(claims: list[tuple[Any, ...]]) -> None:
+def test_no_order_of_claims_leaves_two_contradicting_beliefs(claims: list[tuple[Any, ...]]) -> None:
     npc = Beliefs()
     for value, source, predicate, negated, confidence in claims:
         before = dict(npc.known)

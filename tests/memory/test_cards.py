@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rfsn_core.memory.cards import CARD_BYTES, TRAJECTORY, Card, with_event, with_feelings, with_words
 
 
-def test_what_happens_is_counted() -> None:
+def test_events_are_counted() -> None:
     card = Card()
     for kind in ("gift", "gift", "promise_kept", "promise_broken", "saved_life", "no such kind"):
         card = with_event(card, kind, {})
@@ -38,7 +38,7 @@ def test_quests_run_from_start_to_end() -> None:
     assert with_event(card, "quest_completed", {}).quests == ()
 
 
-def test_the_trajectory_notes_what_moved() -> None:
+def test_the_trajectory_has_a_point_for_each_change() -> None:
     card = Card()
     for turn, (mood, affinity) in enumerate([("calm", 0.0), ("calm", 0.01), ("calm", 0.2), ("angry", 0.2)], start=1):
         card = with_feelings(card, turn, mood, affinity, 0.5)
@@ -64,7 +64,7 @@ def test_the_trajectory_notes_what_moved() -> None:
         max_size=80,
     )
 )
-def test_a_card_stays_within_two_kilobytes_and_comes_back_whole(events: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_card_stays_within_two_kilobytes_and_survives_storage(events: list[tuple[str, dict[str, Any]]]) -> None:
     card = Card()
     for turn, (kind, data) in enumerate(events):
         card = with_feelings(with_event(card, kind, data), turn, f"mood{turn}", turn / 100, 0.5)
@@ -72,7 +72,7 @@ def test_a_card_stays_within_two_kilobytes_and_comes_back_whole(events: list[tup
         assert Card.from_plain(msgspec.json.decode(msgspec.json.encode(card.plain()))) == card
 
 
-def test_a_card_that_is_none_is_refused() -> None:
+def test_invalid_card_values_are_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         Card.from_plain({"gifts": "many"})
     assert Card.from_plain(None) == Card()

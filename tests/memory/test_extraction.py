@@ -40,11 +40,11 @@ def found(text: str) -> list[tuple[str, str, bool]]:
         ("", []),
     ],
 )  # fmt: skip
-def test_what_players_say_of_themselves(text: str, learned: list[tuple[str, str, bool]]) -> None:
+def test_statements_of_players_about_themselves(text: str, learned: list[tuple[str, str, bool]]) -> None:
     assert found(text) == learned
 
 
-def test_what_an_npc_binds_itself_to() -> None:
+def test_promises_of_npcs() -> None:
     (promise,) = from_npc("I give you my word that I will keep the lantern lit. Now go.")
     assert promise.kind is MemoryKind.PROMISE
     assert promise.text == "You promised: I give you my word that I will keep the lantern lit."
@@ -52,12 +52,12 @@ def test_what_an_npc_binds_itself_to() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_read(text: str) -> None:
+def test_any_text_is_accepted(text: str) -> None:
     for learned in (*from_player(text, "p"), *from_npc(text)):
         assert learned.text
 
 
 @pytest.mark.timeout(30)
-def test_long_and_tangled_text_does_not_run_away() -> None:
+def test_long_repetitive_text_takes_little_time() -> None:
     for text in ("I like " * 3000, "My name is " + "A" * 20_000, "I swear I will " + "x " * 9000, "A " * 10_000):
         list(from_player(text, "p"))

@@ -26,27 +26,27 @@ def turn(n: int, player: str, npc: str, outcome: str = "complete", days: float =
     return TurnRecord(f"t{n}", Scope("w", "n", "p"), NOW - days * DAY, player, npc, outcome, "", {})
 
 
-def test_only_words_that_say_something_are_looked_for() -> None:
+def test_stop_words_are_not_searched_for() -> None:
     assert terms("What do you know of the ferry, and of the Ferry's bell?") == ["ferry", "bell"]
     assert terms("Who are you?") == []
     assert len(terms(" ".join(f"word{n}" for n in range(100)))) == MAX_TERMS
 
 
-def test_an_answer_belongs_to_its_question() -> None:
+def test_a_hit_raises_its_neighbours() -> None:
     scores = add_neighbours({5: 1.0})
     assert scores == {5: 1.0, 6: 0.5, 7: 0.3, 4: 0.2}
     assert add_neighbours({1: 1.0}).keys() == {1, 2, 3}
     assert add_neighbours({5: 1.0, 6: 1.0})[6] == 1.5
 
 
-def test_between_equals_the_newer_comes_first_and_relevance_counts_more() -> None:
+def test_relevance_counts_more_than_recency() -> None:
     old, new = SearchHit(turn(1, "a", "b", days=60), 1.0), SearchHit(turn(2, "a", "b"), 1.0)
     better = SearchHit(turn(3, "a", "b", days=60), 2.0)
     assert rank_hits([old, new, better], NOW) == [better, new, old]
     assert recency(NOW + 10 * DAY, NOW) == 1.0  # a clock that was set back
 
 
-def test_what_touches_the_words_comes_to_mind_first() -> None:
+def test_memories_with_the_words_of_a_text_rank_first() -> None:
     known = [memory("The player lost a boat."), memory("The player likes plums."), memory("It rained.", importance=0.9)]
     assert rank_memories(known, "Have you seen my boats?", NOW, 1) == [known[0]]
     assert salient(known, NOW, 1) == [known[2]]
@@ -54,11 +54,11 @@ def test_what_touches_the_words_comes_to_mind_first() -> None:
 
 
 @given(st.lists(st.tuples(st.text(max_size=200), st.text(max_size=400)), max_size=20))
-def test_a_summary_is_never_longer_than_it_may_be(said: list[tuple[str, str]]) -> None:
+def test_a_summary_never_exceeds_its_maximum(said: list[tuple[str, str]]) -> None:
     assert len(summary([turn(n, *each) for n, each in enumerate(said)])) <= MAX_SUMMARY
 
 
-def test_a_summary_is_made_of_the_most_telling_sentences_in_their_order() -> None:
+def test_a_summary_has_the_most_telling_sentences_in_order() -> None:
     turns = [
         turn(1, "Has the ferry come back?", "The ferry is gone, and the ferryman with it. Nobody knows more."),
         turn(2, "Hm.", "Aye."),

@@ -1,4 +1,4 @@
-"""PostgreSQL as an archive. The client is imported when the provider opens, not before."""
+"""`postgres`, an archive. The client is imported when the provider opens, not before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ class Settings(BaseModel, extra="forbid"):
     url: str = Field(
         min_length=1, description="postgresql://user:password@host/database; better set in the environment."
     )
-    table: str = Field("rfsn_turns", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="Made when it is not there.")
+    table: str = Field(
+        "rfsn_turns", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="Table, created when it does not exist."
+    )
     timeout: float = Field(10.0, gt=0, description="Seconds for one batch.")
 
 
@@ -34,5 +36,5 @@ async def _open(settings: Settings, host: Host) -> AsyncIterator[Any]:
 
 @hookimpl
 def rfsn_storage() -> Iterable[Provider[Any]]:
-    """Offers `postgres`."""
-    yield Provider("postgres", Settings, _open, "an archive: every turn, a little later, for ever")
+    """Offer `postgres`."""
+    yield Provider("postgres", Settings, _open, "an archive: every turn, a little later, without a time limit")

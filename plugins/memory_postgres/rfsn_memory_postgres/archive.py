@@ -1,4 +1,4 @@
-"""Batches of turns into one table. It connects when it is needed, and again when it was cut off."""
+"""An archive in one table of PostgreSQL. It connects at the first batch, and again when the connection is lost."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ COLUMNS = (
     ("memories", "text"),
     ("card", "text"),
 )
-"""Documents are JSON as text: PostgreSQL's own type refuses a NUL, which a player may well send."""
+"""(name, type) of each column. JSON is stored as text, because PostgreSQL's JSON refuses a NUL in a string."""
 
 
 class PostgresArchive:
-    """The opened provider."""
+    """An archive in one table."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -45,7 +45,7 @@ class PostgresArchive:
         self._insert = f"INSERT INTO {settings.table} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"
 
     async def close(self) -> None:
-        """Without waiting for a database that is away."""
+        """Close the connections without waiting for a database that does not answer."""
         if self._pool is not None:
             self._pool.terminate()
 
@@ -72,27 +72,27 @@ class PostgresArchive:
             return self._pool
 
     async def archive(self, turns: Sequence[TurnRecord]) -> None:
-        """One statement. Raises EngineError when the database is away."""
+        """Insert turns with one statement. Raises EngineError when the database is unavailable."""
         if not turns:
             return
         columns = list(zip(*map(_row, turns), strict=True))
         await self._execute(self._insert, *columns)
 
     async def erase(self, save: str, npc: str, player: str) -> int:
-        """One statement. Raises EngineError when the database is away."""
+        """Delete turns with one statement. Raises EngineError when the database is unavailable."""
         where = "$1 IN ('', save) AND $2 IN ('', npc) AND $3 IN ('', player)"
-        said = await self._execute(
-            f"DELETE FROM {self._settings.table} WHERE {where}", *map(_plain, (save, npc, player))
+        result = await self._execute(
+            f"DELETE FROM {self._settings.table} WHERE {where}", *map(_storable, (save, npc, player))
         )
-        return int(said.split()[-1])
+        return int(result.split()[-1])
 
     async def health(self) -> str:
-        """How much is there."""
+        """Return how many turns are archived."""
         try:
             pool = await self._connected()
             count = await pool.fetchval(f"SELECT count(*) FROM {self._settings.table}")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-            raise _away(error) from error
+            raise _unavailable(error) from error
         return f"{count} turns in {self._settings.table}"
 
     async def _execute(self, statement: str, *values: Any) -> str:
@@ -101,16 +101,16 @@ class PostgresArchive:
             async with asyncio.timeout(self._settings.timeout):
                 return str(await pool.execute(statement, *values))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-            raise _away(error) from error
+            raise _unavailable(error) from error
 
 
-def _away(error: BaseException) -> EngineError:
+def _unavailable(error: BaseException) -> EngineError:
     hint = "Is it running? `url` in [storage.postgres]"
     return EngineError(f"PostgreSQL: {str(error) or type(error).__name__}", hint=hint, retryable=True)
 
 
-def _plain(text: str) -> str:
-    """PostgreSQL keeps no NUL, and no half of a surrogate pair."""
+def _storable(text: str) -> str:
+    """Replace NULs and halves of surrogate pairs, which PostgreSQL does not store."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
@@ -118,9 +118,9 @@ def _row(turn: TurnRecord) -> tuple[Any, ...]:
     scope = turn.scope
     texts = (turn.turn_id, scope.save, scope.npc, scope.player)
     return (
-        *map(_plain, texts),
+        *map(_storable, texts),
         turn.time,
-        *map(_plain, (turn.player_text, turn.npc_text, turn.outcome, turn.decision_id)),
+        *map(_storable, (turn.player_text, turn.npc_text, turn.outcome, turn.decision_id)),
         msgspec.json.encode(turn.state).decode(),
         msgspec.json.encode(turn.memories).decode(),
         msgspec.json.encode(turn.card).decode(),

@@ -96,7 +96,7 @@ async def test_turns_arrive_whole_once_and_in_order(database: str) -> None:
         assert "turns in rfsn_turns" in await archive.health()
 
 
-async def test_what_is_erased_is_gone(database: str) -> None:
+async def test_erased_turns_are_deleted(database: str) -> None:
     async with opened(database) as archive:
         scopes = [
             Scope("default", "smith", "player"),
@@ -108,7 +108,7 @@ async def test_what_is_erased_is_gone(database: str) -> None:
         assert [row["player"] for row in await rows(database)] == ["player2"]
 
 
-async def test_every_turn_is_archived_and_none_waits_for_it(tmp_path: Path, database: str) -> None:
+async def test_every_turn_is_archived_and_no_turn_waits_for_it(tmp_path: Path, database: str) -> None:
     async with server(tmp_path, database) as it:
         for number in range(20):
             assert finished(await turn(it, f"turn {number}")).durable
@@ -146,7 +146,7 @@ async def test_a_database_that_stops_and_comes_back_gets_all_of_it_once(tmp_path
         await asyncio.to_thread(database.stop)
 
 
-async def test_what_waited_when_the_server_ended_is_sent_by_the_next(
+async def test_turns_in_the_queue_are_sent_after_a_restart(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rfsn_core.admin.archive_queue.FAREWELL", 0.1)
@@ -163,7 +163,7 @@ async def test_what_waited_when_the_server_ended_is_sent_by_the_next(
     assert outbox.read_bytes() == b""
 
 
-async def test_what_is_too_much_is_told_and_the_turn_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_is_logged_and_the_turn_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rfsn_core.admin.archive_queue.FAREWELL", 0.1)
     async with server(tmp_path, "postgresql://postgres@127.0.0.1:1/postgres", archive_mb=0.002) as it:
         for number in range(10):
@@ -171,7 +171,7 @@ async def test_what_is_too_much_is_told_and_the_turn_goes_on(tmp_path: Path, mon
         assert 0 < it._archive.waiting <= 2000
 
 
-async def test_a_store_is_no_archive_and_an_archive_no_store(tmp_path: Path, database: str) -> None:
+async def test_a_store_is_refused_as_an_archive_and_the_reverse(tmp_path: Path, database: str) -> None:
     for storage, says in (
         ({"provider": "postgres", "archive": []}, "is an archive"),
         ({"provider": "postgres", "archive": ["sqlite"]}, "is an archive"),
@@ -182,7 +182,7 @@ async def test_a_store_is_no_archive_and_an_archive_no_store(tmp_path: Path, dat
                 pass
 
 
-async def test_wrong_passwords_and_places_are_told(database: str) -> None:
+async def test_a_wrong_password_or_address_is_reported(database: str) -> None:
     for url in ("postgresql://127.0.0.1:1/x", "postgresql://nobody@127.0.0.1:1/nothing"):
         async with opened(url, timeout=2) as archive:
             with pytest.raises(EngineError, match="Is it running"):

@@ -1,4 +1,4 @@
-"""Redis as a store that several servers share. The client is imported when the provider opens, not before."""
+"""`redis`, a store for several servers. The Redis client is imported when the provider opens, not before."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ async def _open(settings: Settings, host: Host) -> AsyncIterator[Store]:
 
 @hookimpl
 def rfsn_storage() -> Iterable[Provider[Store]]:
-    """Offers `redis`."""
+    """Offer `redis`."""
     yield Provider("redis", Settings, _open, "shared by several servers; the last 30 days")

@@ -1,4 +1,4 @@
-"""The client: how Redis is reached, and what its errors become."""
+"""The Redis client: connections, retries, and errors as StoreError."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from rfsn_core.contract.errors import StoreError
 if TYPE_CHECKING:
     from rfsn_memory_redis import Settings
 
-INSISTENCE = 5.0
-"""Seconds for which a step of what is done to a whole world is tried again."""
+INSIST_SECONDS = 5.0
+"""Time for which each step of an operation on a whole save is repeated."""
 
 
 class Client:
-    """`redis` makes calls, `ask` and `insist` await them."""
+    """The connections to Redis. `redis` makes calls, `ask` and `insist` await them."""
 
     def __init__(self, settings: Settings, log: logging.Logger) -> None:
         self._cluster, self._log = settings.cluster, log
@@ -34,55 +34,55 @@ class Client:
             socket_timeout=settings.timeout,
             socket_connect_timeout=settings.timeout,
             max_connections=settings.connections,
-            # Once: a connection that was held may be dead because Redis was restarted. All calls can be repeated.
+            # One retry: an open connection is dead after a restart of Redis. All calls can be repeated safely.
             retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
         )
 
     async def start(self) -> None:
-        """Raises StoreError, which says what to do."""
+        """Connect. Raises StoreError, which says what to do."""
         if self._cluster:
             await self.ask(self.redis.initialize())
             return
         info = await self.ask(self.redis.info("replication"))
         if info.get("role") not in (None, "master"):
-            raise StoreError("this Redis is a replica: it takes no turns", hint="Set `url` to the one that it follows")
+            raise StoreError("this Redis is a replica and takes no writes", hint="Set `url` to its primary")
 
     async def stop(self) -> None:
         """Close the connections."""
         await self.redis.aclose()
 
     async def ask(self, call: Awaitable[Any]) -> Any:
-        """What a call answers. Raises StoreError."""
+        """Return what a call answers. Raises StoreError."""
         try:
             async with self._free:
                 return await call
         except AuthenticationError as error:
-            hint = "`url` in [storage.redis] holds user and password"
-            raise StoreError(f"Redis does not let us in: {error}", hint=hint) from error
+            hint = "They are in `url` in [storage.redis]"
+            raise StoreError(f"Redis refuses the user or password: {error}", hint=hint) from error
         except (RedisError, OSError, TimeoutError) as error:
             hint = "Is it running? `url` in [storage.redis]"
             raise StoreError(f"Redis: {str(error) or type(error).__name__}", hint=hint) from error
         finally:
-            if asyncio.iscoroutine(call):  # cancelled before it was free
+            if asyncio.iscoroutine(call):  # cancelled while it waited for a connection
                 call.close()
 
     async def insist(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """As `ask`, again and again for a while: what an operator does to a world is better late than done by half."""
-        until = time.monotonic() + INSISTENCE
+        """Return what a call answers, repeated for a while: an operation on a save should not end halfway."""
+        deadline = time.monotonic() + INSIST_SECONDS
         while True:
             try:
                 return await self.ask(call())
             except StoreError:
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.1)
 
     async def rewrite_file(self) -> None:
-        """The append-only file still holds what was written to keys that are gone."""
+        """Have Redis rewrite its append-only file, which still contains deleted values."""
         try:
             for node in self.redis.get_primaries() if self._cluster else [None]:
                 where = {"target_nodes": node} if node else {}
                 if (await self.ask(self.redis.info("persistence", **where))).get("aof_enabled"):
                     await self.ask(self.redis.execute_command("BGREWRITEAOF", **where))
-        except StoreError as error:  # it may be at it, or not let us
+        except StoreError as error:  # a rewrite is running already, or the user may not start one
             self._log.warning("Redis does not rewrite its append-only file (BGREWRITEAOF): %s", error)

@@ -1,4 +1,4 @@
-"""Names of keys. All keys of a conversation share a hash tag, so that they lie on one node of a cluster."""
+"""The names of keys. All keys of a conversation share a hash tag, so that they are on one node of a cluster."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from urllib.parse import quote, unquote
 from rfsn_core.contract.storage import Scope
 
 PARTS = ("sessions", "seen", "salient", "relationship", "quest", "emotional_trajectory", "meta")
-"""Of a conversation: its turns (list), their ids (sorted set), memories (hash), the card in three parts (strings), and
-state and version (hash)."""
+"""The keys of a conversation:
+
+- `sessions`: its turns as JSON, the oldest first (list)
+- `seen`: the ids of these turns, by their number (sorted set)
+- `salient`: memory id → newest version of the memory as JSON (hash)
+- `relationship`, `quest`, `emotional_trajectory`: the three parts of the card as JSON (strings)
+- `meta`: `state` as JSON, `version`, and `count`, the turns that were ever appended (hash)
+"""
 
 
 class Conversation(NamedTuple):
-    """The keys of one scope, in the order of `PARTS`."""
+    """The keys of one conversation, in the order of `PARTS`."""
 
     sessions: str
     seen: str
@@ -26,35 +32,35 @@ class Conversation(NamedTuple):
 
 
 def member(scope: Scope) -> str:
-    """A conversation in the list of its save."""
+    """Return a conversation's name in the set of its save."""
     return f"{quote(scope.npc, safe='')}:{quote(scope.player, safe='')}"
 
 
 def scope_of(save: str, name: str) -> Scope:
-    """The inverse of `member`."""
+    """Return the scope of a name in the set of a save."""
     npc, player = name.split(":")
     return Scope(save, unquote(npc), unquote(player))
 
 
 def conversation(prefix: str, scope: Scope, tag: str = "") -> Conversation:
-    """The keys of a scope, or of its snapshot with that tag."""
+    """Return the keys of a conversation, or of its copy in the snapshot with a tag."""
     start = f"{prefix}npc:{{{quote(scope.save, safe='')}:{member(scope)}}}:"
     ending = f":snapshot:{quote(tag, safe='')}" if tag else ""
     return Conversation(*(f"{start}{part}{ending}" for part in PARTS))
 
 
 def all_saves(prefix: str) -> str:
-    """The set of all saves."""
+    """Return the key of the set of all saves."""
     return f"{prefix}saves"
 
 
 def save(prefix: str, name: str) -> str:
-    """The set of a save's conversations."""
+    """Return the key of the set of a save's conversations."""
     return f"{prefix}save:{quote(name, safe='')}"
 
 
 def snapshots(prefix: str, name: str) -> str:
-    """The hash of a save's snapshots."""
+    """Return the key of the hash of a save's snapshots."""
     return f"{prefix}snapshots:{quote(name, safe='')}"
 
 
@@ -76,19 +82,19 @@ def learning(prefix: str) -> Learning:
 
 
 class Notices(NamedTuple):
-    """The keys of what servers tell each other, on one node of a cluster."""
+    """The keys of the notices between servers, all on one node of a cluster."""
 
     notices: str
     """A stream."""
     servers: str
-    """A hash: server → when it asked last, and the position up to which it has heeded."""
+    """A hash: server → time of its last read, and the position that it has acknowledged."""
 
 
 def notices(prefix: str) -> Notices:
-    """The keys of what servers tell each other."""
-    return Notices(f"{prefix}{{servers}}:notices", f"{prefix}{{servers}}:heeded")
+    """Return the keys of the notices between servers."""
+    return Notices(f"{prefix}{{servers}}:notices", f"{prefix}{{servers}}:acknowledged")
 
 
 def literally(text: str) -> str:
-    """A pattern of SCAN that finds only this."""
+    """Return a pattern of SCAN that matches only this text."""
     return re.sub(r"([*?\[\]\\^])", r"\\\1", text)

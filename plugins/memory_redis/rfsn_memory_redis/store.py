@@ -1,4 +1,8 @@
-"""Turns in Redis: one round trip to read what a turn needs, one to write it, each atomic."""
+"""The Redis store: one round trip reads all that a turn needs, one writes a turn; each is atomic.
+
+The scripts take a conversation's keys in the order of `keys.PARTS`: 1 sessions, 2 seen, 3 salient, 4 relationship,
+5 quest, 6 emotional_trajectory, 7 meta.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +43,15 @@ CARD = {
     "quest": ("quests", "milestones", "flags"),
     "emotional_trajectory": ("trajectory",),
 }
-"""Part of the card → its fields; all others are the relationship's."""
+"""Key → the fields of the card in it; all other fields are in `relationship`."""
 SEARCHED = 1000
-"""Turns of a conversation, the newest, in which words are looked for."""
+"""Newest turns of a conversation that a search reads."""
 MOST_MEMORIES = 500
-"""Of a conversation; of more, those that are not believed go first, then the oldest events and summaries."""
-# A version is AGE/TIME.COUNT: the age is another one after a rollback, or when a conversation begins anew.
+"""Memories of a conversation. Beyond it, inactive ones are dropped first, then the oldest events and summaries."""
+# A version is EPOCH/TIME.COUNT. The epoch changes with each rollback, and when a conversation begins again after an
+# erasure, so that a server with an older version can tell a rollback from a turn that another server appended.
+
+# Returns the version alone when it is ARGV[2], else all that a turn needs, with the newest ARGV[1] turns.
 READ = """
 local version = redis.call('HGET', KEYS[7], 'version') or ''
 if ARGV[2] ~= '' and ARGV[2] == version then return {version} end
@@ -52,23 +59,29 @@ return {version, redis.call('HGET', KEYS[7], 'state') or '', redis.call('LRANGE'
     redis.call('HVALS', KEYS[3]), redis.call('GET', KEYS[4]) or '', redis.call('GET', KEYS[5]) or '',
     redis.call('GET', KEYS[6]) or ''}
 """
+# Appends a turn. Returns {outcome, version, count}; the outcome is 1 appended, 0 stored already, -1 version conflict,
+# -2 rolled back or erased. ARGV: 1 turn id, 2 turn, 3 time before which turns are dropped, 4 the version that the turn
+# is based on ('*': any), 5 state, 6 to 8 parts of the card ('' when unchanged), 9 seconds until the keys expire, 10
+# time now, then memory id and memory in pairs.
 WRITE = """
+local turn_id, turn, oldest, based_on, state = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local expire, now = ARGV[9], ARGV[10]
 local version = redis.call('HGET', KEYS[7], 'version') or ''
-if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return {0, version, 0} end
-local age = string.match(version, '^[^/]*') or ''
-if ARGV[4] ~= '*' and ARGV[4] ~= version then
-    if ARGV[4] ~= '' and string.match(ARGV[4], '^[^/]*') ~= age then return {-2, version, 0} end
+if redis.call('ZSCORE', KEYS[2], turn_id) then return {0, version, 0} end
+local epoch = string.match(version, '^[^/]*') or ''
+if based_on ~= '*' and based_on ~= version then
+    if based_on ~= '' and string.match(based_on, '^[^/]*') ~= epoch then return {-2, version, 0} end
     return {-1, version, 0}
 end
 local count = redis.call('HINCRBY', KEYS[7], 'count', 1)
-if age == '' then age = ARGV[10] end
-version = age .. '/' .. ARGV[10] .. '.' .. count
-redis.call('HSET', KEYS[7], 'version', version, 'state', ARGV[5])
-redis.call('RPUSH', KEYS[1], ARGV[2])
-redis.call('ZADD', KEYS[2], count, ARGV[1])
-for n = 1, 10 do
+if epoch == '' then epoch = now end
+version = epoch .. '/' .. now .. '.' .. count
+redis.call('HSET', KEYS[7], 'version', version, 'state', state)
+redis.call('RPUSH', KEYS[1], turn)
+redis.call('ZADD', KEYS[2], count, turn_id)
+for n = 1, 10 do -- at most ten old turns with each write, never the last one
     local first = redis.call('LINDEX', KEYS[1], 0)
-    if not first or redis.call('LLEN', KEYS[1]) < 2 or cjson.decode(first).time >= tonumber(ARGV[3]) then break end
+    if not first or redis.call('LLEN', KEYS[1]) < 2 or cjson.decode(first).time >= oldest then break end
     redis.call('LPOP', KEYS[1])
     redis.call('ZPOPMIN', KEYS[2])
 end
@@ -76,20 +89,21 @@ for part = 4, 6 do
     if ARGV[part + 2] ~= '' then redis.call('SET', KEYS[part], ARGV[part + 2]) end
 end
 for n = 11, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
-for n = 1, #KEYS do redis.call('EXPIRE', KEYS[n], ARGV[9]) end
+for n = 1, #KEYS do redis.call('EXPIRE', KEYS[n], expire) end
 return {1, version, count}
 """
+# Copies a conversation: KEYS 1 to 7 to KEYS 8 to 14. With a version in ARGV[1] the copy is a conversation in use, which
+# gets this version and expires after ARGV[2] seconds; without one it is a snapshot, which does not expire.
 COPY = """
+local version, expire = ARGV[1], ARGV[2]
 for n = 1, 7 do
     redis.call('DEL', KEYS[7 + n])
     if redis.call('EXISTS', KEYS[n]) == 1 then redis.call('COPY', KEYS[n], KEYS[7 + n]) end
     redis.call('PERSIST', KEYS[7 + n])
 end
-if ARGV[1] ~= '' then
-    if redis.call('EXISTS', KEYS[14]) == 1 then
-        redis.call('HSET', KEYS[14], 'version', ARGV[1])
-        for n = 8, 14 do redis.call('EXPIRE', KEYS[n], ARGV[2]) end
-    end
+if version ~= '' and redis.call('EXISTS', KEYS[14]) == 1 then
+    redis.call('HSET', KEYS[14], 'version', version)
+    for n = 8, 14 do redis.call('EXPIRE', KEYS[n], expire) end
 end
 return redis.call('LLEN', KEYS[8])
 """
@@ -98,13 +112,13 @@ _memory = msgspec.json.Decoder(MemoryRecord)
 
 
 class RedisStore:
-    """The opened provider."""
+    """A store in one Redis, or one cluster."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self._settings, self._backups = settings, host.data_dir / "backups"
         self._prefix = settings.prefix
         self._listed: set[Scope] = set()
-        """Conversations that this server has entered in the list of their save."""
+        """Conversations that this server has added to the set of their save."""
         client = Client(settings, host.log)
         self.start, self.stop = client.start, client.stop
         self._redis, self._ask, self._insist, self._rewrite_file = (
@@ -118,42 +132,43 @@ class RedisStore:
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
     async def load(self, scope: Scope, turns: int) -> Past:
-        """One round trip."""
+        """Load in one round trip."""
         past = await self.newer(scope, turns, "")
         assert past is not None
         return past
 
     async def newer(self, scope: Scope, turns: int, version: str) -> Past | None:
-        """One round trip, of a few bytes when nothing has changed."""
+        """Load in one round trip, of a few bytes when nothing has changed."""
         names = keys.conversation(self._prefix, scope)
-        got = await self._ask(self._read(names, [turns + 2, version]))
-        if len(got) == 1:
+        values = await self._ask(self._read(names, [turns + 2, version]))
+        if len(values) == 1:
             return None
-        spoken = _spoken(got[2])
-        if len(spoken) < turns and len(got[2]) == turns + 2:  # so many only carried a change of memories
+        new_version, state, lines, memory_lines, *card_parts = values
+        spoken = _spoken(lines)
+        if len(spoken) < turns and len(lines) == turns + 2:  # several of them have no words, only changed memories
             spoken = _spoken(await self._ask(self._redis.lrange(names.sessions, -SEARCHED, -1)))
-        memories = sorted(map(_memory.decode, got[3]), key=lambda memory: (memory.time, memory.memory_id))
+        memories = sorted(map(_memory.decode, memory_lines), key=lambda memory: (memory.time, memory.memory_id))
         if len(memories) > MOST_MEMORIES:
-            gone = _least(memories)
-            await self._ask(self._redis.hdel(names.salient, *(memory.memory_id for memory in gone)))
-            memories = [memory for memory in memories if memory not in gone]
+            dropped = _least_valuable(memories)
+            await self._ask(self._redis.hdel(names.salient, *(memory.memory_id for memory in dropped)))
+            memories = [memory for memory in memories if memory not in dropped]
         card: dict[str, Any] = {}
-        for part in got[4:7]:
+        for part in card_parts:
             card |= msgspec.json.decode(part) if part else {}
         return Past(
-            state=msgspec.json.decode(got[1]) if got[1] else None,
+            state=msgspec.json.decode(state) if state else None,
             turns=spoken[-turns:] if turns else [],
             memories=memories,
-            card=card if any(got[4:7]) else None,
-            version=got[0].decode(),
+            card=card if any(card_parts) else None,
+            version=new_version.decode(),
         )
 
     async def append(self, turn: TurnRecord) -> None:
-        """One round trip, whoever was first."""
+        """Append in one round trip, whatever other servers have appended."""
         await self._append(turn, "*")
 
     async def append_after(self, turn: TurnRecord, version: str) -> str:
-        """One round trip. Raises VersionConflict."""
+        """Append in one round trip. Raises VersionConflict or StaleSave."""
         return await self._append(turn, version)
 
     async def _append(self, turn: TurnRecord, version: str) -> str:
@@ -161,14 +176,10 @@ class RedisStore:
         seconds = int(settings.days * 86400)
         card = ["", "", ""]
         if turn.card is not None:
-            named = {
-                part: {name: turn.card[name] for name in names if name in turn.card} for part, names in CARD.items()
-            }
-            inside = {name for names in CARD.values() for name in names}
-            rest = {name: value for name, value in turn.card.items() if name not in inside}
-            card = [
-                msgspec.json.encode(each).decode() for each in (rest, named["quest"], named["emotional_trajectory"])
-            ]
+            elsewhere = {name for names in CARD.values() for name in names}
+            parts = [{name: value for name, value in turn.card.items() if name not in elsewhere}]
+            parts += [{name: turn.card[name] for name in names if name in turn.card} for names in CARD.values()]
+            card = [msgspec.json.encode(part).decode() for part in parts]
         arguments: list[Any] = [
             turn.turn_id, msgspec.json.encode(turn), time.time() - seconds, version, msgspec.json.encode(turn.state),
             *card, seconds, f"{time.time():.6f}",
@@ -177,14 +188,14 @@ class RedisStore:
             arguments += [memory.memory_id, msgspec.json.encode(memory)]
         if scope not in self._listed:
             await self._list(scope)
-        outcome, now, count = await self._ask(self._write(keys.conversation(self._prefix, scope), arguments))
-        if count == 1:  # another server may have erased it
+        outcome, new_version, count = await self._ask(self._write(keys.conversation(self._prefix, scope), arguments))
+        if count == 1:  # new, or begun again after another server erased it
             await self._list(scope)
         if outcome == -1:
-            raise VersionConflict("another server has appended to this conversation")
+            raise VersionConflict("another server appended to this conversation first")
         if outcome < 0:
-            raise StaleSave("this conversation was taken back to a snapshot, or erased, meanwhile")
-        return str(now.decode())
+            raise StaleSave("this conversation was rolled back or erased during the turn")
+        return str(new_version.decode())
 
     async def _list(self, scope: Scope) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:
@@ -194,12 +205,12 @@ class RedisStore:
         self._listed.add(scope)
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
-        """In the newest thousand turns of the conversation, here."""
+        """Rank the newest `SEARCHED` turns of the conversation in this process."""
         lines = await self._ask(self._redis.lrange(keys.conversation(self._prefix, scope).sessions, -SEARCHED, -1))
         return await asyncio.to_thread(search, _spoken(lines), query, limit)
 
     async def _saves(self, save: str) -> list[str]:
-        """That one, or all."""
+        """Return one save, or all for an empty name."""
         if save:
             return [save]
         return sorted(
@@ -208,9 +219,9 @@ class RedisStore:
 
     async def _scopes(self, save: str = "", npc: str = "", player: str = "") -> AsyncIterator[Scope]:
         for name in await self._saves(save):
-            held = keys.save(self._prefix, name)
-            for each in sorted(await self._insist(partial(self._redis.smembers, held))):
-                scope = keys.scope_of(name, each.decode())
+            conversations = keys.save(self._prefix, name)
+            for member in sorted(await self._insist(partial(self._redis.smembers, conversations))):
+                scope = keys.scope_of(name, member.decode())
                 if scope.within(save, npc, player):
                     yield scope
 
@@ -221,34 +232,35 @@ class RedisStore:
     # ── saves ────────────────────────────────────────────────────────────────────────────────────
 
     async def snapshot(self, save: str, tag: str) -> Snapshot:
-        """A copy of each conversation, beside it."""
+        """Copy the keys of each conversation of the save."""
         turns = 0
         async for scope in self._scopes(save):
-            both = [*keys.conversation(self._prefix, scope), *keys.conversation(self._prefix, scope, tag)]
-            await self._insist(partial(self._copy, both, ["", ""]))
+            source_and_target = [*keys.conversation(self._prefix, scope), *keys.conversation(self._prefix, scope, tag)]
+            await self._insist(partial(self._copy, source_and_target, ["", ""]))
             turns += sum(turn.spoken for turn in await self._turns(scope))
-        made = Snapshot(save, tag, time.time(), turns)
-        await self._insist(lambda: self._redis.hset(keys.snapshots(self._prefix, save), tag, msgspec.json.encode(made)))
+        snapshot = Snapshot(save, tag, time.time(), turns)
+        line = msgspec.json.encode(snapshot)
+        await self._insist(lambda: self._redis.hset(keys.snapshots(self._prefix, save), tag, line))
         await self._insist(lambda: self._redis.sadd(keys.all_saves(self._prefix), save))
-        return made
+        return snapshot
 
     async def snapshots(self, save: str) -> Sequence[Snapshot]:
-        found: list[Snapshot] = []
+        snapshots: list[Snapshot] = []
         for name in await self._saves(save):
             for line in await self._insist(partial(self._redis.hvals, keys.snapshots(self._prefix, name))):
-                found.append(msgspec.json.decode(line, type=Snapshot))
-        return sorted(found, key=lambda snapshot: -snapshot.time)
+                snapshots.append(msgspec.json.decode(line, type=Snapshot))
+        return sorted(snapshots, key=lambda snapshot: -snapshot.time)
 
     async def rollback(self, save: str, tag: str) -> int:
-        """Conversation by conversation; each gets a new version, so that no server goes on with what it holds."""
+        """Replace each conversation by its copy, in a new epoch, so that every server reads it again."""
         if not await self._insist(lambda: self._redis.hexists(keys.snapshots(self._prefix, save), tag)):
             tags = ", ".join(snapshot.tag for snapshot in await self.snapshots(save))
             raise NotFound(f"save '{save}' has no snapshot '{tag}'", hint=f"It has: {tags or 'none'}")
         turns = 0
         async for scope in self._scopes(save):
-            both = [*keys.conversation(self._prefix, scope, tag), *keys.conversation(self._prefix, scope)]
+            source_and_target = [*keys.conversation(self._prefix, scope, tag), *keys.conversation(self._prefix, scope)]
             version, seconds = f"{time.time():.6f}/0", int(self._settings.days * 86400)
-            await self._insist(partial(self._copy, both, [version, seconds]))
+            await self._insist(partial(self._copy, source_and_target, [version, seconds]))
             turns += sum(turn.spoken for turn in await self._turns(scope))
         return turns
 
@@ -264,7 +276,7 @@ class RedisStore:
         return {
             "npc": npc,
             "turns": len(spoken),
-            "sessions": len({turn.scope for turn in spoken}),
+            "conversations": len({turn.scope for turn in spoken}),
             "first": min(times, default=None),
             "last": max(times, default=None),
         }
@@ -281,37 +293,37 @@ class RedisStore:
             tags = ["", *(snapshot.tag for snapshot in saves if snapshot.save == scope.save)]
             names = [name for tag in tags for name in keys.conversation(self._prefix, scope, tag)]
             await self._insist(partial(self._redis.delete, *names))
-            held = keys.save(self._prefix, scope.save)
-            await self._insist(partial(self._redis.srem, held, keys.member(scope)))
+            conversations = keys.save(self._prefix, scope.save)
+            await self._insist(partial(self._redis.srem, conversations, keys.member(scope)))
         await self._learned.erase(lambda scope: scope.within(save, npc, player))
         if backups:
             await self.scrub(lambda turn: turn.scope.within(save, npc, player))
         await self._rewrite_file()
         return turns
 
-    async def scrub(self, gone: Callable[[TurnRecord], bool]) -> None:
-        """In backups."""
-        await asyncio.to_thread(self._scrub_backups, gone)
+    async def scrub(self, selected: Callable[[TurnRecord], bool]) -> None:
+        """Remove turns from this server's backups."""
+        await asyncio.to_thread(self._scrub_backups, selected)
 
-    def _scrub_backups(self, gone: Callable[[TurnRecord], bool]) -> None:
+    def _scrub_backups(self, selected: Callable[[TurnRecord], bool]) -> None:
         for path in self._backups.glob("redis-*.ndjson"):
             with replacing(path) as kept, path.open("rb") as lines:
-                kept.writelines(line for line in lines if not gone(_turn.decode(line)))
+                kept.writelines(line for line in lines if not selected(_turn.decode(line)))
 
     async def check(self) -> Sequence[str]:
-        """Redis guards its own files; here, that every turn can be read."""
-        found: list[str] = []
+        """Read every turn. Redis checks its own files."""
+        damage: list[str] = []
         async for scope in self._scopes():
             name = keys.conversation(self._prefix, scope).sessions
             for line in await self._insist(partial(self._redis.lrange, name, 0, -1)):
                 try:
                     _turn.decode(line)
                 except msgspec.MsgspecError as error:
-                    found.append(f"{name}: {error}")
-        return found
+                    damage.append(f"{name}: {error}")
+        return damage
 
     async def backup(self) -> Backup:
-        """All turns, a line of JSON each, in the data folder of this server."""
+        """Write all turns, a line of JSON each, to this server's data folder."""
         turns = [turn async for turn in self.export("", "", "")]
         return await asyncio.to_thread(self._write_backup, turns)
 
@@ -325,7 +337,7 @@ class RedisStore:
         return await asyncio.to_thread(backups.listed, self._backups, "redis-*.ndjson")
 
     async def restore(self, name: str) -> None:
-        """Read whole before anything is changed."""
+        """Replace all conversations by a backup, which is read completely before anything changes."""
         path = backups.find(self._backups, name)
         try:
             turns = await asyncio.to_thread(lambda: [_turn.decode(line) for line in path.read_bytes().splitlines()])
@@ -342,13 +354,13 @@ class RedisStore:
         return saved
 
     async def _forget(self, npc: str) -> None:
-        """Conversations as they are now; saves stay."""
+        """Delete an NPC's conversations, or all; snapshots stay."""
         async for scope in self._scopes(npc=npc):
             await self._insist(partial(self._redis.delete, *keys.conversation(self._prefix, scope)))
 
 
-def _least(memories: Sequence[MemoryRecord]) -> list[MemoryRecord]:
-    """A fifth of them, so that this is not done again at once."""
+def _least_valuable(memories: Sequence[MemoryRecord]) -> list[MemoryRecord]:
+    """Return a fifth of the maximum, so that this is not needed again soon."""
 
     def worth(memory: MemoryRecord) -> tuple[bool, bool, float]:
         passing = memory.kind in (MemoryKind.EVENT, MemoryKind.SUMMARY)
@@ -358,7 +370,7 @@ def _least(memories: Sequence[MemoryRecord]) -> list[MemoryRecord]:
 
 
 def _spoken(lines: Sequence[bytes]) -> list[TurnRecord]:
-    """Without turns that only carry a change of memories."""
+    """Return the turns that have words; the others only carry a change of memories."""
     return [turn for turn in map(_turn.decode, lines) if turn.spoken]
 
 

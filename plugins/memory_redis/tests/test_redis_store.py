@@ -138,7 +138,7 @@ async def test_keys_of_a_conversation_share_a_slot_and_no_two_conversations_a_ke
     assert keys.conversation("rfsn:", HERE).sessions == "rfsn:npc:{default:smith:player}:sessions"
 
 
-async def test_turns_older_than_the_window_go_and_idle_conversations_expire(tmp_path: Path, database: str) -> None:
+async def test_old_turns_are_dropped_and_idle_conversations_expire(tmp_path: Path, database: str) -> None:
     import redis.asyncio
 
     now = time.time()
@@ -152,7 +152,7 @@ async def test_turns_older_than_the_window_go_and_idle_conversations_expire(tmp_
         assert await client.zcard(names.seen) == 2
 
 
-async def test_too_many_memories_are_cut_to_what_matters(tmp_path: Path, database: str) -> None:
+async def test_the_least_valuable_of_too_many_memories_are_dropped(tmp_path: Path, database: str) -> None:
     promise = replace(memory_of("t", "You promised."), kind=MemoryKind.PROMISE)
     passing = [replace(memory_of("t", f"It rained, {n}."), kind=MemoryKind.EVENT, time=1000.0 + n) for n in range(600)]
     async with opened(tmp_path, url=database, days=40_000) as store:
@@ -161,7 +161,7 @@ async def test_too_many_memories_are_cut_to_what_matters(tmp_path: Path, databas
         assert (len(memories), memories[0], memories[-1]) == (501, promise, passing[-1])
 
 
-async def test_a_player_goes_from_one_server_to_another_and_nothing_is_lost(tmp_path: Path, database: str) -> None:
+async def test_a_player_who_changes_servers_loses_nothing(tmp_path: Path, database: str) -> None:
     async with server(tmp_path / "a", database) as one, server(tmp_path / "b", database) as two:
         await turn(one, "My name is Aldric.")
         for _ in range(5):
@@ -177,7 +177,7 @@ async def test_a_player_goes_from_one_server_to_another_and_nothing_is_lost(tmp_
         assert told <= stored
 
 
-async def test_turns_go_on_while_redis_is_away_and_follow_in_order(tmp_path: Path) -> None:
+async def test_turns_continue_while_redis_is_unavailable_and_are_stored_in_order(tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     database = RedisServer(tmp_path / "db")
     try:
@@ -186,7 +186,7 @@ async def test_turns_go_on_while_redis_is_away_and_follow_in_order(tmp_path: Pat
             database.stop(signal.SIGKILL)
             for text in ("two", "three"):
                 assert not words(await turn(it, text)).durable
-            stranger = await turn(it, "Hello?", player="new")  # nobody is held: nothing is invented
+            stranger = await turn(it, "Hello?", player="new")  # not in memory, and nothing is invented
             assert isinstance(stranger[-1], protocol.TurnFailed)
             await asyncio.to_thread(database.start)
             async with asyncio.timeout(10):
@@ -224,7 +224,7 @@ async def test_a_frozen_redis_costs_a_bounded_wait(tmp_path: Path) -> None:
         database.stop()
 
 
-async def test_a_world_is_taken_back_whole_though_redis_is_away_for_a_moment(
+async def test_a_rollback_is_complete_although_redis_is_unavailable_for_a_moment(
     tmp_path: Path, redis: RedisServer
 ) -> None:
     scopes = [Scope("default", NPC, f"p{n}") for n in range(30)]
@@ -249,14 +249,14 @@ async def test_a_world_is_taken_back_whole_though_redis_is_away_for_a_moment(
         assert [len((await store.load(scope, 5)).turns) for scope in scopes] == [1] * 30
 
 
-async def test_what_cannot_work_is_told_at_the_start(tmp_path: Path) -> None:
+async def test_a_store_that_cannot_work_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     (tmp_path / "replica").mkdir()
     locked = RedisServer(tmp_path / "db", requirepass="secret")
     try:
         for url, says in (
-            (locked.url, "does not let us in"),
-            (locked.url.replace("//", "//:wrong@"), "does not let us in"),
+            (locked.url, "refuses the user or password"),
+            (locked.url.replace("//", "//:wrong@"), "refuses the user or password"),
             ("redis://127.0.0.1:1/0", "Is it running?"),
         ):
             with pytest.raises(StoreError, match=says):

@@ -152,7 +152,7 @@ async def test_an_operator_speaks_to_all(tmp_path: Path, redis: RedisServer) -> 
         await asyncio.sleep(0.1)
         await settled(one, two)
         assert (two.guard.state, two.guard.reason) == ("frozen", "a test")
-        async with server(tmp_path / "c", redis) as late:  # who was told of nothing
+        async with server(tmp_path / "c", redis) as late:  # it has received no notice
             assert late.guard.state == "frozen"
         two.guard.unfreeze()
         await asyncio.sleep(0.1)

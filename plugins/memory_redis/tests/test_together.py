@@ -1,4 +1,4 @@
-"""What servers on one Redis do together: taking a world back, and erasing."""
+"""Operations that pause all servers on one Redis: rolling a save back, and erasing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def texts(it: Kernel) -> list[str]:
     return [each.player_text for each in await exported(it.runtimes.current.store)]
 
 
-async def test_who_was_overtaken_tells_the_feelings_that_hold(tmp_path: Path, redis: RedisServer) -> None:
+async def test_after_a_version_conflict_the_client_gets_the_stored_feelings(tmp_path: Path, redis: RedisServer) -> None:
     slow = Tokens(["I remember. "] * 6, interval=0.05)
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
         await turn(one, "Good day.")
@@ -65,7 +65,7 @@ async def test_who_was_overtaken_tells_the_feelings_that_hold(tmp_path: Path, re
         assert await texts(one) == ["Good day.", "You fool! I hate you!", "Thank you, my friend."]
 
 
-async def test_a_world_goes_back_on_all_servers(tmp_path: Path, redis: RedisServer) -> None:
+async def test_a_rollback_reaches_all_servers(tmp_path: Path, redis: RedisServer) -> None:
     slow = Tokens(["I remember. "] * 200, interval=0.05)
     told: list[Any] = []
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis, slow) as two:
@@ -92,7 +92,7 @@ async def test_a_world_goes_back_on_all_servers(tmp_path: Path, redis: RedisServ
         assert await texts(two) == ["before", "on"]
 
 
-async def test_a_server_that_was_stalled_meanwhile_cannot_write_into_the_past(
+async def test_a_server_that_stalled_during_a_rollback_cannot_store_its_turn(
     tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Tokens(["I remember. "] * 8, interval=0.05)
@@ -100,7 +100,7 @@ async def test_a_server_that_was_stalled_meanwhile_cannot_write_into_the_past(
         await turn(one, "before")
         await one.saves.snapshot("default", "save")
         monkeypatch.setattr(pause, "ACKNOWLEDGE_SECONDS", 0.05)
-        monkeypatch.setattr(two.pauses, "_poll", lambda: asyncio.sleep(60))  # it hears nothing
+        monkeypatch.setattr(two.pauses, "_poll", lambda: asyncio.sleep(60))  # it does not read the notices
         _, outbox = begun(two, "stalled")
         await until(outbox, protocol.Sentence)
         await one.saves.rollback("default", "save")
@@ -112,7 +112,7 @@ async def test_a_server_that_was_stalled_meanwhile_cannot_write_into_the_past(
         assert await texts(one) == ["before", "on"]
 
 
-async def test_turns_wait_while_another_server_works_and_go_on_when_it_is_lost(
+async def test_turns_wait_for_a_pause_and_continue_when_its_server_is_lost(
     tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pause, "LOST_SECONDS", 1.0)
@@ -132,7 +132,7 @@ async def test_turns_wait_while_another_server_works_and_go_on_when_it_is_lost(
         assert time.monotonic() - began > 0.5
 
 
-async def test_what_waits_to_be_stored_elsewhere_is_not_stored_in_another_past(
+async def test_spooled_turns_of_another_server_are_discarded_by_a_rollback(
     tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
@@ -156,7 +156,7 @@ async def test_what_waits_to_be_stored_elsewhere_is_not_stored_in_another_past(
         assert sorted(await texts(one)) == ["another world", "before"]
 
 
-async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisServer) -> None:
+async def test_a_pause_whose_work_failed_ends_on_all_servers(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await asyncio.gather(turn(one), turn(two))
         with pytest.raises(NotFound):
@@ -166,7 +166,7 @@ async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisS
         async def away(notices: Any) -> None:
             nonlocal calls
             calls += 1
-            if calls == 1:  # when it is over; it is told when the server looks the next time
+            if calls == 1:  # the end of the pause; the next poll sends it again
                 raise StoreError("away")
             await tell(notices)
 
@@ -178,7 +178,7 @@ async def test_a_pause_that_failed_is_over_for_all(tmp_path: Path, redis: RedisS
         assert calls > 1
 
 
-async def test_a_notice_that_was_told_twice_is_heeded_once(tmp_path: Path, redis: RedisServer) -> None:
+async def test_a_notice_that_was_appended_twice_is_handled_once(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         told: list[protocol.Message] = []
         two.runtimes.announcements.subscribe(told.append)
@@ -199,9 +199,7 @@ async def test_a_notice_that_was_told_twice_is_heeded_once(tmp_path: Path, redis
         assert [type(each) for each in told] == [protocol.SaveReverted] * 2
 
 
-async def test_two_that_take_a_world_back_at_once_do_not_wait_for_each_other(
-    tmp_path: Path, redis: RedisServer
-) -> None:
+async def test_two_rollbacks_at_the_same_time_do_not_wait_for_each_other(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await turn(one, "before")
         await one.saves.snapshot("default", "save")
@@ -221,7 +219,7 @@ def containing(folder: Path, text: str) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
-async def test_what_is_erased_leaves_no_trace_with_any_server(tmp_path: Path, redis: RedisServer) -> None:
+async def test_erasing_leaves_no_trace_on_any_server(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         for it in (one, two):
             for player in (SECRET, "Another"):
@@ -239,7 +237,7 @@ async def test_what_is_erased_leaves_no_trace_with_any_server(tmp_path: Path, re
                 await asyncio.sleep(0.1)
 
 
-async def test_who_was_away_erases_at_its_next_start(tmp_path: Path, redis: RedisServer) -> None:
+async def test_a_server_that_was_not_running_erases_at_its_next_start(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "b", redis) as two:
         await turn(two, "My name is.", player=SECRET)
     waiting = Spool(tmp_path / "b" / ".rfsn" / "spool.jsonl")  # it was killed while Redis was away
