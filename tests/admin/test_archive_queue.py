@@ -123,9 +123,9 @@ def test_without_an_archive_there_is_no_queue_file(tmp_path: Path) -> None:
 def test_the_bound_is_that_of_the_settings_in_force(tmp_path: Path) -> None:
     bound = 1
     queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (Shelf(),), lambda: bound)
-    queue.note(record(1))
+    queue.put(record(1))
     assert queue.waiting == 0
     bound = 10**6
-    queue.note(record(2))
+    queue.put(record(2))
     assert queue.waiting > 0
     queue.close()
