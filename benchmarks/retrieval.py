@@ -122,7 +122,7 @@ def main() -> None:
             row(f"rfsn in SQLite's index, with {others} turns of other NPCs", indexed)
             if not others:
                 meaning(runner, store, indexed)
-            runner.run(store.stop())
+            runner.run(store.close())
 
 
 if __name__ == "__main__":

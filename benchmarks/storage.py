@@ -117,7 +117,7 @@ async def measure(folder: Path, turns: int, npcs: int) -> None:
     rare, weights = WORDS[50:], [often - OFTEN[49] for often in OFTEN[50:]]
     asked = [" ".join(draw.choices(rare, cum_weights=weights, k=4)) for _ in range(2000)]
     searches = await timed(lambda n: store.search(scope(n % npcs), asked[n], 5), 2000)
-    await store.stop()
+    await store.close()
     raw = []
     with closing(sqlite3.connect(folder / "memory.db")) as db:
         conversations = dict(db.execute("SELECT npc, id FROM conversations"))

@@ -209,7 +209,7 @@ async def measure(folder: Path) -> None:
     await lag([kokoro, piper])
     await first_sound(espeak)
     for voice in (kokoro, piper, espeak):
-        await voice.stop()
+        await voice.close()
     print()
     for npcs in (1, 100, 300):
         await crowd(npcs)

@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 
 from rfsn_core import protocol
 from rfsn_core.contract import errors
-from rfsn_core.contract.provider import STAGES
+from rfsn_core.contract.stages import STAGES
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.protocol.schema import messages
 from rfsn_core.settings.schema import GatingStage, Settings, Stage, StageWithFallback
@@ -126,7 +126,6 @@ def error_codes() -> str:
         if isinstance(error, type) and issubclass(error, errors.RfsnError):
             rows.append(f"| `{error.code}` | {' '.join((error.__doc__ or '').split()).split('. ')[0].rstrip('.')} |")
     extra = [
-        "| `too_long` | The message is over `server.max_message` |",
         "| `rate_limited` | More messages than `server.messages_per_second`; they are handled, later |",
     ]
     return "| code | |\n|---|---|\n" + "\n".join([*rows, *extra]) + "\n"

@@ -1,19 +1,194 @@
-"""RFSN: a mind and a voice for game NPCs. The public names; everything else may change."""
+"""RFSN: a mind and a voice for game NPCs.
 
-from rfsn_core.contract.actions import Action, SafetyRule
-from rfsn_core.contract.errors import EngineError, PluginError, RfsnError, UserError
-from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, NoSettings, Provider
+A plugin may use these names and those of `rfsn_core.kit` and `rfsn_core.testing`. Everything else may change between
+two releases.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rfsn_core.contract.abstraction import Abstraction, Abstractor
+    from rfsn_core.contract.actions import Action, SafetyRule, Situation
+    from rfsn_core.contract.archive import Archive
+    from rfsn_core.contract.capabilities import Capabilities, HasHealth, ListsModels, ListsVoices
+    from rfsn_core.contract.embedding import Embedder
+    from rfsn_core.contract.errors import (
+        BadMessage,
+        ConfigError,
+        EngineError,
+        NotFound,
+        PluginError,
+        RfsnError,
+        StaleSave,
+        StoreError,
+        StoreInUse,
+        UnknownNpc,
+        UserError,
+        VersionConflict,
+        WorldError,
+    )
+    from rfsn_core.contract.gating import Gate, Utterance, Verdict
+    from rfsn_core.contract.hooks import ServerInfo, hookimpl
+    from rfsn_core.contract.npc import NpcState
+    from rfsn_core.contract.provider import Host, NoSettings, Offer, Provider
+    from rfsn_core.contract.rendering import ChatMessage, Prompt, Renderer, RenderOptions
+    from rfsn_core.contract.selection import Arm, Context, Policy, Selection, Update, UpdateResult
+    from rfsn_core.contract.shared_storage import (
+        Checkpoint,
+        Checkpoints,
+        LogEntry,
+        LogPage,
+        Notices,
+        SharedLearning,
+        SharedStore,
+    )
+    from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
+    from rfsn_core.contract.storage import (
+        GOVERNED,
+        Backup,
+        MemoryKind,
+        MemoryRecord,
+        MemorySource,
+        MemoryStatus,
+        Past,
+        Scope,
+        SearchHit,
+        Snapshot,
+        Store,
+        TurnRecord,
+    )
+    from rfsn_core.protocol.server import (
+        Decision,
+        Sentence,
+        ServerMessage,
+        State,
+        TurnCancelled,
+        TurnFailed,
+        TurnFinished,
+        TurnStarted,
+        Usage,
+        Viseme,
+    )
 
 __all__ = [
+    "GOVERNED",
+    "Abstraction",
+    "Abstractor",
     "Action",
+    "Archive",
+    "Arm",
+    "Backup",
+    "BadMessage",
+    "Capabilities",
+    "ChatMessage",
+    "Checkpoint",
+    "Checkpoints",
+    "ConfigError",
+    "Context",
+    "Decision",
+    "Embedder",
     "EngineError",
+    "Gate",
+    "HasHealth",
     "Host",
+    "ListsModels",
+    "ListsVoices",
+    "LogEntry",
+    "LogPage",
+    "MemoryKind",
+    "MemoryRecord",
+    "MemorySource",
+    "MemoryStatus",
     "NoSettings",
+    "NotFound",
+    "Notices",
+    "NpcState",
+    "Offer",
+    "Past",
     "PluginError",
+    "Policy",
+    "Prompt",
     "Provider",
+    "RenderOptions",
+    "Renderer",
     "RfsnError",
     "SafetyRule",
+    "Scope",
+    "SearchHit",
+    "Selection",
+    "Sentence",
+    "ServerInfo",
+    "ServerMessage",
+    "SharedLearning",
+    "SharedStore",
+    "Situation",
+    "Snapshot",
+    "Speech",
+    "StaleSave",
+    "State",
+    "Store",
+    "StoreError",
+    "StoreInUse",
+    "TurnCancelled",
+    "TurnFailed",
+    "TurnFinished",
+    "TurnRecord",
+    "TurnStarted",
+    "UnknownNpc",
+    "Update",
+    "UpdateResult",
+    "Usage",
     "UserError",
+    "Utterance",
+    "Verdict",
+    "VersionConflict",
+    "Viseme",
+    "Voice",
+    "VoiceStyle",
+    "WorldError",
     "hookimpl",
 ]
+
+_HOMES = {
+    "contract.abstraction": "Abstraction Abstractor",
+    "contract.actions": "Action SafetyRule Situation",
+    "contract.archive": "Archive",
+    "contract.capabilities": "Capabilities HasHealth ListsModels ListsVoices",
+    "contract.embedding": "Embedder",
+    "contract.errors": (
+        "BadMessage ConfigError EngineError NotFound PluginError RfsnError StaleSave StoreError "
+        "StoreInUse UnknownNpc UserError VersionConflict WorldError"
+    ),
+    "contract.gating": "Gate Utterance Verdict",
+    "contract.hooks": "ServerInfo hookimpl",
+    "contract.npc": "NpcState",
+    "contract.provider": "Host NoSettings Offer Provider",
+    "contract.rendering": "ChatMessage Prompt Renderer RenderOptions",
+    "contract.selection": "Arm Context Policy Selection Update UpdateResult",
+    "contract.shared_storage": "Checkpoint Checkpoints LogEntry LogPage Notices SharedLearning SharedStore",
+    "contract.speech": "Speech Voice VoiceStyle",
+    "contract.storage": (
+        "GOVERNED Backup MemoryKind MemoryRecord MemorySource MemoryStatus Past Scope SearchHit Snapshot "
+        "Store TurnRecord"
+    ),
+    "protocol.server": (
+        "Decision Sentence ServerMessage State TurnCancelled TurnFailed TurnFinished TurnStarted Usage Viseme"
+    ),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a public name when somebody asks for the name (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"rfsn_core.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,6 +14,7 @@ from rfsn_core.admin.memory import MemoryAdmin
 from rfsn_core.admin.pause import SavePauses
 from rfsn_core.admin.saves import Saves
 from rfsn_core.admin.transfer import Transfer
+from rfsn_core.contract.hooks import ServerInfo
 from rfsn_core.contract.rendering import Prompt
 from rfsn_core.contract.storage import Scope
 from rfsn_core.contract.version import version
@@ -47,7 +48,7 @@ class Kernel:
         self._archive = ArchiveQueue(
             data / "archive.jsonl",
             lambda: runtimes.current.archives,
-            lambda: int(runtimes.current.settings.storage.archive_mb * 1e6),
+            lambda: int(runtimes.current.settings.archive.queue_mb * 1e6),
         )
         self.conversations = Conversations(
             lambda: runtimes.current.store_access, Spool(data / "spool.jsonl"), self._archive.put
@@ -108,8 +109,8 @@ class Kernel:
         except TimeoutError:
             log.warning("plugins.stop_timeout", seconds=STOP_SECONDS)
 
-    def _info(self) -> dict[str, Any]:
-        return {"world": str(self.runtimes.world_dir), "version": version()}
+    def _info(self) -> ServerInfo:
+        return ServerInfo(self.runtimes.world_dir, version())
 
     # ── what clients ask for ─────────────────────────────────────────────────────────────────────
 

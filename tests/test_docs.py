@@ -18,7 +18,6 @@ from typing import Any
 import click
 import pytest
 
-import rfsn_core
 from rfsn_core import protocol
 from rfsn_core.cli import main as program
 from rfsn_core.contract import hooks as hookspecs
@@ -135,7 +134,7 @@ async def test_the_hooks_page_works(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_every_hook_is_documented() -> None:
     page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
     hooks = [name for name in vars(hookspecs) if name.startswith("rfsn_")]
-    assert len(hooks) == 17
+    assert len(hooks) == 18
     for name in hooks:
         hook = getattr(hookspecs, name)
         assert f"`{name}`" in page
@@ -184,15 +183,6 @@ def test_the_tutorials_plugin_can_be_built_installed_and_passes_its_suite(tmp_pa
     settings = tmp_path / "w" / "rfsn.toml"
     settings.write_text(block("docs/plugins.md", "toml", '[rendering]\nprovider = "parrot"'))
     assert "Ahoy!\nAhoy!\nAhoy!" in run(scripts / "rfsn", "say", "miller", "Ahoy", "--world", "w").replace("!!", "!")
-
-
-def test_the_public_names_are_these() -> None:
-    assert sorted(rfsn_core.__all__) == [
-        "Action", "EngineError", "Host", "NoSettings", "PluginError", "Provider", "RfsnError", "SafetyRule",
-        "UserError", "hookimpl",
-    ]  # fmt: skip
-    for name in rfsn_core.__all__:
-        assert getattr(rfsn_core, name).__doc__
 
 
 def test_nothing_is_tracked_that_must_not_be() -> None:

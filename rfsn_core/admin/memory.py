@@ -144,7 +144,7 @@ class MemoryAdmin:
         """Let the model reword the newest summary of a conversation; on failure the extracted text stays."""
         runtime = self._runtimes.current
         engine = runtime.renderers[0]
-        if engine.breaker.state != "closed" or not getattr(engine.provider, "reports", True):
+        if engine.breaker.state != "closed" or not engine.capabilities.reports:
             return  # the model is unavailable, or the renderer has no model
         conversation = self._conversations[scope]
         summaries = [memory for memory in conversation.memories.values() if memory.kind is MemoryKind.SUMMARY]

@@ -95,7 +95,7 @@ def schema() -> None:
 
 def settings_schema(plugins: Plugins) -> dict[str, Any]:
     """Return the JSON Schema of a settings file."""
-    from rfsn_core.contract.provider import STAGES
+    from rfsn_core.contract.stages import STAGES
     from rfsn_core.settings.schema import Settings
 
     document: dict[str, Any] = Settings.model_json_schema()

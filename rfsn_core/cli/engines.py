@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -81,15 +82,16 @@ async def _examine_all(runtimes: Runtimes, console: Console) -> int:
 
 async def _examine(runtimes: Runtimes, stage: str, name: str) -> str:
     """Open a provider and return its own word on its health. Raises RfsnError or TimeoutError."""
+    from rfsn_core.contract.capabilities import HasHealth
+
     async with asyncio.timeout(PATIENCE):
         opened = await runtimes.open_alone(stage, name)
     try:
-        health = getattr(opened.value, "health", None)
-        if health is None:
+        if not isinstance(opened.value, HasHealth):
             return "opens"
         with contained():
             async with asyncio.timeout(PATIENCE):
-                return str(await health())
+                return str(await opened.value.health())
     finally:
         await opened.close()
 
@@ -105,7 +107,7 @@ def models(provider: str, world: Path | None, config_file: Path | None) -> None:
     \b
     Example: rfsn models ollama --world my_world
     """
-    _list(load_runtimes(world, config_file), "rendering", provider, "models")
+    _list(load_runtimes(world, config_file), "rendering", provider, _models)
 
 
 @click.command()
@@ -119,21 +121,33 @@ def voices(provider: str, world: Path | None, config_file: Path | None) -> None:
     \b
     Example: rfsn voices espeak --world my_world
     """
-    _list(load_runtimes(world, config_file), "speech", provider, "voices")
+    _list(load_runtimes(world, config_file), "speech", provider, _voices)
 
 
-def _list(runtimes: Runtimes, stage: str, provider: str, what: str) -> None:
+async def _models(name: str, renderer: Any) -> Sequence[str]:
+    from rfsn_core.contract.capabilities import ListsModels
+
+    if not isinstance(renderer, ListsModels):
+        raise UserError(f"'{name}' has no models", hint="Name a provider that has them: rfsn models PROVIDER")
+    return await renderer.models()
+
+
+async def _voices(name: str, voice: Any) -> Sequence[str]:
+    from rfsn_core.contract.capabilities import ListsVoices
+
+    if not isinstance(voice, ListsVoices):
+        raise UserError(f"'{name}' has no voices", hint="Name a provider that has them: rfsn voices PROVIDER")
+    return await voice.voices()
+
+
+def _list(runtimes: Runtimes, stage: str, provider: str, ask: Callable[[str, Any], Awaitable[Sequence[str]]]) -> None:
     from rfsn_core.telemetry import logs
 
     async def names() -> list[str]:
         opened = await runtimes.open_alone(stage, provider)
         try:
-            ask = getattr(opened.value, what, None)
-            if ask is None:
-                hint = f"Name a provider that has them: rfsn {what} PROVIDER"
-                raise UserError(f"'{opened.key[1]}' has no {what}", hint=hint)
             with contained():
-                return [str(name) for name in await ask()]
+                return [str(name) for name in await ask(opened.key[1], opened.value)]
         finally:
             await opened.close()
 

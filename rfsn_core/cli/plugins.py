@@ -59,6 +59,8 @@ def _list(console: Console, plugins: Plugins) -> None:
 
 
 def _explain(console: Console, plugins: Plugins, plugin: Plugin) -> None:
+    from rfsn_core.contract.stages import PROTOCOLS, class_flaws
+
     reason = f", {plugin.reason}" if plugin.reason else ""
     console.print(f"[bold]{plugin.name}[/bold] from {plugin.label}: {plugin.state}{reason}")
     if plugin.hooks:
@@ -66,6 +68,10 @@ def _explain(console: Console, plugins: Plugins, plugin: Plugin) -> None:
     for stage, name in _offers(plugins, plugin):
         provider = plugins.providers(stage)[name][0]
         console.print(f'\n\\[{stage}] provider = "{name}"   {provider.about}')
+        if provider.kind is not None and (problems := class_flaws(stage, provider.kind)):
+            protocol = PROTOCOLS[stage].__name__
+            text = f"  will not open: {provider.kind.__name__} is no {protocol}: {'; '.join(problems)}"
+            console.print(text, style="red", markup=False, soft_wrap=True)
         for key, field in provider.settings.model_fields.items():
             default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
             console.print(f"  {key} = {default:.60}   {field.description or ''}", markup=False)
@@ -73,7 +79,7 @@ def _explain(console: Console, plugins: Plugins, plugin: Plugin) -> None:
 
 def _offers(plugins: Plugins, plugin: Plugin) -> list[tuple[str, str]]:
     """Return (stage, provider) of each provider of a plugin."""
-    from rfsn_core.contract.provider import STAGES
+    from rfsn_core.contract.stages import STAGES
 
     return [
         (stage, name) for stage in STAGES for name, (_, owner) in plugins.providers(stage).items() if owner is plugin

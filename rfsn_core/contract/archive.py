@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-from rfsn_core.contract.storage import (
-    TurnRecord,
-)
+from rfsn_core.contract.storage import TurnRecord
 
 
-@runtime_checkable
 class Archive(Protocol):
-    """Where turns go to stay; no turn ever waits for it, or reads from it.
+    """Keeps turns for good. No turn waits for it or reads from it.
 
-    A provider of the storage stage that `archive` in `[storage]` names. Opening it must not wait for a database.
+    It must open without waiting for its database: an archive that is unavailable does not keep a server from starting.
     """
 
     async def archive(self, turns: Sequence[TurnRecord]) -> None:
-        """Take turns, all or none; one that is there stays as it is."""
+        """Store turns, all or none; a turn that it has already stays as it is."""
 
     async def erase(self, save: str, npc: str, player: str) -> int:
-        """Leave no trace of what is selected; an empty text selects all."""
+        """Delete the selected turns and return how many they were; an empty text selects all."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Embedder(Protocol):
-    """Texts → points that are near each other when the texts mean alike."""
+    """Turns texts into vectors that are near each other when the texts mean much the same."""
 
     async def embed(self, texts: Sequence[str]) -> Any:
         """An array of shape (len(texts), d), or rows that numpy makes one of; each of length 1, or 0 for a text

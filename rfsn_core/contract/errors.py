@@ -1,25 +1,27 @@
-"""Every error RFSN raises, as one small tree.
+"""Every error that RFSN raises, as one small tree.
 
 ::
 
     RfsnError
       UserError              the user's mistake: exit code 2, HTTP 4xx, an `error` event
         ConfigError          a setting, with file, line and key
-        WorldError           an NPC, prompt or lines file
+        WorldError           an NPC, prompt, lines or lore file
         UnknownNpc
+        NotFound             a save, a snapshot, a backup or a memory
         BadMessage           what a client sent, with the field
-        SessionBusy          the session's turn policy refused a second turn
+        TooLong              a request over `server.max_message`
+        ConversationBusy     the settings refuse a second turn while the NPC answers
         UnknownTurn
         UnknownDecision
-      ShuttingDown           no new turns: the server stops
+      ShuttingDown           the server stops and begins no more turns
       PluginError            a plugin cannot be used, with its name and version
-      EngineError            a provider failed while working; `retryable` says if again may help
+      EngineError            a provider failed while it worked; `retryable` says whether another attempt may help
       StoreError             the store cannot be opened, read or written
-        StoreInUse           by another process
-        Overtaken            another server was faster
-        Reverted             the past that this belongs to is no more
+        StoreInUse           another process has it open
+        VersionConflict      another server appended first
+        StaleSave            the save was rolled back or erased in the meantime
 
-Each carries a stable `code` (also the wire's `error.code`), a message, and a hint that says what to do.
+Each has a stable `code`, which is also `error.code` on the wire, a message, and a hint that says what to do.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from contextlib import contextmanager
 
 
 class RfsnError(Exception):
-    """The root. `code` is stable across releases; `hint` says what to do about it."""
+    """The root of all errors. `code` is stable across releases; `hint` says what to do."""
 
     code = "internal"
 
@@ -72,19 +74,25 @@ class UnknownNpc(UserError):
 
 
 class NotFound(UserError):
-    """A save, a backup or a memory of that name is not there."""
+    """No save, snapshot, backup or memory of that name exists."""
 
     code = "not_there"
 
 
 class BadMessage(UserError):
-    """A client's message is malformed; `field` names the part."""
+    """A client's message is malformed; `field` names the part that is wrong."""
 
     code = "bad_message"
 
     def __init__(self, message: str, *, field: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.field = field
+
+
+class TooLong(UserError):
+    """The request is over `server.max_message`."""
+
+    code = "too_long"
 
 
 class ConversationBusy(UserError):
@@ -100,13 +108,13 @@ class UnknownTurn(UserError):
 
 
 class UnknownDecision(UserError):
-    """No decision of that id was ever stored."""
+    """No decision of that id is in the decision log."""
 
     code = "unknown_decision"
 
 
 class ShuttingDown(RfsnError):
-    """The server stops and begins no more turns."""
+    """The server is stopping and begins no more turns."""
 
     code = "shutting_down"
 
@@ -118,12 +126,12 @@ class PluginError(RfsnError):
 
 
 class EngineError(RfsnError):
-    """A provider failed at its work.
+    """A provider failed while it worked.
 
     :param retryable: whether the same call may succeed later.
-    :param retry_after: seconds after which it may, when the engine says so.
-    :param engine_at_fault: False when only this request could not be done, such as a prompt that is too long: then
-        the engine is not left alone for it.
+    :param retry_after: seconds to wait before that, when the engine says so.
+    :param engine_at_fault: False when only this request cannot be done, such as a prompt that is too long. It then
+        does not count for the engine's circuit breaker.
     """
 
     code = "engine_failed"
@@ -149,30 +157,30 @@ class StoreInUse(StoreError):
 
 
 class VersionConflict(StoreError):
-    """Another server has gone on with a conversation meanwhile."""
+    """Another server appended to the conversation first."""
 
     code = "overtaken"
 
 
 class StaleSave(StoreError):
-    """The world went back to a save, or was erased, while something happened in it; so it never happened."""
+    """The save was rolled back or erased while this happened in it, so it is not stored."""
 
     code = "reverted"
 
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Goes around a provider's code: what would end the server, or look like our own cancelling, is a failure.
+    """Contain a provider's code: what would end the server, or looks like a cancellation of ours, is an EngineError.
 
-    Libraries do call `sys.exit`, which asyncio hands to the whole process; and some leak a CancelledError that
-    nobody asked for. Raises EngineError in their place.
+    Some libraries call `sys.exit`, which asyncio passes on to the whole process; some leak a CancelledError that nobody
+    requested.
     """
     try:
         yield
     except SystemExit as error:
-        raise EngineError(f"it tried to end the process: SystemExit({error})") from error
+        raise EngineError(f"the provider tried to end the process: SystemExit({error})") from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise EngineError("it cancelled itself") from error
+        raise EngineError("the provider cancelled itself") from error

@@ -14,9 +14,14 @@ parameters, by name; a parameter with a default is refused, because it would nev
 plain functions, except `rfsn_started` and `rfsn_stopping`, which may be `async`.
 """
 
+# The bodies of the hooks are their docstrings: pluggy never runs them.
+# mypy: disable-error-code="empty-body"
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pluggy
@@ -27,13 +32,15 @@ if TYPE_CHECKING:
 
     from rfsn_core.contract.abstraction import Abstractor
     from rfsn_core.contract.actions import Action, SafetyRule, Situation
+    from rfsn_core.contract.archive import Archive
     from rfsn_core.contract.embedding import Embedder
     from rfsn_core.contract.gating import Gate
-    from rfsn_core.contract.provider import Provider
+    from rfsn_core.contract.provider import Offer
     from rfsn_core.contract.rendering import Prompt, Renderer
     from rfsn_core.contract.selection import Policy
     from rfsn_core.contract.speech import Voice
     from rfsn_core.contract.storage import Store
+    from rfsn_core.protocol.server import ServerMessage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,47 +49,63 @@ hookspec = cast("Callable[[F], F]", pluggy.HookspecMarker(PROJECT))
 hookimpl = cast("Callable[[F], F]", pluggy.HookimplMarker(PROJECT))
 """Marks a function of a plugin as the implementation of the hook of its name."""
 
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """The server that starts or stops."""
+
+    world: Path
+    """The world's folder."""
+    version: str
+    """The kernel's."""
+
+
 # ── OFFER ────────────────────────────────────────────────────────────────────────────────────────
 # Called once, when plugins are discovered. Return an iterable of descriptors.
 
 
 @hookspec
-def rfsn_abstraction() -> Iterable[Provider[Abstractor]]:  # type: ignore[empty-body]
+def rfsn_abstraction() -> Iterable[Offer[Abstractor]]:
     """Providers of the abstraction stage: game and NPC state → key and features."""
 
 
 @hookspec
-def rfsn_selection() -> Iterable[Provider[Policy]]:  # type: ignore[empty-body]
+def rfsn_selection() -> Iterable[Offer[Policy]]:
     """Providers of the selection stage: the policy that chooses action and style."""
 
 
 @hookspec
-def rfsn_rendering() -> Iterable[Provider[Renderer]]:  # type: ignore[empty-body]
+def rfsn_rendering() -> Iterable[Offer[Renderer]]:
     """Providers of the rendering stage: what words the decision."""
 
 
 @hookspec
-def rfsn_gating() -> Iterable[Provider[Gate]]:  # type: ignore[empty-body]
+def rfsn_gating() -> Iterable[Offer[Gate]]:
     """Providers of the gating stage: what checks the player's text and every sentence."""
 
 
 @hookspec
-def rfsn_speech() -> Iterable[Provider[Voice]]:  # type: ignore[empty-body]
+def rfsn_speech() -> Iterable[Offer[Voice]]:
     """Providers of the speech stage: what speaks sentences."""
 
 
 @hookspec
-def rfsn_storage() -> Iterable[Provider[Store]]:  # type: ignore[empty-body]
+def rfsn_storage() -> Iterable[Offer[Store]]:
     """Providers of the storage stage: what remembers turns and state."""
 
 
 @hookspec
-def rfsn_embedding() -> Iterable[Provider[Embedder]]:  # type: ignore[empty-body]
+def rfsn_archive() -> Iterable[Offer[Archive]]:
+    """Providers of the archive stage: where turns go to stay."""
+
+
+@hookspec
+def rfsn_embedding() -> Iterable[Offer[Embedder]]:
     """Providers of the embedding stage: what places texts by their meaning."""
 
 
 @hookspec
-def rfsn_actions() -> Iterable[Action]:  # type: ignore[empty-body]
+def rfsn_actions() -> Iterable[Action]:
     """Actions to add to the built-in ones, each with the description that the renderer words it from.
 
     An action of a built-in name replaces it.
@@ -90,17 +113,17 @@ def rfsn_actions() -> Iterable[Action]:  # type: ignore[empty-body]
 
 
 @hookspec
-def rfsn_safety_rules() -> Iterable[SafetyRule]:  # type: ignore[empty-body]
+def rfsn_safety_rules() -> Iterable[SafetyRule]:
     """Safety rules to add. Rules only ever forbid or force: none can allow what another forbids."""
 
 
 @hookspec
-def rfsn_routes() -> Iterable[BaseRoute]:  # type: ignore[empty-body]
+def rfsn_routes() -> Iterable[BaseRoute]:
     """Starlette routes for the server, mounted under `/plugins/<plugin name>/`."""
 
 
 @hookspec
-def rfsn_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+def rfsn_commands() -> Iterable[click.Command]:
     """Commands for the `rfsn` program. A built-in command's name is refused.
 
     This is for plugin files of a world. An installed plugin names each command in its `pyproject.toml`, so that
@@ -113,7 +136,7 @@ def rfsn_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
 
 
 @hookspec
-def rfsn_candidates(situation: Situation, candidates: Sequence[str]) -> Mapping[str, str | None]:  # type: ignore[empty-body]
+def rfsn_candidates(situation: Situation, candidates: Sequence[str]) -> Mapping[str, str | None]:
     """Add or veto candidates.
 
     :param situation: the NPC's state, the player's signal and the game's state; read only.
@@ -137,25 +160,25 @@ def rfsn_prompt(prompt: Prompt) -> Prompt | None:
 
 
 @hookspec
-def rfsn_event(event: Any, npc: str, player: str) -> None:
+def rfsn_event(event: ServerMessage, npc: str, player: str) -> None:
     """Every event a turn emits, in order; audio excepted.
 
-    :param event: one of the structs of `rfsn_core.protocol.events`; do not change it.
+    :param event: one of the messages that a client gets, such as `TurnFinished`; do not change it.
     :param npc: id of the NPC.
     :param player: id of the player.
     """
 
 
 @hookspec
-def rfsn_started(info: MutableMapping[str, Any]) -> None:
+def rfsn_started(info: ServerInfo) -> None:
     """The server is ready. May be `async`.
 
-    :param info: `world` (the folder) and `version` (the kernel's).
+    :param info: the world's folder and the kernel's version.
     """
 
 
 @hookspec
-def rfsn_stopping(info: MutableMapping[str, Any]) -> None:
+def rfsn_stopping(info: ServerInfo) -> None:
     """The server is about to stop; turns have ended. May be `async`; 5 seconds at most.
 
     :param info: as for `rfsn_started`.
@@ -167,5 +190,5 @@ def rfsn_config_changed(files: Sequence[str], reopened: Sequence[str]) -> None:
     """New settings apply from the next turn.
 
     :param files: what changed on disk.
-    :param reopened: the providers that were opened anew, as `stage:name`.
+    :param reopened: the providers that were closed and opened again, as `stage:name`.
     """

@@ -1,36 +1,24 @@
-"""The contract of the six stages: what a provider is, what it gets, and what it must do.
-
-A plugin offers `Provider` descriptors from its stage hook (see `hookspecs`); the runtime validates the
-provider's settings, opens it once, and calls the opened object on every turn. The six protocols below are
-structural: nothing has to be inherited.
-"""
+"""What a plugin offers to a stage, and what the kernel lends it."""
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar, cast, overload
 
 from pydantic import BaseModel
 
+from rfsn_core.contract.capabilities import DEFAULT, Capabilities, Closable, Startable
+
 T = TypeVar("T")
-
-STAGES = ("abstraction", "selection", "rendering", "gating", "speech", "storage", "embedding")
-"""The six places a plugin can fill; also the tables of the settings file."""
-
-
-class Clock(Protocol):
-    """Where providers get the time, so that a run can be repeated."""
-
-    def time(self) -> float:
-        """Seconds since the epoch."""
-
-    def monotonic(self) -> float:
-        """Seconds that never go backwards."""
+T_co = TypeVar("T_co", covariant=True)
+S = TypeVar("S", bound=BaseModel)
+S2 = TypeVar("S2", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -42,46 +30,91 @@ class Host:
     world_dir: Path
     """The world's folder: paths in a provider's settings are relative to it."""
     log: logging.Logger
-    clock: Clock
     random: Random
     """Seeded by the settings: use it for everything that may vary between runs."""
-
-
-@dataclass(frozen=True)
-class Provider(Generic[T]):
-    """A named implementation of a stage, as a plugin offers it.
-
-    `open(settings, host)` returns an async context manager that yields the working object. It is entered
-    and left in one task, so anything may be acquired inside; import the heavy engine there, not at the
-    top of the module.
-    """
-
-    name: str
-    """What the settings file says: `provider = "name"`."""
-    settings: type[BaseModel]
-    """Validated before anything opens. Describe each field: the documentation is made from it."""
-    open: Callable[[Any, Host], AbstractAsyncContextManager[T]]
-    about: str = ""
-    """One line for `rfsn plugins`."""
 
 
 class NoSettings(BaseModel, extra="forbid"):
     """For a provider that has nothing to set."""
 
 
-# ── abstraction ──────────────────────────────────────────────────────────────────────────────────
+class Offer(Generic[T_co]):
+    """What a stage's hook yields: a `Provider`, whatever its settings. `T_co` is the stage's protocol."""
 
 
-# ── selection ────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Provider(Offer[T_co], Generic[S, T_co]):
+    """A named implementation of a stage, as a plugin offers it.
+
+    `open(settings, host)` returns an async context manager that yields the working object. It is entered
+    and left in one task, so anything may be acquired inside; import the heavy engine there, not at the
+    top of the module. `Provider.of` makes one from a class.
+    """
+
+    name: str
+    """What the settings file says: `provider = "name"`."""
+    settings: type[S]
+    """Validated before anything opens. Describe each field: the documentation is made from it."""
+    open: Callable[[S, Host], AbstractAsyncContextManager[T_co]]
+    about: str = ""
+    """One line for `rfsn plugins`."""
+    capabilities: Capabilities = DEFAULT
+    """What it does not do, where that matters to the kernel."""
+    kind: type | None = field(default=None, repr=False)
+    """The class of what it opens, where that is known before."""
+
+    @overload
+    @classmethod
+    def of(
+        cls, name: str, make: Callable[[], T], settings: type[NoSettings] = ..., about: str = ...,
+        capabilities: Capabilities = ...,
+    ) -> Provider[NoSettings, T]: ...  # fmt: skip
+    @overload
+    @classmethod
+    def of(
+        cls, name: str, make: Callable[[S2], T], settings: type[S2], about: str = ...,
+        capabilities: Capabilities = ...,
+    ) -> Provider[S2, T]: ...  # fmt: skip
+    @overload
+    @classmethod
+    def of(
+        cls, name: str, make: Callable[[S2, Host], T], settings: type[S2], about: str = ...,
+        capabilities: Capabilities = ...,
+    ) -> Provider[S2, T]: ...  # fmt: skip
+    @classmethod
+    def of(
+        cls, name: str, make: Callable[..., Any], settings: type[Any] = NoSettings, about: str = "",
+        capabilities: Capabilities = DEFAULT,
+    ) -> Provider[Any, Any]:  # fmt: skip
+        """Return a provider that opens what `make` makes.
+
+        :param make: a class, or a function that imports one and returns an instance. It takes (settings, host),
+            (settings), or nothing. Where the object has `async def start(self)`, that runs before the first use; where
+            it has `async def close(self)` or `def close(self)`, that runs after the last, also when `start` failed.
+        """
+        given = len(_positional(make))
+
+        @asynccontextmanager
+        async def open_it(values: BaseModel, host: Host) -> AsyncIterator[Any]:
+            made = make(*(values, host)[:given])
+            try:
+                if isinstance(made, Startable):
+                    await made.start()
+                yield made
+            finally:
+                if isinstance(made, Closable):
+                    closing = cast("Any", made).close()
+                    if inspect.isawaitable(closing):
+                        await closing
+
+        return Provider(name, settings, open_it, about, capabilities, make if inspect.isclass(make) else None)
 
 
-# ── rendering ────────────────────────────────────────────────────────────────────────────────────
-
-
-# ── gating ───────────────────────────────────────────────────────────────────────────────────────
-
-
-# ── speech ───────────────────────────────────────────────────────────────────────────────────────
-
-
-# ── storage ──────────────────────────────────────────────────────────────────────────────────────
+def _positional(make: Callable[..., Any]) -> list[str]:
+    """Names of the arguments that `make` must be given. Raises TypeError for more than settings and host."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(make).parameters.values()
+    needed = [each.name for each in parameters if each.kind in kinds and each.default is each.empty]
+    if len(needed) > 2:
+        raise TypeError(f"{make!r} takes {', '.join(needed)}; Provider.of can give it settings and host only")
+    return needed

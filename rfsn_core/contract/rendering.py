@@ -70,9 +70,8 @@ class RenderOptions:
 class Renderer(Protocol):
     """Words a decision. It never decides.
 
-    One that does not follow the prompt's messages says so with `reports = False`: no FINAL_JSON is then missed in what
-    it says. It may have `async def health(self) -> str`, one line on what is there, and `async def models(self) ->
-    Sequence[str]`; both raise `EngineError` with a hint that says what to do.
+    A provider whose renderer does not follow the prompt's messages says so with `Capabilities(reports=False)`: no
+    FINAL_JSON is then expected in its reply. See `HasHealth` and `ListsModels` for what a renderer may have besides.
     """
 
     def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str | Usage]:

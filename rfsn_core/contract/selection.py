@@ -80,7 +80,7 @@ class UpdateResult:
 class Policy(Protocol):
     """Chooses among what the safety rules left. Synchronous, and fast: microseconds.
 
-    One that never learns may say so with `learns = False`: it is then spared all updates.
+    A provider whose policy never learns says so with `Capabilities(learns=False)`; it then receives no updates.
     """
 
     version: str

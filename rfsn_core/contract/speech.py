@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from rfsn_core.protocol.server import Viseme
 
@@ -27,19 +27,16 @@ class VoiceStyle:
 
 @dataclass(frozen=True)
 class Speech:
-    """A piece of speech: PCM16 mono, and the mouth shapes that begin in it."""
+    """A piece of speech."""
 
     pcm: bytes
-    visemes: tuple[Viseme, ...] = ()
+    """PCM16, mono, little-endian."""
+    visemes: tuple[Viseme, ...] | None = None
+    """The mouth shapes that begin in it; None where the engine does not know any: they are then estimated."""
 
 
-@runtime_checkable
 class Voice(Protocol):
-    """Speaks sentences.
-
-    One that knows nothing of mouth shapes says so with `visemes = False`: they are then estimated. It may have
-    `async def health(self) -> str` and `async def voices(self) -> Sequence[str]`, as renderers have.
-    """
+    """Speaks sentences. See `HasHealth` and `ListsVoices` for what it may have besides."""
 
     sample_rate: int
     """Hz; 0 for a voice that is silent."""

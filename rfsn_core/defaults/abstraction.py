@@ -6,15 +6,14 @@ import bisect
 import hashlib
 import json
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
 from rfsn_core.contract.abstraction import Abstraction, Abstractor
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, Provider
+from rfsn_core.contract.provider import Offer, Provider
 
 UNKNOWN = "unknown"
 
@@ -119,12 +118,11 @@ class _Compiled:
         return self._places.get(value.strip().lower(), self._unknown) if isinstance(value, str) else self._unknown
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Abstractor]:
-    yield Buckets(settings.buckets)
+def _make(settings: Settings) -> Buckets:
+    return Buckets(settings.buckets)
 
 
 @hookimpl
-def rfsn_abstraction() -> Iterable[Provider[Abstractor]]:
+def rfsn_abstraction() -> Iterable[Offer[Abstractor]]:
     """Offer the built-in default."""
-    yield Provider("buckets", Settings, _open, "rules that turn game state into labels")
+    yield Provider.of("buckets", _make, Settings, "rules that turn game state into labels")

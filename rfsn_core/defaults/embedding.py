@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 
 from rfsn_core.contract.embedding import Embedder
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, NoSettings, Provider
-
-
-@asynccontextmanager
-async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Embedder | None]:
-    yield None
+from rfsn_core.contract.provider import Offer, Provider
 
 
 @hookimpl
-def rfsn_embedding() -> Iterable[Provider[Embedder | None]]:
+def rfsn_embedding() -> Iterable[Offer[Embedder | None]]:
     """Offer the built-in default."""
-    yield Provider("none", NoSettings, _open, "no vectors: the past is searched by keyword only")
+    yield Provider.of("none", lambda: None, about="no vectors: the past is searched by keyword only")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 
 from pydantic import BaseModel, Field, field_validator
 
 from rfsn_core.contract.gating import Gate, Utterance, Verdict
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, Provider
-from rfsn_core.world.signals import classify
+from rfsn_core.contract.provider import Offer, Provider
 
 
 def _risk(risk: float, *alternatives: str) -> tuple[float, str]:
@@ -146,22 +144,10 @@ class Rules:
         kind = "allow"
         if flagged:
             kind = "needs_approval" if self._approve.issuperset(flagged) else "block"
-        confidence = max((risks.get(flag, 1.0) for flag in flagged), default=1 - max(risks.values(), default=0.0))
-        return Verdict(
-            kind,
-            flagged,
-            confidence=confidence,
-            sentiment=sentiment(text),
-            intent=classify(text) if utterance.side == "player" else utterance.action,
-        )
-
-
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Gate]:
-    yield Rules(settings)
+        return Verdict(kind, flagged, sentiment=sentiment(text))
 
 
 @hookimpl
-def rfsn_gating() -> Iterable[Provider[Gate]]:
+def rfsn_gating() -> Iterable[Offer[Gate]]:
     """Offer the built-in default."""
-    yield Provider("rules", Settings, _open, "patterns for real-world harm, intent and sentiment by words")
+    yield Provider.of("rules", Rules, Settings, "patterns for real-world harm, sentiment by words")

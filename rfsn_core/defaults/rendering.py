@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 from jinja2 import Template
 from pydantic import BaseModel, Field
 
+from rfsn_core.contract.capabilities import Capabilities
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, Provider
+from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.defaults.lines import LINES
 from rfsn_core.world.templates import FAILURES, Environment
@@ -33,8 +33,6 @@ class Scripted:
     first looks for a fact that answers the question. The turn's seed picks among the lines found. A line that the NPC
     said last is picked only when there is no other.
     """
-
-    reports = False
 
     def __init__(self, words_per_second: float) -> None:
         self._pause = 1 / words_per_second if words_per_second else 0.0
@@ -115,12 +113,11 @@ _COMMON = {
 }
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
-    yield Scripted(settings.words_per_second)
+def _make(settings: Settings) -> Scripted:
+    return Scripted(settings.words_per_second)
 
 
 @hookimpl
-def rfsn_rendering() -> Iterable[Provider[Renderer]]:
+def rfsn_rendering() -> Iterable[Offer[Renderer]]:
     """Offer the built-in default."""
-    yield Provider("scripted", Settings, _open, "hand-written lines, without a model")
+    yield Provider.of("scripted", _make, Settings, "hand-written lines, without a model", Capabilities(reports=False))

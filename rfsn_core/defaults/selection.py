@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 
+from rfsn_core.contract.capabilities import Capabilities
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, NoSettings, Provider
+from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.selection import Arm, Context, Policy, Selection, Update, UpdateResult
 
 
@@ -14,7 +14,6 @@ class WorldModel:
     """The policy without learning. Ties go to the earlier arm, so the same arms give the same choice."""
 
     version = "1"
-    learns = False
 
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
         """Return the arm with the best prior, with propensity 1."""
@@ -36,12 +35,12 @@ class WorldModel:
             raise ValueError("the world model has nothing to restore")
 
 
-@asynccontextmanager
-async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Policy]:
-    yield WorldModel()
-
-
 @hookimpl
-def rfsn_selection() -> Iterable[Provider[Policy]]:
+def rfsn_selection() -> Iterable[Offer[Policy]]:
     """Offer the built-in default."""
-    yield Provider("world_model", NoSettings, _open, "the best predicted outcome, by the world model's score")
+    yield Provider.of(
+        "world_model",
+        WorldModel,
+        about="the best predicted outcome, by the world model's score",
+        capabilities=Capabilities(learns=False),
+    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, NoSettings, Provider
+from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
 
 
@@ -21,12 +20,7 @@ class Silent:
         yield  # makes this an async generator
 
 
-@asynccontextmanager
-async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Voice]:
-    yield Silent()
-
-
 @hookimpl
-def rfsn_speech() -> Iterable[Provider[Voice]]:
+def rfsn_speech() -> Iterable[Offer[Voice]]:
     """Offer the built-in default."""
-    yield Provider("silent", NoSettings, _open, "no voice: text only")
+    yield Provider.of("silent", Silent, about="no voice: text only")

@@ -60,7 +60,7 @@ class WriterThread(ABC, Generic[W]):
         if (error := await asyncio.to_thread(self._opened.get)) is not None:
             raise error
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Do what waits, and end the thread."""
         if self._thread.is_alive():
             self._jobs.put(None)

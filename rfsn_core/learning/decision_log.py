@@ -43,7 +43,7 @@ class DecisionLog:
 
     async def close(self) -> None:
         """Write what waits."""
-        await self._thread.stop()
+        await self._thread.close()
 
     async def append(self, *records: Record) -> list[bytes]:
         """Write records and return their lines, when they are safe. Raises StoreError when the disk refuses: then

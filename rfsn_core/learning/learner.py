@@ -88,7 +88,7 @@ class Learner:
     @property
     def learns(self) -> bool:
         """Whether the policy that is in use learns at all."""
-        return bool(getattr(self._decider.policy, "learns", True))
+        return self._decider.learns
 
     @property
     def _decider(self) -> Decider:

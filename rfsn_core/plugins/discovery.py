@@ -27,12 +27,14 @@ from packaging.version import Version
 
 from rfsn_core.contract import hooks as hookspecs
 from rfsn_core.contract.errors import PluginError
-from rfsn_core.contract.provider import STAGES, Provider
+from rfsn_core.contract.provider import Provider
+from rfsn_core.contract.stages import STAGES
 
 GROUP = "rfsn"
 PREFIX = "rfsn_"
 ASYNC_HOOKS = frozenset({"rfsn_started", "rfsn_stopping"})
 OFFERS = frozenset({"rfsn_actions", "rfsn_safety_rules", "rfsn_routes", "rfsn_commands"})
+STAGE_HOOKS = frozenset(name for name in vars(hookspecs) if name.removeprefix(PREFIX) in STAGES)
 CONTRACT = "rfsn-core"
 DEFAULTS = ("abstraction", "selection", "rendering", "gating", "storage", "speech", "embedding")
 
@@ -70,7 +72,7 @@ class Plugins:
         self.found = found
         self._manager = manager
         self.loaded = {item.name: item for item in found if item.state == "loaded"}
-        self._providers: dict[str, dict[str, tuple[Provider[Any], Plugin]]] = {stage: {} for stage in STAGES}
+        self._providers: dict[str, dict[str, tuple[Provider[Any, Any], Plugin]]] = {stage: {} for stage in STAGES}
         self._offers: dict[str, list[tuple[Any, Plugin]]] = {hook: [] for hook in OFFERS}
         self.problems: list[str] = []
         for item in list(self.loaded.values()):
@@ -106,7 +108,7 @@ class Plugins:
                     raise TypeError(f"{hook} returned {type(offer).__name__}, not Provider")
                 self._add_provider(stage, offer, item)
 
-    def _add_provider(self, stage: str, provider: Provider[Any], item: Plugin) -> None:
+    def _add_provider(self, stage: str, provider: Provider[Any, Any], item: Plugin) -> None:
         from pydantic import BaseModel
 
         if not (isinstance(provider.settings, type) and issubclass(provider.settings, BaseModel)):
@@ -123,7 +125,7 @@ class Plugins:
             raise PluginError(problem)
         self._providers[stage][provider.name] = (provider, item)
 
-    def providers(self, stage: str) -> dict[str, tuple[Provider[Any], Plugin]]:
+    def providers(self, stage: str) -> dict[str, tuple[Provider[Any, Any], Plugin]]:
         """Name → (provider, its plugin) of a stage."""
         return self._providers[stage]
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rfsn_core.contract.archive import Archive
-from rfsn_core.contract.errors import ConfigError, UserError, contained
-from rfsn_core.contract.provider import STAGES, Clock, Host
+from rfsn_core.contract.errors import UserError, contained
+from rfsn_core.contract.provider import Host
 from rfsn_core.contract.shared_storage import SharedStore
+from rfsn_core.contract.stages import STAGES
 from rfsn_core.plugins.discovery import Plugins
 from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.runtime.announcements import Announcements
@@ -37,18 +36,6 @@ from rfsn_core.turn.runtime import OpenProvider, Runtime
 from rfsn_core.world.decision import Decider
 
 log = logger("runtime")
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def time(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds that never go backwards."""
-        return time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,7 @@ class Runtimes:
 
     def __init__(
         self, world: Path, plugins: Plugins, *, config_file: Path | None = None,
-        overrides: Mapping[str, Any] | None = None, clock: Clock | None = None, worker: str = "",
+        overrides: Mapping[str, Any] | None = None, worker: str = "",
     ) -> None:  # fmt: skip
         self.world_dir = world
         self.worker = worker
@@ -76,7 +63,6 @@ class Runtimes:
         self.config_file = config_file
         self.plugins = plugins
         self._overrides = overrides or {}
-        self._clock = clock or SystemClock()
         self._current: Runtime | None = None
         self._lock = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
@@ -198,8 +184,6 @@ class Runtimes:
                     await item.open()
                 item.users += 1
                 acquired.append(item)
-                if choice.stage == "storage":
-                    _fits(item, archives=bool(opened["storage"]))
                 opened[choice.stage].append(item)
         except BaseException:
             await _release(acquired)
@@ -216,6 +200,7 @@ class Runtimes:
                 policy=opened["selection"][0].value,
                 policy_name=opened["selection"][0].key[1],
                 explore=settings.learning.enabled,
+                learns=opened["selection"][0].capabilities.learns,
             ),
             prompts=Prompts(world, settings.rendering.prompt_tokens, final_json=settings.rendering.final_json != "off"),
             hooks=Hooks(self.plugins),
@@ -224,7 +209,7 @@ class Runtimes:
             voices=tuple(self._engines.voice(item, settings.speech) for item in opened["speech"]),
             store=opened["storage"][0].value,
             shared_store=store if isinstance(store := opened["storage"][0].value, SharedStore) else None,
-            archives=tuple(item.value for item in opened["storage"][1:]),
+            archives=tuple(item.value for item in opened["archive"]),
             embedder=opened["embedding"][0].value,
             opened=tuple(acquired),
         )
@@ -234,17 +219,8 @@ class Runtimes:
             data_dir,
             self.world_dir,
             logging.getLogger(f"rfsn.{stage}.{name}"),
-            self._clock,
             random.Random(f"{plan.settings.world.seed}:{stage}:{name}"),
         )
-
-
-def _fits(item: Opened, *, archives: bool) -> None:
-    """Check that a store is a store and an archive an archive. Raises ConfigError."""
-    if archives and not isinstance(item.value, Archive):
-        raise ConfigError([f"storage.archive: '{item.key[1]}' is a store, not an archive"])
-    if not archives and not hasattr(item.value, "load"):
-        raise ConfigError([f"storage.provider: '{item.key[1]}' is an archive: name it in storage.archive"])
 
 
 def _hand_over(old: Decider, new: Decider) -> None:

@@ -26,7 +26,7 @@ class Engines:
 
     def renderer(self, item: Opened, settings: RenderingStage) -> Engine[Renderer]:
         """Return a renderer with its breaker."""
-        return Engine(item.key[1], item.value, self._breaker(item, settings))
+        return Engine(item.key[1], item.value, self._breaker(item, settings), item.capabilities)
 
     def voice(self, item: Opened, settings: SpeechStage) -> Engine[Voice]:
         """Return a voice with its breaker; its sound is cached unless it is silent or the cache is off."""
@@ -35,7 +35,7 @@ class Engines:
             self._cache = speech_cache.make(*bound)
         silent = not settings.cache_mb or item.value.sample_rate == 0
         voice = item.value if silent else CachedVoice(item.value, self._cache, item.key)
-        return Engine(item.key[1], voice, self._breaker(item, settings))
+        return Engine(item.key[1], voice, self._breaker(item, settings), item.capabilities)
 
     def _breaker(self, item: Opened, settings: RenderingStage | SpeechStage) -> Breaker:
         """Return the breaker of an opened provider, with the limits of the settings in force."""

@@ -13,10 +13,11 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from rfsn_core.contract.actions import SafetyRule
 from rfsn_core.contract.errors import ConfigError
-from rfsn_core.contract.provider import STAGES, Provider
+from rfsn_core.contract.provider import Provider
+from rfsn_core.contract.stages import STAGES
 from rfsn_core.kit.explain import explain, nearest
 from rfsn_core.plugins.discovery import Plugin, Plugins
-from rfsn_core.settings.schema import GatingStage, Settings, Stage
+from rfsn_core.settings.schema import ArchiveStage, GatingStage, Settings, Stage
 from rfsn_core.settings.source import Source, find_file, load, misnamed_files, unknown_provider
 from rfsn_core.telemetry.redaction import SECRETS
 from rfsn_core.world import candidates
@@ -41,7 +42,7 @@ class Choice:
 
     stage: str
     name: str
-    provider: Provider[Any]
+    provider: Provider[Any, Any]
     plugin: Plugin
     settings: BaseModel
 
@@ -159,7 +160,7 @@ class _Choosing:
                 if substitute:
                     yield substitute
 
-    def _choice(self, stage: str, table: Stage | GatingStage, name: str, position: int) -> Choice | None:
+    def _choice(self, stage: str, table: Stage | GatingStage | ArchiveStage, name: str, position: int) -> Choice | None:
         offered = self._plugins.providers(stage)
         if name not in offered:
             self._missing(stage, name, position)
@@ -176,8 +177,8 @@ class _Choosing:
 
     def _missing(self, stage: str, name: str, position: int) -> None:
         """A provider is named that no plugin offers. Words and voice have a substitute, the rest has not."""
-        later = "archive" if stage == "storage" else "fallback"
-        key = "providers" if stage == "gating" else "provider" if position == 0 else later
+        first = position == 0 or stage == "archive"
+        key = "providers" if stage == "gating" else "provider" if first else "fallback"
         plugin = next((item for item in self._plugins.found if item.state != "loaded" and name in item.name), None)
         if plugin is not None:
             reason = f" (plugin {plugin.name}, {plugin.label}, is {plugin.state}: {plugin.reason})"
@@ -195,7 +196,7 @@ class _Choosing:
             offered = list(self._plugins.providers(stage))
             self.problems.append(unknown_provider(stage, name, offered, self._source, [stage, key]) + reason)
 
-    def _check_tables(self, stage: str, table: Stage | GatingStage) -> None:
+    def _check_tables(self, stage: str, table: Stage | GatingStage | ArchiveStage) -> None:
         """Check the keys of a stage's table that are not the stage's own: each should be a provider's table."""
         offered = self._plugins.providers(stage)
         for name, value in (table.model_extra or {}).items():
@@ -208,9 +209,9 @@ class _Choosing:
                 self.problems.append(unknown_provider(stage, name, list(offered), self._source, [stage, name]))
             elif name not in table.chosen():
                 chosen = " then ".join(f"'{other}'" for other in table.chosen())
-                self.warnings.append(f"{where}: [{stage}.{name}] is not used: provider is {chosen}")
+                self.warnings.append(f"{where}: [{stage}.{name}] is not used: provider is {chosen or 'not set'}")
 
-    def _right_place(self, stage: str, table: Stage | GatingStage, name: str) -> str:
+    def _right_place(self, stage: str, table: Stage | GatingStage | ArchiveStage, name: str) -> str:
         for provider in (*table.chosen(), *self._plugins.providers(stage)):
             offered = self._plugins.providers(stage).get(provider)
             if offered and name in offered[0].settings.model_fields:

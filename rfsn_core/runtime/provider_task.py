@@ -7,8 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from rfsn_core.contract.capabilities import Capabilities
 from rfsn_core.contract.errors import PluginError, RfsnError
 from rfsn_core.contract.provider import Host, Provider
+from rfsn_core.contract.stages import PROTOCOLS, flaws
 from rfsn_core.plugins.discovery import Plugin
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.breaker import Breaker
@@ -22,7 +24,7 @@ Key = tuple[str, str, str, str]
 class Opened:
     """A provider while it is open, in its owner task."""
 
-    def __init__(self, key: Key, provider: Provider[Any], plugin: Plugin, settings: BaseModel, host: Host) -> None:
+    def __init__(self, key: Key, provider: Provider[Any, Any], plugin: Plugin, settings: BaseModel, host: Host) -> None:
         self.key = key
         self.users = 0
         self.value: Any = None
@@ -36,8 +38,16 @@ class Opened:
         """As `stage:provider`."""
         return f"{self.key[0]}:{self.key[1]}"
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the provider says of itself."""
+        return self._provider.capabilities
+
     async def open(self) -> None:
-        """Enter the provider's context. Raises PluginError that names provider, plugin and settings table."""
+        """Enter the provider's context and compare what it opened with the stage's protocol.
+
+        Raises PluginError that names provider, plugin and settings table; nothing is open then.
+        """
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._own(ready), name=f"rfsn {self.name}")
         try:
@@ -50,6 +60,14 @@ class Opened:
                 f" {type(error).__name__}: {error}",
                 hint=f"Its settings are in [{self.key[0]}.{self.key[1]}]",
             ) from error
+        if problems := flaws(self.key[0], self.value):
+            kind = type(self.value).__name__
+            await self.close()
+            raise PluginError(
+                f"{self.name} (plugin {self._plugin.name}, {self._plugin.label}) opened a {kind} that is no"
+                f" {PROTOCOLS[self.key[0]].__name__}: {'; '.join(problems)}",
+                hint="The plugin must be corrected; rfsn_core/contract shows what each stage needs",
+            )
 
     async def _own(self, ready: asyncio.Future[None]) -> None:
         try:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from rfsn_core import protocol
-from rfsn_core.contract.errors import BadMessage, RfsnError, UnknownNpc
+from rfsn_core.contract.errors import BadMessage, RfsnError, TooLong, UnknownNpc
 from rfsn_core.kernel import Kernel
 from rfsn_core.turn.outbox import Outbox
 from rfsn_core.turn.turns import RunningTurn
@@ -93,12 +93,6 @@ async def _lines(turn: RunningTurn, outbox: Outbox) -> AsyncIterator[bytes]:
         if not turn.task.done():
             turn.cancel("disconnected")
             await asyncio.wait([turn.task])
-
-
-class TooLong(RfsnError):
-    """The body is over the limit."""
-
-    code = "too_long"
 
 
 async def read_json(request: Request, most: int, kind: type[T]) -> T:

@@ -186,15 +186,16 @@ class SpeechStage(StageWithFallback):
     breaker_seconds: float = Field(10.0, gt=0, description="For how long; then one sentence tries it.")
 
 
-class StorageStage(Stage):
-    """`[storage]`: what remembers, and where turns go to stay."""
+class ArchiveStage(BaseModel, extra="allow"):
+    """`[archive]`: where copies of all turns go to stay; nothing is read from there."""
 
-    archive: list[str] = Field([], description="Archives, which get every turn a little later.")
-    archive_mb: float = Field(4096, gt=0, description="What may wait on disk for an archive that is away.")
+    provider: str | list[str] = Field([], description="One archive or several, which get every turn a little later.")
+    queue_mb: float = Field(4096, gt=0, description="Megabytes of turns that may wait for an unavailable archive.")
 
     def chosen(self) -> list[str]:
-        """Return the providers to open: the store, then the archives."""
-        return list(dict.fromkeys([self.provider, *self.archive]))
+        """Return the providers to open; usually none."""
+        names = [self.provider] if isinstance(self.provider, str) else self.provider
+        return list(dict.fromkeys(name for name in names if name))
 
 
 class EmbeddingStage(Stage):
@@ -231,7 +232,8 @@ class Settings(BaseModel, extra="forbid"):
     rendering: RenderingStage = RenderingStage(provider="scripted", fallback=["scripted"])
     gating: GatingStage = GatingStage()
     speech: SpeechStage = SpeechStage(provider="silent", fallback=["silent"])
-    storage: StorageStage = StorageStage(provider="sqlite")
+    storage: Stage = Stage(provider="sqlite")
+    archive: ArchiveStage = ArchiveStage()
     embedding: EmbeddingStage = EmbeddingStage(provider="none")
 
     @model_validator(mode="before")
@@ -250,8 +252,8 @@ class Settings(BaseModel, extra="forbid"):
                     values = {**values, name: {**field.default.model_dump(), **table}}
         return values
 
-    def stage(self, name: str) -> Stage | GatingStage:
+    def stage(self, name: str) -> Stage | GatingStage | ArchiveStage:
         """Return a stage's table."""
         table = getattr(self, name)
-        assert isinstance(table, Stage | GatingStage)
+        assert isinstance(table, Stage | GatingStage | ArchiveStage)
         return table

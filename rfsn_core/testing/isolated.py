@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rfsn_core import protocol
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import STAGES, Host, NoSettings, Provider
+from rfsn_core.contract.provider import NoSettings, Provider
+from rfsn_core.contract.stages import STAGES
 from rfsn_core.kernel import Kernel, conversation, running
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
@@ -57,16 +58,12 @@ def plugin(hooks: Mapping[str, Callable[..., Any]] | None = None, **stages: Mapp
     return f"given_{id(made):x}", made
 
 
-def _provider(name: str, value: Any) -> Provider[Any]:
-    @asynccontextmanager
-    async def open_it(settings: NoSettings, host: Host) -> AsyncIterator[Any]:
-        yield value
-
-    return Provider(name, NoSettings, open_it, "given by a test")
+def _provider(name: str, value: Any) -> Provider[Any, Any]:
+    return Provider(name, NoSettings, lambda settings, host: nullcontext(value), "given by a test")
 
 
-def _offering(offers: list[Provider[Any]]) -> Callable[[], Iterable[Provider[Any]]]:
-    def offer() -> Iterable[Provider[Any]]:
+def _offering(offers: list[Provider[Any, Any]]) -> Callable[[], Iterable[Provider[Any, Any]]]:
+    def offer() -> Iterable[Provider[Any, Any]]:
         return offers
 
     return offer

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from rfsn_core.contract.capabilities import DEFAULT, Capabilities
+
 T = TypeVar("T")
 STATES = ("closed", "half_open", "open")
 
@@ -86,3 +88,4 @@ class Engine(Generic[T]):
     name: str
     provider: T
     breaker: Breaker
+    capabilities: Capabilities = DEFAULT

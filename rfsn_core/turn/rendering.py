@@ -177,7 +177,7 @@ class Attempt:
         self.engine, self._prompt, self._limits = engine, prompt, limits
         own = (prompt.name, prompt.name.split()[0] if prompt.name.strip() else prompt.npc, prompt.npc)
         self._reply = Reply(own, prompt.labels, prompt.player)
-        self._reports = prompt.final_json and getattr(engine.provider, "reports", True)
+        self._reports = prompt.final_json and engine.capabilities.reports
         self.usage: Usage | None = None
         self.tokens = 0
         self.too_long = False

@@ -185,16 +185,16 @@ class Speaker:
 
         :param start: bytes of the sentence before it; `end` includes it.
         """
-        if not self._request.wants.visemes or not (speech.visemes or not getattr(voice, "visemes", True)):
+        if not self._request.wants.visemes or speech.visemes == ():
             return
         rate = voice.sample_rate
-        shapes = list(speech.visemes) or estimated(sentence.text, start * 500 / rate, end * 500 / rate)
+        shapes = list(speech.visemes or estimated(sentence.text, start * 500 / rate, end * 500 / rate))
         self._events.emit(
             protocol.Visemes(
                 turn_id=self._request.turn_id,
                 sentence=sentence.number,
                 visemes=shapes,
-                estimated=not speech.visemes,
+                estimated=speech.visemes is None,
             )
         )
 

@@ -38,11 +38,6 @@ class CachedVoice:
         self._voice, self._cache, self._identity = voice, cache, identity
         self.sample_rate = voice.sample_rate
 
-    @property
-    def visemes(self) -> bool:
-        """As the voice says, which may know it only once it is loaded."""
-        return getattr(self._voice, "visemes", True)
-
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
         """What was kept, or what the voice says now, kept when it came to its end."""
         key = (self._identity, text, voice)

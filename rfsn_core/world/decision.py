@@ -50,6 +50,8 @@ class Decider:
     policy: Policy
     policy_name: str
     explore: bool = True
+    learns: bool = True
+    """Whether the policy changes with rewards."""
 
     @property
     def policy_label(self) -> str:

@@ -69,12 +69,10 @@ def test_a_flag_that_does_not_exist_is_refused() -> None:
     }  # fmt: skip
 
 
-async def test_intent_sentiment_and_confidence_come_with_the_verdict() -> None:
+async def test_the_verdict_says_how_friendly_the_text_is() -> None:
     verdict = await check("Could you open the gate, my dear friend?")
-    assert (verdict.kind, verdict.intent) == ("allow", "request")
+    assert verdict.kind == "allow"
     assert verdict.sentiment > 0
-    assert verdict.confidence == 1
-    assert (await check("I'll kill you")).confidence == 0.5
 
 
 @pytest.mark.parametrize(("text", "sign"), [("I love it, thank you!", 1), ("I hate you, liar", -1), ("The door.", 0)])

@@ -119,7 +119,7 @@ async def record_operations(folder: Path, synchronous: str, monkeypatch: pytest.
 
         for start in range(0, 120, 6):
             await asyncio.gather(*(append(number) for number in range(start, start + 1 + start // 6 % 6)))
-        await store.stop()
+        await store.close()
     system.unregister()
     return operations
 
@@ -169,7 +169,7 @@ async def lost(operations: list[Op], folder: Path, draw: random.Random) -> list[
         assert len(stored) == len(set(stored))
         assert list(await store.check()) == []
         await store.append(record(1000))
-        await store.stop()
+        await store.close()
         missing.append(acknowledged - set(stored))
     return missing
 

@@ -29,7 +29,7 @@ async def opened(folder: Path) -> AsyncIterator[Sqlite]:
     try:
         yield store
     finally:
-        await store.stop()
+        await store.close()
 
 
 async def fill(store: Sqlite, scope: Scope, count: int, text: Callable[[int], str], start: int = 0) -> None:

@@ -56,7 +56,7 @@ async def test_work_is_done_in_order_and_what_waits_together_is_one_batch() -> N
     assert await asyncio.gather(first, *others) == [1, 3, 6, 10]
     assert sum(sums.batches) == 4
     assert len(sums.batches) <= 2
-    await sums.stop()
+    await sums.close()
     assert sums.closed_in == "sums"
 
 
@@ -69,14 +69,14 @@ async def test_an_error_belongs_to_its_job_and_one_of_the_batch_to_all_of_it() -
     with pytest.raises(ValueError, match="negative"):
         await sums.submit(-1)
     assert await sums.submit(5) == 6  # the thread lives on
-    await sums.stop()
+    await sums.close()
 
 
 async def test_what_cannot_be_opened_is_said_to_the_one_who_starts_it() -> None:
     sums = Sums(opens=False)
     with pytest.raises(StoreError, match=r"cannot open sums\.txt"):
         await sums.start()
-    await sums.stop()
+    await sums.close()
 
 
 async def test_too_much_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ async def test_too_much_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     results = await asyncio.gather(*tasks, return_exceptions=True)
     refused = [str(result) for result in results if isinstance(result, StoreError)]
     assert "sums.txt: 3 operations are waiting" in refused
-    await sums.stop()
+    await sums.close()
 
 
 async def test_nobody_waits_for_cancelled_work() -> None:
@@ -103,4 +103,4 @@ async def test_nobody_waits_for_cancelled_work() -> None:
     sums.may_run.set()
     await asyncio.wait([task])
     assert await sums.submit(2) == 3
-    await sums.stop()
+    await sums.close()

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from rfsn_core import protocol
+from rfsn_core import ServerInfo, protocol
 from rfsn_core.contract.actions import Action, SafetyRule
 from rfsn_core.contract.rendering import Prompt
+from rfsn_core.contract.version import version
 from rfsn_core.plugins.hooks import MUTE_AFTER
 from rfsn_core.testing import kernel, kinds, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Memory, Tokens
@@ -96,18 +97,18 @@ async def test_a_hook_that_always_fails_is_muted(tmp_path: Path) -> None:
 
 
 async def test_start_and_stop_hooks_may_be_async(tmp_path: Path) -> None:
-    seen = []
+    seen: list[tuple[str, object]] = []
 
-    async def started(info: Any) -> None:
-        seen.append(("started", info["world"]))
+    async def started(info: ServerInfo) -> None:
+        seen.append(("started", info.world))
 
-    async def stopping(info: Any) -> None:
-        seen.append(("stopping", info["version"]))
+    async def stopping(info: ServerInfo) -> None:
+        seen.append(("stopping", info.version))
         raise RuntimeError("nobody minds")
 
     async with kernel(tmp_path, plugin({"rfsn_started": started, "rfsn_stopping": stopping})):
         assert [name for name, _ in seen] == ["started"]
-    assert [name for name, _ in seen] == ["started", "stopping"]
+    assert seen == [("started", tmp_path), ("stopping", version())]
 
 
 async def test_calls_can_be_traced(

@@ -57,16 +57,6 @@ class Judges:
         return self.answer
 
 
-class Undecided:
-    """Chooses well, and scores with NaN."""
-
-    version = "1"
-
-    def select(self, context: Any, arms: Any) -> Selection:
-        count = len(arms)
-        return Selection(arms[0].name, (1 / count,) * count, (float("nan"),) * count)
-
-
 class Selects:
     version = "1"
 
@@ -83,6 +73,17 @@ class Selects:
         return b""
 
     def restore(self, checkpoint: bytes) -> None: ...
+
+
+class Undecided(Selects):
+    """Chooses well, and scores with NaN."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def select(self, context: Any, arms: Any) -> Selection:
+        count = len(arms)
+        return Selection(arms[0].name, (1 / count,) * count, (float("nan"),) * count)
 
 
 class Abstracts:

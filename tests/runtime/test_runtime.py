@@ -36,7 +36,7 @@ class Ticker:
         self.closed: list[str] = []
 
     @property
-    def provider(self) -> Provider[Any]:
+    def provider(self) -> Provider[Any, Any]:
         return Provider(self.name, Settings, self._open, "ticks")
 
     @asynccontextmanager
@@ -255,7 +255,7 @@ async def test_the_guard_and_the_archives_bound_follow_a_reload(tmp_path: Path) 
     async with running(found) as kernel:
         for _ in range(9):
             kernel.guard.add_turn(blocked=False)
-        configure(tmp_path, "[rendering]\nprovider = 'a'\n[learning.guard]\nwindow = 7\n[storage]\narchive_mb = 1\n")
+        configure(tmp_path, "[rendering]\nprovider = 'a'\n[learning.guard]\nwindow = 7\n[archive]\nqueue_mb = 1\n")
         await found.reload()
         for _ in range(5):
             kernel.guard.add_turn(blocked=True)

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from rfsn_core import protocol
-from rfsn_core.contract.provider import STAGES
+from rfsn_core.contract.stages import STAGES
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import connected, kind
 from rfsn_core.testing.scripted import Memory, Tokens, Tone

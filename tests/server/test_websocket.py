@@ -201,7 +201,9 @@ async def test_barge_in_stops_the_first_turn_and_answers_the_second(tmp_path: Pa
 
 async def test_a_client_that_leaves_in_mid_audio_stops_its_turns_and_nobody_elses(tmp_path: Path) -> None:
     renderer, voice = Tokens(["One. ", "Two. "] * 20, interval=0.005), Tone(interval=0.005)
-    async with served(tmp_path, plugin(rendering={"t": renderer}, speech={"v": voice})) as server:
+    offered = plugin(rendering={"t": renderer}, speech={"v": voice})
+    # Without the cache: the one who leaves would hear what was made for the other, and no voice would be stopped.
+    async with served(tmp_path, offered, settings={"speech": {"cache_mb": 0}}) as server:
         async with connected(server.ws) as staying:
             await staying.send("turn", npc=NPC, player="stays", text="Hi")
             async with connected(server.ws) as leaving:

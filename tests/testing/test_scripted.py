@@ -10,24 +10,24 @@ from rfsn_core.testing.scripted import Chooser, Judge, Memory, Tokens, Tone
 from rfsn_core.testing.suites import GateSuite, PolicySuite, RendererSuite, StoreSuite, VoiceSuite
 
 
-def offered(stage: str, value: Any) -> Provider[Any]:
+def offered(stage: str, value: Any) -> Provider[Any, Any]:
     _, scripted = plugin(**{stage: {"scripted": value}})
-    offers: list[Provider[Any]] = list(getattr(scripted, f"rfsn_{stage}")())
+    offers: list[Provider[Any, Any]] = list(getattr(scripted, f"rfsn_{stage}")())
     return offers[0]
 
 
 class TestTokens(RendererSuite):
-    def offer(self) -> Provider[Any]:
+    def offer(self) -> Provider[Any, Any]:
         return offered("rendering", Tokens())
 
 
 class TestJudge(GateSuite):
-    def offer(self) -> Provider[Any]:
+    def offer(self) -> Provider[Any, Any]:
         return offered("gating", Judge())
 
 
 class TestTone(VoiceSuite):
-    def offer(self) -> Provider[Any]:
+    def offer(self) -> Provider[Any, Any]:
         return offered("speech", Tone())
 
     def test_rate_changes_the_length(self, tmp_path: Any) -> None:
@@ -35,7 +35,7 @@ class TestTone(VoiceSuite):
 
 
 class TestChooser(PolicySuite):
-    def offer(self) -> Provider[Any]:
+    def offer(self) -> Provider[Any, Any]:
         return offered("selection", Chooser())
 
 
@@ -45,5 +45,5 @@ class TestMemory(StoreSuite):
     def setup_method(self) -> None:
         self.memory = Memory()
 
-    def offer(self) -> Provider[Any]:
+    def offer(self) -> Provider[Any, Any]:
         return offered("storage", self.memory)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rfsn_core.contract.capabilities import Capabilities
 from rfsn_core.contract.errors import EngineError
 from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.protocol.server import Usage
@@ -41,12 +42,19 @@ DEAD = EngineError("dead")
 
 
 async def worded(
-    *renderers: Renderer, limits: Limits = FAST, breakers: Sequence[Breaker] = (), **prompt: Any
+    *renderers: Renderer,
+    limits: Limits = FAST,
+    breakers: Sequence[Breaker] = (),
+    silent: Sequence[Renderer] = (),
+    **prompt: Any,
 ) -> tuple[Rendering, str, list[str]]:
     said: list[str] = []
     switched: list[str] = []
     all_breakers = [*breakers, *(Breaker(100, 10) for _ in renderers)]
-    engines = [Engine(f"r{n}", r, b) for n, (r, b) in enumerate(zip(renderers, all_breakers, strict=False))]
+    engines = [
+        Engine(f"r{n}", r, b, Capabilities(reports=r not in silent))
+        for n, (r, b) in enumerate(zip(renderers, all_breakers, strict=False))
+    ]
     rendering = Rendering(engines, make_prompt(**prompt), RenderOptions(), limits)
     async with aclosing(rendering.stream()) as items:
         async for item in items:
@@ -215,8 +223,7 @@ async def test_the_first_token_is_reported_while_the_words_are_still_held_back()
 async def test_where_the_report_is_required_nothing_is_said_before_it_agrees(reply: list[str], renderer: str) -> None:
     limits = Limits(5, 5, 4000, require_report=True)
     aside = Tokens(["Hello."])
-    aside.reports = False  # type: ignore[attr-defined]
-    how, said, switched = await worded(Script(reply), aside, limits=limits, final_json=True)
+    how, said, switched = await worded(Script(reply), aside, limits=limits, silent=[aside], final_json=True)
     assert how.renderer == renderer
     assert said.strip() == ("Good evening." if renderer == "r0" else "Hello.")
     assert all("FINAL_JSON" in each for each in switched)

@@ -103,8 +103,6 @@ async def test_a_voice_that_keeps_failing_is_left_alone_and_then_tried(tmp_path:
 
 async def test_shapes_are_estimated_where_the_voice_tells_none(tmp_path: Path) -> None:
     class Blind(Tone):
-        visemes = False
-
         async def speak(self, text: str, voice: VoiceStyle):  # type: ignore[no-untyped-def]
             async for speech in super().speak(text, voice):
                 yield type(speech)(speech.pcm)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.embedding import Embedder
-from rfsn_core.contract.errors import PluginError
-from rfsn_core.contract.provider import NoSettings
+from rfsn_core import Embedder, Offer, PluginError, Provider, hookimpl
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +20,12 @@ AT_ONCE = 8
 class WordLlama:
     """The opened provider."""
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
+    def __init__(self) -> None:
+        self._engine: Any = None
+
+    async def start(self) -> None:
+        """Load the table. Raises PluginError when WordLlama is not installed."""
+        self._engine = await asyncio.to_thread(load)
 
     async def embed(self, texts: Sequence[str]) -> NDArray[Any]:
         """Off the loop when there are many."""
@@ -56,12 +56,7 @@ def load() -> Any:
     return wordllama.WordLlama.load(cache_dir=here, disable_download=True)
 
 
-@asynccontextmanager
-async def _open(settings: NoSettings, host: Host) -> AsyncIterator[Embedder]:
-    yield WordLlama(await asyncio.to_thread(load))
-
-
 @hookimpl
-def rfsn_embedding() -> Iterable[Provider[Embedder]]:
+def rfsn_embedding() -> Iterable[Offer[Embedder]]:
     """Offers `wordllama`."""
-    yield Provider("wordllama", NoSettings, _open, "English, by a table of words; instant, no download")
+    yield Provider.of("wordllama", WordLlama, about="English, by a table of words; instant, no download")

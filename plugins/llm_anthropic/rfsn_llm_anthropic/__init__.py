@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.rendering import Renderer
+from rfsn_core import Host, Offer, Provider, Renderer, hookimpl
 from rfsn_core.kit.http import RemoteSettings, api_key
+
+if TYPE_CHECKING:
+    from rfsn_llm_anthropic.renderer import Anthropic
 
 VARIABLE = "ANTHROPIC_API_KEY"
 
@@ -22,18 +24,13 @@ class Settings(RemoteSettings):
     url: str = Field("https://api.anthropic.com/v1", description="For a proxy.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
+def _make(settings: Settings, host: Host) -> Anthropic:
     from rfsn_llm_anthropic.renderer import Anthropic
 
-    renderer = Anthropic(settings, api_key(settings.key, VARIABLE, "Anthropic"))
-    try:
-        yield renderer
-    finally:
-        await renderer.close()
+    return Anthropic(settings, api_key(settings.key, VARIABLE, "Anthropic"))
 
 
 @hookimpl
-def rfsn_rendering() -> Iterable[Provider[Renderer]]:
+def rfsn_rendering() -> Iterable[Offer[Renderer]]:
     """Offers `anthropic`."""
-    yield Provider("anthropic", Settings, _open, "Anthropic's models, over the internet")
+    yield Provider.of("anthropic", _make, Settings, "Anthropic's models, over the internet")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.kit import chat
 from rfsn_core.kit.http import Remote, server_sent
 from rfsn_core.protocol.server import Usage
@@ -124,6 +124,3 @@ class Anthropic:
     async def models(self) -> Sequence[str]:
         """Those of this account."""
         return chat.models(self._remote, await self._remote.ask("GET", "/models"))
-
-
-_: type[Renderer] = Anthropic

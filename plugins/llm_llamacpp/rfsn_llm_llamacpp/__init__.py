@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.rendering import Renderer
+from rfsn_core import Host, Offer, Provider, Renderer, hookimpl
+
+if TYPE_CHECKING:
+    from rfsn_llm_llamacpp.renderer import LlamaCpp
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -25,19 +27,13 @@ class Settings(BaseModel, extra="forbid"):
     structured: bool = Field(False, description="Hold the model to words and a report by a grammar.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
+def _make(settings: Settings, host: Host) -> LlamaCpp:
     from rfsn_llm_llamacpp.renderer import LlamaCpp
 
-    renderer = LlamaCpp(settings, (host.world_dir / settings.model).expanduser())
-    await renderer.start()
-    try:
-        yield renderer
-    finally:
-        await renderer.close()
+    return LlamaCpp(settings, (host.world_dir / settings.model).expanduser())
 
 
 @hookimpl
-def rfsn_rendering() -> Iterable[Provider[Renderer]]:
+def rfsn_rendering() -> Iterable[Offer[Renderer]]:
     """Offers `llamacpp`."""
-    yield Provider("llamacpp", Settings, _open, "a GGUF file on this machine, without a server")
+    yield Provider.of("llamacpp", _make, Settings, "a GGUF file on this machine, without a server")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.kit.chat import REPORT_GRAMMAR
 from rfsn_core.protocol.server import Usage
 
@@ -123,6 +123,3 @@ class LlamaCpp:
     async def models(self) -> Sequence[str]:
         """The other models in the same folder."""
         return sorted(path.name for path in self._path.parent.glob("*.gguf"))
-
-
-_: type[Renderer] = LlamaCpp

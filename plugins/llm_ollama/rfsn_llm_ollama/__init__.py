@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.rendering import Renderer
+from rfsn_core import Host, Offer, Provider, Renderer, hookimpl
 from rfsn_core.kit.http import RemoteSettings
+
+if TYPE_CHECKING:
+    from rfsn_llm_ollama.renderer import Ollama
 
 
 class Settings(RemoteSettings):
@@ -23,18 +25,13 @@ class Settings(RemoteSettings):
     preload: bool = Field(True, description="Load the model when the server starts, not when the first player speaks.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
+def _make(settings: Settings, host: Host) -> Ollama:
     from rfsn_llm_ollama.renderer import Ollama
 
-    renderer = Ollama(settings, host.log)
-    try:
-        yield renderer
-    finally:
-        await renderer.close()
+    return Ollama(settings, host.log)
 
 
 @hookimpl
-def rfsn_rendering() -> Iterable[Provider[Renderer]]:
+def rfsn_rendering() -> Iterable[Offer[Renderer]]:
     """Offers `ollama`."""
-    yield Provider("ollama", Settings, _open, "a model that Ollama runs on this or another machine")
+    yield Provider.of("ollama", _make, Settings, "a model that Ollama runs on this or another machine")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.kit.http import Remote
 from rfsn_core.protocol.server import Usage
 
@@ -133,6 +133,3 @@ class Ollama:
 
 def _ms(nanoseconds: int | None) -> float | None:
     return None if nanoseconds is None else nanoseconds / 1e6
-
-
-_: type[Renderer] = Ollama

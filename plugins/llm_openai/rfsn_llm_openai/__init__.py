@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.rendering import Renderer
+from rfsn_core import Host, Offer, Provider, Renderer, hookimpl
 from rfsn_core.kit.http import RemoteSettings, api_key
+
+if TYPE_CHECKING:
+    from rfsn_llm_openai.renderer import OpenAi
 
 VARIABLE = "OPENAI_API_KEY"
 
@@ -25,18 +26,13 @@ class Settings(RemoteSettings):
     omit: list[str] = Field([], description="Keys to leave out, such as `temperature`, which some models refuse.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
+def _make(settings: Settings, host: Host) -> OpenAi:
     from rfsn_llm_openai.renderer import OpenAi
 
-    renderer = OpenAi(settings, api_key(settings.key, VARIABLE, "OpenAI"))
-    try:
-        yield renderer
-    finally:
-        await renderer.close()
+    return OpenAi(settings, api_key(settings.key, VARIABLE, "OpenAI"))
 
 
 @hookimpl
-def rfsn_rendering() -> Iterable[Provider[Renderer]]:
+def rfsn_rendering() -> Iterable[Offer[Renderer]]:
     """Offers `openai`."""
-    yield Provider("openai", Settings, _open, "OpenAI's models, over the internet")
+    yield Provider.of("openai", _make, Settings, "OpenAI's models, over the internet")

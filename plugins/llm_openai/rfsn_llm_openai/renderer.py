@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.kit import chat
 from rfsn_core.kit.http import Remote
 from rfsn_core.protocol.server import Usage
@@ -58,6 +58,3 @@ class OpenAi:
     async def models(self) -> Sequence[str]:
         """Those of this account."""
         return chat.models(self._remote, await self._remote.ask("GET", "/models"))
-
-
-_: type[Renderer] = OpenAi

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.rendering import Renderer
+from rfsn_core import Host, Offer, Provider, Renderer, hookimpl
 from rfsn_core.kit.http import RemoteSettings
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
+
+    from rfsn_llm_vllm.renderer import Vllm
 
 
 class AdapterSettings(BaseModel, extra="forbid"):
@@ -41,22 +41,16 @@ class Settings(RemoteSettings):
     adapters: AdapterSettings = Field(AdapterSettings(), description="LoRA adapters; see below.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Renderer]:
+def _make(settings: Settings, host: Host) -> Vllm:
     from rfsn_llm_vllm.renderer import Vllm
 
-    renderer = Vllm(settings, host)
-    try:
-        await renderer.start()
-        yield renderer
-    finally:
-        await renderer.close()
+    return Vllm(settings, host)
 
 
 @hookimpl
-def rfsn_rendering() -> Iterable[Provider[Renderer]]:
+def rfsn_rendering() -> Iterable[Offer[Renderer]]:
     """Offers `vllm`."""
-    yield Provider("vllm", Settings, _open, "vLLM, llama.cpp's server, LM Studio: whatever speaks OpenAI's wire")
+    yield Provider.of("vllm", _make, Settings, "vLLM, llama.cpp's server, LM Studio: whatever speaks OpenAI's wire")
 
 
 @hookimpl

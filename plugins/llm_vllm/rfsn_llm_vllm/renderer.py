@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rfsn_core.contract.errors import EngineError
 from rfsn_core.contract.provider import Host
-from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
+from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.kit import chat
 from rfsn_core.kit.http import Remote
 from rfsn_core.protocol.server import Usage
@@ -162,6 +162,3 @@ class Vllm:
     async def models(self) -> Sequence[str]:
         """Those that it serves, adapters included."""
         return chat.models(self._remote, await self._remote.ask("GET", "/models"))
-
-
-_: type[Renderer] = Vllm

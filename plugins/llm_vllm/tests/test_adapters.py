@@ -16,7 +16,6 @@ from rfsn_llm_vllm.renderer import OPEN, Vllm
 from rfsn_core.contract.errors import EngineError, WorldError
 from rfsn_core.contract.provider import Host
 from rfsn_core.contract.rendering import Prompt, RenderOptions
-from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.engine import Fault, StandIn
 from rfsn_core.testing.suites import make_prompt
 from rfsn_core.world.actions import Actions
@@ -234,7 +233,7 @@ async def test_without_redis_the_copy_on_disk_serves(tmp_path: Path) -> None:
 
 
 def renderer(world: Path, engine: StandIn, **adapters: Any) -> Vllm:
-    host = Host(world, world, LOG, SystemClock(), random.Random(1))
+    host = Host(world, world, LOG, random.Random(1))
     given = {"enabled": True, **adapters}
     return Vllm(Settings(url=f"{engine.url}/v1", adapters=given), host)
 

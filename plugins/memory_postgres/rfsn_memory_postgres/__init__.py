@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from rfsn_core import Host, Provider, hookimpl
+from rfsn_core import Archive, Host, Offer, Provider, hookimpl
+
+if TYPE_CHECKING:
+    from rfsn_memory_postgres.archive import PostgresArchive
 
 
 class Settings(BaseModel, extra="forbid"):
-    """`[storage.postgres]`."""
+    """`[archive.postgres]`."""
 
     url: str = Field(
         min_length=1, description="postgresql://user:password@host/database; better set in the environment."
@@ -23,18 +25,13 @@ class Settings(BaseModel, extra="forbid"):
     timeout: float = Field(10.0, gt=0, description="Seconds for one batch.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Any]:
+def _make(settings: Settings, host: Host) -> PostgresArchive:
     from rfsn_memory_postgres.archive import PostgresArchive
 
-    archive = PostgresArchive(settings)
-    try:
-        yield archive
-    finally:
-        await archive.close()
+    return PostgresArchive(settings)
 
 
 @hookimpl
-def rfsn_storage() -> Iterable[Provider[Any]]:
+def rfsn_archive() -> Iterable[Offer[Archive]]:
     """Offer `postgres`."""
-    yield Provider("postgres", Settings, _open, "an archive: every turn, a little later, without a time limit")
+    yield Provider.of("postgres", _make, Settings, "every turn, a little later, without a time limit")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from rfsn_core.contract.archive import Archive
 from rfsn_core.contract.errors import EngineError
 from rfsn_core.contract.storage import TurnRecord
 
@@ -105,7 +104,7 @@ class PostgresArchive:
 
 
 def _unavailable(error: BaseException) -> EngineError:
-    hint = "Is it running? `url` in [storage.postgres]"
+    hint = "Is it running? `url` in [archive.postgres]"
     return EngineError(f"PostgreSQL: {str(error) or type(error).__name__}", hint=hint, retryable=True)
 
 
@@ -125,6 +124,3 @@ def _row(turn: TurnRecord) -> tuple[Any, ...]:
         msgspec.json.encode(turn.memories).decode(),
         msgspec.json.encode(turn.card).decode(),
     )
-
-
-_: type[Archive] = PostgresArchive

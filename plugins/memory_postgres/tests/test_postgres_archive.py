@@ -64,8 +64,8 @@ async def opened(url: str, **settings: Any) -> AsyncIterator[PostgresArchive]:
 
 
 @asynccontextmanager
-async def server(folder: Path, url: str, **storage: Any) -> AsyncIterator[Kernel]:
-    settings = {"storage": {"provider": "sqlite", "archive": ["postgres"], "postgres": {"url": url}} | storage}
+async def server(folder: Path, url: str, **archive: Any) -> AsyncIterator[Kernel]:
+    settings = {"archive": {"provider": "postgres", "postgres": {"url": url}} | archive}
     async with kernel(folder, POSTGRES, plugin(rendering={"t": Tokens()}), settings=settings) as it:
         yield it
 
@@ -165,21 +165,20 @@ async def test_turns_in_the_queue_are_sent_after_a_restart(
 
 async def test_a_full_queue_is_logged_and_the_turn_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rfsn_core.admin.archive_queue.FAREWELL", 0.1)
-    async with server(tmp_path, "postgresql://postgres@127.0.0.1:1/postgres", archive_mb=0.002) as it:
+    async with server(tmp_path, "postgresql://postgres@127.0.0.1:1/postgres", queue_mb=0.002) as it:
         for number in range(10):
             assert finished(await turn(it, f"turn {number}")).durable
         assert 0 < it._archive.waiting <= 2000
 
 
 async def test_a_store_is_refused_as_an_archive_and_the_reverse(tmp_path: Path, database: str) -> None:
-    for storage, says in (
-        ({"provider": "postgres", "archive": []}, "is an archive"),
-        ({"provider": "postgres", "archive": ["sqlite"]}, "is an archive"),
-        ({"archive": ["postgres", "other"]}, "no storage provider 'other'"),
-    ):
-        with pytest.raises(ConfigError, match=says):
-            async with server(tmp_path, database, **storage):
+    for name in ("sqlite", "other"):
+        with pytest.raises(ConfigError, match=f"no archive provider '{name}'"):
+            async with server(tmp_path, database, provider=["postgres", name]):
                 pass
+    with pytest.raises(ConfigError, match="no storage provider 'postgres'"):
+        async with kernel(tmp_path, POSTGRES, settings={"storage": {"provider": "postgres"}}):
+            pass
 
 
 async def test_a_wrong_password_or_address_is_reported(database: str) -> None:

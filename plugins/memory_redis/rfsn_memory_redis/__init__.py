@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 
 from pydantic import BaseModel, Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.storage import Store
+from rfsn_core import Host, Offer, Provider, Store, hookimpl
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -36,6 +35,6 @@ async def _open(settings: Settings, host: Host) -> AsyncIterator[Store]:
 
 
 @hookimpl
-def rfsn_storage() -> Iterable[Provider[Store]]:
+def rfsn_storage() -> Iterable[Offer[Store]]:
     """Offer `redis`."""
     yield Provider("redis", Settings, _open, "shared by several servers; the last 30 days")

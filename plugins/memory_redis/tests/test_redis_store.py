@@ -24,7 +24,6 @@ from rfsn_core.contract.errors import StoreError
 from rfsn_core.contract.provider import Host
 from rfsn_core.contract.storage import MemoryKind, Scope
 from rfsn_core.kernel import Kernel
-from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
@@ -103,7 +102,7 @@ class TestCluster(SharedStoreSuite):
 
 @asynccontextmanager
 async def opened(folder: Path, **settings: Any) -> AsyncIterator[RedisStore]:
-    host = Host(folder, folder, LOG, SystemClock(), random.Random(1))
+    host = Host(folder, folder, LOG, random.Random(1))
     store = RedisStore(Settings(**settings), host)
     try:
         await store.start()

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterable
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.selection import Policy
+from rfsn_core import Host, Offer, Policy, Provider, hookimpl
 from rfsn_policy_linucb.linucb import LinUcb, Settings
 from rfsn_policy_linucb.simple import EpsilonGreedy, EpsilonSettings, Thompson, ThompsonSettings
 
 
-def _opening(kind: Any) -> Any:
-    @asynccontextmanager
-    async def open_it(settings: Any, host: Host) -> AsyncIterator[Policy]:
-        yield kind(settings, host.random.getrandbits(128).to_bytes(16, "big"))
-
-    return open_it
+def _key(host: Host) -> bytes:
+    """What a policy draws its numbers from."""
+    return host.random.getrandbits(128).to_bytes(16, "big")
 
 
 @hookimpl
-def rfsn_selection() -> Iterable[Provider[Policy]]:
+def rfsn_selection() -> Iterable[Offer[Policy]]:
     """Offers `linucb`, `epsilon_greedy` and `thompson`."""
-    yield Provider("linucb", Settings, _opening(LinUcb), "learns by situation, shared by all NPCs, with its bounds")
-    yield Provider("epsilon_greedy", EpsilonSettings, _opening(EpsilonGreedy), "learns each action's mean reward")
-    yield Provider("thompson", ThompsonSettings, _opening(Thompson), "tries each action as often as it may be the best")
+    yield Provider.of(
+        "linucb",
+        lambda settings, host: LinUcb(settings, _key(host)),
+        Settings,
+        "learns by situation, shared by all NPCs, with its bounds",
+    )
+    yield Provider.of(
+        "epsilon_greedy",
+        lambda settings, host: EpsilonGreedy(settings, _key(host)),
+        EpsilonSettings,
+        "learns each action's mean reward",
+    )
+    yield Provider.of(
+        "thompson",
+        lambda settings, host: Thompson(settings, _key(host)),
+        ThompsonSettings,
+        "tries each action as often as it may be the best",
+    )

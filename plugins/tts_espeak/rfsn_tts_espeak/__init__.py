@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.speech import Voice
+from rfsn_core import Host, Offer, Provider, Voice, hookimpl
+
+if TYPE_CHECKING:
+    from rfsn_tts_espeak.voice import Espeak
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -18,19 +20,13 @@ class Settings(BaseModel, extra="forbid"):
     rate: int = Field(165, ge=80, le=450, description="Words per minute at an NPC's rate of 1.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Voice]:
+def _make(settings: Settings, host: Host) -> Espeak:
     from rfsn_tts_espeak.voice import Espeak
 
-    voice = Espeak(settings.voice, settings.rate, host.log)
-    await voice.start()
-    try:
-        yield voice
-    finally:
-        await voice.stop()
+    return Espeak(settings.voice, settings.rate, host.log)
 
 
 @hookimpl
-def rfsn_speech() -> Iterable[Provider[Voice]]:
+def rfsn_speech() -> Iterable[Offer[Voice]]:
     """Offers `espeak`."""
-    yield Provider("espeak", Settings, _open, "espeak-ng in process: instant, many languages, robotic")
+    yield Provider.of("espeak", _make, Settings, "espeak-ng in process: instant, many languages, robotic")

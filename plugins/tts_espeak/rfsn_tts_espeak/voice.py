@@ -62,7 +62,7 @@ class Espeak:
         """Their names; a variant may follow, as in en+f3."""
         return _names()
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Wait for the sentence that is being made."""
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 

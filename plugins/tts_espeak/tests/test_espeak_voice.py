@@ -33,7 +33,7 @@ async def voice() -> AsyncIterator[Espeak]:
     voice = Espeak("en", 165, log)
     await voice.start()
     yield voice
-    await voice.stop()
+    await voice.close()
 
 
 async def say(voice: Espeak, text: str = TEXT, style: VoiceStyle | None = None) -> tuple[bytes, list[Speech]]:
@@ -43,7 +43,7 @@ async def say(voice: Espeak, text: str = TEXT, style: VoiceStyle | None = None) 
 
 async def test_visemes_cover_the_audio_in_order(voice: Espeak) -> None:
     pcm, pieces = await say(voice)
-    visemes = [viseme for piece in pieces for viseme in piece.visemes]
+    visemes = [viseme for piece in pieces for viseme in piece.visemes or ()]
     assert len({viseme.shape for viseme in visemes}) > 6
     assert all(a.end_ms <= b.start_ms for a, b in pairwise(visemes))
     duration = len(pcm) // 2 * 1000 // voice.sample_rate
@@ -98,7 +98,7 @@ def pitch(pcm: bytes, rate: int) -> float:
 
 
 def mouth(pieces: list[Speech]) -> list[str]:
-    return [viseme.shape for piece in pieces for viseme in piece.visemes]
+    return [viseme.shape for piece in pieces for viseme in piece.visemes or ()]
 
 
 def loudness(pcm: bytes) -> float:

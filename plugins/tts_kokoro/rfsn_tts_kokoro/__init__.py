@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.speech import Voice
+from rfsn_core import Host, Offer, Provider, Voice, hookimpl
+
+if TYPE_CHECKING:
+    from rfsn_tts_kokoro.voice import KokoroVoice
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -27,19 +28,13 @@ class Settings(BaseModel, extra="forbid"):
     threads: int = Field(2, ge=1, le=64, description="Of the processor, for each of them.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Voice]:
+def _make(settings: Settings, host: Host) -> KokoroVoice:
     from rfsn_tts_kokoro.voice import KokoroVoice
 
-    voice = KokoroVoice(settings, host)
-    await voice.start()
-    try:
-        yield voice
-    finally:
-        await voice.stop()
+    return KokoroVoice(settings, host)
 
 
 @hookimpl
-def rfsn_speech() -> Iterable[Provider[Voice]]:
+def rfsn_speech() -> Iterable[Offer[Voice]]:
     """Offers `kokoro`."""
-    yield Provider("kokoro", Settings, _open, "natural voices, on the processor; two can be blended")
+    yield Provider.of("kokoro", _make, Settings, "natural voices, on the processor; two can be blended")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import EngineError, Host
-from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.kit.pcm import clauses, pcm16
 from rfsn_core.kit.visemes import visemes
 from rfsn_core.kit.voices import Unknown, nearest
@@ -42,7 +42,7 @@ class KokoroVoice:
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self.sample_rate = RATE
-        self.visemes = True
+        self._timed = False
         self._settings = settings
         self._model = (host.world_dir / settings.model).expanduser()
         self._voices = (host.world_dir / settings.voices).expanduser()
@@ -68,7 +68,7 @@ class KokoroVoice:
                 await self._work(self._load)
                 self._ready = True
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Wait for the sentences that are being made."""
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
@@ -89,6 +89,7 @@ class KokoroVoice:
         try:
             session = onnx.InferenceSession(str(self._model), options, providers=["CPUExecutionProvider"])
             self._kokoro = package.Kokoro.from_session(session, str(self._voices))
+            self._timed = bool(getattr(self._kokoro, "has_timings", False))
             if hasattr(archive := self._kokoro.voices, "close"):  # read whole, or the file stays open for ever
                 self._kokoro.voices = {name: archive[name] for name in archive}
                 archive.close()
@@ -99,7 +100,6 @@ class KokoroVoice:
             raise
         except Exception as error:
             raise EngineError(f"{self._model} and {self._voices} are no Kokoro: {error}", hint=WHERE) from error
-        self.visemes = bool(getattr(self._kokoro, "has_timings", False))
 
     def _nearest(self, name: str) -> str:
         names = sorted(self._kokoro.get_voices())
@@ -154,13 +154,13 @@ class KokoroVoice:
             start = samples * 1000 / RATE
             shown = visemes((t.phoneme, start + t.start * 1000, start + t.end * 1000) for t in timings)
             samples += len(audio)
-            yield Speech(pcm16(audio, voice.volume), tuple(shown))
+            yield Speech(pcm16(audio, voice.volume), tuple(shown) if self._timed else None)
 
     def _make(self, text: str, style: Any, speed: float) -> tuple[Any, Sequence[Any]]:
         """(samples, timings); none for a text without sounds."""
         settings = self._settings
         try:
-            if getattr(self._kokoro, "has_timings", False):
+            if self._timed:
                 audio, _, timings = self._kokoro.create_timed(text, style, speed, settings.language)
                 return audio, timings
             audio, _ = self._kokoro.create(text, style, speed, settings.language)
@@ -179,6 +179,3 @@ class KokoroVoice:
         """Their names; two or more can be blended."""
         await self._loaded()
         return sorted(self._kokoro.get_voices())
-
-
-_: type[Voice] = KokoroVoice

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.speech import Voice
+from rfsn_core import Host, Offer, Provider, Voice, hookimpl
+
+if TYPE_CHECKING:
+    from rfsn_tts_piper.voice import Piper
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -25,19 +26,13 @@ class Settings(BaseModel, extra="forbid"):
     workers: int = Field(1, ge=1, le=16, description="Sentences that are made at once.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Voice]:
+def _make(settings: Settings, host: Host) -> Piper:
     from rfsn_tts_piper.voice import Piper
 
-    voice = Piper(settings, host)
-    await voice.start()
-    try:
-        yield voice
-    finally:
-        await voice.stop()
+    return Piper(settings, host)
 
 
 @hookimpl
-def rfsn_speech() -> Iterable[Provider[Voice]]:
+def rfsn_speech() -> Iterable[Offer[Voice]]:
     """Offers `piper`."""
-    yield Provider("piper", Settings, _open, "quick and clear, many languages")
+    yield Provider.of("piper", _make, Settings, "quick and clear, many languages")

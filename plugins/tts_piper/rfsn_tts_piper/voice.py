@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import EngineError, Host
-from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.kit.pcm import clauses
 from rfsn_core.kit.visemes import visemes
 from rfsn_core.kit.voices import Unknown, nearest
@@ -27,7 +27,7 @@ class Piper:
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self.sample_rate = 0
-        self.visemes = True
+        self._timed = True
         self._settings = settings
         self._model = (host.world_dir / settings.model).expanduser()
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="rfsn-piper")
@@ -57,7 +57,7 @@ class Piper:
                 await asyncio.get_running_loop().run_in_executor(self._threads, self._load)
                 self._ready = True
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Wait for the sentences that are being made."""
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
@@ -69,10 +69,10 @@ class Piper:
         try:
             importlib.import_module("onnx")  # with it the model is made to tell how long each sound is
         except ImportError:
-            self.visemes = False
+            self._timed = False
         try:
             self._config = package.SynthesisConfig
-            self._piper = package.PiperVoice.load(str(self._model), include_alignments=self.visemes)
+            self._piper = package.PiperVoice.load(str(self._model), include_alignments=self._timed)
             speaker = self._speaker(self._settings.speaker)
             if self._settings.speaker and speaker is None:
                 raise EngineError(
@@ -84,7 +84,7 @@ class Piper:
             raise
         except Exception as error:
             raise EngineError(f"{self._model} is no voice of Piper: {error!r}", hint=FETCH) from error
-        self.visemes = self.visemes and all(chunk.phoneme_alignments for chunk in made)
+        self._timed = self._timed and all(chunk.phoneme_alignments for chunk in made)
 
     # ── speakers ─────────────────────────────────────────────────────────────────────────────────
 
@@ -132,7 +132,7 @@ class Piper:
                     continue
                 shown = visemes(self._phonemes(chunk, samples))
                 samples += len(pcm) // 2
-                yield Speech(pcm, tuple(shown))
+                yield Speech(pcm, tuple(shown) if self._timed else None)
 
     def _make(self, text: str, voice: VoiceStyle) -> list[Any]:
         rate = min(4.0, max(0.25, self._settings.speed * voice.rate))
@@ -142,7 +142,7 @@ class Piper:
             volume=voice.volume,
             normalize_audio=self._settings.normalize,
         )
-        return list(self._piper.synthesize(text, config, include_alignments=self.visemes))
+        return list(self._piper.synthesize(text, config, include_alignments=self._timed))
 
     def _phonemes(self, chunk: Any, first: int) -> list[tuple[str, float, float]]:
         """(phoneme, start, end) in ms; the marks at both ends are pauses."""
@@ -163,6 +163,3 @@ class Piper:
         """The model's speakers."""
         await self._loaded()
         return sorted(self._speakers()) or [str(n) for n in range(self._piper.config.num_speakers)]
-
-
-_: type[Voice] = Piper

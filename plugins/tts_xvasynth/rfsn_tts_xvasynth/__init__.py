@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from rfsn_core import Host, Provider, hookimpl
-from rfsn_core.contract.speech import Voice
+from rfsn_core import Host, Offer, Provider, Voice, hookimpl
+
+if TYPE_CHECKING:
+    from rfsn_tts_xvasynth.voice import XvaSynth
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -27,18 +29,13 @@ class Settings(BaseModel, extra="forbid"):
     patience: float = Field(30.0, gt=0, description="Seconds for loading a model, or for one sentence.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Voice]:
+def _make(settings: Settings, host: Host) -> XvaSynth:
     from rfsn_tts_xvasynth.voice import XvaSynth
 
-    voice = XvaSynth(settings, host)
-    try:
-        yield voice
-    finally:
-        await voice.stop()
+    return XvaSynth(settings, host)
 
 
 @hookimpl
-def rfsn_speech() -> Iterable[Provider[Voice]]:
+def rfsn_speech() -> Iterable[Offer[Voice]]:
     """Offers `xvasynth`."""
-    yield Provider("xvasynth", Settings, _open, "voices of game characters, by xVASynth on this machine")
+    yield Provider.of("xvasynth", _make, Settings, "voices of game characters, by xVASynth on this machine")

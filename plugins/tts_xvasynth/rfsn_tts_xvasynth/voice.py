@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rfsn_core import EngineError, Host
-from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
+from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.kit.http import Remote
 from rfsn_core.kit.pcm import pcm16
 from rfsn_core.kit.resample import Resampler
@@ -26,10 +26,7 @@ PIECE = 0.2
 
 
 class XvaSynth:
-    """The opened provider."""
-
-    visemes = False
-    """It tells nothing of mouth shapes."""
+    """The opened provider. xVASynth knows nothing of mouth shapes."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self.sample_rate = settings.sample_rate
@@ -45,7 +42,7 @@ class XvaSynth:
         self._missing = Unknown(host.log)
         self._folder = tempfile.TemporaryDirectory(prefix="rfsn-xvasynth-")
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Close all connections."""
         await self._remote.close()
         self._folder.cleanup()
@@ -135,6 +132,3 @@ class XvaSynth:
         """The models in the folder, when it is on this machine."""
         folder = Path(self._settings.folder or ".")
         return await asyncio.to_thread(lambda: sorted(path.stem for path in folder.glob("*.pt")))
-
-
-_: type[Voice] = XvaSynth

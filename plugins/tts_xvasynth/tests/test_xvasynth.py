@@ -14,7 +14,6 @@ from rfsn_tts_xvasynth.voice import XvaSynth
 from rfsn_core import EngineError
 from rfsn_core.contract.provider import Host
 from rfsn_core.contract.speech import Speech, VoiceStyle
-from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.suites import VoiceSuite
 from rfsn_core.testing.xvasynth import XvaSynthStandIn
 
@@ -29,10 +28,10 @@ def program() -> Iterator[XvaSynthStandIn]:
 
 @pytest.fixture
 async def voice(program: XvaSynthStandIn) -> Any:
-    host = Host(Path(), Path(), LOG, SystemClock(), random.Random(1))
+    host = Host(Path(), Path(), LOG, random.Random(1))
     made = XvaSynth(Settings(url=program.url, voice="/models/narrator", folder="/models"), host)
     yield made
-    await made.stop()
+    await made.close()
 
 
 async def say(voice: XvaSynth, text: str = "All quiet at the ferry.", /, **style: Any) -> Any:

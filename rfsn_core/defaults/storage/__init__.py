@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Host, Provider
+from rfsn_core.contract.provider import Host, Offer, Provider
 from rfsn_core.contract.storage import Store
+
+if TYPE_CHECKING:
+    from rfsn_core.defaults.storage.store import Sqlite
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -20,19 +23,13 @@ class Settings(BaseModel, extra="forbid"):
     synchronous: str = Field("FULL", pattern="^(FULL|NORMAL)$", description="NORMAL may lose turns in a power cut.")
 
 
-@asynccontextmanager
-async def _open(settings: Settings, host: Host) -> AsyncIterator[Store]:
+def _make(settings: Settings, host: Host) -> Sqlite:
     from rfsn_core.defaults.storage.store import Sqlite
 
-    store = Sqlite(host.data_dir / settings.file, settings)
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.stop()
+    return Sqlite(host.data_dir / settings.file, settings)
 
 
 @hookimpl
-def rfsn_storage() -> Iterable[Provider[Store]]:
+def rfsn_storage() -> Iterable[Offer[Store]]:
     """Offer `sqlite`."""
-    yield Provider("sqlite", Settings, _open, "one file, one writer thread, full-text search, saves")
+    yield Provider.of("sqlite", _make, Settings, "one file, one writer thread, full-text search, saves")

@@ -47,7 +47,7 @@ class Sqlite:
         self._keep = settings.keep_backups
         self._file = Database(path, settings.synchronous)
         self._do = self._file.do
-        self.start, self.stop = self._file.start, self._file.stop
+        self.start, self.close = self._file.start, self._file.close
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
