@@ -15,7 +15,7 @@ from rfsn_core.contract.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rfsn_core.learning.evaluation import estimators as evaluation
+    from rfsn_core.learning import evaluation
     from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot, UpdateRecord
 
 log_option = click.option(
@@ -176,7 +176,7 @@ def evaluate(logdir: Path, policy: str, train: float, world: Path | None, as_jso
 
     from rich.console import Console
 
-    from rfsn_core.learning.evaluation import estimators as evaluation
+    from rfsn_core.learning import evaluation
     from rfsn_core.telemetry import logs
 
     logs.configure("error")
@@ -193,8 +193,8 @@ def evaluate(logdir: Path, policy: str, train: float, world: Path | None, as_jso
     _show_report(Console(highlight=False), report, policy)
 
 
-async def _evaluate(log: evaluation.Log, name: str, share: float, world: Path) -> evaluation.Report:
-    from rfsn_core.learning.evaluation import estimators as evaluation
+async def _evaluate(log: evaluation.EvaluationLog, name: str, share: float, world: Path) -> evaluation.EvaluationReport:
+    from rfsn_core.learning import evaluation
     from rfsn_core.plugins.discovery import discover
     from rfsn_core.runtime.builder import Runtimes
 
@@ -209,7 +209,7 @@ async def _evaluate(log: evaluation.Log, name: str, share: float, world: Path) -
         await opened.close()
 
 
-def _show_report(console: Console, report: evaluation.Report, policy: str) -> None:
+def _show_report(console: Console, report: evaluation.EvaluationReport, policy: str) -> None:
     from rich.table import Table
 
     console.print(f"{report.decisions} decisions in {report.conversations} conversations", end="")
@@ -243,7 +243,7 @@ def _show_report(console: Console, report: evaluation.Report, policy: str) -> No
     console.print(keys)
 
 
-def _plot_report(report: evaluation.Report, policy: str, path: Path) -> None:
+def _plot_report(report: evaluation.EvaluationReport, policy: str, path: Path) -> None:
     try:
         import matplotlib
 

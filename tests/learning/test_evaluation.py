@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rfsn_core.contract.errors import UserError
-from rfsn_core.learning.evaluation import estimators as evaluation
+from rfsn_core.learning import evaluation
+from rfsn_core.learning.evaluation import estimators
 from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot
 
 
@@ -44,22 +45,22 @@ def test_the_estimators_give_the_recorded_numbers() -> None:
     d = synthetic()
     assert d["truth"][0] == pytest.approx(0.8264980949129411, abs=1e-12)
     assert d["reward"].mean() == pytest.approx(0.5864, abs=1e-12)
-    assert evaluation.ips(d["reward"], d["weight"]) == pytest.approx(0.8199879621796193, abs=1e-12)
-    assert evaluation.snips(d["reward"], d["weight"]) == pytest.approx(0.8306578951446821, abs=1e-12)
-    assert evaluation.dm(d["expected"]) == pytest.approx(0.8455490250849551, abs=1e-12)
-    doubly = evaluation.dr(d["reward"], d["weight"], d["expected"], d["taken"])
+    assert estimators.ips(d["reward"], d["weight"]) == pytest.approx(0.8199879621796193, abs=1e-12)
+    assert estimators.snips(d["reward"], d["weight"]) == pytest.approx(0.8306578951446821, abs=1e-12)
+    assert estimators.dm(d["expected"]) == pytest.approx(0.8455490250849551, abs=1e-12)
+    doubly = estimators.dr(d["reward"], d["weight"], d["expected"], d["taken"])
     assert doubly == pytest.approx(0.8303444843145628, abs=1e-12)
-    assert evaluation.effective_size(d["weight"]) == pytest.approx(1535.429, abs=1e-3)
+    assert estimators.effective_size(d["weight"]) == pytest.approx(1535.429, abs=1e-3)
 
 
 def test_over_many_logs_they_are_unbiased_and_as_wide_as_they_should_be() -> None:
     found: dict[str, list[float]] = {"ips": [], "snips": [], "dr": [], "dm": []}
     for seed in range(10_000, 10_100):
         d = synthetic(seed)
-        found["ips"].append(evaluation.ips(d["reward"], d["weight"]))
-        found["snips"].append(evaluation.snips(d["reward"], d["weight"]))
-        found["dr"].append(evaluation.dr(d["reward"], d["weight"], d["expected"], d["taken"]))
-        found["dm"].append(evaluation.dm(d["expected"]))
+        found["ips"].append(estimators.ips(d["reward"], d["weight"]))
+        found["snips"].append(estimators.snips(d["reward"], d["weight"]))
+        found["dr"].append(estimators.dr(d["reward"], d["weight"], d["expected"], d["taken"]))
+        found["dm"].append(estimators.dm(d["expected"]))
     for name, spread in (("ips", 0.0204), ("snips", 0.0095), ("dr", 0.0096)):
         values = np.array(found[name])
         assert abs(values.mean() - 0.82690) < 3 * spread / 10 + 0.0002
