@@ -149,7 +149,7 @@ async def test_a_database_that_stops_and_comes_back_gets_all_of_it_once(tmp_path
 async def test_turns_in_the_queue_are_sent_after_a_restart(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rfsn_core.admin.archive_queue.FAREWELL", 0.1)
+    monkeypatch.setattr("rfsn_core.admin.archive_queue.FLUSH_SECONDS", 0.1)
     nowhere = "postgresql://postgres@127.0.0.1:1/postgres"
     async with server(tmp_path, nowhere) as it:  # an archive that is away is no reason not to start
         for text in ("one", "two"):
@@ -164,7 +164,7 @@ async def test_turns_in_the_queue_are_sent_after_a_restart(
 
 
 async def test_a_full_queue_is_logged_and_the_turn_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfsn_core.admin.archive_queue.FAREWELL", 0.1)
+    monkeypatch.setattr("rfsn_core.admin.archive_queue.FLUSH_SECONDS", 0.1)
     async with server(tmp_path, "postgresql://postgres@127.0.0.1:1/postgres", queue_mb=0.002) as it:
         for number in range(10):
             assert finished(await turn(it, f"turn {number}")).durable
