@@ -1,4 +1,4 @@
-"""Sessions: which turn waits for which, what is forgotten, and how it stops and starts."""
+"""Which turn waits for which, what is removed from memory, and how a kernel stops and starts."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ async def test_a_second_turn_interrupts_the_first(tmp_path: Path) -> None:
 
 async def test_a_second_turn_waits_for_the_first(tmp_path: Path) -> None:
     store = Memory()
-    given = plugin(rendering={"t": Tokens(interval=0.005)}, storage={"m": store})
-    async with kernel(tmp_path, given, settings=overlap("wait")) as it:
+    offered = plugin(rendering={"t": Tokens(interval=0.005)}, storage={"m": store})
+    async with kernel(tmp_path, offered, settings=overlap("wait")) as it:
         turns = [begin(it, f"Number {number}") for number in range(5)]
         ends = [kinds(await seen(*each))[-1] for each in turns]
     assert ends == ["turn.finished"] * 5
     assert [record.player_text for record in store.turns] == [f"Number {number}" for number in range(5)]
 
 
-async def test_only_so_many_turns_wait(tmp_path: Path) -> None:
-    given = plugin(rendering={"t": Tokens(stall_after=0)})
+async def test_no_more_turns_wait_than_the_settings_allow(tmp_path: Path) -> None:
+    offered = plugin(rendering={"t": Tokens(stall_after=0)})
     settings = overlap("wait", max_waiting=2) | {"server": {"shutdown_seconds": 0}}
-    async with kernel(tmp_path, given, settings=settings) as it:
+    async with kernel(tmp_path, offered, settings=settings) as it:
         for _ in range(3):
             begin(it)
             await asyncio.sleep(0)
@@ -63,8 +63,8 @@ async def test_only_so_many_turns_wait(tmp_path: Path) -> None:
 
 
 async def test_a_second_turn_is_refused(tmp_path: Path) -> None:
-    given = plugin(rendering={"t": Tokens(interval=0.01)})
-    async with kernel(tmp_path, given, settings=overlap("refuse")) as it:
+    offered = plugin(rendering={"t": Tokens(interval=0.01)})
+    async with kernel(tmp_path, offered, settings=overlap("refuse")) as it:
         first = begin(it)
         with pytest.raises(ConversationBusy, match="Berit is still answering player"):
             begin(it)
@@ -72,7 +72,7 @@ async def test_a_second_turn_is_refused(tmp_path: Path) -> None:
         assert kinds(await seen(*begin(it)))[-1] == "turn.finished"
 
 
-async def test_turns_of_different_players_and_worlds_run_side_by_side(tmp_path: Path) -> None:
+async def test_turns_of_different_players_and_saves_run_at_the_same_time(tmp_path: Path) -> None:
     renderer = Tokens(["word "] * 100, interval=0.01)
     async with kernel(tmp_path, plugin(rendering={"t": renderer}), settings=overlap("refuse")) as it:
         turns = [begin(it, player=player, save=save) for player in "ab" for save in "xy"]
@@ -82,8 +82,8 @@ async def test_turns_of_different_players_and_worlds_run_side_by_side(tmp_path: 
 
 async def test_a_game_event_takes_its_place_between_turns(tmp_path: Path) -> None:
     store = Memory()
-    given = plugin(rendering={"t": Tokens(interval=0.005)}, storage={"m": store})
-    async with kernel(tmp_path, given, settings=overlap("wait")) as it:
+    offered = plugin(rendering={"t": Tokens(interval=0.005)}, storage={"m": store})
+    async with kernel(tmp_path, offered, settings=overlap("wait")) as it:
         first = begin(it, "Before")
         gift = it.event(protocol.GameEvent(npc=NPC, kind="gift"))
         second = begin(it, "After")
@@ -117,7 +117,7 @@ async def test_resetting_an_npc_forgets_it_for_everyone(tmp_path: Path) -> None:
         assert (await it.runtimes.current.store.stats(NPC))["turns"] == 1
 
 
-async def test_sessions_that_leave_memory_come_back_from_the_store(tmp_path: Path) -> None:
+async def test_conversations_that_were_removed_from_memory_are_loaded_from_the_store(tmp_path: Path) -> None:
     async with kernel(tmp_path, settings={"world": {"max_conversations": 2}}) as it:
         for player in ("a", "b", "c", "d"):
             await asyncio.wait([it.event(protocol.GameEvent(npc=NPC, kind="gift", player=player))])
@@ -126,14 +126,14 @@ async def test_sessions_that_leave_memory_come_back_from_the_store(tmp_path: Pat
     assert state.affinity == 0.24
 
 
-async def test_nothing_begins_once_it_stops(tmp_path: Path) -> None:
+async def test_no_turn_begins_while_the_kernel_stops(tmp_path: Path) -> None:
     async with kernel(tmp_path) as it:
         await it.drain()
         with pytest.raises(ShuttingDown):
             begin(it)
 
 
-async def test_what_an_earlier_run_spooled_is_stored_at_the_next_start(tmp_path: Path) -> None:
+async def test_spooled_turns_of_an_earlier_run_are_stored_at_the_next_start(tmp_path: Path) -> None:
     store = Memory()
     make_world(tmp_path)
     store.away = True

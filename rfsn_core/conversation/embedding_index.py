@@ -1,4 +1,4 @@
-"""A conversation by meaning: its turns as points, near each other when they say alike."""
+"""An embedding index of one conversation's turns: turns with similar meaning have vectors near each other."""
 
 from __future__ import annotations
 
@@ -15,41 +15,43 @@ from rfsn_core.memory.retrieval import add_neighbours, whole_text
 
 
 class EmbeddingIndex:
-    """The newest turns of one conversation, as one embedder places them.
+    """The newest turns of one conversation, with the vectors of one embedder.
 
-    :param most: turns that are held.
+    :param most: turns that are kept.
     """
 
     def __init__(self, embedder: Embedder, most: int) -> None:
         self.embedder, self.most = embedder, most
         self._turns: list[TurnRecord] = []
-        self._points: NDArray[Any] = np.zeros((0, 0), np.float32)
+        self._vectors: NDArray[Any] = np.zeros((0, 0), np.float32)
         self._adding = asyncio.Lock()
 
     async def add(self, turns: Sequence[TurnRecord]) -> None:
-        """Those that are not there yet, oldest first. Raises what the embedder raises, or ValueError."""
+        """Add turns that are not there yet, oldest first. Raises what the embedder raises, or ValueError."""
         async with self._adding:
             known = {turn.turn_id for turn in self._turns}
             new = [turn for turn in turns[-self.most :] if turn.turn_id not in known]
             if not new:
                 return
-            points = await self._place([whole_text(turn) for turn in new])
-            before = self._points if self._turns else points[:0]
-            self._points = np.concatenate([before, points])[-self.most :]
+            vectors = await self._embed([whole_text(turn) for turn in new])
+            before = self._vectors if self._turns else vectors[:0]
+            self._vectors = np.concatenate([before, vectors])[-self.most :]
             self._turns = [*self._turns, *new][-self.most :]
 
     async def search(self, text: str, limit: int) -> list[SearchHit]:
-        """The turns that are nearest, with those about them lifted. Raises as `add` does."""
+        """Return the nearest turns; the neighbours of a near turn score higher too. Raises as `add` does."""
         if not self._turns:
             return []
-        turns, points = self._turns, self._points
-        near = np.maximum(points @ (await self._place([text]))[0], 0.0)
-        scores = add_neighbours({position: float(each) for position, each in enumerate(near, 1) if each > 0})
+        turns, vectors = self._turns, self._vectors
+        near = np.maximum(vectors @ (await self._embed([text]))[0], 0.0)
+        scores = add_neighbours({position: float(score) for position, score in enumerate(near, 1) if score > 0})
         best = sorted(scores.items(), key=lambda item: -item[1])
         return [SearchHit(turns[position - 1], score) for position, score in best if position <= len(turns)][:limit]
 
-    async def _place(self, texts: Sequence[str]) -> NDArray[Any]:
-        points = np.asarray(await self.embedder.embed(texts), np.float32)
-        if points.ndim != 2 or len(points) != len(texts) or not np.isfinite(points).all():
-            raise ValueError(f"the embedder gave {points.shape} for {len(texts)} texts, or what is no number")
-        return points
+    async def _embed(self, texts: Sequence[str]) -> NDArray[Any]:
+        vectors = np.asarray(await self.embedder.embed(texts), np.float32)
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            raise ValueError(
+                f"the embedder returned an array of {vectors.shape} for {len(texts)} texts, or not finite numbers"
+            )
+        return vectors

@@ -1,4 +1,4 @@
-"""How the sound of a sentence is cut into frames: samples as they are, or packets of Opus."""
+"""Cuts the sound of a sentence into frames: PCM samples, or Opus packets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LARGEST = 8192
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 OPUS_FRAME_MS = 20
 OPUS_BITS = 32_000
-"""A second; what the makers of Opus advise for full-band speech."""
+"""Bits per second; the Opus project recommends this for full-band speech."""
 
 
 def available(audio_format: AudioFormat) -> None:
-    """Raises UserError, which says what to install, when sound cannot be sent so."""
+    """Check that a format can be sent. Raises UserError, which says what to install."""
     if audio_format == "opus":
         _av()
 
@@ -34,22 +34,22 @@ def _av() -> Any:
 
 
 class Frames(Protocol):
-    """Of one sentence."""
+    """The frames of one sentence."""
 
     rate: int
     """Hz of the samples that it takes."""
     pre_skip: int
-    """Samples at 48 kHz that a decoder throws away at the beginning."""
+    """Samples at 48 kHz that a decoder drops at the beginning."""
 
     def feed(self, pcm: bytes) -> Sequence[bytes]:
-        """Frames that are full now; the rest comes with the next piece."""
+        """Take samples; return the frames that are full now."""
 
     def finish(self) -> Sequence[bytes]:
-        """The rest."""
+        """Return the rest."""
 
 
 def frames(audio_format: AudioFormat, rate: int) -> Frames:
-    """For samples of `rate` Hz, or of the rate above it that the format knows."""
+    """Return the frames for samples of `rate` Hz, or of the next rate that the format supports."""
     if audio_format == "pcm16":
         return Pcm(rate)
     return Opus(next((known for known in OPUS_RATES if known >= rate), OPUS_RATES[-1]))
@@ -64,16 +64,16 @@ class Pcm:
         self.rate = rate
 
     def feed(self, pcm: bytes) -> Sequence[bytes]:
-        """Pieces of a bounded size."""
+        """Return pieces of at most `LARGEST` bytes."""
         return [pcm[start : start + LARGEST] for start in range(0, len(pcm), LARGEST)]
 
     def finish(self) -> Sequence[bytes]:
-        """Nothing is kept back."""
+        """Return nothing: no samples are kept back."""
         return ()
 
 
 class Opus:
-    """One packet a frame. The last is filled up with silence: `duration_ms` says where the sound ends."""
+    """Opus, one packet in each frame. The last is padded with silence: `duration_ms` says where the sound ends."""
 
     def __init__(self, rate: int) -> None:
         av = _av()
@@ -89,14 +89,14 @@ class Opus:
         self._at = 0
 
     def feed(self, pcm: bytes) -> Sequence[bytes]:
-        """Packets of 20 ms."""
+        """Return packets of 20 ms."""
         have = self._rest + pcm
         whole = len(have) - len(have) % self._size
         self._rest = have[whole:]
         return [packet for at in range(0, whole, self._size) for packet in self._packets(have[at : at + self._size])]
 
     def finish(self) -> Sequence[bytes]:
-        """What the encoder holds back, too."""
+        """Return the rest, with what the encoder kept back."""
         rest, self._rest = self._rest, b""
         last = self._packets(rest.ljust(self._size, b"\0")) if rest else []
         return [*last, *map(bytes, self._codec.encode(None))]

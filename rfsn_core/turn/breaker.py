@@ -1,4 +1,4 @@
-"""The circuit breaker: an engine that keeps failing is left alone for a while, then tried by one turn.
+"""The circuit breaker: an engine that keeps failing is not used for a while, then tried by one turn.
 
 ::
 
@@ -20,7 +20,7 @@ STATES = ("closed", "half_open", "open")
 
 
 class Breaker:
-    """Of one opened provider; it lives as long as the provider does.
+    """The breaker of one opened provider.
 
     :param limit: failures in a row that open it.
     :param seconds: how long it stays open; doubled by each probe that fails, up to a minute or `seconds`.
@@ -38,10 +38,12 @@ class Breaker:
         self._until = 0.0
         self.state = "closed"
         self.reason = ""
-        """Of the failure that opened it."""
+        """Why it opened."""
 
     def admits(self) -> bool:
-        """Whether a turn may try; the one that may while it is half open is the probe, and must tell how it went."""
+        """Return whether a turn may use the engine. In the half-open state that turn is the probe: it must report the
+        result, by one of the methods below.
+        """
         if self.state == "closed":
             return True
         if self.state == "open" and self._clock() >= self._until:
@@ -50,14 +52,14 @@ class Breaker:
         return False
 
     def succeeded(self) -> None:
-        """The engine worked."""
+        """Note that the engine worked."""
         self._failures = 0
         if self.state != "closed":
             self._probes = 0
             self._become("closed", "")
 
     def failed(self, reason: str) -> None:
-        """The engine did not."""
+        """Note that the engine failed."""
         self._failures += 1
         if self.state == "half_open":
             self._probes += 1
@@ -66,7 +68,7 @@ class Breaker:
             self._open(reason)
 
     def undecided(self) -> None:
-        """The probe was cut short by something else: the next turn may try."""
+        """Note that the probe was cancelled, which says nothing about the engine: the next turn may try."""
         if self.state == "half_open":
             self._until = self._clock()
             self._become("open", self.reason)
@@ -83,7 +85,7 @@ class Breaker:
 
 @dataclass(frozen=True)
 class Engine(Generic[T]):
-    """An opened provider, and whether it is worth asking."""
+    """An opened provider with its breaker."""
 
     name: str
     provider: T

@@ -1,4 +1,4 @@
-"""All gates as one: asked in order, the most severe verdict wins, and a gate that fails blocks."""
+"""Asks all gates in order: the most severe verdict wins, and a gate that fails blocks the text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The decision, put into words for a model: templates that a user can replace, data that stays data, in a budget.
+"""The prompt of a turn: templates that a user can replace, texts that cannot act as instructions, a token budget.
 
-What does not change from turn to turn comes first, in a message of its own, so that an engine can keep it.
+What is the same in every turn comes first, in a message of its own, so that an engine can cache it.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ TEMPLATES = {
 
 GAME_STATE_CHARACTERS = 1500
 SYSTEM_SHARE = 0.7
-"""Of the budget, for what does not change: the rest is for the turn."""
+"""Share of the budget for what is the same in every turn; the rest is for the turn."""
 _INSTRUCTION_MARKS = re.compile(r"\[(/?)(INST|SYS)\]", re.IGNORECASE)
 
 
 def neutral(text: str) -> str:
-    """Data that cannot leave its delimiters, nor look like a model's own marks: brackets become look-alikes."""
+    """Return a text that can neither leave its delimiters nor look like a model's own marks: brackets are replaced."""
     return _INSTRUCTION_MARKS.sub(r"(\1\2)", text.replace("<", "‹").replace(">", "›"))
 
 
 def tokens(text: str) -> int:
-    """About how many tokens a text is: four bytes make one. No tokenizer is asked, each model has its own."""
+    """Estimate the tokens of a text: four bytes make one. Each model has its own tokenizer, so none is asked."""
     return len(text.encode()) // 4 + 1
 
 
@@ -164,7 +164,7 @@ def _age(time: float, now: float) -> str:
 
 
 def memory(turn: TurnRecord, now: float) -> Memory | None:
-    """A turn as it is remembered; None when there is nothing to remember."""
+    """Return a turn as the prompt shows it; None when there is nothing to show."""
     age = _age(turn.time, now)
     if turn.outcome == "event":
         return Memory("event", age, turn.player_text)
@@ -174,7 +174,7 @@ def memory(turn: TurnRecord, now: float) -> Memory | None:
 
 
 def feelings(state: NpcState) -> str:
-    """How the NPC feels, in words."""
+    """Return how the NPC feels, in words."""
     trust = "do not trust them" if state.trust < 0.3 else "trust them" if state.trust > 0.7 else "are wary of them"
     fear = "; you are afraid of them" if state.fear > 0.6 else "; they make you uneasy" if state.fear > 0.3 else ""
     combat = " You are in a fight." if state.in_combat else ""
@@ -210,7 +210,7 @@ class SystemPrompt(NamedTuple):
 
 
 class Prompts:
-    """The compiled templates of one runtime.
+    """The prompts of one runtime.
 
     :param budget: tokens that a prompt may have; see `tokens`.
     :param final_json: whether the model is asked to report what it did.
@@ -242,7 +242,7 @@ class Prompts:
                 raise WorldError(f"{self._world.path / 'prompts' / name}.j2: {failure(error)}") from error
 
     def _render(self, name: str, notes: list[str], **values: Any) -> str:
-        """By the user's template, or, when that fails for this turn, by the built-in one: the NPC must speak."""
+        """Render the user's template; if it fails in this turn, the built-in one, so that the NPC can speak."""
         own = self._own.get(name)
         if own is not None:
             try:
@@ -250,7 +250,7 @@ class Prompts:
             except FAILURES as error:
                 METRICS.errors.labels("prompt").inc()
                 note = f"{name}.j2 failed, the built-in one was used: {failure(error)}"
-                log.error("a template failed", path=str(self._world.path / "prompts"), error=note)
+                log.error("template.failed", path=str(self._world.path / "prompts"), error=note)
                 notes.append(note)
         return self._environment.render(self._built_in[name], **values)
 
@@ -345,7 +345,7 @@ class Prompts:
         )
 
     def summary(self, npc: Npc, turns: Sequence[TurnRecord]) -> Prompt:
-        """For a model that is to sum up a conversation: as data, in few sentences."""
+        """Return the prompt for a model that is to sum up a conversation in a few sentences."""
         lines = [f"The player: {neutral(turn.player_text)}\n{npc.name}: {neutral(turn.npc_text)}" for turn in turns]
         ask = (
             f"You keep the diary of {npc.name}. Sum up the conversation below in three sentences, 300 to 600"

@@ -35,7 +35,7 @@ class OpenProvider(Protocol):
 
     @property
     def name(self) -> str:
-        """As `stage:provider`."""
+        """`stage:provider`."""
 
     users: int
     """Runtimes that use it."""

@@ -61,7 +61,7 @@ class Sentences:
         self._tail = ""  # "marks" or "space": what may still trail the last sentence
 
     def feed(self, token: str) -> list[Piece]:
-        """Take the next token; return what has become certain."""
+        """Take the next token; return the pieces that have become certain."""
         self._buffer += token
         pieces: list[Piece] = []
         while self._buffer:
@@ -80,7 +80,7 @@ class Sentences:
         return pieces
 
     def flush(self) -> list[Piece]:
-        """The stream is over: return the rest."""
+        """End the stream; return the rest."""
         if not self._buffer:
             return []
         first = not self._index or _speakable(self._buffer)
@@ -95,7 +95,7 @@ class Sentences:
         return piece
 
     def _trail(self, start: int) -> int:
-        """Length of what trails the sentence from `start`: marks first, then white space, then no more."""
+        """Return the length of what trails the sentence from `start`: marks first, then white space."""
         end = start
         if self._tail == "marks":
             match = _TAIL.match(self._buffer, start)
@@ -110,7 +110,7 @@ class Sentences:
         return end - start
 
     def _end(self) -> int | None:
-        """Where the sentence at the start of the buffer ends; None while that is not certain."""
+        """Return where the sentence at the start of the buffer ends; None while that is not certain."""
         while True:
             match = _STOP.search(self._buffer, self._scan, self._longest)
             if match is None:
@@ -137,7 +137,7 @@ class Sentences:
         return space if space > self._longest // 2 else self._longest
 
     def _judge(self, at: int, mark: str) -> int | None:
-        """The sentence's end if it ends with the mark at `at`; 0 if it goes on; None if more text must say."""
+        """Return the sentence's end if it ends with the mark at `at`; 0 if it continues; None: not known yet."""
         if mark == '"' or mark in _OPEN or mark in _CLOSE:
             self._quote(at, mark)
             return 0
@@ -178,7 +178,7 @@ class Sentences:
         return at + 1
 
     def _look_ahead(self, at: int, *, number: bool = False) -> int | None:
-        """It ends here if the next word, after closing marks and white space, begins like a sentence."""
+        """Return the end if the next word, after closing marks and white space, begins like a sentence."""
         buffer = self._buffer
         match = _RUN.match(buffer, at)
         i = match.end() if match else at + 1

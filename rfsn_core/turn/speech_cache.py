@@ -1,4 +1,4 @@
-"""What was spoken before is not made again: NPCs repeat themselves, and each other."""
+"""A cache of spoken sentences: NPCs repeat themselves, and each other."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Cache = TTLCache[Key, tuple[Speech, ...]]
 
 
 def make(most: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> Cache:
-    """Sentences as sound, the least recently used forgotten first.
+    """Return an empty cache; the least recently used sentence is removed first.
 
     :param most: bytes of sound.
-    :param seconds: after which a sentence is made anew.
+    :param seconds: how long a sentence is kept.
     """
     return TTLCache(most, seconds, clock, lambda speech: sum(len(part.pcm) for part in speech) + EMPTY)
 
 
 class CachedVoice:
-    """A voice that remembers.
+    """A voice that speaks from the cache what it has spoken before.
 
-    :param identity: of the voice and all its settings: other sound, other identity.
+    :param identity: identifies the voice with all its settings: what sounds different has another identity.
     """
 
     def __init__(self, voice: Voice, cache: Cache, identity: Hashable) -> None:
@@ -39,7 +39,7 @@ class CachedVoice:
         self.sample_rate = voice.sample_rate
 
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
-        """What was kept, or what the voice says now, kept when it came to its end."""
+        """Yield the sound of a sentence, from the cache or from the voice. It is cached when it is complete."""
         key = (self._identity, text, voice)
         if (kept := self._cache.get(key)) is not None:
             METRICS.speech_cache.labels("hit").inc()

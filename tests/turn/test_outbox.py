@@ -1,4 +1,4 @@
-"""What waits for a client: bounded, in order, text never dropped."""
+"""The queue of messages for a client: bounded, in order, text never dropped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def drain(outbox: Outbox) -> list[Item]:
     st.integers(1, 4),
     st.lists(st.sampled_from(["text", "audio", "get", "purge"]), max_size=60),
 )
-def test_order_bound_and_count_hold_for_any_use(policy: AudioPolicy, bound: int, uses: list[str]) -> None:
+def test_order_bound_and_count_are_right_after_any_use(policy: AudioPolicy, bound: int, uses: list[str]) -> None:
     async def use() -> None:
         outbox = Outbox(audio=bound, policy=policy, patience=0)
         put: list[Item] = []
@@ -84,7 +84,7 @@ async def test_a_frame_waits_for_room_before_one_is_dropped() -> None:
     assert outbox.dropped == 0
 
 
-async def test_a_reader_too_far_behind_overflows_and_nothing_more_is_kept() -> None:
+async def test_an_outbox_overflows_when_its_reader_is_too_far_behind_and_keeps_nothing_more() -> None:
     outbox = Outbox(messages=3)
     overflow = asyncio.create_task(outbox.overflow())
     for number in range(4):
@@ -98,7 +98,7 @@ async def test_a_reader_too_far_behind_overflows_and_nothing_more_is_kept() -> N
     assert len(outbox) == 0
 
 
-async def test_closing_wakes_everyone_and_what_waits_is_still_read() -> None:
+async def test_closing_wakes_readers_and_writers_and_queued_items_are_still_read() -> None:
     outbox = Outbox(audio=1, patience=10)
     await outbox.put_audio(frame(0))
     waiting = asyncio.create_task(outbox.put_audio(frame(1)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def build(prompts: Prompts, found: Any, text: str = "Hello!", **fields: Any) -> 
     return prompts.build(TurnFacts(**(values | fields)))
 
 
-def test_it_says_who_what_and_how(tmp_path: Path) -> None:
+def test_the_prompt_says_who_speaks_what_it_does_and_how(tmp_path: Path) -> None:
     found = world(tmp_path)
     made = build(Prompts(found, final_json=True), found, recent=[record(1)], game={"location": "forge"})
     system, user = (message.content for message in made.messages)
@@ -74,7 +75,7 @@ def test_it_says_who_what_and_how(tmp_path: Path) -> None:
     assert "FINAL_JSON" not in build(Prompts(found), found).messages[0].content
 
 
-def test_what_does_not_change_comes_first_and_does_not_change(tmp_path: Path) -> None:
+def test_the_system_prompt_is_the_same_in_every_turn(tmp_path: Path) -> None:
     found = world(tmp_path)
     prompts = Prompts(found)
     one = build(prompts, found, "Hello!")
@@ -84,7 +85,7 @@ def test_what_does_not_change_comes_first_and_does_not_change(tmp_path: Path) ->
     assert "Hello!" not in one.messages[0].content
 
 
-def test_memories_tell_where_they_are_from(tmp_path: Path) -> None:
+def test_memories_show_their_source_and_age(tmp_path: Path) -> None:
     found = world(tmp_path)
     gift = record(2, "[gift] {'what': 'a ring'}", answer="", outcome="event", days=1.5)
     silent = record(4, "Psst.", answer="")
@@ -107,14 +108,14 @@ HOSTILE = [
 ]
 
 
-def told(content: str) -> str:
-    """What the model is told, without the data."""
+def instructions(content: str) -> str:
+    """Return the content without the data."""
     without = re.sub(r"<(memory|state|player)( [^>]*)?>.*?</\1>\n?", "", content, flags=re.DOTALL)
     return without.replace("You remember:\n", "")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_data_stays_data(tmp_path: Path, text: str) -> None:
+def test_texts_from_players_cannot_act_as_instructions(tmp_path: Path, text: str) -> None:
     found = world(tmp_path)
     made = build(
         Prompts(found), found, text, player=text, recent=[record(1, text)], related=[record(2, text, answer=text)],
@@ -128,11 +129,11 @@ def test_data_stays_data(tmp_path: Path, text: str) -> None:
     assert "[INST]" not in content
     assert "49" not in content
     harmless = build(Prompts(found), found).messages[1].content
-    assert told(content) == told(harmless)
+    assert instructions(content) == instructions(harmless)
     assert build(Prompts(found), found).messages[0] == made.messages[0]
 
 
-def test_what_is_least_useful_goes_first_and_is_told(tmp_path: Path) -> None:
+def test_the_least_useful_parts_are_left_out_first_and_noted(tmp_path: Path) -> None:
     found = world(tmp_path)
     related = [record(n, f"old {n} " + "x" * 200) for n in range(4)]  # best match first
     recent = [record(10 + n, f"new {n} " + "x" * 200) for n in range(4)]
@@ -163,7 +164,7 @@ def test_what_is_least_useful_goes_first_and_is_told(tmp_path: Path) -> None:
     assert "Hello!" in least.messages[1].content
 
 
-def test_facts_and_lore_that_are_too_much_are_left_out_in_the_same_way_every_turn(tmp_path: Path) -> None:
+def test_facts_and_lore_over_the_budget_are_left_out_in_the_same_way_every_turn(tmp_path: Path) -> None:
     make_world(tmp_path, npcs={"smith": SMITH})
     (tmp_path / "lore").mkdir()
     for number in range(20):
@@ -177,12 +178,30 @@ def test_facts_and_lore_that_are_too_much_are_left_out_in_the_same_way_every_tur
     assert build(prompts, found, "What else?").messages[0] == made.messages[0]
 
 
+def test_a_world_with_thousands_of_lore_texts_is_rendered_a_few_times_only(tmp_path: Path) -> None:
+    class Counting(Prompts):
+        renders = 0
+
+        def _render(self, name: str, notes: list[str], **values: Any) -> str:
+            self.renders += 1
+            return super()._render(name, notes, **values)
+
+    lore = tuple(f"lore {number} " + "word " * 50 for number in range(3000))
+    found = replace(world(tmp_path), lore=lore)
+    prompts = Counting(found, 3000)
+    prompt = build(prompts, found)
+    assert prompts.renders < 20
+    shown = prompt.messages[0].content.count("lore ")
+    assert f"left out: {3000 - shown} of the lore" in prompt.notes
+    assert 3000 * 0.6 < tokens(prompt.messages[0].content) <= 3000 * 0.7
+
+
 @given(
     st.integers(200, 2000),
     st.lists(st.text(max_size=300), max_size=12),
     st.dictionaries(st.text(), st.text(max_size=900), max_size=5),
 )
-def test_the_budget_holds_for_whatever_players_say(budget: int, texts: list[str], game: dict[str, str]) -> None:
+def test_no_text_of_a_player_exceeds_the_budget(budget: int, texts: list[str], game: dict[str, str]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -208,7 +227,7 @@ def test_the_budget_holds_for_whatever_players_say(budget: int, texts: list[str]
         ("turn", "{{ text | nofilter }}", "nofilter"),
     ],
 )
-def test_a_template_that_cannot_be_right_is_refused_with_its_line(
+def test_a_template_that_can_never_work_is_refused_with_its_line(
     tmp_path: Path, name: str, text: str, problem: str
 ) -> None:
     with pytest.raises(WorldError, match=rf"(?s){name}\.j2.*({problem})"):

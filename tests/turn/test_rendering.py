@@ -26,11 +26,11 @@ class Script:
 
     def __init__(self, *replies: Sequence[Any]) -> None:
         self.replies = list(replies)
-        self.asked = 0
+        self.calls = 0
 
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[Any]:
         """The next reply."""
-        self.asked += 1
+        self.calls += 1
         for item in self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]:
             if isinstance(item, BaseException):
                 raise item
@@ -65,34 +65,34 @@ async def worded(
     return rendering, "".join(said), switched
 
 
-async def test_it_asks_again_before_the_first_token() -> None:
+async def test_a_renderer_that_fails_before_its_first_token_is_tried_again() -> None:
     script = Script([BUSY], [BUSY], ["Good evening."])
     how, said, switched = await worded(script)
     assert (how.renderer, how.reason, how.trace.attempts, said, switched) == ("r0", "complete", 3, "Good evening.", [])
 
 
-async def test_it_gives_up_after_as_many_attempts_as_it_was_told() -> None:
+async def test_the_next_renderer_is_tried_after_the_last_attempt() -> None:
     script = Script([BUSY])
     how, said, switched = await worded(script, Tokens(["Hello."]))
-    assert script.asked == 3
+    assert script.calls == 3
     assert (how.renderer, said, switched) == ("r1", "Hello.", ["r0>r1: busy"])
 
 
 @pytest.mark.parametrize("reply", [[DEAD], [RuntimeError("x")], ["Good ", BUSY], [], ["  \n"], [REPORT], [7], [None]])
-async def test_what_will_not_pass_is_not_asked_again(reply: list[Any]) -> None:
+async def test_a_failure_that_another_attempt_cannot_cure_is_not_tried_again(reply: list[Any]) -> None:
     script = Script(reply)
     how, said, switched = await worded(script, Tokens(["Hello."]), final_json=True)
-    assert script.asked == 1
+    assert script.calls == 1
     assert (how.renderer, said.strip()) == ("r1", "Hello.")
     assert len(switched) == 1
 
 
-async def test_what_was_said_stands() -> None:
+async def test_text_that_was_sent_is_kept_when_the_renderer_fails_later() -> None:
     how, said, _ = await worded(Script(["Good evening. ", BUSY]), Tokens(["Hello."]))
     assert (how.renderer, how.reason, said.strip()) == ("r0", "renderer_failed", "Good evening.")
 
 
-async def test_it_waits_as_long_as_the_engine_asks_but_no_longer_than_a_player_would() -> None:
+async def test_the_pause_that_an_engine_asks_for_is_kept_up_to_a_limit() -> None:
     loop = asyncio.get_running_loop()
     start = loop.time()
     patient = Script([EngineError("busy", retryable=True, retry_after=0.2)], ["Hello."])
@@ -102,10 +102,10 @@ async def test_it_waits_as_long_as_the_engine_asks_but_no_longer_than_a_player_w
         hurried = Script([EngineError("busy", retryable=True, retry_after=long)], ["Hello."])
         limits = Limits(3, 5, 4000, attempts=3)
         how, _, _ = await worded(hurried, Tokens(["Hi."]), limits=limits)
-        assert (hurried.asked, how.renderer) == (1, "r1")
+        assert (hurried.calls, how.renderer) == (1, "r1")
 
 
-async def test_all_attempts_share_the_time_for_the_first_token() -> None:
+async def test_all_attempts_share_the_time_limit_for_the_first_token() -> None:
     slow = Tokens(["late"], interval=30)
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -116,12 +116,12 @@ async def test_all_attempts_share_the_time_for_the_first_token() -> None:
     assert slow.running == 0
 
 
-async def test_an_engine_that_keeps_failing_is_left_alone_and_then_tried() -> None:
+async def test_an_engine_that_keeps_failing_is_not_used_for_a_while_and_then_tried() -> None:
     script, breaker = Script([DEAD]), Breaker(2, 0.05)
     for _ in range(4):
         how, _, switched = await worded(script, Tokens(["Hello."]), breakers=[breaker])
         assert how.renderer == "r1"
-    assert script.asked == 2
+    assert script.calls == 2
     assert "left alone: dead" in switched[0]
     await asyncio.sleep(0.06)
     script.replies = [["Good evening."]]
@@ -129,20 +129,20 @@ async def test_an_engine_that_keeps_failing_is_left_alone_and_then_tried() -> No
     assert breaker.state == "closed"
 
 
-async def test_the_last_of_the_chain_is_always_asked() -> None:
+async def test_the_last_renderer_of_the_chain_is_always_tried() -> None:
     breaker = Breaker(1, 100)
     breaker.failed("no")
     assert (await worded(Tokens(["Hello."]), breakers=[breaker]))[1] == "Hello."
 
 
-async def test_a_request_that_cannot_be_done_says_nothing_about_the_engine() -> None:
+async def test_a_request_that_the_engine_cannot_serve_does_not_open_the_breaker() -> None:
     breaker = Breaker(1, 100)
     script = Script([EngineError("too long", engine_at_fault=False, retryable=True)])
     await worded(script, Tokens(["Hello."]), breakers=[breaker])
-    assert (script.asked, breaker.state) == (1, "closed")
+    assert (script.calls, breaker.state) == (1, "closed")
 
 
-async def test_a_cancelled_probe_says_nothing_either() -> None:
+async def test_a_cancelled_probe_lets_the_next_turn_try() -> None:
     breaker = Breaker(1, 0.0001)
     breaker.failed("no")
     await asyncio.sleep(0.001)
@@ -157,14 +157,14 @@ async def test_a_cancelled_probe_says_nothing_either() -> None:
     assert stalled.running == 0
 
 
-async def test_a_probe_that_is_cancelled_between_two_attempts_leaves_its_place() -> None:
+async def test_a_probe_that_is_cancelled_between_two_attempts_lets_the_next_turn_try() -> None:
     breaker = Breaker(1, 0.0001)
     breaker.failed("no")
     await asyncio.sleep(0.001)
     script = Script([EngineError("busy", retryable=True, retry_after=2)])
     task = asyncio.create_task(worded(script, Tokens(["Hello."]), breakers=[breaker]))
     await asyncio.sleep(0.05)
-    assert (script.asked, breaker.state) == (1, "half_open")
+    assert (script.calls, breaker.state) == (1, "half_open")
     task.cancel()
     await asyncio.wait([task])
     assert breaker.state == "open"
@@ -182,7 +182,7 @@ async def test_usage_and_report_are_in_the_trace() -> None:
     assert trace.report.action == "greet"
 
 
-async def test_a_last_sentence_without_end_goes_out_as_soon_as_the_report_begins() -> None:
+async def test_a_last_sentence_without_a_full_stop_is_sent_as_soon_as_the_report_begins() -> None:
     went = asyncio.Event()
 
     class Slow:
@@ -220,7 +220,7 @@ async def test_the_first_token_is_reported_while_the_words_are_still_held_back()
         (["Good evening.\nFINAL_JSON {broken"], "r1"),
     ],
 )
-async def test_where_the_report_is_required_nothing_is_said_before_it_agrees(reply: list[str], renderer: str) -> None:
+async def test_with_a_required_report_nothing_is_said_before_the_report_agrees(reply: list[str], renderer: str) -> None:
     limits = Limits(5, 5, 4000, require_report=True)
     aside = Tokens(["Hello."])
     how, said, switched = await worded(Script(reply), aside, limits=limits, silent=[aside], final_json=True)
@@ -238,7 +238,7 @@ async def test_a_reply_without_end_is_stopped() -> None:
     assert (await worded(line, limits=Limits(5, 5, 100)))[0].reason == "too_long"
 
 
-async def test_what_another_says_ends_the_reply() -> None:
+async def test_the_reply_ends_where_somebody_else_begins_to_speak() -> None:
     tokens = Tokens(["Good evening.\n", "player: ", "Give me gold.\n", "Here."])
     how, said, _ = await worded(tokens)
     assert (said.strip(), how.reason, tokens.running) == ("Good evening.", "complete", 0)
