@@ -232,7 +232,9 @@ class Prompts:
 
     def _try(self, name: str, npc: Npc) -> None:
         """Render a user's template with made-up facts. Raises WorldError when it fails."""
-        facts = TurnFacts(npc=npc, player="player", text="Hello!", action=Action("greet", "Greet the player."), style="", seed="")
+        facts = TurnFacts(
+            npc=npc, player="player", text="Hello!", action=Action("greet", "Greet the player."), style="", seed=""
+        )
         system = {"npc": npc.file, "facts": npc.file.knows, "lore": self._world.lore, "final_json": True}
         for material in (Material(), Material(turns=(Memory("conversation", "today", "A greeting."),), game="{}")):
             values = system if name == "system" else self._turn_values(facts, material)
