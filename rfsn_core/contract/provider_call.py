@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from rfsn_core.contract.errors import contained
 
 
-@asynccontextmanager
-async def provider_call(seconds: float | None) -> AsyncIterator[None]:
-    """Run a provider's code for at most `seconds`; None sets no limit.
+class provider_call:
+    """Runs a provider's code in its block for at most `seconds`; None sets no limit.
 
     Raises TimeoutError when it takes longer, EngineError where it would end the process or cancel its task, and what
-    the code itself raises.
+    the code itself raises. A class, because a generator costs more, and every sentence passes here several times.
     """
-    with contained():
-        async with asyncio.timeout(seconds):
-            yield
+
+    def __init__(self, seconds: float | None) -> None:
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._timeout.__aexit__(kind, error, trace)
+        if isinstance(error, SystemExit | asyncio.CancelledError):
+            with contained():
+                raise error

@@ -49,7 +49,8 @@ class Conversation:
         self.scope = scope
         self._spool, self._archive = spool, archive
         self.last: asyncio.Future[Any] | None = paused
-        """The newest work in this conversation; the next one waits for it."""
+        """The newest work in this conversation."""
+        self._work: set[asyncio.Future[Any]] = set() if paused is None else {paused}
         self.turns: list[RunningTurn] = []
         """The turns that run or wait, oldest first."""
         self.last_used = time.monotonic()
@@ -63,18 +64,26 @@ class Conversation:
     @property
     def busy(self) -> bool:
         """Whether work runs or waits."""
-        return self.last is not None and not self.last.done()
+        return bool(self.unfinished)
+
+    @property
+    def unfinished(self) -> list[asyncio.Future[Any]]:
+        """All work that runs or waits."""
+        return [work for work in self._work if not work.done()]
 
     def start(self, work: Callable[[], Awaitable[T]], name: str) -> asyncio.Task[T]:
         """Start work that waits until all that was started before it has ended."""
-        previous = self.last if self.busy else None
+        # All of it, not only the newest: work that is cancelled while it waits ends before the work that it waits for.
+        previous = self.unfinished
 
         async def wait_and_work() -> T:
-            if previous is not None:
-                await asyncio.wait([previous])
+            if previous:
+                await asyncio.wait(previous)
+                previous.clear()
             return await work()
 
         self.last = task = asyncio.create_task(wait_and_work(), name=name)
+        self._work = {*previous, task}
         return task
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────

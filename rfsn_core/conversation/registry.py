@@ -117,9 +117,10 @@ class Conversations:
 
     def index_soon(self, conversation: Conversation) -> None:
         """Bring a conversation's embedding index up to date in the background."""
-        self._background.start(self._update_index(conversation))
+        self._background.start(self.update_index(conversation))
 
-    async def _update_index(self, conversation: Conversation) -> None:
+    async def update_index(self, conversation: Conversation) -> None:
+        """Bring a conversation's embedding index up to date; a failure is only logged."""
         access = self._access()
         try:
             with access.leases.held():
@@ -138,8 +139,8 @@ class Conversations:
             for conversation in removed:
                 for turn in list(conversation.turns):
                     turn.cancel(reason)
-            if busy := [conversation.last for conversation in removed if conversation.last and conversation.busy]:
-                await asyncio.wait(busy)
+            if work := [work for conversation in removed for work in conversation.unfinished]:
+                await asyncio.wait(work)
             yield
         finally:
             self._pauses.remove((selected, over))

@@ -62,7 +62,11 @@ class BoundedQueue(Generic[T]):
                 raise EOFError
             self._ready.clear()
             await self._ready.wait()
-        return self._remove(0)
+        item = self._items.popleft()
+        if self.is_bounded(item):
+            self._bounded -= 1
+            self._room.set()
+        return item
 
     def resize(self, bound: int) -> list[T]:
         """Change the bound; return what the policy drops for it."""

@@ -45,7 +45,7 @@ class FollowUp:
                 log.warning("reward.refused", signal=signal, source="play", error=str(error))
         self._rewards.credit_missing()
         await self._decisions.share_again()
-        self._conversations.index_soon(turn.conversation)
+        await self._conversations.update_index(turn.conversation)
         if turn.summary_due and turn.runtime.settings.memory.summaries == "model":
             await self._summaries.reword_summary(turn.request.scope, turn.request.npc)
 

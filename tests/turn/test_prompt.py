@@ -218,7 +218,7 @@ def test_no_text_of_a_player_exceeds_the_budget(budget: int, texts: list[str], g
         ("turn", "{{ npc.nmae }}", "line 1: .*nmae"),
         ("turn", "fine\n{{ nothing }}", "line 2: 'nothing' is undefined"),
         ("system", "{{ text }}", "'text' is undefined"),
-        ("turn", "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}", "rounds"),
+        ("turn", "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}", "iterations"),
         ("turn", "{{ 'x' * 999999999 }}", "parts"),
         ("turn", "{{ 9 ** 99999999 }}", "parts"),
         ("turn", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion"),
