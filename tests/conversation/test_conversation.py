@@ -125,6 +125,6 @@ async def test_a_provider_call_passes_a_real_cancellation_on() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    with pytest.raises(EngineError, match="it cancelled itself"):
+    with pytest.raises(EngineError, match="cancelled itself"):
         async with provider_call(None):
             raise asyncio.CancelledError
