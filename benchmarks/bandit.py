@@ -176,10 +176,9 @@ def whole_decision(rounds: int) -> float:
     from rfsn_core.world import candidates
     from rfsn_core.world.actions import Actions
     from rfsn_core.world.decision import Decider
+    from rfsn_core.world.feelings import hear
     from rfsn_core.world.files import read_world
     from rfsn_core.world.scoring import Weights
-    from rfsn_core.world.signals import classify
-    from rfsn_core.world.transitions import hear
 
     npc, scope = read_world(example_world()).npc("innkeeper"), Scope("default", "innkeeper", "player")
     buckets = Buckets(BucketSettings().buckets)
@@ -187,7 +186,7 @@ def whole_decision(rounds: int) -> float:
     state, times = npc.initial, []
     for number in range(rounds):
         start = time.perf_counter()
-        signal = classify("Can you tell me about the ferry?")
+        signal = "question"
         situation = Situation(hear(state, signal), signal, {"location": "tavern"})
         made = decider.decide(situation, npc, scope, f"d{number}")
         record = decision_record(made, scope, "", state, time=0.0, explored=True, delivered=True)

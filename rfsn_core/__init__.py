@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     )
     from rfsn_core.contract.gating import Gate, Utterance, Verdict
     from rfsn_core.contract.hooks import ServerInfo, hookimpl
-    from rfsn_core.contract.npc import NpcState
+    from rfsn_core.contract.npc import NpcState, Temperament
     from rfsn_core.contract.provider import Host, NoSettings, Offer, Provider
-    from rfsn_core.contract.rendering import ChatMessage, Prompt, Renderer, RenderOptions
+    from rfsn_core.contract.rendering import ChatMessage, Known, Prompt, Renderer, RenderOptions
     from rfsn_core.contract.selection import Arm, Context, Policy, Selection, Update, UpdateResult
     from rfsn_core.contract.shared_storage import (
         Checkpoint,
@@ -60,6 +60,14 @@ if TYPE_CHECKING:
         Store,
         TurnRecord,
     )
+    from rfsn_core.contract.understanding import (
+        ASKS,
+        SIGNALS,
+        Entity,
+        Understander,
+        Understanding,
+        UnderstandingContext,
+    )
     from rfsn_core.protocol.server import (
         Decision,
         Sentence,
@@ -74,7 +82,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ASKS",
     "GOVERNED",
+    "SIGNALS",
     "Abstraction",
     "Abstractor",
     "Action",
@@ -91,9 +101,11 @@ __all__ = [
     "Decision",
     "Embedder",
     "EngineError",
+    "Entity",
     "Gate",
     "HasHealth",
     "Host",
+    "Known",
     "ListsModels",
     "ListsVoices",
     "LogEntry",
@@ -132,11 +144,15 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreInUse",
+    "Temperament",
     "TurnCancelled",
     "TurnFailed",
     "TurnFinished",
     "TurnRecord",
     "TurnStarted",
+    "Understander",
+    "Understanding",
+    "UnderstandingContext",
     "UnknownNpc",
     "Update",
     "UpdateResult",
@@ -164,9 +180,9 @@ _HOMES = {
     ),
     "contract.gating": "Gate Utterance Verdict",
     "contract.hooks": "ServerInfo hookimpl",
-    "contract.npc": "NpcState",
+    "contract.npc": "NpcState Temperament",
     "contract.provider": "Host NoSettings Offer Provider",
-    "contract.rendering": "ChatMessage Prompt Renderer RenderOptions",
+    "contract.rendering": "ChatMessage Known Prompt Renderer RenderOptions",
     "contract.selection": "Arm Context Policy Selection Update UpdateResult",
     "contract.shared_storage": "Checkpoint Checkpoints LogEntry LogPage Notices SharedLearning SharedStore",
     "contract.speech": "Speech Voice VoiceStyle",
@@ -174,6 +190,7 @@ _HOMES = {
         "GOVERNED Backup MemoryKind MemoryRecord MemorySource MemoryStatus Past Scope SearchHit Snapshot "
         "Store TurnRecord"
     ),
+    "contract.understanding": "ASKS SIGNALS Entity Understander Understanding UnderstandingContext",
     "protocol.server": (
         "Decision Sentence ServerMessage State TurnCancelled TurnFailed TurnFinished TurnStarted Usage Viseme"
     ),

@@ -141,7 +141,7 @@ class Kernel:
 
         async def store() -> protocol.State:
             access = self.runtimes.current.store_access
-            return await store_event(message, conversation, npc.initial, access, self.decision_log)
+            return await store_event(message, conversation, npc.nature, access, self.decision_log)
 
         return self.conversations.queue(conversation, store, f"event {message.kind}")
 

@@ -16,6 +16,7 @@ COMMANDS = (
     Command(AUTHOR, "init", "rfsn_core.cli.world:init", "Create a world: a commented rfsn.toml and a first NPC."),
     Command(AUTHOR, "config", "rfsn_core.cli.config:config", "Check, show or describe the settings."),
     Command(AUTHOR, "prompt", "rfsn_core.cli.engines:prompt", "Print the prompt that a model would receive."),
+    Command(AUTHOR, "signal", "rfsn_core.cli.signal:signal", "Show how a line of the player is understood."),
     Command(AUTHOR, "models", "rfsn_core.cli.engines:models", "List the models of the rendering provider."),
     Command(AUTHOR, "voices", "rfsn_core.cli.engines:voices", "List the voices of the speech provider."),
     Command(AUTHOR, "fetch", "rfsn_core.cli.fetch:fetch", "Download a model or a voice."),

@@ -6,13 +6,13 @@ The same classes are the tables `[[world.actions]]` and `[[world.rules]]` of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.npc import NpcState, Temperament
 
 StateNumber = Literal["affinity", "trust", "fear", "sentiment", "turns"]
 StateFlag = Literal["in_combat", "quest_active"]
@@ -29,7 +29,13 @@ class Action:
     trust: float = Field(default=0.0, ge=-1, le=1)
     fear: float = Field(default=0.0, ge=-1, le=1)
     answers: tuple[str, ...] = Field(default=(), description="Player signals that it answers, the most natural first.")
-    hostile: bool = Field(default=False, description="Attractive to an NPC that dislikes the player, and to no other.")
+    tone: float = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        description="How friendly it is; NPCs that like the player lean to friendly actions.",
+    )
+    hostile: bool = Field(default=False, description="An act of hostility, such as an insult or an attack.")
     variant_of: str = Field(default="", description="The plain action: a rule that forbids it forbids this one too.")
 
 
@@ -39,7 +45,11 @@ class Situation:
 
     state: NpcState
     signal: str
-    game: Mapping[str, Any]
+    game: Mapping[str, Any] = field(default_factory=dict)
+    temperament: Temperament = field(default_factory=Temperament)
+    knowing: frozenset[str] = frozenset()
+    """What the NPC's knowledge holds about what was said: `answer`, `told`, `secret`, `withheld`, `elsewhere`,
+    `unknown`. Empty when nothing was asked."""
 
 
 @checked_dataclass(frozen=True, config=_FORBID)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rfsn_core.contract.selection import Policy
     from rfsn_core.contract.speech import Voice
     from rfsn_core.contract.storage import Store
+    from rfsn_core.contract.understanding import Understander
     from rfsn_core.protocol.server import ServerMessage
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,6 +63,11 @@ class ServerInfo:
 
 # ── OFFER ────────────────────────────────────────────────────────────────────────────────────────
 # Called once, when plugins are discovered. Return an iterable of descriptors.
+
+
+@hookspec
+def rfsn_understanding() -> Iterable[Offer[Understander]]:
+    """Offer providers of the understanding stage: what the player means."""
 
 
 @hookspec

@@ -10,21 +10,41 @@ import msgspec
 MOODS = ("calm", "happy", "sad", "angry", "afraid")
 
 
-def tier(affinity: float, turns: int) -> str:
-    """The relationship that an affinity stands for; `stranger` before the first turn."""
-    if turns == 0:
-        return "stranger"
-    if affinity < -0.6:
-        return "enemy"
-    if affinity < -0.2:
-        return "rival"
-    if affinity < 0.2:
-        return "acquaintance"
-    return "friend" if affinity < 0.6 else "ally"
+TIERS = ("enemy", "rival", "acquaintance", "friend", "ally")
+_BOUNDS = (-0.6, -0.2, 0.2, 0.6)
+MARGIN = 0.05
+"""How far an affinity must pass a bound before the relationship changes."""
+
+
+def standing(affinity: float, before: str = "") -> str:
+    """Return the relationship that an affinity stands for; near a bound, the one before stays."""
+    now = sum(affinity >= bound for bound in _BOUNDS)
+    if before in TIERS and now != (old := TIERS.index(before)):
+        bound = _BOUNDS[now] if now < old else _BOUNDS[now - 1]
+        if abs(now - old) == 1 and abs(affinity - bound) < MARGIN:
+            return before
+    return TIERS[now]
+
+
+class Temperament(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an NPC is like; each -1…1, and 0 is like anybody."""
+
+    warmth: float = 0.0
+    """Likes people, and shows it."""
+    bravery: float = 0.0
+    """Is hard to frighten, and stands its ground."""
+    pride: float = 0.0
+    """Is hurt by slights, does not back down or apologize easily."""
+    honesty: float = 0.0
+    """Says what it knows; below 0 it dodges and hints."""
+    curiosity: float = 0.0
+    """Asks back."""
+    fluidity: float = 0.0
+    """How fast feelings move: at 1 twice as fast, at -1 half as fast."""
 
 
 class NpcState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One NPC's state towards one player. Only `transitions` makes a new one."""
+    """One NPC's state towards one player. Only `world.feelings` makes a new one."""
 
     mood: str = "calm"
     affinity: float = 0.0
@@ -38,16 +58,43 @@ class NpcState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     in_combat: bool = False
     quest_active: bool = False
     turns: int = 0
+    regard: float = 0.0
+    """How far deeds and hurts have moved affinity for good, -1…1."""
+    faith: float = 0.0
+    """How far deeds and hurts have moved trust for good, -1…1."""
+    topic: list[str] = []
+    """What was talked about last, as stems of words."""
+    told: dict[str, int] = {}
+    """Fact id → the turn in which the NPC told it last."""
+    called: dict[str, int] = {}
+    """Fact id → the turn in which its keys were heard last, for lore that stays or rests for some turns."""
+    last_action: str = ""
+    """What the NPC did in the turn before."""
+    heard: dict[str, float] = {}
+    """Signal → how often it was heard lately, fading."""
+    standing: str = ""
+    """The relationship, which changes only when affinity has passed a bound by a margin."""
+    clock: float = 0.0
+    """Hours of game time at the last turn; 0 when the game does not say."""
 
     @property
     def relationship(self) -> str:
-        """The relationship tier."""
-        return tier(self.affinity, self.turns)
+        """The relationship tier; `stranger` before the first turn."""
+        if self.turns == 0:
+            return "stranger"
+        return self.standing or standing(self.affinity)
 
     def violations(self) -> list[str]:
         """The invariants that do not hold, in words; empty for a valid state."""
         found = []
-        for name, low, high in (("affinity", -1, 1), ("trust", 0, 1), ("fear", 0, 1), ("sentiment", -1, 1)):
+        for name, low, high in (
+            ("affinity", -1, 1),
+            ("trust", 0, 1),
+            ("fear", 0, 1),
+            ("sentiment", -1, 1),
+            ("regard", -1, 1),
+            ("faith", -1, 1),
+        ):
             value = getattr(self, name)
             if not low <= value <= high:  # also catches NaN
                 found.append(f"{name} is {value}, not in {low}…{high}")

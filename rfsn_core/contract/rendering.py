@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from rfsn_core.contract.understanding import Understanding
 from rfsn_core.protocol.server import Usage
 
 
@@ -15,6 +16,26 @@ class ChatMessage:
 
     role: str
     content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the NPC's knowledge holds about what was said, as far as this player may hear it."""
+
+    fact: str = ""
+    """The fact that the decision is about: to be told, confided, or hinted at."""
+    told: bool = False
+    """Whether the NPC told it to this player before."""
+    again: str = ""
+    """What its author wants said then."""
+    hint: str = ""
+    """What its author wants said while it may not be told."""
+    more: tuple[str, ...] = ()
+    """Other facts that fit and may be told, the best first."""
+    refer: str = ""
+    """Name of somebody who knows better."""
+    refer_title: str = ""
+    refer_fact: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +52,15 @@ class Prompt:
     """What the action means, for the model."""
     player_text: str
     messages: tuple[ChatMessage, ...]
+    understanding: Understanding = field(default_factory=lambda: Understanding(signal="statement"))
+    """What the player meant."""
+    known: Known = Known()
+    people: tuple[tuple[str, str, str], ...] = ()
+    """(id, name, title) of those whom the player named."""
+    player_name: str = ""
+    """What the player said to be called."""
+    player_facts: tuple[str, ...] = ()
+    """What the NPC knows of the player, the most useful first."""
     persona: Mapping[str, Any] = field(default_factory=dict)
     """The NPC's persona and its own lines, from its file."""
     state: Mapping[str, Any] = field(default_factory=dict)

@@ -17,8 +17,10 @@ from rfsn_core.contract.selection import Policy
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.speech import Voice
 from rfsn_core.contract.storage import Store
+from rfsn_core.contract.understanding import Understander
 
 PROTOCOLS: Mapping[str, type] = {
+    "understanding": Understander,
     "abstraction": Abstractor,
     "selection": Policy,
     "rendering": Renderer,

@@ -13,19 +13,19 @@ from rfsn_core.conversation.store_access import StoreAccess
 from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.records import state_change
 from rfsn_core.memory.update import with_changes
-from rfsn_core.world.transitions import happened
+from rfsn_core.world.feelings import Nature, happened
 
 MAX_TEXT = 2000
 """Characters of a game event that are remembered."""
 
 
 async def store_event(
-    message: protocol.GameEvent, conversation: Conversation, initial: NpcState, access: StoreAccess,
+    message: protocol.GameEvent, conversation: Conversation, nature: Nature, access: StoreAccess,
     decision_log: DecisionLog,
 ) -> protocol.State:  # fmt: skip
     """Apply an event to the NPC's state and store it; return the new state. Raises StoreError."""
-    before = await conversation.load(access, initial)
-    state = happened(before, message.kind)
+    before = await conversation.load(access, nature.baseline)
+    state = happened(before, message.kind, nature)
     text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
     record = TurnRecord(
         turn_id=uuid.uuid4().hex,

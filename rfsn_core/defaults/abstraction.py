@@ -37,7 +37,7 @@ class Bucket(BaseModel, extra="forbid"):
 
 def _default_buckets() -> list[Bucket]:
     from rfsn_core.contract.npc import MOODS
-    from rfsn_core.world.signals import SIGNALS
+    from rfsn_core.contract.understanding import SIGNALS
 
     thirds = {"labels": ["low", "middle", "high"], "edges": [0.3, 0.7]}
     return [

@@ -28,6 +28,21 @@ LINES: dict[str, dict[str, list[str]]] = {
         "warm_friendly": ["Travel safely, my friend!", "Come back soon. The door is open."],
         "formal_respectful": ["Farewell, and fair roads to you.", "May your journey be short and your welcome long."],
     },
+    "acknowledge": {
+        "neutral_balanced": ["I see.", "Go on.", "I am listening."],
+        "terse_direct": ["Noted.", "Right.", "Mm."],
+        "warm_friendly": ["Is that so? Go on, I am listening.", "Well, well. Tell me more."],
+    },
+    "unsure": {
+        "neutral_balanced": ["That I do not know.", "I could not tell you.", "You would have to ask someone else."],
+        "terse_direct": ["No idea.", "Not my business."],
+    },
+    "refer": {
+        "neutral_balanced": [
+            "{{ known.refer or 'Somebody else' }} would know that better than I.",
+            "Ask {{ known.refer or 'around' }}. I only have it at second hand.",
+        ],
+    },
     "agree": {
         "neutral_balanced": ["Yes, I think so too.", "True enough.", "That is how I see it."],
         "terse_direct": ["Aye.", "True.", "Agreed."],

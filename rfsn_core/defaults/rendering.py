@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from random import Random
 from typing import Any
@@ -68,8 +67,8 @@ class Scripted:
         own: Mapping[str, Any] = prompt.persona.get("lines", {})
         shared: Mapping[str, Any] = prompt.persona.get("shared_lines", {})
         plain = str(prompt.persona.get("plain_action", prompt.action))
-        if prompt.action == "explain" and (fact := _fact(prompt)):
-            yield [fact]
+        if fact := prompt.known.fact or prompt.known.hint:
+            yield [fact.replace("{", "(").replace("}", ")")]  # braces would be read as a template
         for action in dict.fromkeys((prompt.action, plain)):
             for table in (own, shared, LINES):
                 entry: Any = table.get(action, [])
@@ -86,31 +85,16 @@ class Scripted:
                 template = self._environment.from_string(text)
                 if len(self._compiled) < 10_000:
                     self._compiled[text] = template
-            values = {"name": prompt.name, "player": prompt.player, "state": prompt.state, "style": prompt.style}
+            values = {
+                "name": prompt.name,
+                "player": prompt.player,
+                "state": prompt.state,
+                "style": prompt.style,
+                "known": prompt.known,
+            }
             return self._environment.render(template, **values).strip()
         except FAILURES:
             return ""  # skip a line that fails for this state; broken syntax was refused at load
-
-
-def _fact(prompt: Prompt) -> str:
-    """Return the fact of the NPC that shares the most words with the player's text, or "" when none shares a word."""
-    facts: list[str] = prompt.persona.get("knows", [])
-    asked = _stems(prompt.player_text)
-    best = max(facts, key=lambda fact: len(asked & _stems(fact)), default="")
-    # Braces would be read as a template.
-    return best.replace("{", "(").replace("}", ")") if asked & _stems(best) else ""
-
-
-def _stems(text: str) -> set[str]:
-    """Return the first four letters of the longer words, so that "ferries" matches "ferry"."""
-    return {word[:4] for word in re.findall(r"\w{4,}", text.casefold())} - _COMMON
-
-
-_COMMON = {
-    word[:4]
-    for word in "about anything been could does from have here know should some something tell that there they this"
-    " what when where which will with would your".split()
-}
 
 
 def _make(settings: Settings) -> Scripted:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from rfsn_core.world.signals import classify
-
 _CONTRADICTION = re.compile(
     r"\b(?:but you (?:just |already )?(?:said|told me)|you (?:just )?said (?:the opposite|otherwise)|earlier you said|"
     r"you(?:'re| are) contradicting yourself|that contradicts)\b",
@@ -19,17 +17,16 @@ _CORRECTION = re.compile(
 _ENDS = frozenset({"farewell", "attack", "flee", "ignore"})
 
 
-def signals(text: str, signal: str = "") -> list[str]:
+def signals(text: str, signal: str) -> list[str]:
     """The reward signals for the decision before, in what the player says now.
 
-    :param signal: what the game says the player means; read off the text when empty.
+    :param signal: what the player means.
     """
     text = text.replace("’", "'")
     if _CONTRADICTION.search(text):
         return ["contradiction_detected"]
     if _CORRECTION.search(text):
         return ["user_correction"]
-    meant = signal or classify(text)
-    if meant in _ENDS:
+    if signal in _ENDS:
         return []
-    return ["conversation_continued", *(["follow_up_question"] if meant == "question" else [])]
+    return ["conversation_continued", *(["follow_up_question"] if signal == "question" else [])]

@@ -14,7 +14,7 @@ from rfsn_core.memory import beliefs, cards, extraction, summaries
 from rfsn_core.memory.beliefs import memory_id
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.extraction import Statement
-from rfsn_core.world.transitions import EVENT_EFFECTS
+from rfsn_core.world.feelings import EVENT_EFFECTS, Effect
 
 EVENTS = {
     "gift": "The player gave you something",
@@ -97,7 +97,7 @@ class MemoryUpdate:
         if (text := EVENTS.get(kind)) is None:
             return
         details = ", ".join(str(data[name])[:100] for name in EVENT_DETAILS if data.get(name))
-        affinity, trust, _ = EVENT_EFFECTS.get(kind, (0.0, 0.0, 0.0))
+        effect = EVENT_EFFECTS.get(kind, Effect())
         self.learn(
             MemoryRecord(
                 memory_id=memory_id("event", turn.turn_id),
@@ -105,7 +105,7 @@ class MemoryUpdate:
                 source=MemorySource.GAME,
                 text=f"{text}: {details}." if details else f"{text}.",
                 time=turn.time,
-                importance=min(1.0, 0.4 + abs(affinity) + abs(trust)),
+                importance=min(1.0, 0.4 + abs(effect.affinity) + abs(effect.trust)),
                 turn_id=turn.turn_id,
             )
         )

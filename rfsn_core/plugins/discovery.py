@@ -36,7 +36,7 @@ ASYNC_HOOKS = frozenset({"rfsn_started", "rfsn_stopping"})
 OFFERS = frozenset({"rfsn_actions", "rfsn_safety_rules", "rfsn_routes", "rfsn_commands"})
 STAGE_HOOKS = frozenset(name for name in vars(hookspecs) if name.removeprefix(PREFIX) in STAGES)
 CONTRACT = "rfsn-core"
-DEFAULTS = ("abstraction", "selection", "rendering", "gating", "storage", "speech", "embedding")
+DEFAULTS = ("understanding", "abstraction", "selection", "rendering", "gating", "storage", "speech", "embedding")
 
 
 @dataclass

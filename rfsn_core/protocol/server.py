@@ -69,6 +69,8 @@ class Decision(Message, tag="decision", kw_only=True):
     policy: str
     candidates: list[Candidate]
     vetoes: list[Veto]
+    fact: str = ""
+    """Id of the fact that the NPC tells, confides or hints at; empty when it is about none."""
     forced_by: str = ""
     """Name of the safety rule that forced this action; empty when none did."""
     latency_ms: float

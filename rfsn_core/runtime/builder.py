@@ -192,6 +192,7 @@ class Runtimes:
             settings=settings,
             source=plan.source,
             world=world,
+            understander=opened["understanding"][0].value,
             decider=Decider(
                 actions=plan.actions,
                 rules=plan.rules,

@@ -227,6 +227,7 @@ class Settings(BaseModel, extra="forbid"):
     learning: LearningSettings = Field(default_factory=LearningSettings)
     memory: MemorySettings = MemorySettings()
     operations: OperationsSettings = OperationsSettings()
+    understanding: Stage = Stage(provider="signals")
     abstraction: Stage = Stage(provider="buckets")
     selection: Stage = Stage(provider="world_model")
     rendering: RenderingStage = RenderingStage(provider="scripted", fallback=["scripted"])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from rfsn_core import protocol
 from rfsn_core.contract.actions import Situation
+from rfsn_core.contract.errors import contained
 from rfsn_core.contract.gating import Utterance, Verdict
 from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.understanding import Understanding, UnderstandingContext
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
@@ -18,8 +22,8 @@ from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.world.decision import Deliberation
-from rfsn_core.world.signals import classify
-from rfsn_core.world.transitions import adopt, drift, hear, perceive
+from rfsn_core.world.feelings import adopt, drift, hear, perceive
+from rfsn_core.world.knowledge import Question, Recall
 
 log = logger("turn")
 
@@ -30,11 +34,15 @@ class PlayerInput:
 
     text: str
     """Empty when the gate stopped it: neither the renderer nor the memory sees it."""
-    signal: str
-    """What the player does: greets, asks, threatens …"""
-    sentiment: float
     stopped_by: str
     """Why the gate stopped it; empty when it did not."""
+    understanding: Understanding = field(default_factory=lambda: Understanding(signal="statement"))
+    """What it means."""
+
+    @property
+    def signal(self) -> str:
+        """What the player does: greets, asks, threatens …"""
+        return self.understanding.signal
 
 
 async def gate_input(request: Request, runtime: Runtime, state: NpcState) -> PlayerInput:
@@ -44,7 +52,27 @@ async def gate_input(request: Request, runtime: Runtime, state: NpcState) -> Pla
     METRICS.inputs.labels(verdict.kind).inc()
     stopped = verdict.kind not in ("allow", "rewrite")
     text = _text(request, verdict)
-    return PlayerInput(text, request.signal or classify(text), verdict.sentiment, verdict.reasons[0] if stopped else "")
+    understanding = understand(request, runtime, state)
+    if stopped:
+        understanding = replace(understanding, words="", acts=(), topics=(), entities=(), asks="", question="")
+    return PlayerInput(text, verdict.reasons[0] if stopped else "", understanding)
+
+
+def understand(request: Request, runtime: Runtime, state: NpcState) -> Understanding:
+    """Return what the player means; the game's own signal counts more than the words."""
+    context = UnderstandingContext(
+        npc=request.npc.id, names=runtime.world.names, last_action=state.last_action, examples=runtime.world.examples
+    )
+    try:
+        with contained():
+            understanding = runtime.understander.understand(request.text, context)
+    except Exception as error:  # noqa: BLE001  the provider's code: the turn goes on without it
+        METRICS.errors.labels("understanding").inc()
+        log.error("understanding.failed", error=repr(error))
+        understanding = Understanding(signal="statement", confidence=0.0, words=request.text)
+    if request.signal:
+        understanding = replace(understanding, signal=request.signal, confidence=1.0, alternatives=(), source="game")
+    return understanding
 
 
 def _text(request: Request, verdict: Verdict) -> str:
@@ -68,12 +96,13 @@ def compare(request: Request, runtime: Runtime, state: NpcState, events: TurnEve
             adopted=adopted,
         )
     )
-    return adopt(state, drifted) if adopted else state
+    return adopt(state, drifted, request.npc.nature) if adopted else state
 
 
 def perceived(request: Request, player: PlayerInput, state: NpcState) -> NpcState:
     """Return the state after the NPC saw what the game shows and heard what the player said."""
-    return hear(perceive(state, request.game), player.signal, player.sentiment)
+    nature = request.npc.nature
+    return hear(perceive(state, request.game, nature), player.signal, player.understanding.sentiment, nature)
 
 
 def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcState, decision_id: str) -> Deliberation:
@@ -81,7 +110,10 @@ def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcSt
 
     :param state: as `perceived` returns it.
     """
-    situation = Situation(state, player.signal, request.game)
+    knowledge = recall_facts(request, runtime, player, state)
+    situation = Situation(
+        state, player.signal, request.game, request.npc.nature.temperament, knowing(player.understanding, knowledge)
+    )
     made = runtime.decider.decide(
         situation,
         request.npc,
@@ -89,10 +121,56 @@ def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcSt
         decision_id,
         stopped_by=player.stopped_by,
         changes=runtime.hooks.changes(situation, runtime.decider.actions),
+        knowledge=knowledge,
     )
     METRICS.actions.labels(made.event.action).inc()
     made.event.turn_id = request.turn_id
     return made
+
+
+def recall_facts(request: Request, runtime: Runtime, player: PlayerInput, state: NpcState) -> Recall:
+    """Return what the NPC finds in its knowledge about what the player said."""
+    if player.stopped_by:
+        return Recall()
+    return runtime.world.knowledge.recall(
+        Question(
+            npc=request.npc.id,
+            tags=tuple(request.npc.file.tags),
+            text=player.text,
+            understanding=player.understanding,
+            state=state,
+            game=request.game,
+            told=state.told,
+            called=state.called,
+            topic=tuple(state.topic),
+            seed=f"{runtime.settings.world.seed}/{request.scope.conversation}",
+        )
+    )
+
+
+def knowing(understanding: Understanding, knowledge: Recall) -> frozenset[str]:
+    """Return the conditions of the decision that follow from what the NPC knows."""
+    held = knowledge.knowing
+    if understanding.asks and not held & {"answer", "secret", "withheld"}:
+        return frozenset({"answer"})
+    if understanding.signal == "question" and not held:
+        return frozenset({"unknown"})
+    return held
+
+
+MOST_TOLD, MOST_CALLED = 200, 50
+"""Facts of which a state remembers when they were told, and when their keys were heard."""
+
+
+def remembered(state: NpcState, made: Deliberation) -> NpcState:
+    """Return the state with what the turn was about: the topic, the fact that was told, and what was done."""
+    told, called = state.told, state.called
+    if made.fact is not None and made.event.action not in ("hint", "refer"):
+        told = dict(list({**told, made.fact.entry.id: state.turns}.items())[-MOST_TOLD:])
+    if made.knowledge.matched:
+        called = dict(list({**called, **dict.fromkeys(made.knowledge.matched, state.turns)}.items())[-MOST_CALLED:])
+    topic = list(made.knowledge.topic[:6])
+    return msgspec.structs.replace(state, told=told, called=called, topic=topic, last_action=made.event.action)
 
 
 def new_decision_id(runtime: Runtime, conversation: Conversation, turns: int) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, NamedTuple
@@ -17,12 +17,14 @@ from typing import Any, NamedTuple
 from rfsn_core.contract.actions import Action
 from rfsn_core.contract.errors import WorldError
 from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.rendering import ChatMessage, Prompt
+from rfsn_core.contract.rendering import ChatMessage, Known, Prompt
 from rfsn_core.contract.storage import MemoryRecord, TurnRecord
+from rfsn_core.contract.understanding import Understanding
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.world.actions import STYLES
 from rfsn_core.world.files import Npc, World
+from rfsn_core.world.knowledge import Condition, Fact, Hit, Recall
 from rfsn_core.world.templates import FAILURES, Environment, failure
 
 log = logger("prompt")
@@ -33,6 +35,8 @@ TEMPLATES = {
 }
 """The built-in templates; `<world>/prompts/system.j2` and `turn.j2` replace them."""
 
+FACTS = 5
+"""Facts that fit, besides the one that the decision is about."""
 GAME_STATE_CHARACTERS = 1500
 SYSTEM_SHARE = 0.7
 """Share of the budget for what is the same in every turn; the rest is for the turn."""
@@ -83,6 +87,14 @@ class TurnFacts:
     """What the NPC knows of the player, the most useful first."""
     counted: Sequence[str] = ()
     """What happened between them, in sentences."""
+    understanding: Understanding = field(default_factory=lambda: Understanding(signal="statement"))
+    """What the player means."""
+    knowledge: Recall = field(default_factory=Recall)
+    """What the NPC found in its knowledge about it."""
+    fact: Hit | None = None
+    """The fact that the decision is about."""
+    player_name: str = ""
+    """What the player said to be called."""
     game: Mapping[str, Any] = field(default_factory=dict)
     seed: str = ""
     """A text that is different for every turn and the same when the turn is replayed."""
@@ -192,6 +204,22 @@ _RELATION = {
 }
 
 
+def _facts_for_turn(facts: TurnFacts) -> list[str]:
+    """Return the facts that fit what was said and may be told, and the lore that its keys call for."""
+    knowledge = facts.knowledge
+    fitting = [hit.entry.fact.text for hit in knowledge.answers[:FACTS]]
+    if facts.action.name == "confide":
+        fitting = [hit.entry.fact.text for hit in knowledge.secrets[:1]] + fitting
+    return list(dict.fromkeys([*fitting, *(entry.fact.text for entry in knowledge.prompted)]))
+
+
+def _about(facts: TurnFacts) -> str:
+    """Return the fact that the NPC is to tell; empty when it tells none of its own."""
+    fact = facts.fact
+    own = fact is not None and not fact.unmet and fact.entry.owner in ("", facts.npc.id)
+    return fact.entry.fact.text if fact is not None and own else ""
+
+
 def _largest(count: int, fits: Callable[[int], bool]) -> int:
     """Return the largest number below `count` that fits, by bisection; 0 if none does."""
     low, high = 0, count
@@ -232,10 +260,9 @@ class Prompts:
 
     def _try(self, name: str, npc: Npc) -> None:
         """Render a user's template with made-up facts. Raises WorldError when it fails."""
-        facts = TurnFacts(
-            npc=npc, player="player", text="Hello!", action=Action("greet", "Greet the player."), style="", seed=""
-        )
-        system = {"npc": npc.file, "facts": npc.file.knows, "lore": self._world.lore, "final_json": True}
+        greeting = Action("greet", "Greet the player.")
+        facts = TurnFacts(npc=npc, player="player", text="Hello!", action=greeting, style="", seed="")
+        system = {"npc": npc.file, "facts": [fact.text for fact in npc.file.knows], "lore": [], "final_json": True}
         for material in (Material(), Material(turns=(Memory("conversation", "today", "A greeting."),), game="{}")):
             values = system if name == "system" else self._turn_values(facts, material)
             try:
@@ -264,8 +291,8 @@ class Prompts:
         return known
 
     def _new_system(self, npc: Npc) -> SystemPrompt:
-        """Render the system prompt with as many facts, and then as much lore, as fit into the budget."""
-        facts, lore = npc.file.knows, self._world.lore
+        """Render the system prompt with as many of the constant facts, and then of the constant lore, as fit."""
+        facts, lore = self._constant(npc.file.knows), self._constant(self._world.lore)
         limit = int(self._budget * SYSTEM_SHARE)
         notes: list[str] = []
 
@@ -285,6 +312,11 @@ class Prompts:
         return SystemPrompt(text, tokens(text), tuple(dict.fromkeys(notes)))
 
     @staticmethod
+    def _constant(facts: Iterable[Fact]) -> list[str]:
+        """Return the facts that an NPC has in mind in every turn: those that its author marked, without conditions."""
+        return [fact.text for fact in facts if fact.constant and not fact.secret and fact.when == Condition()]
+
+    @staticmethod
     def _turn_values(facts: TurnFacts, material: Material) -> dict[str, Any]:
         state = facts.state
         return {
@@ -297,6 +329,9 @@ class Prompts:
             "mood": state.mood,
             "relationship": state.relationship,
             "feelings": feelings(state),
+            "facts": _facts_for_turn(facts),
+            "about": _about(facts),
+            "hint": facts.fact.entry.fact.hint if facts.fact and facts.fact.unmet else "",
             "memories": [memory._replace(text=neutral(memory.text)) for memory in material.memories],
             "game": neutral(material.game),
         }
@@ -325,12 +360,16 @@ class Prompts:
             style=facts.style,
             instruction=action.instruction,
             player_text=facts.text,
+            understanding=facts.understanding,
+            known=self._known(facts),
+            people=self._people(facts),
+            player_name=facts.player_name,
+            player_facts=tuple(fact.text for fact in facts.known if fact.kind.value != "summary"),
             messages=(ChatMessage("system", system.text), ChatMessage("user", turn)),
             persona={
                 "title": npc.file.title,
                 "tags": npc.file.tags,
                 "archetype": npc.file.archetype,
-                "knows": npc.file.knows,
                 "lines": npc.file.lines,
                 "shared_lines": self._world.lines,
                 "plain_action": action.variant_of or action.name,
@@ -345,6 +384,28 @@ class Prompts:
             tokens=total,
             notes=tuple(dict.fromkeys(notes)),
         )
+
+    def _known(self, facts: TurnFacts) -> Known:
+        """Return what this player may hear of what the NPC knows."""
+        fact, knowledge = facts.fact, facts.knowledge
+        more = tuple(hit.entry.fact.text for hit in knowledge.answers if hit is not fact)[:FACTS]
+        if fact is None:
+            return Known(more=more)
+        if facts.action.name == "refer":
+            other = self._world.npcs.get(fact.entry.owner)
+            return Known(more=more, refer=other.name if other else "", refer_title=other.file.title if other else "")
+        withheld = bool(fact.unmet)
+        return Known(
+            fact="" if withheld else fact.entry.fact.text,
+            told=fact.told,
+            again=fact.entry.fact.again,
+            hint=fact.entry.fact.hint if withheld else "",
+            more=more,
+        )
+
+    def _people(self, facts: TurnFacts) -> tuple[tuple[str, str, str], ...]:
+        named = [self._world.npcs.get(entity.id) for entity in facts.understanding.entities if entity.kind == "npc"]
+        return tuple((npc.id, npc.name, npc.file.title) for npc in named if npc is not None)
 
     def summary(self, npc: Npc, turns: Sequence[TurnRecord]) -> Prompt:
         """Return the prompt for a model that is to sum up a conversation in a few sentences."""

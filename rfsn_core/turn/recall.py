@@ -10,12 +10,13 @@ from rfsn_core.contract.storage import MemoryRecord, TurnRecord
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.memory.beliefs import believed
 from rfsn_core.memory.retrieval import fuse, rank_hits, rank_memories
-from rfsn_core.protocol.server import Decision
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.turn.decide import PlayerInput
 from rfsn_core.turn.prompt import TurnFacts
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
+from rfsn_core.world.decision import Deliberation
 
 log = logger("turn")
 
@@ -26,12 +27,18 @@ MOST_COUNTED = 4
 
 
 async def recall(
-    request: Request, runtime: Runtime, conversation: Conversation, text: str, state: NpcState, decision: Decision
+    request: Request,
+    runtime: Runtime,
+    conversation: Conversation,
+    player: PlayerInput,
+    state: NpcState,
+    made: Deliberation,
 ) -> TurnFacts:
     """Return all that the prompt of a turn is made of.
 
-    :param text: what the player said, as far as the gate let it through.
+    :param player: what the player said, as far as the gate let it through.
     """
+    text, decision = player.text, made.event
     memory = runtime.settings.memory
     recent = conversation.recent[-memory.recent :] if memory.recent else ()
     related: Sequence[TurnRecord] = ()
@@ -42,6 +49,10 @@ async def recall(
         npc=request.npc,
         player=request.scope.player,
         text=text,
+        understanding=player.understanding,
+        knowledge=made.knowledge,
+        fact=made.fact,
+        player_name=_player_name(conversation),
         action=runtime.decider.actions[decision.action],
         style=decision.style,
         state=state,
@@ -52,6 +63,12 @@ async def recall(
         game=request.game,
         seed=f"{runtime.settings.world.seed}/{request.scope.conversation}/{state.turns}/{text}",
     )
+
+
+def _player_name(conversation: Conversation) -> str:
+    """Return what the player said to be called; empty when the NPC was not told."""
+    names = [fact for fact in believed(conversation.memories.values(), time.time()) if fact.predicate == "name"]
+    return max(names, key=lambda fact: fact.time).value if names else ""
 
 
 async def _related_turns(

@@ -11,9 +11,9 @@ from typing import Any
 from rfsn_core import protocol
 from rfsn_core.contract.errors import BadMessage
 from rfsn_core.contract.storage import Scope
+from rfsn_core.contract.understanding import SIGNALS
 from rfsn_core.turn.outbox import Outbox
 from rfsn_core.world.files import Npc
-from rfsn_core.world.signals import SIGNALS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Request:
     game: Mapping[str, Any]
     """The game's state, as the client sent it."""
     signal: str
-    """What the player does, when the client says so; empty to classify the text."""
+    """What the player does, when the client says so; empty to have it understood."""
     outbox: Outbox
     wants: protocol.Hello
     """What the client wants to receive."""

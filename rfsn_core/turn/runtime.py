@@ -15,6 +15,7 @@ from rfsn_core.contract.rendering import Renderer
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.speech import Voice
 from rfsn_core.contract.storage import Store
+from rfsn_core.contract.understanding import Understander
 from rfsn_core.conversation.leases import Leases
 from rfsn_core.conversation.store_access import StoreAccess
 from rfsn_core.plugins.hooks import Hooks
@@ -51,6 +52,7 @@ class Runtime:
     settings: Settings
     source: Source
     world: World
+    understander: Understander
     decider: Decider
     prompts: Prompts
     hooks: Hooks

@@ -27,7 +27,7 @@ from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.speech import Speaker, expressed
 from rfsn_core.world.decision import Deliberation
-from rfsn_core.world.transitions import after
+from rfsn_core.world.feelings import after
 
 log = logger("turn")
 
@@ -55,7 +55,7 @@ class Turn:
         """(sentence, ms) up to which the client has acknowledged playback."""
         self.summary_due = False
         """Whether the conversation was summed up."""
-        self._player = decide.PlayerInput(request.text, request.signal, 0.0, "")
+        self._player = decide.PlayerInput(request.text, "")
         self._at_start = self._at_decision = self._state = NpcState()
         self._made: Deliberation | None = None
         self._speaker: Speaker | None = None
@@ -104,7 +104,7 @@ class Turn:
         prompt = await self._prompt(made)
         rendering = Rendering(runtime.renderers, prompt, self._options, Limits.of(runtime.settings))
         answer = await self._speak(rendering, made)
-        self._state = after(self._state, runtime.decider.actions[made.event.action])
+        self._state = self._after(made)
         durable = await self._store(made, rendering.reason, answer.text, rendering.trace.final_json)
         self._events.mark("total")
         self._events.emit(state_event(request.scope, self._state, request.turn_id))
@@ -120,7 +120,15 @@ class Turn:
         )
         self._end(finished, rendering.reason)
 
+    def _after(self, made: Deliberation) -> NpcState:
+        return after(decide.remembered(self._state, made), self.runtime.decider.actions[made.event.action])
+
     # ── what others ask of a turn ────────────────────────────────────────────────────────────────
+
+    @property
+    def signal(self) -> str:
+        """What the player did."""
+        return self._player.signal
 
     @property
     def blocked(self) -> bool:
@@ -167,7 +175,7 @@ class Turn:
         return self._made
 
     async def _prompt(self, made: Deliberation) -> Prompt:
-        facts = await recall(self.request, self.runtime, self.conversation, self._player.text, self._state, made.event)
+        facts = await recall(self.request, self.runtime, self.conversation, self._player, self._state, made)
         return self.runtime.hooks.changed_prompt(self.runtime.prompts.build(facts))
 
     async def _speak(self, rendering: Rendering, made: Deliberation) -> Answer:
@@ -223,7 +231,7 @@ class Turn:
             text = self._answer.text if self.heard is None else self._answer.heard(*self.heard)
         if self._made is not None:
             if text:
-                self._state = after(self._state, self.runtime.decider.actions[self._made.event.action])
+                self._state = self._after(self._made)
             try:
                 await self._store(self._made, "cancelled", text)
             except StoreError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rfsn_core.contract.abstraction import Abstraction, Abstractor
 from rfsn_core.contract.actions import SafetyRule, Situation
@@ -19,6 +19,7 @@ from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.candidates import Candidates, candidates
 from rfsn_core.world.files import Npc
+from rfsn_core.world.knowledge import Hit, Recall
 from rfsn_core.world.scoring import Score, Weights, score_actions, score_styles
 
 log = logger("deciding")
@@ -37,6 +38,26 @@ class Deliberation:
     found: Candidates
     scores: dict[str, Score]
     abstraction: Abstraction
+    knowledge: Recall = field(default_factory=Recall)
+    """What the NPC found in its knowledge."""
+    fact: Hit | None = None
+    """The fact that the NPC tells, confides or hints at."""
+
+
+def chosen_fact(action: str, knowledge: Recall) -> Hit | None:
+    """Return the fact that an action is about."""
+    pool = {"confide": knowledge.secrets, "hint": knowledge.withheld, "refer": knowledge.elsewhere}.get(action)
+    if pool is None:
+        if action in _PLAIN_TALK:
+            return None
+        pool = knowledge.answers
+    return pool[0] if pool else None
+
+
+_PLAIN_TALK = frozenset(
+    {"greet", "farewell", "unsure", "deflect", "ignore", "insult", "threaten", "attack", "flee", "defend"}
+)
+"""Actions in which nothing is told."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +88,12 @@ class Decider:
         *,
         stopped_by: str = "",
         changes: Iterable[Mapping[str, str | None]] = (),
+        knowledge: Recall | None = None,
     ) -> Deliberation:
-        """Return what the NPC does.
+        """Decide.
 
         :param stopped_by: the gate's reason, when it stopped the player's text: the NPC then deflects.
+        :param knowledge: what the NPC found in its knowledge about what was said.
         :param changes: what `rfsn_candidates` hooks returned.
         """
         abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
@@ -82,9 +105,11 @@ class Decider:
         arms = [Arm(name, score.total) for name, score in scores.items()]
         context = Context(decision_id, "action", npc.id, scope.conversation, abstraction, explore=self.explore)
         choice = self._select(context, arms)
-        hostile = self.actions[choice.arm].hostile
-        styles = [Arm(name, score) for name, score in score_styles(situation, hostile, npc.file.styles).items()]
+        tone = self.actions[choice.arm].tone
+        styles = [Arm(name, score) for name, score in score_styles(situation, tone, npc.file.styles).items()]
         style = self._select(replace(context, slot="style", chosen=choice.arm), styles)
+        knowledge = knowledge or Recall()
+        fact = chosen_fact(choice.arm, knowledge)
         event = Decision(
             turn_id="",
             decision_id=decision_id,
@@ -101,9 +126,10 @@ class Decider:
             ],
             vetoes=[Veto(action=action, rule=rule) for action, rule in found.vetoes.items()],
             forced_by=found.forced_by,
+            fact=fact.entry.id if fact else "",
             latency_ms=0.0,
         )
-        return Deliberation(event, arms, choice, styles, style, found, scores, abstraction)
+        return Deliberation(event, arms, choice, styles, style, found, scores, abstraction, knowledge, fact)
 
     def _select(self, context: Context, arms: list[Arm]) -> Selection:
         """Return the policy's choice; the best prior when the policy fails or its answer is invalid."""

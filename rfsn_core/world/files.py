@@ -5,7 +5,9 @@
     my_world/
       rfsn.toml         settings (optional)
       npcs/smith.toml   one file an NPC; the file's name is its id
-      lore/*.md         facts that every NPC may use
+      lore/*.md         what every NPC knows, a fact a paragraph
+      lore/*.toml       facts with keys and conditions, as [[facts]] tables (optional)
+      signals.toml      what players say in this world and what it means, as [examples] (optional)
       lines/*.toml      scripted lines for all NPCs, as [lines.<action>] tables (optional)
       prompts/*.j2      prompt templates that replace the built-in ones (optional)
       plugins/*.py      plugins without packaging (optional)
@@ -13,6 +15,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,11 +26,14 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from rfsn_core.contract.errors import UnknownNpc, WorldError
-from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.npc import NpcState, Temperament
 from rfsn_core.contract.speech import VoiceStyle
+from rfsn_core.contract.understanding import SIGNALS, Entity
 from rfsn_core.kit.documents import Document, DocumentError, read_document, read_text
 from rfsn_core.kit.explain import explain, nearest
 from rfsn_core.world.actions import STYLES, Actions
+from rfsn_core.world.feelings import Nature
+from rfsn_core.world.knowledge import Fact, Knowledge
 from rfsn_core.world.templates import line_problems, syntax_problem
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -57,22 +63,46 @@ Lines = dict[str, Texts | dict[str, Texts]]
 Leaning = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
 
 
+class _Temperament(BaseModel, extra="forbid"):
+    warmth: float = Field(0.0, ge=-1, le=1, description="Likes people, and shows it.")
+    bravery: float = Field(0.0, ge=-1, le=1, description="Is hard to frighten.")
+    pride: float = Field(0.0, ge=-1, le=1, description="Takes slights to heart, and does not give in.")
+    honesty: float = Field(0.0, ge=-1, le=1, description="Says what it knows; below 0 it dodges and hints.")
+    curiosity: float = Field(0.0, ge=-1, le=1, description="Asks back.")
+    fluidity: float = Field(0.0, ge=-1, le=1, description="How fast feelings move.")
+
+
 class NpcFile(BaseModel, extra="forbid"):
     """What an NPC's file may say."""
 
     name: str = Field(min_length=1, pattern=r"\S", description="Display name.")
     title: str = Field("", description="Who this is, in a few words.")
     persona: str = Field("", description="Character, manner, history: free text for the renderer.")
-    knows: Texts = Field([], description="Facts that this NPC knows.")
+    knows: Annotated[list[Fact], BeforeValidator(_listed)] = Field(
+        [], description="Facts that this NPC knows: texts, or tables with keys and conditions."
+    )
     tags: Texts = Field([], description="Free labels, for lines that fit several NPCs.")
     archetype: str = Field("", description="What it is, for engines with adapters: vampire, zombie, …; see models.md.")
     voice: _Voice = Field(_Voice(), description="How the NPC sounds.")
     voices: dict[str, str] = Field({}, description="Speech provider → its voice name, where it differs.")
     state: _State = Field(_State(), description="How it meets a stranger.")
+    temperament: _Temperament = Field(_Temperament(), description="What it is like, as sliders from -1 to 1.")
     actions: dict[str, Leaning] = Field({}, description="Action → leaning, added to its score.")
     styles: dict[str, Leaning] = Field({}, description="Style → leaning.")
     lines: Lines = Field({}, description="Action → scripted lines, or style → lines.")
     fallback: str = Field("", description="Said in place of a line that the gate stopped.")
+
+
+class _LoreFile(BaseModel, extra="forbid"):
+    """What a TOML file in `lore/` may say."""
+
+    facts: list[Fact] = []
+
+
+class _SignalsFile(BaseModel, extra="forbid"):
+    """What `signals.toml` may say."""
+
+    examples: dict[str, Texts] = {}
 
 
 class _LinesFile(BaseModel, extra="forbid"):
@@ -90,6 +120,11 @@ class Npc:
     voice: VoiceStyle
     initial: NpcState
 
+    @cached_property
+    def nature(self) -> Nature:
+        """How it feels by itself, and its temperament."""
+        return Nature(self.initial, Temperament(**self.file.temperament.model_dump()))
+
     @property
     def name(self) -> str:
         """The display name."""
@@ -102,11 +137,23 @@ class World:
 
     path: Path
     npcs: dict[str, Npc]
-    lore: tuple[str, ...] = ()
+    lore: tuple[Fact, ...] = ()
     lines: Lines = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     """What is probably a mistake, one line each: misnamed files, two NPCs of one name."""
+    examples: dict[str, str] = field(default_factory=dict)
+    """What players say in this world → the signal it is."""
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """All facts, indexed."""
+        return Knowledge({npc.id: npc.file.knows for npc in self.npcs.values()}, self.lore)
+
+    @cached_property
+    def names(self) -> dict[str, Entity]:
+        """Folded name, or part of one → what it stands for. A part that several share, or a title, stands for none."""
+        return _names(self.npcs.values())
 
     def npc(self, name: str) -> Npc:
         """Return the NPC of that id or display name, in capitals or not. Raises UnknownNpc, which lists the ids."""
@@ -121,6 +168,27 @@ class World:
         """Ids and names, folded; of two that are equal, an id goes before a name and then the first file."""
         names = {_folded(npc.name): npc for npc in reversed(self.npcs.values())}
         return names | {_folded(npc.id): npc for npc in reversed(self.npcs.values())}
+
+
+_TITLES = frozenset(
+    "the a an of old young sir lady lord master mistress mister miss mrs mr dame captain sergeant corporal father"
+    " mother brother sister doctor dr king queen prince princess saint st uncle aunt widow van von de la le du".split()
+)
+"""Words of names that stand for nobody by themselves."""
+
+
+def _names(npcs: Iterable[Npc]) -> dict[str, Entity]:
+    whole: dict[str, Entity] = {}
+    parts: dict[str, list[Entity]] = {}
+    for npc in npcs:
+        entity = Entity("npc", npc.id, npc.name)
+        words = _folded(npc.name).split()
+        for name in (" ".join(words), _folded(npc.id), _folded(npc.id).replace("_", " ")):
+            whole.setdefault(name, entity)
+        for word in words:
+            if word not in _TITLES and len(word) > 1:
+                parts.setdefault(word, []).append(entity)
+    return {word: entities[0] for word, entities in parts.items() if len(entities) == 1} | whole
 
 
 def _folded(name: str) -> str:
@@ -138,12 +206,13 @@ def read_world(path: Path, actions: Actions | None = None) -> World:
     for file in reading.files("lines", ".toml"):
         lines.update(reading.lines(file))
     prompts = {file.stem: reading.prompt(file) for file in reading.files("prompts", ".j2")}
-    lore = tuple(reading.text(file).strip() for file in reading.files("lore", ".md"))
+    lore = tuple(reading.lore())
+    examples = reading.examples()
     if not npcs and not reading.problems:
         reading.problems.append(f"{folder}: no NPC files (*.toml)" + "".join(f"; {w}" for w in reading.warnings))
     if reading.problems:
         raise WorldError("\n".join(reading.problems))
-    return World(path, npcs, lore, lines, prompts, (*reading.warnings, *_same_names(npcs)))
+    return World(path, npcs, lore, lines, prompts, (*reading.warnings, *_same_names(npcs)), examples)
 
 
 class _Reading:
@@ -154,13 +223,13 @@ class _Reading:
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
-    def files(self, folder: str, suffix: str) -> Iterator[Path]:
+    def files(self, folder: str, suffix: str, also: str = "") -> Iterator[Path]:
         """Yield the files of a folder that are read; warn of those that look as if they should be."""
         place = self._path / folder
         for file in sorted(place.iterdir()) if place.is_dir() else ():
             if file.name.startswith("."):
                 continue  # an editor's own, or the system's
-            if file.is_file() and file.suffix.lower() == suffix:
+            if file.is_file() and file.suffix.lower() in (suffix, also):
                 yield file
             elif problem := ignored(file, suffix):
                 self.warnings.append(f"{file}: {problem}")
@@ -194,6 +263,29 @@ class _Reading:
             return {}
         self._check_lines(document, data.lines)
         return data.lines
+
+    def lore(self) -> Iterator[Fact]:
+        """Yield what all NPCs may know: a fact for each paragraph of a text, and those of the tables."""
+        for file in self.files("lore", ".md", also=".toml"):
+            if file.suffix.lower() == ".toml":
+                _, data = self._model(file, _LoreFile)
+                yield from data.facts if data else ()
+                continue
+            for number, paragraph in enumerate(re.split(r"\n\s*\n", self.text(file).strip()), 1):
+                text = " ".join(line for line in paragraph.split() if line)
+                if text and not paragraph.lstrip().startswith("#"):
+                    yield Fact(text=text, id=f"{file.stem}.{number}", importance=0.3)
+
+    def examples(self) -> dict[str, str]:
+        """Return line → signal of `signals.toml`."""
+        file = self._path / "signals.toml"
+        if not file.exists():
+            return {}
+        document, data = self._model(file, _SignalsFile)
+        if document is None or data is None:
+            return {}
+        self._check_names(document, ("examples",), data.examples, SIGNALS, "signal")
+        return {line: signal for signal, lines in data.examples.items() for line in lines}
 
     def prompt(self, file: Path) -> str:
         """Return a prompt template."""
@@ -237,7 +329,7 @@ class _Reading:
 
 _MISNAMED = {
     ".toml": (".yaml", ".yml", ".json", ".txt", ".ini"),
-    ".md": (".txt", ".markdown", ".toml"),
+    ".md": (".txt", ".markdown"),
     ".j2": (".txt", ".jinja", ".jinja2", ".md"),
 }
 

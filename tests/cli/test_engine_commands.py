@@ -106,3 +106,18 @@ def test_beside_a_server_that_runs(tmp_path: Path, serve: Callable[..., Server])
     prompt = rfsn(world, "prompt", "smith", "Hello!")
     assert prompt.exit_code == 2
     assert "POST /api/prompt" in prompt.output
+
+
+def test_signal_shows_how_a_line_is_understood(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    (tmp_path / "signals.toml").write_text('[examples]\ngreet = ["Still waters, friend"]\n')
+    shown = rfsn(world, "signal", "how much for Berit's rope?").output
+    assert shown.startswith("question, ")
+    assert "question:     how much" in shown
+    assert "Berit (npc)" in shown
+    assert "by the world's signals.toml" in rfsn(world, "signal", "still waters, friend!").output
+    assert json.loads(rfsn(world, "signal", "bye", "--json").output)["signal"] == "farewell"
+    (tmp_path / "signals.toml").write_text('[examples]\ngret = ["x"]\n')
+    refused = rfsn(world, "signal", "bye")
+    assert refused.exit_code == 2
+    assert "signals.toml, line 2: examples.gret: no such signal" in refused.output

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from rfsn_core.contract.rendering import Prompt, RenderOptions
+from rfsn_core.contract.rendering import Known, Prompt, RenderOptions
 from rfsn_core.defaults.lines import LINES
 from rfsn_core.defaults.rendering import Scripted
 from rfsn_core.world.actions import BUILT_IN, STYLES
 
-PERSONA = ("lines", "shared_lines", "knows", "plain_action")
+PERSONA = ("lines", "shared_lines", "plain_action")
 
 
 async def said(action: str = "greet", style: str = "neutral_balanced", text: str = "", **fields: Any) -> str:
@@ -61,22 +59,8 @@ async def test_lines_are_templates_that_can_use_the_state_and_nothing_else() -> 
         assert await said("hum", lines={"hum": [attack, "Safe."]}, state={"mood": "x"}) == "Safe."
 
 
-KNOWS = ["The ferry stopped nine days ago.", "Rooms are two coppers.", "Use {{ braces }} with care."]
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("When does the ferry run?", KNOWS[0]),
-        ("Are there FERRIES?", KNOWS[0]),
-        ("Do you have rooms?", KNOWS[1]),
-        ("What about braces?", "Use (( braces )) with care."),
-        ("What do you know about dragons?", None),
-    ],
-)
-async def test_a_question_is_answered_with_a_fact_that_the_npc_knows(text: str, answer: str | None) -> None:
-    line = await said("explain", text=text, knows=KNOWS)
-    assert line == answer if answer else line not in KNOWS
+async def test_the_fact_that_the_decision_is_about_is_told() -> None:
+    assert await said("explain", known=Known(fact="Use {{ braces }} with care.")) == "Use (( braces )) with care."
 
 
 def test_there_are_lines_for_every_built_in_action() -> None:

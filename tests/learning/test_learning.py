@@ -77,7 +77,7 @@ async def test_the_record_holds_all_that_a_decision_was_made_of(tmp_path: Path) 
     for prior, terms in zip(first.action.priors, first.terms, strict=True):
         assert prior == pytest.approx(sum(terms.values()), abs=1e-8)
     assert sum(first.action.propensities) == sum(first.style.propensities) == 1
-    assert "secrets_need_trust" in first.vetoes.values()
+    assert "zeal_is_for_friends" in first.vetoes.values()
 
 
 async def test_a_reward_flows_back_and_a_second_one_adds_to_the_first(tmp_path: Path) -> None:
@@ -396,20 +396,20 @@ async def test_a_damaged_checkpoint_is_skipped_for_the_one_before(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "signal", "expected"),
     [
-        ("Tell me more.", ["conversation_continued"]),
-        ("And where is he now?", ["conversation_continued", "follow_up_question"]),
-        ("No, I meant the other brother.", ["user_correction"]),
-        ("That’s not what I asked.", ["user_correction"]),
-        ("But you said the ferry was fine!", ["contradiction_detected"]),
-        ("Goodbye.", []),
-        ("I will kill you!", []),
-        ("", []),
+        ("Tell me more.", "request", ["conversation_continued"]),
+        ("And where is he now?", "question", ["conversation_continued", "follow_up_question"]),
+        ("No, I meant the other brother.", "disagree", ["user_correction"]),
+        ("That’s not what I asked.", "disagree", ["user_correction"]),
+        ("But you said the ferry was fine!", "disagree", ["contradiction_detected"]),
+        ("Goodbye.", "farewell", []),
+        ("I will kill you!", "attack", []),
+        ("", "ignore", []),
     ],
 )
-def test_the_next_words_say_how_good_the_last_were(text: str, expected: list[str]) -> None:
-    assert play.signals(text) == expected
+def test_the_next_words_say_how_good_the_last_were(text: str, signal: str, expected: list[str]) -> None:
+    assert play.signals(text, signal) == expected
 
 
 async def test_play_rewards_the_decision_before(tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ async def test_game_events_change_the_state_and_are_remembered(client: Client) -
     await client.send("event", npc=NPC, kind="saved_life", data={"where": "weir"})
     (state,) = await client.until("state")
     assert isinstance(state, protocol.State)
-    assert (state.affinity, state.trust) == (0.4, 0.8)
+    assert (state.affinity, state.trust) == (0.4, 0.65)
 
 
 async def test_a_reward_is_taken_once(client: Client) -> None:

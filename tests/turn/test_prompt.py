@@ -20,6 +20,7 @@ from rfsn_core.testing.scripted import Tokens
 from rfsn_core.turn.prompt import Prompts, TurnFacts, tokens
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.files import read_world
+from rfsn_core.world.knowledge import Fact
 
 SMITH = 'name = "Berit"\npersona = "Speaks little."\nknows = ["The hinge was cut.", "Shoes cost a silver."]\n'
 
@@ -68,7 +69,7 @@ def test_the_prompt_says_who_speaks_what_it_does_and_how(tmp_path: Path) -> None
     found = world(tmp_path)
     made = build(Prompts(found, final_json=True), found, recent=[record(1)], game={"location": "forge"})
     system, user = (message.content for message in made.messages)
-    for part in ("Berit", "Speaks little.", "The hinge was cut.", "FINAL_JSON"):
+    for part in ("Berit", "Speaks little.", "FINAL_JSON"):
         assert part in system
     for part in ("greet", "Warm, as to someone you like.", "You feel calm", "forge", "All quiet.", "just now"):
         assert part in user
@@ -168,7 +169,8 @@ def test_facts_and_lore_over_the_budget_are_left_out_in_the_same_way_every_turn(
     make_world(tmp_path, npcs={"smith": SMITH})
     (tmp_path / "lore").mkdir()
     for number in range(20):
-        (tmp_path / "lore" / f"{number:02}.md").write_text(f"lore {number} " + "z" * 400)
+        entry = f'[[facts]]\nconstant = true\ntext = "lore {number} {"z" * 400}"\n'
+        (tmp_path / "lore" / f"{number:02}.toml").write_text(entry)
     found = read_world(tmp_path)
     prompts = Prompts(found, 1000)
     made = build(prompts, found)
@@ -186,7 +188,7 @@ def test_a_world_with_thousands_of_lore_texts_is_rendered_a_few_times_only(tmp_p
             self.renders += 1
             return super()._render(name, notes, **values)
 
-    lore = tuple(f"lore {number} " + "word " * 50 for number in range(3000))
+    lore = tuple(Fact(text=f"lore {number} " + "word " * 50, constant=True) for number in range(3000))
     found = replace(world(tmp_path), lore=lore)
     prompts = Counting(found, 3000)
     prompt = build(prompts, found)

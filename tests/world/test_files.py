@@ -103,7 +103,7 @@ def test_a_line_may_be_a_single_text_and_use_the_templates_own_names(tmp_path: P
     text = f'name = "S"\nknows = "Iron rusts."\n[lines]\ngreet = "{line}"'
     make_world(tmp_path, npcs={"smith": text})
     file = read_world(tmp_path, Actions()).npc("smith").file
-    assert file.knows == ["Iron rusts."]
+    assert [fact.text for fact in file.knows] == ["Iron rusts."]
     assert file.lines == {"greet": [line]}
 
 

@@ -1,0 +1,190 @@
+"""What NPCs know: what is found, what may be told, and who knows better."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.understanding import Entity, Understanding
+from rfsn_core.kit.words import content_words
+from rfsn_core.world.knowledge import Fact, Knowledge, Question, Recall
+
+TILDA = [
+    "The ferry stopped running nine days ago. Osk says the rope is rotten.",
+    "A room is two coppers, three with supper.",
+    {
+        "text": "I heard my brother call, out there.",
+        "secret": True,
+        "keys": ["brother", "Corin"],
+        "when": {"trust": 0.6},
+        "hint": "Some nights I do not sleep.",
+    },
+    "Corin was my brother. He rowed out to look at the lights.",
+]
+MAUD = ["The marker stones on the far bank have been moved.", "A room in the watch post is not for rent."]
+
+
+def facts(*values: Any) -> list[Fact]:
+    return [Fact.model_validate(value) for value in values]
+
+
+def ask(
+    knowledge: Knowledge,
+    text: str,
+    npc: str = "tilda",
+    *,
+    kind: str = "what",
+    state: NpcState | None = None,
+    **more: Any,
+) -> Recall:
+    understanding = Understanding(
+        signal="question", words=text, topics=content_words(text), question=kind, entities=more.pop("entities", ())
+    )
+    return knowledge.recall(
+        Question(npc=npc, text=text, understanding=understanding, state=state or NpcState(turns=1), **more)
+    )
+
+
+@pytest.fixture
+def village() -> Knowledge:
+    return Knowledge({"tilda": facts(*TILDA), "maud": facts(*MAUD)})
+
+
+def best(recall: Recall) -> str:
+    return recall.best.entry.fact.text if recall.best else ""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "start"),
+    [
+        ("when does the ferry run?", "when", "The ferry stopped"),
+        ("are there ferries", "yes_no", "The ferry stopped"),
+        ("how much is a room", "how_much", "A room is two"),
+        ("what is the meaning of life", "what", ""),
+        ("was kostet das zimmer", "how_much", ""),
+    ],
+)
+def test_the_fact_that_answers_is_found(village: Knowledge, text: str, kind: str, start: str) -> None:
+    assert best(ask(village, text, kind=kind)).startswith(start)
+    assert bool(best(ask(village, text, kind=kind))) == bool(start)
+
+
+def test_a_secret_is_withheld_until_its_condition_holds(village: Knowledge) -> None:
+    wary = ask(village, "what about your brother Corin?", state=NpcState(trust=0.5, turns=1))
+    assert [hit.entry.fact.hint for hit in wary.withheld] == ["Some nights I do not sleep."]
+    assert wary.withheld[0].unmet == "trust is 0.50, and 0.6 is needed"
+    assert not wary.secrets
+    assert ask(village, "what about your brother Corin?", state=NpcState(trust=0.65, turns=1)).secrets
+
+
+def test_who_knows_better_is_found_and_never_oneself(village: Knowledge) -> None:
+    recall = ask(village, "who moved the marker stones?")
+    assert [hit.entry.owner for hit in recall.elsewhere] == ["maud"]
+    assert recall.knowing == {"elsewhere"}
+    assert not ask(village, "who moved the marker stones?", "maud").elsewhere
+
+
+def test_a_short_follow_up_is_about_the_last_topic(village: Knowledge) -> None:
+    first = ask(village, "when does the ferry run?", kind="when")
+    assert best(ask(village, "why?", kind="why", topic=first.topic)).startswith("The ferry stopped")
+    assert best(ask(village, "why?", kind="why")) == ""
+
+
+def test_a_fact_that_was_told_is_marked(village: Knowledge) -> None:
+    recall = ask(village, "how much is a room", kind="how_much", told={"tilda.2": 1})
+    assert recall.answers[0].told
+    assert recall.knowing == {"answer", "told"}
+
+
+def test_a_named_npc_counts_as_a_word(village: Knowledge) -> None:
+    recall = ask(village, "what do you know of him", entities=(Entity("npc", "osk", "Osk Tarrow"),))
+    assert best(recall).startswith("The ferry stopped")
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "found"),
+    [
+        ({"keys": ["old mill"]}, "tell me of the old mill", True),
+        ({"keys": ["mill"]}, "the miller is here", False),
+        ({"keys": ["mill"], "whole_words": False}, "the miller is here", True),
+        ({"keys": ["Mill"], "match_case": True}, "the mill", False),
+        ({"keys": ["/mi(ll|lk)s?/i"]}, "MILKS", True),
+        ({"keys": ["mill"], "secondary": ["night"], "logic": "any"}, "the mill", False),
+        ({"keys": ["mill"], "secondary": ["night"], "logic": "any"}, "the mill at night", True),
+        ({"keys": ["mill"], "secondary": ["night", "rain"], "logic": "all"}, "the mill at night", False),
+        ({"keys": ["mill"], "secondary": ["night"], "logic": "not_any"}, "the mill at night", False),
+        ({"keys": ["mill"], "secondary": ["night", "rain"], "logic": "not_all"}, "the mill at night", True),
+        ({"keys": ["mill"], "probability": 0}, "the mill", False),
+        ({"keys": ["mill"], "delay": 5}, "the mill", False),
+        ({"constant": True}, "anything", True),
+    ],
+)
+def test_keys_follow_the_rules_of_lorebooks(entry: dict[str, Any], text: str, found: bool) -> None:
+    knowledge = Knowledge({}, facts({"text": "Xyzzy.", **entry}))
+    assert bool(ask(knowledge, text).prompted) == found
+
+
+def test_lore_stays_and_rests_for_some_turns() -> None:
+    knowledge = Knowledge({}, facts({"id": "x", "text": "Xyzzy.", "keys": ["mill"], "sticky": 2, "cooldown": 4}))
+    for turn, prompted in ((2, True), (3, True), (4, False)):
+        assert bool(ask(knowledge, "nothing", state=NpcState(turns=turn), called={"x": 1}).prompted) == prompted
+    assert not ask(knowledge, "the mill", state=NpcState(turns=4), called={"x": 1}).prompted
+    assert ask(knowledge, "the mill", state=NpcState(turns=6), called={"x": 1}).prompted
+
+
+def test_of_a_group_one_is_taken_the_same_in_every_run() -> None:
+    entries = [{"text": f"Rumour {n}.", "keys": ["rumour"], "group": "r"} for n in range(5)]
+    knowledge = Knowledge({}, facts(*entries))
+    first = ask(knowledge, "any rumour?", seed="s")
+    assert len(first.prompted) == 1
+    assert ask(knowledge, "any rumour?", seed="s").prompted == first.prompted
+
+
+def test_lore_may_belong_to_some(village: Knowledge) -> None:
+    knowledge = Knowledge({}, facts({"text": "The weir is hollow.", "who": ["guards"]}))
+    assert best(ask(knowledge, "what is the weir", "maud", tags=("guards",))) == "The weir is hollow."
+    assert best(ask(knowledge, "what is the weir", "tilda")) == ""
+
+
+@pytest.mark.parametrize(
+    ("when", "state", "game", "holds"),
+    [
+        ({"relationship": "friend"}, NpcState(affinity=0.3, turns=1), {}, True),
+        ({"relationship": "friend"}, NpcState(affinity=0.1, turns=1), {}, False),
+        ({"quest": True}, NpcState(), {}, False),
+        ({"place": ["mill"]}, NpcState(), {"location": "Mill"}, True),
+        ({"time": ["night"]}, NpcState(), {"time_of_day": "day"}, False),
+        ({"flags": ["bridge_down"]}, NpcState(), {"flags": ["bridge_down"]}, True),
+        ({"flags": ["bridge_down"]}, NpcState(), {"flags": {"bridge_down": False}}, False),
+        ({"flags": ["bridge_down"]}, NpcState(), {"bridge_down": True}, True),
+        ({"fear": 0.3}, NpcState(fear=0.5), {}, False),
+        ({"told": ["a"]}, NpcState(), {}, False),
+    ],
+)
+def test_conditions(when: dict[str, Any], state: NpcState, game: dict[str, Any], holds: bool) -> None:
+    fact = Fact.model_validate({"text": "x", "when": when})
+    assert (fact.when.unmet(state, game, {}) == "") == holds
+
+
+@pytest.mark.parametrize(
+    ("fact", "problem"),
+    [
+        ({"text": "x", "keys": ["/(a+)+b/"]}, "repeats a repetition"),
+        ({"text": "x", "keys": ["/(/"]}, "is broken"),
+        ({"text": "x", "keys": [f"/{'a' * 300}/"]}, "longer than 200"),
+        ({"text": "x", "when": {"relationship": "pal"}}, "no relationship 'pal'"),
+        ({"text": ""}, "at least 1 character"),
+        ({"text": "x", "wen": {}}, "Extra inputs"),
+    ],
+)
+def test_a_fact_that_cannot_work_is_refused(fact: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Fact.model_validate(fact)
+
+
+def test_a_large_world_is_searched_through_its_index() -> None:
+    lore = facts(*({"text": f"Village {n} lies on river {n % 97}.", "keys": [f"village{n}"]} for n in range(3000)))
+    assert best(ask(Knowledge({}, lore), "where is village 2999", kind="where")) == "Village 2999 lies on river 89."
