@@ -59,7 +59,7 @@ class ResumeNotice(msgspec.Struct, kw_only=True, tag="resume"):
     id: str
     discard_spooled: bool = False
     """The conversations were rolled back, reset or replaced; turns that wait for the store there are discarded."""
-    reverted: protocol.SaveReverted | None = None
+    rolled_back: protocol.SaveRolledBack | None = None
     """Sent to all clients."""
 
 

@@ -185,8 +185,8 @@ class SavePauses:
             self._finished.append(notice.id)
             if pause is not None and not pause.resumed.done():
                 pause.resumed.set_result(notice)
-                if notice.reverted is not None:
-                    self._runtimes.announcements.send(notice.reverted)
+                if notice.rolled_back is not None:
+                    self._runtimes.announcements.send(notice.rolled_back)
         elif notice.server != self._server and pause is None and notice.id not in self._finished:
             # A notice can be in the log twice, when the first attempt to append it seemed to fail.
             pause = self._remote[notice.id] = RemotePause(notice)

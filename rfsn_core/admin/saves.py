@@ -39,7 +39,7 @@ class Saves:
         async with self._pauses.paused(save, "", "", "rollback") as resume:
             turns = await call_store(self._runtimes.current.store.rollback(save, tag))
             resume.discard_spooled = True
-            resume.reverted = protocol.SaveReverted(save=save, tag=tag, turns=turns)
+            resume.rolled_back = protocol.SaveRolledBack(save=save, tag=tag, turns=turns)
         log.info("save.rolled_back", save=save, tag=tag, turns=turns)
-        self._runtimes.announcements.send(resume.reverted)
+        self._runtimes.announcements.send(resume.rolled_back)
         return turns

@@ -121,7 +121,7 @@ def _post(place: dict[str, Any], path: str, **body: Any) -> Any:
 
 @click.group(cls=Group)
 def memory() -> None:
-    """Show and edit what NPCs remember; saves and backups.
+    """Show and edit what NPCs remember; snapshots and backups.
 
     If a server runs on the world, it does the work, so the commands are safe while a game is played.
 
@@ -293,31 +293,30 @@ def judge(npc: str, memory_id: str, status: str, reason: str, player: str, save:
 
 @memory.command()
 @world_options
-def saves(**place: Any) -> None:
+def snapshots(**place: Any) -> None:
     """List the snapshots of saves, which `rfsn memory rollback` can restore.
 
     \b
-    Example: rfsn memory saves
+    Example: rfsn memory snapshots
     """
-    for snapshot in _get(place, "/api/saves")["saves"]:
-        when = _format_time(snapshot["time"])
-        click.echo(f"{when}  {snapshot['save']}: {snapshot['tag']}, {snapshot['turns']} turns")
+    for item in _get(place, "/api/snapshots")["snapshots"]:
+        click.echo(f"{_format_time(item['time'])}  {item['save']}: {item['tag']}, {item['turns']} turns")
 
 
 @memory.command()
 @click.argument("tag")
 @save_option()
 @world_options
-def keep(tag: str, save: str, **place: Any) -> None:
+def snapshot(tag: str, save: str, **place: Any) -> None:
     """Take a snapshot of what all NPCs know now.
 
     TAG names it; a snapshot of the same tag is replaced.
 
     \b
-    Example: rfsn memory keep before-the-siege
+    Example: rfsn memory snapshot before-the-siege
     """
-    snapshot = _post(place, f"/api/saves/{quote(save, safe='')}", tag=tag)
-    click.echo(f"{snapshot['save']}: {snapshot['tag']}, {snapshot['turns']} turns")
+    taken = _post(place, f"/api/saves/{quote(save, safe='')}/snapshots", tag=tag)
+    click.echo(f"{taken['save']}: {taken['tag']}, {taken['turns']} turns")
 
 
 @memory.command()

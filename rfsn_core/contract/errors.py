@@ -76,7 +76,7 @@ class UnknownNpc(UserError):
 class NotFound(UserError):
     """No save, snapshot, backup or memory of that name exists."""
 
-    code = "not_there"
+    code = "not_found"
 
 
 class BadMessage(UserError):
@@ -159,13 +159,13 @@ class StoreInUse(StoreError):
 class VersionConflict(StoreError):
     """Another server appended to the conversation first."""
 
-    code = "overtaken"
+    code = "version_conflict"
 
 
 class StaleSave(StoreError):
     """The save was rolled back or erased while this happened in it, so it is not stored."""
 
-    code = "reverted"
+    code = "stale_save"
 
 
 @contextmanager

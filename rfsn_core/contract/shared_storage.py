@@ -114,7 +114,7 @@ class Notices(Protocol):
 
 @runtime_checkable
 class SharedStore(Store, Protocol):
-    """A store that several servers use at once: what one of them keeps in memory may have been overtaken."""
+    """A store that several servers use at once: what one of them keeps in memory may be out of date."""
 
     learning: SharedLearning | None
     """Where those servers learn as one; None: each learns alone."""

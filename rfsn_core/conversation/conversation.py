@@ -182,7 +182,7 @@ class Conversation:
                 version = await store.append_after(record, past.version)
             except VersionConflict:
                 # The words were said; how the NPC feels follows from what the other server stored first.
-                METRICS.overtaken.inc()
+                METRICS.version_conflicts.inc()
                 log.warning("conversation.version_conflict", npc=self.scope.npc)
                 newer = await store.load(self.scope, access.recent)
                 past = self._replace(KnownPast.of(self.scope, newer, state))

@@ -101,7 +101,7 @@ class TakeSnapshot(Message, tag="snapshot", kw_only=True):
 
 
 class Rollback(Message, tag="rollback", kw_only=True):
-    """The game was loaded. The NPCs know what they knew at the snapshot. Every client receives `save.reverted`."""
+    """The game was loaded. The NPCs know what they knew at the snapshot. Every client receives `save.rolled_back`."""
 
     tag: Name
     """Name of the snapshot."""

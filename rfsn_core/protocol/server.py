@@ -311,7 +311,7 @@ class SnapshotTaken(Message, tag="snapshot.taken", kw_only=True):
     turns: int
 
 
-class SaveReverted(Message, tag="save.reverted", kw_only=True):
+class SaveRolledBack(Message, tag="save.rolled_back", kw_only=True):
     """The save was rolled back to a snapshot. Its running turns were cancelled."""
 
     save: str
@@ -380,7 +380,7 @@ ServerMessage = (
     | RewardAccepted
     | Remembered
     | SnapshotTaken
-    | SaveReverted
+    | SaveRolledBack
     | LearningChanged
     | ConfigChanged
     | ConfigRejected

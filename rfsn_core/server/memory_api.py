@@ -78,13 +78,9 @@ class MemoryRoutes:
             ("/api/memory/{npc}/backups", self._backups, get),
             ("/api/memory/{npc}/safe_reset", self._reset, post),
             ("/api/memory/{npc}/records/{memory_id}", self._judge, post),
-            ("/api/saves", self._snapshots, get),
-            (
-                "/api/saves/{save:path}/rollback",
-                self._rollback,
-                post,
-            ),  # before the next: a save's name may contain slashes
-            ("/api/saves/{save:path}", self._snapshot, post),
+            ("/api/snapshots", self._snapshots, get),
+            ("/api/saves/{save:path}/snapshots", self._snapshot, post),  # a save's name may contain slashes
+            ("/api/saves/{save:path}/rollback", self._rollback, post),
         ]
         return [Route(path, guarded(handler), methods=methods) for path, handler, methods in table]
 
@@ -162,7 +158,7 @@ class MemoryRoutes:
 
     async def _snapshots(self, request: Request) -> Response:
         snapshots = await self._kernel.saves.snapshots(request.query_params.get("save", ""))
-        return sse.as_json({"saves": [asdict(snapshot) for snapshot in snapshots]})
+        return sse.as_json({"snapshots": [asdict(snapshot) for snapshot in snapshots]})
 
     async def _snapshot(self, request: Request) -> Response:
         tag = (await self._body(request, SnapshotTag)).tag

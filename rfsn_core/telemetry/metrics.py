@@ -12,55 +12,70 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        r = self.registry
-        self.turns = Counter("rfsn_turns", "Turns by outcome.", ["outcome"], registry=r)
-        self.actions = Counter("rfsn_actions", "Chosen actions.", ["action"], registry=r)
-        self.latency = Histogram(
-            "rfsn_turn_latency_seconds",
-            "From the arrival of the turn to each milestone.",
-            ["milestone"],
-            registry=r,
-            buckets=_SECONDS,
+        # Turns
+        self.turns = self._counter("rfsn_turns", "Turns by outcome.", "outcome")
+        self.actions = self._counter("rfsn_actions", "Chosen actions.", "action")
+        self.latency = self._histogram(
+            "rfsn_turn_latency_seconds", "From the arrival of the turn to each milestone.", "milestone"
         )
-        self.tokens = Counter("rfsn_tokens", "Pieces of text received from renderers.", ["provider"], registry=r)
-        self.sentences = Counter("rfsn_sentences", "Sentences by the gate's verdict.", ["verdict"], registry=r)
-        self.inputs = Counter("rfsn_player_inputs", "Player texts by the gate's verdict.", ["verdict"], registry=r)
-        self.errors = Counter("rfsn_errors", "Errors by stage.", ["stage"], registry=r)
-        self.fallbacks = Counter("rfsn_fallbacks", "Times a fallback took over.", ["stage"], registry=r)
-        self.retries = Counter("rfsn_retries", "Times a renderer was asked again.", ["provider"], registry=r)
-        self.breaker = Gauge("rfsn_breaker_state", "0 closed, 1 half open, 2 open.", ["stage", "provider"], registry=r)
-        self.final_json = Counter("rfsn_final_json", "Reports of models by outcome.", ["outcome"], registry=r)
-        self.engine_tokens = Counter("rfsn_engine_tokens", "Tokens as engines count them.", ["kind"], registry=r)
-        self.plugin_errors = Counter("rfsn_plugin_errors", "Hooks that raised.", ["plugin", "hook"], registry=r)
-        self.audio_dropped = Counter("rfsn_audio_frames_dropped", "Audio frames dropped by policy.", registry=r)
-        self.audio_seconds = Counter("rfsn_audio_seconds", "Seconds of speech made.", registry=r)
-        self.speech_cache = Counter("rfsn_speech_cache", "Sentences by hit or miss.", ["outcome"], registry=r)
-        self.connections = Gauge("rfsn_connections", "Open websockets.", registry=r)
-        self.active_turns = Gauge("rfsn_active_turns", "Turns in progress.", registry=r)
-        self.conversations = Gauge("rfsn_conversations", "Conversations in memory.", registry=r)
-        self.speech = Counter("rfsn_speech", "Sentences by the outcome of their speech.", ["outcome"], registry=r)
-        self.speech_queue = Gauge("rfsn_speech_queue", "Sentences waiting for a voice.", registry=r)
-        self.reloads = Counter("rfsn_reloads", "Reloads by outcome.", ["outcome"], registry=r)
-        self.requests = Histogram(
-            "rfsn_request_seconds", "HTTP requests.", ["path", "status"], registry=r, buckets=_SECONDS
+        self.active_turns = self._gauge("rfsn_active_turns", "Turns in progress.")
+        self.conversations = self._gauge("rfsn_conversations", "Conversations in memory.")
+        self.sentences = self._counter("rfsn_sentences", "Sentences by the gate's verdict.", "verdict")
+        self.inputs = self._counter("rfsn_player_inputs", "Player texts by the gate's verdict.", "verdict")
+        self.drift = self._counter(
+            "rfsn_state_drifts", "Turns in which the game's state of the NPC differed from the server's."
         )
-        self.rewards = Counter("rfsn_rewards", "Rewards accepted.", ["signal"], registry=r)
+        # Providers and plugins
+        self.tokens = self._counter("rfsn_tokens", "Text chunks received from renderers.", "provider")
+        self.engine_tokens = self._counter(
+            "rfsn_engine_tokens", "Tokens of prompts and replies, as engines count them.", "kind"
+        )
+        self.final_json = self._counter("rfsn_final_json", "JSON reports at the end of replies, by outcome.", "outcome")
+        self.errors = self._counter("rfsn_errors", "Errors by stage.", "stage")
+        self.fallbacks = self._counter("rfsn_fallbacks", "Switches to a fallback provider.", "stage")
+        self.retries = self._counter("rfsn_retries", "Retries of a request to a renderer.", "provider")
+        self.breaker = self._gauge("rfsn_breaker_state", "0 closed, 1 half open, 2 open.", "stage", "provider")
+        self.plugin_errors = self._counter("rfsn_plugin_errors", "Exceptions in hooks of plugins.", "plugin", "hook")
+        # Speech
+        self.speech = self._counter("rfsn_speech", "Sentences by the outcome of their speech.", "outcome")
+        self.speech_queue = self._gauge("rfsn_speech_queue", "Sentences waiting for a voice.")
+        self.speech_cache = self._counter(
+            "rfsn_speech_cache", "Sentences looked up in the speech cache, by hit or miss.", "outcome"
+        )
+        self.audio_seconds = self._counter("rfsn_audio_seconds", "Seconds of speech that voices produced.")
+        self.audio_dropped = self._counter("rfsn_audio_frames_dropped", "Audio frames dropped by policy.")
+        self._describe_server()
+
+    def _describe_server(self) -> None:
+        """Create the metrics of connections, settings, learning and storage."""
+        self.connections = self._gauge("rfsn_connections", "Open websockets.")
+        self.requests = self._histogram("rfsn_request_seconds", "HTTP requests.", "path", "status")
+        self.reloads = self._counter("rfsn_reloads", "Reloads by outcome.", "outcome")
+        self.rewards = self._counter("rfsn_rewards", "Rewards accepted.", "signal")
         self.importance = Summary(
             "rfsn_importance_weight",
             "1 / (candidates x logged probability) of each drawn decision; the mean of a correct log is 1.",
-            registry=r,
+            registry=self.registry,
         )
-        self.updates = Counter("rfsn_learning_updates", "Updates of policies by outcome.", ["outcome"], registry=r)
-        self.learning = Gauge("rfsn_learning_state", "0 learning, 1 slowed, 2 frozen.", registry=r)
-        self.drift = Counter(
-            "rfsn_state_drifts", "Turns in which the game's state of the NPC differed from the server's.", registry=r
+        self.updates = self._counter("rfsn_learning_updates", "Updates of policies by outcome.", "outcome")
+        self.learning = self._gauge("rfsn_learning_state", "0 learning, 1 slowed, 2 frozen.")
+        self.version_conflicts = self._counter(
+            "rfsn_version_conflicts", "Turns to whose conversation another server appended first."
         )
-        self.overtaken = Counter(
-            "rfsn_overtaken_turns", "Turns with a version conflict: another server appended first.", registry=r
+        self.archived = self._counter("rfsn_archived_turns", "Turns written to the archive.")
+        self.archive_lost = self._counter(
+            "rfsn_archive_lost_turns", "Turns dropped from the archive queue before they were archived."
         )
-        self.archived = Counter("rfsn_archived_turns", "Turns written to the archive.", registry=r)
-        self.archive_lost = Counter("rfsn_archive_lost_turns", "Turns that will not be archived.", registry=r)
-        self.spooled = Gauge("rfsn_spooled_turns", "Turns on disk that wait for the store.", registry=r)
+        self.spooled = self._gauge("rfsn_spooled_turns", "Turns in the spool, which wait for the store.")
+
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(name, description, labels, registry=self.registry)
+
+    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
+        return Gauge(name, description, labels, registry=self.registry)
+
+    def _histogram(self, name: str, description: str, *labels: str) -> Histogram:
+        return Histogram(name, description, labels, registry=self.registry, buckets=_SECONDS)
 
     def text(self) -> bytes:
         """Return all metrics in the exposition format."""

@@ -149,15 +149,15 @@ async def test_a_rollback_restores_what_npcs_knew_and_felt(tmp_path: Path) -> No
         before = [item for item in await game.turn(NPC, "You fool! I hate you!") if isinstance(item, protocol.State)]
         await game.send("rollback", tag="slot 1")
         for client in (game, watcher):
-            (back,) = await client.until("save.reverted")
-            assert isinstance(back, protocol.SaveReverted)
+            (back,) = await client.until("save.rolled_back")
+            assert isinstance(back, protocol.SaveRolledBack)
             assert (back.save, back.turns) == ("default", 1)
         after = [item for item in await game.turn(NPC, "Good evening.") if isinstance(item, protocol.State)]
         assert after[0].affinity > before[0].affinity
         await game.send("rollback", tag="slot 9")
         (error,) = await game.until("error")
         assert isinstance(error, protocol.Error)
-        assert (error.code, "slot 1" in error.message) == ("not_there", True)
+        assert (error.code, "slot 1" in error.message) == ("not_found", True)
 
 
 async def test_a_rollback_cancels_the_turns_of_its_save_and_no_others(tmp_path: Path) -> None:
@@ -315,16 +315,16 @@ async def test_unusual_names_work(tmp_path: Path, name: str) -> None:
             shown = (await http.get(f"/api/memory/{NPC}", params={"player": name, "save": name})).json()
             assert [memory["text"] for memory in shown["memories"]] == ["The player likes plums."]
             assert (await http.post("/api/memory/erase", json={"player": name})).json()["turns"] == 1
-            saved = await http.post("/api/saves/default", content=json.dumps({"tag": name}))
+            saved = await http.post("/api/saves/default/snapshots", content=json.dumps({"tag": name}))
             assert saved.json()["tag"] == name
             for path, turns in (
-                (f"/api/saves/{quote(name, safe='')}", 0),
+                (f"/api/saves/{quote(name, safe='')}/snapshots", 0),
                 (f"/api/saves/{quote(name, safe='')}/rollback", 0),
             ):
-                told = await http.post(path, content=json.dumps({"tag": "slot"}))
-                assert (told.status_code, told.json()["turns"]) == (200, turns)
-            saves = (await http.get("/api/saves", params={"save": name})).json()["saves"]
-            assert [(item["save"], item["tag"]) for item in saves] == [(name, "slot")]
+                answer = await http.post(path, content=json.dumps({"tag": "slot"}))
+                assert (answer.status_code, answer.json()["turns"]) == (200, turns)
+            snapshots = (await http.get("/api/snapshots", params={"save": name})).json()["snapshots"]
+            assert [(item["save"], item["tag"]) for item in snapshots] == [(name, "slot")]
 
 
 async def test_after_a_change_of_store_an_npc_knows_what_the_new_store_contains(tmp_path: Path) -> None:

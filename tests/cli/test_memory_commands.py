@@ -55,11 +55,11 @@ def test_a_modder_sees_what_an_npc_knows_and_judges_it(rfsn: Run) -> None:
 
 
 def test_saves_backups_and_erasing(rfsn: Run, tmp_path: Path) -> None:
-    assert "default: early, 1 turns" in rfsn("memory", "keep", "early")
+    assert "default: early, 1 turns" in rfsn("memory", "snapshot", "early")
     rfsn("memory", "tell", "smith", "The player limps.")
     assert "1 turns" in rfsn("memory", "rollback", "early")
     assert "limps" not in rfsn("memory", "show", "smith")
-    assert "early" in rfsn("memory", "saves")
+    assert "early" in rfsn("memory", "snapshots")
     assert rfsn("memory", "check").strip() == "No damage found."
     file = tmp_path / "out.ndjson"
     assert "1 turns" in rfsn("memory", "export", str(file), "--npc", "smith")

@@ -287,7 +287,7 @@ async def test_memory_is_put_in_order_while_everyone_talks(serve: Serve, tmp_pat
                 shown = (await http.get("/api/memory/n0", params={"player": "p0", "save": save})).json()
                 what, answer = draw.randrange(9), None
                 if what == 0:
-                    answer = await http.post(f"/api/saves/{save}", json={"tag": tag})
+                    answer = await http.post(f"/api/saves/{save}/snapshots", json={"tag": tag})
                 elif what == 1:
                     answer = await http.post(f"/api/saves/{save}/rollback", json={"tag": tag})
                 elif what == 2:

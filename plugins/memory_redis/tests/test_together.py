@@ -86,7 +86,7 @@ async def test_a_rollback_reaches_all_servers(tmp_path: Path, redis: RedisServer
         async with asyncio.timeout(5):
             while not told:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.02)
-        assert told == [protocol.SaveReverted(save="default", tag="save", turns=1)]
+        assert told == [protocol.SaveRolledBack(save="default", tag="save", turns=1)]
         assert await texts(one) == ["before"]
         await turn(one, "on")
         assert await texts(two) == ["before", "on"]
@@ -196,7 +196,7 @@ async def test_a_notice_that_was_appended_twice_is_handled_once(tmp_path: Path, 
             await one.saves.rollback("default", "save")
             async with asyncio.timeout(5):
                 assert isinstance((await turn(two))[-1], protocol.TurnFinished)
-        assert [type(each) for each in told] == [protocol.SaveReverted] * 2
+        assert [type(each) for each in told] == [protocol.SaveRolledBack] * 2
 
 
 async def test_two_rollbacks_at_the_same_time_do_not_wait_for_each_other(tmp_path: Path, redis: RedisServer) -> None:
