@@ -3,7 +3,7 @@
     uv run --group engines benchmarks/retrieval.py
 
 Recall@k is the share of questions with an answering turn among the first k hits. `rfsn` is what a turn uses: SQLite's
-index, or `memory.retrieval.search` for stores without one. The other rows leave out one part or use another method.
+index, or `kit.search.search_turns` for stores without one. The other rows leave out one part or use another method.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rfsn_core.contract.storage import Scope, SearchHit, TurnRecord
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.defaults.storage import Settings
 from rfsn_core.defaults.storage.store import Sqlite
+from rfsn_core.kit import search
 from rfsn_core.memory import retrieval
 from rfsn_core.turn.recall import MOST_NEAR
 
@@ -52,7 +53,7 @@ def plain(question: str) -> list[int]:
 
 
 def in_python(question: str) -> list[int]:
-    return numbers(retrieval.search(CONVERSATION, question, 10))
+    return numbers(search.search_turns(CONVERSATION, question, 10))
 
 
 def numbers(hits: Sequence[SearchHit]) -> list[int]:
@@ -104,13 +105,13 @@ def main() -> None:
     row("at random", lambda _: draw.sample(range(len(TURNS)), 10))
     row("the newest", lambda _: list(range(len(TURNS)))[::-1])
     row("words in common, not stemmed", plain)
-    with mock.patch.object(retrieval, "add_neighbours", dict), mock.patch.object(retrieval, "STOP_WORDS", frozenset()):
-        retrieval._stems.cache_clear()
+    with mock.patch.object(search, "add_neighbours", dict), mock.patch.object(search, "STOP_WORDS", frozenset()):
+        search.stems_of.cache_clear()
         row("BM25, stemmed", in_python)
-    with mock.patch.object(retrieval, "add_neighbours", dict):
-        retrieval._stems.cache_clear()
+    with mock.patch.object(search, "add_neighbours", dict):
+        search.stems_of.cache_clear()
         row("BM25, stemmed, without stop words", in_python)
-    retrieval._stems.cache_clear()
+    search.stems_of.cache_clear()
     row("rfsn without an index (neighbours lifted)", in_python)
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         for others in (0, 5000):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 import rfsn_core
+import rfsn_core.kit
 
 ROOT = Path(__file__).parents[1]
 NAMES = """
@@ -20,40 +26,114 @@ NAMES = """
     TurnFinished TurnRecord TurnStarted Understander Understanding UnderstandingContext UnknownNpc Update
     UpdateResult Usage UserError Utterance Verdict VersionConflict Viseme Voice VoiceStyle WorldError hookimpl
 """
+KIT = """
+    MAX_TERMS STOP_WORDS Document DocumentError Job JsonLines Line Remote RemoteSettings Resampler UnknownVoices
+    WriterThread add_neighbours api_key backups chat clauses content_words deliver explain_errors language_of nearest
+    nearest_voices pcm16 read_document read_text replace_file search_turns server_sent shapes_of stem stems_of terms
+    visemes_of whole_text words_of
+"""
+PACKAGES = pytest.mark.parametrize("package", [rfsn_core, rfsn_core.kit], ids=lambda package: package.__name__)
 
 
 def test_the_public_names_are_these() -> None:
     assert rfsn_core.__all__ == NAMES.split()
+    assert rfsn_core.kit.__all__ == KIT.split()
 
 
-def test_every_public_name_is_there_and_explains_itself() -> None:
-    for name in rfsn_core.__all__:
-        value = getattr(rfsn_core, name)
-        assert name in dir(rfsn_core)
-        if isinstance(value, type):
+@PACKAGES
+def test_every_public_name_is_there_and_explains_itself(package: ModuleType) -> None:
+    for name in package.__all__:
+        value = getattr(package, name)
+        assert name in dir(package)
+        if callable(value) or isinstance(value, ModuleType):
             assert value.__doc__, name
 
 
-def test_type_checkers_and_python_find_the_same_names() -> None:
-    tree = ast.parse(Path(rfsn_core.__file__).read_text("utf-8"))
+@PACKAGES
+def test_no_public_name_is_also_a_module(package: ModuleType) -> None:
+    """Such a name would mean the module instead, as soon as anything had imported the module."""
+    modules = {path.stem for path in Path(str(package.__file__)).parent.iterdir()}
+    assert modules & set(package._MODULES) == set()
+
+
+@PACKAGES
+def test_type_checkers_and_python_find_the_same_names(package: ModuleType) -> None:
+    tree = ast.parse(Path(str(package.__file__)).read_text("utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     seen = {
-        alias.name: (node.module or "").removeprefix("rfsn_core.")
+        alias.name: (node.module or "").removeprefix(f"{package.__name__}.")
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert seen == rfsn_core._MODULES
-    assert set(seen) == set(rfsn_core.__all__)
+    modules = {name for name, module in seen.items() if module == package.__name__}
+    assert {name: module for name, module in seen.items() if name not in modules} == package._MODULES
+    assert set(seen) == set(package.__all__)
 
 
-def test_importing_the_package_imports_nothing_else() -> None:
-    code = (
-        "import sys, rfsn_core; print([m for m in sys.modules if m.startswith(('rfsn_core.', 'pydantic', 'msgspec'))])"
+@pytest.mark.parametrize("package", ["rfsn_core", "rfsn_core.kit"])
+def test_importing_the_package_imports_nothing_else(package: str) -> None:
+    code = f"""if True:
+        import sys, {package}
+        print([m for m in sys.modules if m.startswith(("rfsn_core.", "pydantic", "msgspec")) and m != "{package}"])
+    """
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
+
+
+@PACKAGES
+def test_an_unknown_name_is_an_attribute_error(package: ModuleType) -> None:
+    assert not hasattr(package, "Lesson")
+
+
+# ── what the bundled plugins import ──────────────────────────────────────────────────────────────
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the module and the name of each import from the kernel; the name is empty for `import rfsn_core.x`."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "", alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+
+
+def is_public(module: str, name: str, *, testing: bool) -> bool:
+    """Return whether a plugin may import a name; in its tests also from `rfsn_core.testing` and the modules below."""
+    if module in ("rfsn_core", "rfsn_core.kit"):
+        return name in importlib.import_module(module).__all__
+    if module == "rfsn_core.testing":
+        return testing and name in importlib.import_module(module).__all__
+    return testing and module.startswith("rfsn_core.testing.")
+
+
+PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").is_file())
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+def test_a_plugin_imports_public_names_only(plugin: Path) -> None:
+    modules = [*plugin.glob("rfsn_*/**/*.py"), *plugin.glob("tests/**/*.py")]
+    assert len(modules) > 1
+    private = [
+        f"{path.relative_to(ROOT)}: {module} {name}"
+        for path in modules
+        for module, name in imports(path)
+        if module.split(".")[0] == "rfsn_core" and not is_public(module, name, testing="tests" in path.parts)
+    ]
+    assert private == []
+
+
+def test_the_check_of_imports_finds_private_ones(tmp_path: Path) -> None:
+    path = tmp_path / "plugin.py"
+    path.write_text(
+        "import rfsn_core.kernel\nfrom rfsn_core import Host, protocol\n"
+        "def f():\n    from rfsn_core.kit.http import Remote\n"
+        "from rfsn_core.testing import kernel\n"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
-
-
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    assert not hasattr(rfsn_core, "Lesson")
+    private = [item for item in imports(path) if not is_public(*item, testing=False)]
+    assert sorted(private) == [
+        ("rfsn_core", "protocol"), ("rfsn_core.kernel", ""), ("rfsn_core.kit.http", "Remote"),
+        ("rfsn_core.testing", "kernel"),
+    ]  # fmt: skip
+    assert is_public("rfsn_core.testing.suites", "VoiceSuite", testing=True)
+    assert not is_public("rfsn_core.kernel", "Kernel", testing=True)

@@ -25,7 +25,7 @@ from rfsn_core.contract.errors import RfsnError, contained
 from rfsn_core.contract.shared_storage import Notices, SharedStore
 from rfsn_core.contract.storage import TurnRecord
 from rfsn_core.conversation.registry import Conversations
-from rfsn_core.kit.files import replacing
+from rfsn_core.kit.files import replace_file
 from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry.logs import logger
@@ -170,7 +170,7 @@ class SavePauses:
 
     def _set_position(self, shared: SharedStore, position: str) -> None:
         self._position = shared, position
-        with replacing(self._position_file, sync=False) as file:
+        with replace_file(self._position_file, sync=False) as file:
             file.write(position.encode())
 
     async def _handle(self, line: bytes) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rfsn_core.contract.embedding import Embedder
 from rfsn_core.contract.storage import SearchHit, TurnRecord
-from rfsn_core.memory.retrieval import add_neighbours, whole_text
+from rfsn_core.kit.search import add_neighbours, whole_text
 
 
 class EmbeddingIndex:

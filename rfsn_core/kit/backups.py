@@ -1,4 +1,4 @@
-"""Copies of a store in a folder: a name for the next one, one by its name, and what is told of it."""
+"""Backups of a store, each a file in one folder. For stores that make their own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from rfsn_core.contract.storage import Backup
 
 
 def new(folder: Path, prefix: str, suffix: str) -> Path:
-    """Where the next one goes; makes the folder. What is half written belongs in `.partial` beside it."""
+    """Return a free path for the next backup, named by the time; make the folder.
+
+    Write to a `.partial` file next to it first, so that half a backup never has the name of a whole one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     stamp = prefix + time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     return next(path for n in range(10_000) if not (path := folder / f"{stamp}{f'-{n}' if n else ''}{suffix}").exists())
 
 
 def find(folder: Path, name: str) -> Path:
-    """Raises NotFound, also for a name that leads out of the folder."""
+    """Return the path of a backup. Raises NotFound, also for a name that leads out of the folder."""
     path = folder / name
     if path.parent != folder or not path.is_file():
         raise NotFound(f"no backup '{name}'", hint=f"See {folder}")
@@ -25,11 +28,11 @@ def find(folder: Path, name: str) -> Path:
 
 
 def listed(folder: Path, pattern: str) -> list[Backup]:
-    """The newest first."""
+    """Return the backups whose file name fits the pattern, the newest first."""
     return sorted(map(described, folder.glob(pattern)), key=lambda backup: (backup.time, backup.name), reverse=True)
 
 
 def described(path: Path) -> Backup:
-    """As an operator sees it."""
+    """Return the name, time and size of a backup."""
     stat = path.stat()
     return Backup(path.name, stat.st_mtime, stat.st_size)

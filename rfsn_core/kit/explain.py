@@ -20,7 +20,7 @@ class Located(Protocol):
         """Return `file, line 3: key`."""
 
 
-def explain(error: ValidationError, source: Located, model: Any, prefix: Sequence[str | int] = ()) -> list[str]:
+def explain_errors(error: ValidationError, source: Located, model: Any, prefix: Sequence[str | int] = ()) -> list[str]:
     """Return one line for each problem that pydantic found.
 
     :param model: the pydantic model that was validated, for the nearest valid key.

@@ -10,7 +10,7 @@ from typing import IO
 
 
 @contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
+def replace_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` when the block ends well; else `path` stays as it is. Raises OSError.
 
     :param sync: safe on disk when it is over; without, only a crash of this process is.

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from rfsn_core.kit.files import replacing
+from rfsn_core.kit.files import replace_file
 from rfsn_core.telemetry.logs import logger
 
 log = logger("jsonl")
@@ -95,7 +95,7 @@ class JsonLines:
     def rewrite(self, lines: Iterable[bytes]) -> None:
         """Replace the whole file by these lines. Raises OSError: then the file is as it was."""
         self.close()
-        with replacing(self.path) as file:
+        with replace_file(self.path) as file:
             file.writelines(lines)
 
     def rename(self, path: Path) -> None:

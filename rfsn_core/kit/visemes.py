@@ -37,7 +37,7 @@ LETTERS_PER_SECOND = 14
 """At which text is spoken, where an engine does not tell; English at 160 words a minute."""
 
 
-def shapes(phoneme: str) -> list[str]:
+def shapes_of(phoneme: str) -> list[str]:
     """The mouth shapes of one phoneme, in order: a diphthong has two, a pause is `sil`, a mark alone has none."""
     plain = "".join(
         c for c in unicodedata.normalize("NFD", phoneme) if c not in _MARKS and not unicodedata.combining(c)
@@ -51,14 +51,14 @@ def shapes(phoneme: str) -> list[str]:
     return merged or ["sil"]
 
 
-def visemes(phonemes: Iterable[tuple[str, float, float]]) -> list[Viseme]:
+def visemes_of(phonemes: Iterable[tuple[str, float, float]]) -> list[Viseme]:
     """(phoneme, start, end), in ms and in order, as mouth shapes.
 
     A diphthong's time is shared evenly; a mark's goes to the shape before it; equal neighbours become one.
     """
     spans: list[tuple[str, float, float]] = []
     for phoneme, start, end in phonemes:
-        parts = shapes(phoneme)
+        parts = shapes_of(phoneme)
         if not parts and spans:
             spans[-1] = (*spans[-1][:2], end)
         step = (end - start) / max(1, len(parts))

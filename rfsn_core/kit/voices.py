@@ -1,4 +1,4 @@
-"""A voice that an NPC's file names and the engine lacks: no reason for silence, but one to say so, once."""
+"""Voices that an NPC's file names and the engine does not have: another voice speaks, and the log says so once."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import difflib
 import logging
 from collections.abc import Sequence
 
-MOST = 1000
-"""Names that are remembered: files change, and a process lives long."""
+LIMIT = 1000
+"""Names that are remembered at most: files change, and a server runs for a long time."""
 
 
-def nearest(name: str, names: Sequence[str], otherwise: str) -> str:
-    """The names that were probably meant; `otherwise` when none is near."""
+def nearest_voices(name: str, names: Sequence[str], otherwise: str) -> str:
+    """Return a hint with the names that were probably meant; `otherwise` when none is near."""
     close = difflib.get_close_matches(name, names, 3, 0.4)
     return f"Nearest: {', '.join(close)}" if close else otherwise
 
 
-class Unknown:
-    """The names that were told already."""
+class UnknownVoices:
+    """The names of voices that the engine does not have, each logged once."""
 
     def __init__(self, log: logging.Logger) -> None:
-        self._log, self._told = log, set[str]()
+        self._log = log
+        self._names: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
-        return name in self._told
+        return name in self._names
 
-    def tell(self, name: str, instead: str, hint: str) -> None:
-        """That `instead` speaks for `name`."""
-        if name not in self._told and len(self._told) < MOST:
-            self._told.add(name)
+    def report(self, name: str, instead: str, hint: str) -> None:
+        """Log, the first time, that `instead` speaks in place of `name`."""
+        if name not in self._names and len(self._names) < LIMIT:
+            self._names.add(name)
             self._log.warning("no voice '%.80s': %s speaks instead. %s", name, instead, hint)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rfsn_core.contract.shared_storage import Checkpoint, Checkpoints
-from rfsn_core.kit.files import replacing
+from rfsn_core.kit.files import replace_file
 
 MAGIC = b"RFSNPOL1"
 KEEP = 50
@@ -63,7 +63,7 @@ class CheckpointFolder:
         return checkpoints
 
     def _save(self, policy: str, data: bytes) -> None:
-        with replacing(self._folder / f"{policy}-{time.time_ns():020}.bin") as file:
+        with replace_file(self._folder / f"{policy}-{time.time_ns():020}.bin") as file:
             file.write(data)
         for old in self._newest_first(policy)[KEEP:]:
             (self._folder / f"{old.id}.bin").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from rfsn_core import protocol
-from rfsn_core.kit.files import replacing
+from rfsn_core.kit.files import replace_file
 from rfsn_core.learning.guard import STATES, LearningGuard, State
 from rfsn_core.learning.server_runtime import CurrentRuntime
 from rfsn_core.learning.update_log import GuardEntry, UpdateLogs
@@ -107,7 +107,7 @@ class GuardControl:
     def _publish(self) -> None:
         METRICS.learning.set(STATES.index(self.state))
         try:
-            with replacing(self._path) as file:
+            with replace_file(self._path) as file:
                 file.write(msgspec.json.encode(GuardFile(state=self.state, reason=self.reason)))
         except OSError as error:
             log.error("guard.not_saved", path=str(self._path), error=str(error))

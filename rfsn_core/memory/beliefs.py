@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, MemoryStatus
-from rfsn_core.memory.retrieval import terms
+from rfsn_core.kit.search import terms
 
 SINGLE_VALUED = ("name", "home", "origin", "trade", "alive", "married_to", "leader", "owner", "location", "age")
 """Predicates of which only one value is true at a time."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rfsn_core.contract.storage import TurnRecord
-from rfsn_core.memory.retrieval import terms
+from rfsn_core.kit.search import terms
 
 MAX_SUMMARY = 600
 MIN_SUMMARY = 300

@@ -15,7 +15,7 @@ from rfsn_core.contract.actions import SafetyRule
 from rfsn_core.contract.errors import ConfigError
 from rfsn_core.contract.provider import Provider
 from rfsn_core.contract.stages import STAGES
-from rfsn_core.kit.explain import explain, nearest
+from rfsn_core.kit.explain import explain_errors, nearest
 from rfsn_core.plugins.discovery import Plugin, Plugins
 from rfsn_core.settings.schema import ArchiveStage, GatingStage, Settings, Stage
 from rfsn_core.settings.source import Source, find_file, load, misnamed_files, unknown_provider
@@ -170,7 +170,7 @@ class _Choosing:
         try:
             settings = provider.settings.model_validate(values)
         except ValidationError as error:
-            self.problems += explain(error, self._source, provider.settings, [stage, name])
+            self.problems += explain_errors(error, self._source, provider.settings, [stage, name])
             return None
         SECRETS.remember(_hidden(settings.model_dump()))
         return Choice(stage=stage, name=name, provider=provider, plugin=plugin, settings=settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client import Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rfsn_core.kit.files import replacing
+from rfsn_core.kit.files import replace_file
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import Metrics
 
@@ -57,7 +57,7 @@ class WorkerMetrics:
 
     def write(self) -> None:
         """Write this worker's metrics for the others. Raises OSError."""
-        with replacing(self._folder / self._own / self.FILE, sync=False) as file:
+        with replace_file(self._folder / self._own / self.FILE, sync=False) as file:
             file.write(self._metrics.text())
 
     def text(self) -> bytes:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from rfsn_core.contract.errors import ConfigError
 from rfsn_core.kit.documents import Document, DocumentError, read_document
-from rfsn_core.kit.explain import explain, nearest
+from rfsn_core.kit.explain import explain_errors, nearest
 from rfsn_core.settings.environment import EnvironmentValues
 from rfsn_core.settings.schema import Settings
 from rfsn_core.telemetry.redaction import SECRETS, secrets_in
@@ -87,7 +87,7 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> tuple
     try:
         settings = Settings.model_validate(merge(merge(document.values, environment.values), overrides or {}))
     except ValidationError as error:
-        problems += explain(error, source, Settings)
+        problems += explain_errors(error, source, Settings)
     if problems or settings is None:
         raise ConfigError(problems)
     return settings, source

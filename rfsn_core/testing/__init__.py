@@ -18,7 +18,8 @@ import pytest
 
 pytest.register_assert_rewrite("rfsn_core.testing.suites", "rfsn_core.testing.remote")
 
+from rfsn_core.kernel import Kernel  # noqa: E402
 from rfsn_core.testing.isolated import NPC, Served, kernel, kinds, make_world, plugin, served, turn  # noqa: E402
 from rfsn_core.testing.waiting import until  # noqa: E402
 
-__all__ = ["NPC", "Served", "kernel", "kinds", "make_world", "plugin", "served", "turn", "until"]
+__all__ = ["NPC", "Kernel", "Served", "kernel", "kinds", "make_world", "plugin", "served", "turn", "until"]

@@ -14,8 +14,8 @@ from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.contract.selection import Arm, Context, Selection, Update, UpdateResult
 from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.contract.storage import Backup, Past, Scope, SearchHit, Snapshot, TurnRecord
+from rfsn_core.kit.search import search_turns
 from rfsn_core.memory.beliefs import latest
-from rfsn_core.memory.retrieval import search
 from rfsn_core.protocol.server import Viseme
 
 
@@ -209,7 +209,7 @@ class Memory:
         """By their words."""
         await self._answer()
         spoken = [turn for turn in self.turns if turn.scope == scope and turn.spoken]
-        return search(spoken, query, limit)
+        return search_turns(spoken, query, limit)
 
     async def snapshot(self, save: str, tag: str) -> Snapshot:
         """A copy of the save's turns."""

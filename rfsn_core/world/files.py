@@ -30,7 +30,7 @@ from rfsn_core.contract.npc import NpcState, Temperament
 from rfsn_core.contract.speech import VoiceStyle
 from rfsn_core.contract.understanding import SIGNALS, Entity
 from rfsn_core.kit.documents import Document, DocumentError, read_document, read_text
-from rfsn_core.kit.explain import explain, nearest
+from rfsn_core.kit.explain import explain_errors, nearest
 from rfsn_core.world.actions import STYLES, Actions
 from rfsn_core.world.feelings import Nature
 from rfsn_core.world.knowledge import Fact, Knowledge
@@ -304,7 +304,7 @@ class _Reading:
         try:
             return document, model.model_validate(document.values)
         except ValidationError as error:
-            self.problems += explain(error, document, model)
+            self.problems += explain_errors(error, document, model)
             return document, None
 
     def _check_names(

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from rfsn_core.kit.documents import read_document
-from rfsn_core.kit.explain import explain, nearest
+from rfsn_core.kit.explain import explain_errors, nearest
 
 
 class Inner(BaseModel, extra="forbid"):
@@ -30,7 +30,7 @@ def told(path: Path, text: str) -> list[str]:
     document = read_document(path)
     with pytest.raises(ValidationError) as refused:
         Model.model_validate(document.values)
-    return [line.removeprefix(f"{path}") for line in explain(refused.value, document, Model)]
+    return [line.removeprefix(f"{path}") for line in explain_errors(refused.value, document, Model)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.kit.visemes import estimated, shapes, visemes
+from rfsn_core.kit.visemes import estimated, shapes_of, visemes_of
 from rfsn_core.protocol.server import Viseme
 
 PHONEMES = st.sampled_from([*"pbmfvθðtdkɡszʃʒnlɹaeiouəɪʊAIOWYˈˌː .,?", "tʃ", "aɪ", "ˈoʊ", "", "☃"])
@@ -18,12 +18,12 @@ PHONEMES = st.sampled_from([*"pbmfvθðtdkɡszʃʒnlɹaeiouəɪʊAIOWYˈˌː .,?
     ],
 )  # fmt: skip
 def test_phonemes_become_mouth_shapes(phoneme: str, expected: list[str]) -> None:
-    assert shapes(phoneme) == expected
+    assert shapes_of(phoneme) == expected
 
 
 def test_a_mark_belongs_to_what_is_before_it_and_neighbours_merge() -> None:
     spoken = [("h", 0, 50), ("ə", 50, 100), ("l", 100, 150), ("ˈ", 150, 170), ("oʊ", 170, 270), (" ", 270, 300)]
-    assert visemes(spoken) == [
+    assert visemes_of(spoken) == [
         Viseme("kk", 0, 50),
         Viseme("aa", 50, 100),
         Viseme("nn", 100, 170),
@@ -31,7 +31,7 @@ def test_a_mark_belongs_to_what_is_before_it_and_neighbours_merge() -> None:
         Viseme("ou", 220, 270),
         Viseme("sil", 270, 300),
     ]
-    assert visemes([("m", 0, 40), ("b", 40, 80)]) == [Viseme("PP", 0, 80)]
+    assert visemes_of([("m", 0, 40), ("b", 40, 80)]) == [Viseme("PP", 0, 80)]
 
 
 def in_order(made: list[Viseme], end: float) -> bool:
@@ -45,7 +45,7 @@ def test_shapes_are_in_order_and_within_the_sound(phonemes: list[tuple[str, floa
     for name, length in phonemes:
         spans.append((name, at, at + length))
         at += length
-    assert in_order(visemes(spans), at)
+    assert in_order(visemes_of(spans), at)
 
 
 @given(st.text(max_size=80), st.floats(0, 5000), st.floats(1, 3000))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import rfsn_embed_wordllama
 
-from rfsn_core.contract.errors import PluginError
+from rfsn_core import PluginError
 from rfsn_core.testing import kernel
 from rfsn_core.testing.suites import EmbedderSuite
 

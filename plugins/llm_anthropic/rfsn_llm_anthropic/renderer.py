@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.rendering import Prompt, RenderOptions
-from rfsn_core.kit import chat
-from rfsn_core.kit.http import Remote, server_sent
-from rfsn_core.protocol.server import Usage
+from rfsn_core import EngineError, Prompt, RenderOptions, Usage
+from rfsn_core.kit import Remote, chat, server_sent
 
 if TYPE_CHECKING:
     from rfsn_llm_anthropic import Settings

@@ -10,10 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.rendering import Prompt, RenderOptions
-from rfsn_core.kit.chat import REPORT_GRAMMAR
-from rfsn_core.protocol.server import Usage
+from rfsn_core import EngineError, Prompt, RenderOptions, Usage
+from rfsn_core.kit import chat
 
 if TYPE_CHECKING:
     from rfsn_llm_llamacpp import Settings
@@ -42,7 +40,7 @@ class LlamaCpp:
         except ImportError as error:
             raise EngineError("the package llama-cpp-python is not installed", hint=INSTALL) from error
         settings = self._settings
-        self._grammar = llama_cpp.LlamaGrammar.from_string(REPORT_GRAMMAR, verbose=False)
+        self._grammar = llama_cpp.LlamaGrammar.from_string(chat.REPORT_GRAMMAR, verbose=False)
         try:
             self._llama = llama_cpp.Llama(
                 str(self._path),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import threading
 from contextlib import aclosing
@@ -11,11 +12,8 @@ import pytest
 from rfsn_llm_llamacpp import Settings
 from rfsn_llm_llamacpp.renderer import LlamaCpp
 
-from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.rendering import ChatMessage, Renderer, RenderOptions
-from rfsn_core.protocol.server import Usage
+from rfsn_core import ChatMessage, EngineError, Renderer, RenderOptions, Usage
 from rfsn_core.testing.suites import RendererSuite, generator, make_prompt, spoken
-from rfsn_core.turn.reply_parser import Reply
 
 engines = pytest.mark.engines
 
@@ -115,10 +113,10 @@ class TestLlamaCpp(RendererSuite):
 
         async def body(renderer: Renderer) -> None:
             for seed in range(3):
-                reply = Reply()
                 prompt = make_prompt(seed=seed, final_json=True)
-                said = reply.feed(await spoken(renderer, prompt, RenderOptions(max_tokens=2000)))
-                assert said.strip()
-                assert reply.report() is not None
+                reply = await spoken(renderer, prompt, RenderOptions(max_tokens=2000))
+                words, _, report = reply.partition("FINAL_JSON ")
+                assert words.strip()
+                assert json.loads(report).keys() == {"action", "tone", "claims"}
 
         self.run(tmp_path, body)

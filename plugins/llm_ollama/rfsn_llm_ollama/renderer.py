@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.rendering import Prompt, RenderOptions
-from rfsn_core.kit.http import Remote
-from rfsn_core.protocol.server import Usage
+from rfsn_core import EngineError, Prompt, RenderOptions, Usage
+from rfsn_core.kit import Remote
 
 if TYPE_CHECKING:
     from rfsn_llm_ollama import Settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from rfsn_core import Host, Offer, Provider, Renderer, hookimpl
-from rfsn_core.kit.http import RemoteSettings, api_key
+from rfsn_core.kit import RemoteSettings, api_key
 
 if TYPE_CHECKING:
     from rfsn_llm_openai.renderer import OpenAi

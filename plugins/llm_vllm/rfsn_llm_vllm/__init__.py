@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from rfsn_core import Host, Offer, Provider, Renderer, hookimpl
-from rfsn_core.kit.http import RemoteSettings
+from rfsn_core.kit import RemoteSettings
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute

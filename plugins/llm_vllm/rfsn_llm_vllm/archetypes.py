@@ -22,10 +22,8 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, Field, ValidationError
 
-from rfsn_core.contract.errors import WorldError
-from rfsn_core.kit.documents import DocumentError, read_document
-from rfsn_core.kit.explain import explain, nearest
-from rfsn_core.kit.files import replacing
+from rfsn_core import WorldError
+from rfsn_core.kit import DocumentError, explain_errors, nearest, read_document, replace_file
 
 TASKS = (
     "personality", "dialogue_style", "action_policy", "emotional_response", "world_knowledge", "social_dynamics",
@@ -120,7 +118,7 @@ def read(path: Path) -> dict[str, Archetype]:
         try:
             archetypes[name] = Archetype.model_validate(table)
         except ValidationError as error:
-            problems += explain(error, document, Archetype, [name])
+            problems += explain_errors(error, document, Archetype, [name])
             continue
         for task in archetypes[name].adapters:
             if task not in TASKS:
@@ -155,7 +153,7 @@ class Shared:
             async with client:
                 await client.hset(self.KEY, mapping=mine)
                 found = await client.hgetall(self.KEY)
-            with replacing(self._copy) as file:
+            with replace_file(self._copy) as file:
                 file.write(msgspec.json.encode(found))
         except ImportError:
             self._log.error("archetypes are not shared: pip install rfsn-llm-vllm[redis]")

@@ -6,12 +6,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
-from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.provider import Host
-from rfsn_core.contract.rendering import Prompt, RenderOptions
-from rfsn_core.kit import chat
-from rfsn_core.kit.http import Remote
-from rfsn_core.protocol.server import Usage
+from rfsn_core import EngineError, Host, Prompt, RenderOptions, Usage
+from rfsn_core.kit import Remote, chat
 from rfsn_llm_vllm.adapters import Adapters
 from rfsn_llm_vllm.archetypes import Registry, Shared
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from rfsn_core.contract.errors import EngineError
-from rfsn_core.contract.storage import TurnRecord
+from rfsn_core import EngineError, TurnRecord
 
 if TYPE_CHECKING:
     from rfsn_memory_postgres import Settings

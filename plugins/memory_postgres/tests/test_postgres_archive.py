@@ -16,11 +16,8 @@ import rfsn_memory_postgres
 from rfsn_memory_postgres import Settings
 from rfsn_memory_postgres.archive import PostgresArchive
 
-from rfsn_core import protocol
-from rfsn_core.contract.errors import ConfigError, EngineError, RfsnError
-from rfsn_core.contract.storage import Scope
-from rfsn_core.kernel import Kernel
-from rfsn_core.testing import kernel, plugin, turn
+from rfsn_core import ConfigError, EngineError, RfsnError, Scope, TurnFinished
+from rfsn_core.testing import Kernel, kernel, plugin, turn
 from rfsn_core.testing.databases import PostgresServer
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import ODD_TEXTS, memory_of, record
@@ -75,8 +72,8 @@ async def archived(it: Kernel) -> None:
         await it._archive._idle.wait()
 
 
-def finished(items: list[Any]) -> protocol.TurnFinished:
-    return next(item for item in items if isinstance(item, protocol.TurnFinished))
+def finished(items: list[Any]) -> TurnFinished:
+    return next(item for item in items if isinstance(item, TurnFinished))
 
 
 async def test_turns_arrive_whole_once_and_in_order(database: str) -> None:

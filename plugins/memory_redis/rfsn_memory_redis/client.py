@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 
-from rfsn_core.contract.errors import StoreError
+from rfsn_core import StoreError
 
 if TYPE_CHECKING:
     from rfsn_memory_redis import Settings

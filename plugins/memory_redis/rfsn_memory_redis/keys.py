@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from rfsn_core.contract.storage import Scope
+from rfsn_core import Scope
 
 PARTS = ("sessions", "seen", "salient", "relationship", "quest", "emotional_trajectory", "meta")
 """The keys of a conversation:

@@ -9,8 +9,7 @@ from functools import partial
 
 import msgspec
 
-from rfsn_core.contract.shared_storage import Checkpoint, Checkpoints, LogEntry, LogPage, SharedLearning
-from rfsn_core.contract.storage import Scope
+from rfsn_core import Checkpoint, Checkpoints, LogEntry, LogPage, Scope, SharedLearning
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 

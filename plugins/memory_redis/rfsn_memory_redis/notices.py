@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rfsn_core.contract.shared_storage import Notices
+from rfsn_core import Notices
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 

@@ -14,23 +14,26 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rfsn_core import Host
-from rfsn_core.contract.errors import NotFound, StaleSave, StoreError, VersionConflict
-from rfsn_core.contract.shared_storage import Notices, SharedLearning, SharedStore
-from rfsn_core.contract.storage import (
+from rfsn_core import (
     Backup,
+    Host,
     MemoryKind,
     MemoryRecord,
     MemoryStatus,
+    NotFound,
+    Notices,
     Past,
     Scope,
     SearchHit,
+    SharedLearning,
+    SharedStore,
     Snapshot,
+    StaleSave,
+    StoreError,
     TurnRecord,
+    VersionConflict,
 )
-from rfsn_core.kit import backups
-from rfsn_core.kit.files import replacing
-from rfsn_core.memory.retrieval import search
+from rfsn_core.kit import backups, replace_file, search_turns
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 from rfsn_memory_redis.learning import RedisLearning
@@ -207,7 +210,7 @@ class RedisStore:
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
         """Rank the newest `SEARCHED` turns of the conversation in this process."""
         lines = await self._ask(self._redis.lrange(keys.conversation(self._prefix, scope).sessions, -SEARCHED, -1))
-        return await asyncio.to_thread(search, _spoken(lines), query, limit)
+        return await asyncio.to_thread(search_turns, _spoken(lines), query, limit)
 
     async def _saves(self, save: str) -> list[str]:
         """Return one save, or all for an empty name."""
@@ -307,7 +310,7 @@ class RedisStore:
 
     def _scrub_backups(self, selected: Callable[[TurnRecord], bool]) -> None:
         for path in self._backups.glob("redis-*.ndjson"):
-            with replacing(path) as kept, path.open("rb") as lines:
+            with replace_file(path) as kept, path.open("rb") as lines:
                 kept.writelines(line for line in lines if not selected(_turn.decode(line)))
 
     async def check(self) -> Sequence[str]:
@@ -329,7 +332,7 @@ class RedisStore:
 
     def _write_backup(self, turns: Sequence[TurnRecord]) -> Backup:
         path = backups.new(self._backups, "redis-", ".ndjson")
-        with replacing(path) as file:
+        with replace_file(path) as file:
             file.writelines(msgspec.json.encode(turn) + b"\n" for turn in turns)
         return backups.described(path)
 

@@ -19,12 +19,8 @@ import rfsn_memory_redis
 from rfsn_memory_redis import Settings, keys
 from rfsn_memory_redis.store import RedisStore
 
-from rfsn_core import protocol
-from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.provider import Host
-from rfsn_core.contract.storage import MemoryKind, Scope
-from rfsn_core.kernel import Kernel
-from rfsn_core.testing import NPC, kernel, plugin, turn
+from rfsn_core import Host, MemoryKind, Scope, StoreError, TurnFailed, TurnFinished
+from rfsn_core.testing import NPC, Kernel, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import HERE, SharedStoreSuite, exported, memory_of, record
@@ -119,8 +115,8 @@ async def server(folder: Path, url: str, **fields: Any) -> AsyncIterator[Kernel]
         yield it
 
 
-def words(items: list[Any]) -> protocol.TurnFinished:
-    return next(item for item in items if isinstance(item, protocol.TurnFinished))
+def words(items: list[Any]) -> TurnFinished:
+    return next(item for item in items if isinstance(item, TurnFinished))
 
 
 async def test_keys_of_a_conversation_share_a_slot_and_no_two_conversations_a_key(tmp_path: Path) -> None:
@@ -171,7 +167,7 @@ async def test_a_player_who_changes_servers_loses_nothing(tmp_path: Path, databa
         assert shown[0]["state"]["turns"] == 11
         assert shown[0]["card"]["insults"] == 10
         both = await asyncio.gather(*(turn(it, "Well?") for it in (one, two) * 5))  # at once, in one conversation
-        told = {words(items).decision_id for items in both if any(isinstance(i, protocol.TurnFinished) for i in items)}
+        told = {words(items).decision_id for items in both if any(isinstance(i, TurnFinished) for i in items)}
         stored = {each.decision_id for each in await exported(one.runtimes.current.store)}
         assert told <= stored
 
@@ -186,7 +182,7 @@ async def test_turns_continue_while_redis_is_unavailable_and_are_stored_in_order
             for text in ("two", "three"):
                 assert not words(await turn(it, text)).durable
             stranger = await turn(it, "Hello?", player="new")  # not in memory, and nothing is invented
-            assert isinstance(stranger[-1], protocol.TurnFailed)
+            assert isinstance(stranger[-1], TurnFailed)
             await asyncio.to_thread(database.start)
             async with asyncio.timeout(10):
                 while it.conversations.spool:  # noqa: ASYNC110  nobody tells

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from rfsn_core.contract.selection import Arm, Context, Selection, Update, UpdateResult
+from rfsn_core import Arm, Context, Selection, Update, UpdateResult
 from rfsn_policy_linucb import draw
 from rfsn_policy_linucb.posterior import Features, Posterior
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, Field
 
-from rfsn_core.contract.selection import Arm, Context, Selection, Update, UpdateResult
+from rfsn_core import Arm, Context, Selection, Update, UpdateResult
 from rfsn_policy_linucb import draw
 
 

@@ -14,8 +14,7 @@ from rfsn_policy_linucb import draw
 from rfsn_policy_linucb.linucb import LinUcb, Settings
 from rfsn_policy_linucb.posterior import Features, Posterior
 
-from rfsn_core.contract.abstraction import Abstraction
-from rfsn_core.contract.selection import Arm, Context, Update
+from rfsn_core import Abstraction, Arm, Context, Update
 
 D = 6
 KEY = b"key"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rfsn_core.kit.visemes import shapes
-from rfsn_core.protocol.server import Viseme
+from rfsn_core import Viseme
+from rfsn_core.kit import shapes_of
 from rfsn_tts_espeak.library import Phoneme
 
 
@@ -26,7 +26,7 @@ class Timeline:
         last, self._open = self._open, None
         if last is None or end <= last.at:
             return []
-        parts = shapes(last.name) or ["sil"]
+        parts = shapes_of(last.name) or ["sil"]
         step = (end - last.at) / len(parts)
         edges = [last.at + round(step * index) for index in range(len(parts))] + [end]
         return [Viseme(shape, edges[i], edges[i + 1]) for i, shape in enumerate(parts) if edges[i + 1] > edges[i]]

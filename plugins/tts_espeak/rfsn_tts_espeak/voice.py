@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rfsn_core import EngineError
-from rfsn_core.contract.speech import Speech, VoiceStyle
-from rfsn_core.kit.voices import Unknown, nearest
+from rfsn_core import EngineError, Speech, VoiceStyle
+from rfsn_core.kit import UnknownVoices, nearest_voices
 from rfsn_tts_espeak import library
 from rfsn_tts_espeak.library import Library, Phoneme
 from rfsn_tts_espeak.visemes import Timeline
@@ -39,7 +38,7 @@ class Espeak:
 
     def __init__(self, voice: str, rate: int, log: logging.Logger) -> None:
         self.sample_rate = 0
-        self._unknown = Unknown(log)
+        self._unknown = UnknownVoices(log)
         self._default, self._rate = voice, rate
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="rfsn-espeak")
         self._engine: Library
@@ -111,7 +110,7 @@ class Espeak:
                     return
                 if not self._engine.set_voice(voice.voice or self._default):
                     self._engine.set_voice(self._default)
-                    self._unknown.tell(voice.voice, f"'{self._default}'", _nearest(voice.voice))
+                    self._unknown.report(voice.voice, f"'{self._default}'", _nearest(voice.voice))
                 self._engine.set_parameter(library.RATE, max(80, min(450, round(self._rate * voice.rate))))
                 self._engine.set_parameter(library.PITCH, max(0, min(99, round(50 * voice.pitch))))
                 self._engine.set_parameter(library.VOLUME, max(0, min(200, round(100 * voice.volume))))
@@ -132,4 +131,4 @@ def _names() -> list[str]:
 
 
 def _nearest(name: str) -> str:
-    return nearest(name.partition("+")[0], _names(), "`rfsn voices espeak` lists them")
+    return nearest_voices(name.partition("+")[0], _names(), "`rfsn voices espeak` lists them")

@@ -18,10 +18,8 @@ from rfsn_tts_espeak.library import Phoneme
 from rfsn_tts_espeak.visemes import Timeline
 from rfsn_tts_espeak.voice import Espeak
 
-from rfsn_core import EngineError
-from rfsn_core.contract.speech import Speech, VoiceStyle
-from rfsn_core.protocol.server import Viseme
-from rfsn_core.world.files import read_world
+from rfsn_core import EngineError, Speech, Viseme, VoiceStyle
+from rfsn_core.kit import read_document
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "lantern_ford"
 TEXT = "The ferry stopped running nine days ago."
@@ -148,8 +146,10 @@ async def test_a_default_voice_that_is_missing_is_an_error_with_the_nearest() ->
 
 
 async def test_the_example_worlds_voices_are_there(voice: Espeak, caplog: pytest.LogCaptureFixture) -> None:
-    for npc in read_world(EXAMPLE).npcs.values():
-        pcm, _ = await say(voice, "Good evening.", npc.voice)
+    npcs = [read_document(path).values for path in sorted((EXAMPLE / "npcs").iterdir())]
+    assert len(npcs) > 3
+    for npc in npcs:
+        pcm, _ = await say(voice, "Good evening.", VoiceStyle(**npc.get("voice", {})))
         assert loudness(pcm) > 300
     assert caplog.messages == []
 

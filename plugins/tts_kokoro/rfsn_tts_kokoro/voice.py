@@ -10,11 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfsn_core import EngineError, Host
-from rfsn_core.contract.speech import Speech, VoiceStyle
-from rfsn_core.kit.pcm import clauses, pcm16
-from rfsn_core.kit.visemes import visemes
-from rfsn_core.kit.voices import Unknown, nearest
+from rfsn_core import EngineError, Host, Speech, VoiceStyle
+from rfsn_core.kit import UnknownVoices, clauses, nearest_voices, pcm16, visemes_of
 
 if TYPE_CHECKING:
     from rfsn_tts_kokoro import Settings
@@ -50,7 +47,7 @@ class KokoroVoice:
         self._kokoro: Any = None
         self._loading, self._ready = asyncio.Lock(), False
         self._styles: dict[str, Any] = {}
-        self._unknown = Unknown(host.log)
+        self._unknown = UnknownVoices(host.log)
 
     async def start(self) -> None:
         """Load the model, if it is time, and say a word, so that no sentence pays for that. Raises EngineError."""
@@ -103,7 +100,7 @@ class KokoroVoice:
 
     def _nearest(self, name: str) -> str:
         names = sorted(self._kokoro.get_voices())
-        return nearest(name, names, f"There are: {', '.join(names)}")
+        return nearest_voices(name, names, f"There are: {', '.join(names)}")
 
     # ── voices ───────────────────────────────────────────────────────────────────────────────────
 
@@ -128,7 +125,7 @@ class KokoroVoice:
         if found is None:
             found = self._blend(name)
             if found is None:
-                self._unknown.tell(name, f"'{self._settings.voice}'", self._nearest(name))
+                self._unknown.report(name, f"'{self._settings.voice}'", self._nearest(name))
                 return self._style(self._settings.voice)
             if len(self._styles) < 1000:
                 self._styles[name] = found
@@ -152,7 +149,7 @@ class KokoroVoice:
             if not len(audio):
                 continue
             start = samples * 1000 / RATE
-            shown = visemes((t.phoneme, start + t.start * 1000, start + t.end * 1000) for t in timings)
+            shown = visemes_of((t.phoneme, start + t.start * 1000, start + t.end * 1000) for t in timings)
             samples += len(audio)
             yield Speech(pcm16(audio, voice.volume), tuple(shown) if self._timed else None)
 

@@ -13,9 +13,7 @@ import pytest
 from rfsn_tts_kokoro import Settings
 from rfsn_tts_kokoro.voice import KokoroVoice
 
-from rfsn_core import EngineError
-from rfsn_core.contract.provider import Host
-from rfsn_core.contract.speech import Speech, VoiceStyle
+from rfsn_core import EngineError, Host, Speech, VoiceStyle
 from rfsn_core.testing.suites import VoiceSuite
 
 engines = pytest.mark.engines

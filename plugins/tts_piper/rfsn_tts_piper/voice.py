@@ -9,11 +9,8 @@ from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from rfsn_core import EngineError, Host
-from rfsn_core.contract.speech import Speech, VoiceStyle
-from rfsn_core.kit.pcm import clauses
-from rfsn_core.kit.visemes import visemes
-from rfsn_core.kit.voices import Unknown, nearest
+from rfsn_core import EngineError, Host, Speech, VoiceStyle
+from rfsn_core.kit import UnknownVoices, clauses, nearest_voices, visemes_of
 
 if TYPE_CHECKING:
     from rfsn_tts_piper import Settings
@@ -34,7 +31,7 @@ class Piper:
         self._piper: Any = None
         self._loading, self._ready = asyncio.Lock(), False
         self._config: Any = None
-        self._unknown = Unknown(host.log)
+        self._unknown = UnknownVoices(host.log)
 
     async def start(self) -> None:
         """Load the model, if it is time, and say a word, so that no sentence pays for that. Raises EngineError."""
@@ -99,7 +96,7 @@ class Piper:
 
     def _nearest(self, name: str) -> str:
         names = sorted(self._speakers())
-        return nearest(name, names, f"It has {self._piper.config.num_speakers}: {', '.join(names)}"[:300])
+        return nearest_voices(name, names, f"It has {self._piper.config.num_speakers}: {', '.join(names)}"[:300])
 
     def _chosen(self, name: str) -> int | None:
         """The speaker of an NPC; None for a model that has but one."""
@@ -108,7 +105,7 @@ class Piper:
         found = self._speaker(name) if name else None
         if found is None:
             if name:
-                self._unknown.tell(name, "the default", self._nearest(name))
+                self._unknown.report(name, "the default", self._nearest(name))
             found = self._speaker(self._settings.speaker)
         return found or 0
 
@@ -130,7 +127,7 @@ class Piper:
                 pcm = bytes(chunk.audio_int16_bytes)
                 if not pcm:
                     continue
-                shown = visemes(self._phonemes(chunk, samples))
+                shown = visemes_of(self._phonemes(chunk, samples))
                 samples += len(pcm) // 2
                 yield Speech(pcm, tuple(shown) if self._timed else None)
 

@@ -12,9 +12,7 @@ import pytest
 from rfsn_tts_piper import Settings
 from rfsn_tts_piper.voice import Piper
 
-from rfsn_core import EngineError
-from rfsn_core.contract.provider import Host
-from rfsn_core.contract.speech import Speech, VoiceStyle
+from rfsn_core import EngineError, Host, Speech, VoiceStyle
 from rfsn_core.testing.suites import VoiceSuite
 
 engines = pytest.mark.engines

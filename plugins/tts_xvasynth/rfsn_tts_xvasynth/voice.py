@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rfsn_core import EngineError, Host
-from rfsn_core.contract.speech import Speech, VoiceStyle
-from rfsn_core.kit.http import Remote
-from rfsn_core.kit.pcm import pcm16
-from rfsn_core.kit.resample import Resampler
-from rfsn_core.kit.voices import Unknown
+from rfsn_core import EngineError, Host, Speech, VoiceStyle
+from rfsn_core.kit import Remote, Resampler, UnknownVoices, pcm16
 
 if TYPE_CHECKING:
     from rfsn_tts_xvasynth import Settings
@@ -39,7 +35,7 @@ class XvaSynth:
         )
         self._one_at_a_time = asyncio.Lock()
         self._loaded = ""
-        self._missing = Unknown(host.log)
+        self._missing = UnknownVoices(host.log)
         self._folder = tempfile.TemporaryDirectory(prefix="rfsn-xvasynth-")
 
     async def close(self) -> None:
@@ -80,7 +76,7 @@ class XvaSynth:
             # It closes the connection when a model cannot be loaded: is it the model, or is nobody there?
             if path == default or not await self._alive():
                 raise
-            self._missing.tell(path, "the default", str(error))
+            self._missing.report(path, "the default", str(error))
             await self._load(default)
             return
         self._loaded = path

@@ -11,9 +11,7 @@ import pytest
 from rfsn_tts_xvasynth import Settings
 from rfsn_tts_xvasynth.voice import XvaSynth
 
-from rfsn_core import EngineError
-from rfsn_core.contract.provider import Host
-from rfsn_core.contract.speech import Speech, VoiceStyle
+from rfsn_core import EngineError, Host, Speech, VoiceStyle
 from rfsn_core.testing.suites import VoiceSuite
 from rfsn_core.testing.xvasynth import XvaSynthStandIn
 

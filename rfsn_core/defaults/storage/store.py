@@ -27,8 +27,8 @@ from rfsn_core.defaults.storage import Settings, tables, word_index
 from rfsn_core.defaults.storage.database import Database
 from rfsn_core.defaults.storage.tables import FIELDS, add_to_audit, checksum
 from rfsn_core.kit import backups
+from rfsn_core.kit.search import add_neighbours, terms
 from rfsn_core.memory.beliefs import latest
-from rfsn_core.memory.retrieval import add_neighbours, terms
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 

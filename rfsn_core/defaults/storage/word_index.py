@@ -21,7 +21,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rfsn_core.memory.retrieval import STOP_WORDS
+from rfsn_core.kit.search import STOP_WORDS
 
 NEWEST = 32
 """Turns that are read for each word."""

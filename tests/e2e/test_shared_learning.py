@@ -15,8 +15,7 @@ import rfsn_memory_redis
 import rfsn_policy_linucb
 from redis.asyncio import Redis
 
-from rfsn_core import protocol
-from rfsn_core.contract.selection import Arm
+from rfsn_core import Arm, protocol
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning.log_files import read_records
 from rfsn_core.learning.records import DecisionRecord, UpdateRecord

@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 import rfsn_memory_redis
 
-from rfsn_core import protocol
+from rfsn_core import NotFound, Scope, StaleSave, StoreError, protocol
 from rfsn_core.admin import pause
-from rfsn_core.contract.errors import NotFound, StaleSave, StoreError
-from rfsn_core.contract.storage import Scope
 from rfsn_core.conversation.spool import Spool
 from rfsn_core.kernel import Kernel
 from rfsn_core.testing import NPC, kernel, plugin, turn
