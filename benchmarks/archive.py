@@ -10,6 +10,7 @@ import os
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis_store import turn
@@ -22,10 +23,21 @@ from rfsn_core.testing.databases import PostgresServer
 TURNS = 20_000
 
 
+@dataclass(frozen=True)
+class Archives:
+    archives: tuple[PostgresArchive, ...]
+    archive_limit: int = 10**10
+
+
+@dataclass(frozen=True)
+class Runtimes:
+    current: Archives
+
+
 async def measure(url: str, folder: Path) -> None:
     archive = PostgresArchive(Settings(url=url))
     await archive.archive([turn(-1)])  # connect and create the table
-    queue = ArchiveQueue(folder / "archive.jsonl", lambda: (archive,), lambda: 10**10)
+    queue = ArchiveQueue(folder / "archive.jsonl", Runtimes(Archives((archive,))))
     with (folder / "floor").open("wb", buffering=0) as file:
         floor = []
         for _ in range(2000):

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CALLABLE = {"Callable", "Awaitable", "Coroutine"}
+CALLABLE = {"Callable"}
 RUNS = 7
 
 
@@ -80,15 +80,21 @@ def is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return ".command" in text or ".option" in text or "click." in text or annotations == {"Callable[..., Any]"}
 
 
+def is_overload(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function is only a signature of another."""
+    return any(ast.unparse(decorator) == "overload" for decorator in function.decorator_list)
+
+
 def callable_aliases(root: Path) -> set[str]:
-    """Return the names of type aliases that stand for callables."""
+    """Return the names of type aliases of functions, such as `Ask = Callable[…]`."""
     names = set()
     for _, tree in modules(root):
         for node in tree.body:
             if (
                 isinstance(node, ast.Assign)
                 and isinstance(node.targets[0], ast.Name)
-                and mentions(node.value, CALLABLE)
+                and isinstance(node.value, ast.Subscript)
+                and mentions(node.value.value, CALLABLE)
             ):
                 names.add(node.targets[0].id)
     return names
@@ -100,14 +106,17 @@ def mentions(node: ast.AST | None, names: set[str]) -> bool:
 
 
 def callable_parameters(root: Path) -> list[str]:
-    """Return place and name of each parameter that receives a function."""
+    """Return place and name of each parameter that receives a function.
+
+    Not counted: coroutines, clocks (they are replaced in tests only), and `@overload` signatures.
+    """
     names = CALLABLE | callable_aliases(root)
     return [
         f"{place}({parameter.arg})"
         for place, function in functions(root)
-        if not is_command(function)
+        if not is_command(function) and not is_overload(function)
         for parameter in parameters(function)
-        if mentions(parameter.annotation, names)
+        if parameter.arg != "clock" and mentions(parameter.annotation, names)
     ]
 
 

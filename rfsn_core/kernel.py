@@ -45,14 +45,8 @@ class Kernel:
         self.runtimes = runtimes
         data = runtimes.own_dir
         # Memory: the store, the spool before it, the archives behind it.
-        self._archive = ArchiveQueue(
-            data / "archive.jsonl",
-            lambda: runtimes.current.archives,
-            lambda: int(runtimes.current.settings.archive.queue_mb * 1e6),
-        )
-        self.conversations = Conversations(
-            lambda: runtimes.current.store_access, Spool(data / "spool.jsonl"), self._archive.put
-        )
+        self._archive = ArchiveQueue(data / "archive.jsonl", runtimes)
+        self.conversations = Conversations(runtimes, Spool(data / "spool.jsonl"), self._archive)
         # Learning: decisions and rewards in, updates of the policy out.
         self.decision_log = DecisionLog(data / "learning")
         self.decisions = RecentDecisions(self.decision_log, runtimes)

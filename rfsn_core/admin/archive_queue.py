@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -33,16 +34,32 @@ FLUSH_SECONDS = 5.0
 """Time that a stopping server waits for the last batch."""
 
 
+class Archives(Protocol):
+    """The archives of a runtime. A reload replaces it as a whole."""
+
+    @property
+    def archives(self) -> Sequence[Archive]:
+        """The open archives."""
+
+    @property
+    def archive_limit(self) -> int:
+        """Bytes that may wait for an archive; further turns are not archived."""
+
+
+class CurrentArchives(Protocol):
+    """Holds the archives that are in use."""
+
+    @property
+    def current(self) -> Archives:
+        """The archives of the current runtime."""
+
+
 class ArchiveQueue:
-    """The queue of one server: `put` adds a turn, `run` sends the batches.
+    """The queue of one server: `put` adds a turn, `run` sends the batches."""
 
-    :param archives: returns the open archives; called for each batch, since a reload may change them.
-    :param limit: returns the bytes that may wait, by the current settings; further turns are not archived.
-    """
-
-    def __init__(self, path: Path, archives: Callable[[], Sequence[Archive]], limit: Callable[[], int]) -> None:
+    def __init__(self, path: Path, runtimes: CurrentArchives) -> None:
         self.path = path
-        self._archives, self._limit = archives, limit
+        self._runtimes = runtimes
         self._offset_file = path.with_suffix(".offset")
         self._file = JsonLines(path, sync=False)
         self._more = asyncio.Event()
@@ -64,12 +81,13 @@ class ArchiveQueue:
 
     def put(self, turn: TurnRecord) -> None:
         """Enqueue a turn. A full disk or queue loses it for the archive, with an error in the log."""
-        if not self._archives():
+        runtime = self._runtimes.current
+        if not runtime.archives:
             return
         line = msgspec.json.encode(turn) + b"\n"
         try:
-            if self._file.size + len(line) > (most := self._limit()):
-                raise OSError(f"more than {most} bytes wait")
+            if self._file.size + len(line) > runtime.archive_limit:
+                raise OSError(f"more than {runtime.archive_limit} bytes wait")
             self._file.append(line)
         except OSError as error:
             METRICS.archive_lost.inc()
@@ -115,7 +133,7 @@ class ArchiveQueue:
         Raises what an archive raises; then the queue is unchanged.
         """
         async with self._sending:
-            for archive in self._archives():
+            for archive in self._runtimes.current.archives:
                 await archive.erase(save, npc, player)
             self._drop(lambda turn: turn.scope.within(save, npc, player))
 
@@ -140,7 +158,7 @@ class ArchiveQueue:
             if not lines:
                 return
             turns = self._decoded(lines)
-            for archive in self._archives():
+            for archive in self._runtimes.current.archives:
                 async with provider_call(TIMEOUT):
                     await archive.archive(turns)
             METRICS.archived.inc(len(turns))

@@ -35,17 +35,22 @@ class RunningTurn(Protocol):
         """Stop it."""
 
 
+class TurnQueue(Protocol):
+    """Takes turns, such as those that wait for an archive."""
+
+    def put(self, turn: TurnRecord) -> None:
+        """Add a turn."""
+
+
 class Conversation:
     """What is known of one conversation, and the turns that run in it, one after the other.
 
     :param spool: where turns wait for an unavailable store.
-    :param archive: called with each turn that was stored or spooled.
+    :param archive: receives each turn that was stored or spooled.
     :param paused: ends when a pause of this conversation ends; nothing begins before.
     """
 
-    def __init__(
-        self, scope: Scope, spool: Spool, archive: Callable[[TurnRecord], None], paused: asyncio.Future[None] | None
-    ) -> None:
+    def __init__(self, scope: Scope, spool: Spool, archive: TurnQueue, paused: asyncio.Future[None] | None) -> None:
         self.scope = scope
         self._spool, self._archive = spool, archive
         self.last: asyncio.Future[Any] | None = paused
@@ -166,7 +171,7 @@ class Conversation:
                 log.error("store.unavailable", error=repr(error), spool=str(self._spool.path))
         if not durable:
             await self._spool.append(record)
-        self._archive(record)
+        self._archive.put(record)
         self._past = (self._past or KnownPast(state=state)).after(record, state)
         return durable
 

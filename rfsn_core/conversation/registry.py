@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rfsn_core.contract.errors import StoreError
 from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.contract.storage import Scope
 from rfsn_core.conversation.background import Background
-from rfsn_core.conversation.conversation import Conversation
+from rfsn_core.conversation.conversation import Conversation, TurnQueue
 from rfsn_core.conversation.spool import Spool
 from rfsn_core.conversation.store_access import StoreAccess
 from rfsn_core.telemetry.logs import logger
@@ -31,16 +31,31 @@ Selected = Callable[[Scope], bool]
 T = TypeVar("T")
 
 
+class Runtime(Protocol):
+    """What a reload replaces as a whole."""
+
+    @property
+    def store_access(self) -> StoreAccess:
+        """How to reach the store."""
+
+
+class CurrentRuntime(Protocol):
+    """Holds the runtime that is in use."""
+
+    @property
+    def current(self) -> Runtime:
+        """The runtime that is in use."""
+
+
 class Conversations:
     """The conversations of one process.
 
-    :param access: returns how to reach the store now.
     :param spool: where turns wait for an unavailable store.
-    :param archive: called with each turn that was stored or spooled.
+    :param archive: receives each turn that was stored or spooled.
     """
 
-    def __init__(self, access: Callable[[], StoreAccess], spool: Spool, archive: Callable[[TurnRecord], None]) -> None:
-        self._access, self.spool, self._archive = access, spool, archive
+    def __init__(self, runtimes: CurrentRuntime, spool: Spool, archive: TurnQueue) -> None:
+        self._runtimes, self.spool, self._archive = runtimes, spool, archive
         self._conversations: dict[Scope, Conversation] = {}  # the longest idle first
         self._pauses: list[tuple[Selected, asyncio.Future[None]]] = []
         self._replaying: asyncio.Task[None] | None = None
@@ -62,7 +77,7 @@ class Conversations:
 
     def _evict(self) -> None:
         """Remove conversations that are too many or idle for too long: they are loaded again when needed."""
-        settings = self._access().settings
+        settings = self._access.settings
         if self.spool:  # what is spooled cannot be loaded again yet
             return
         idle_since = time.monotonic() - settings.memory.cache_minutes * 60
@@ -89,13 +104,17 @@ class Conversations:
             self._replaying.cancel()
         await self._background.wait(5)
 
+    @property
+    def _access(self) -> StoreAccess:
+        return self._runtimes.current.store_access
+
     # ── work in a conversation ───────────────────────────────────────────────────────────────────
 
     def queue(self, conversation: Conversation, work: Callable[[], Awaitable[T]], name: str) -> asyncio.Task[T]:
         """Start work that takes its place among the conversation's turns at once."""
 
         async def leased_work() -> T:
-            with self._access().leases.held():
+            with self._access.leases.held():
                 try:
                     return await work()
                 finally:
@@ -110,7 +129,7 @@ class Conversations:
             return None
 
         async def load() -> None:
-            await conversation.load(self._access(), initial)
+            await conversation.load(self._access, initial)
             self.index_soon(conversation)  # a turn need not wait for that
 
         return self.queue(conversation, load, "prefetch")
@@ -121,7 +140,7 @@ class Conversations:
 
     async def update_index(self, conversation: Conversation) -> None:
         """Bring a conversation's embedding index up to date; a failure is only logged."""
-        access = self._access()
+        access = self._access
         try:
             with access.leases.held():
                 await conversation.index(access)
@@ -166,7 +185,7 @@ class Conversations:
         try:
             while self.spool:
                 try:
-                    turns = await self.spool.replay(lambda turn: self._access().append(turn))
+                    turns = await self.spool.replay(lambda turn: self._access.append(turn))
                     log.info("spool.replayed", turns=turns)
                 except Exception as error:  # noqa: BLE001  the store's code: what is spooled stays there
                     log.warning("spool.replay_failed", error=repr(error))

@@ -6,15 +6,15 @@ The *directories* are watched: an editor replaces a file, and a watch on the fil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from watchfiles import Change as FileChange
 from watchfiles import awatch
 
 from rfsn_core.contract.errors import ConfigError, RfsnError
-from rfsn_core.runtime.builder import Change, Runtimes
+from rfsn_core.protocol import ConfigChanged, ConfigRejected
+from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.runtime.changes import FOLDERS
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
@@ -27,30 +27,10 @@ SETTLE = 0.1
 """Seconds in which the files must stay the same: an editor truncates a file before it writes the text."""
 
 
-@asynccontextmanager
-async def watching(
-    runtimes: Runtimes, changed: Callable[[Change], None], rejected: Callable[[list[str]], None]
-) -> AsyncIterator[None]:
-    """Reload on every change while the context is open.
-
-    :param changed: called with what a reload did.
-    :param rejected: called with the problems of a change that was refused.
-    """
+async def reloads(runtimes: Runtimes, stop: asyncio.Event) -> AsyncIterator[ConfigChanged | ConfigRejected]:
+    """Reload on every change until `stop` is set; yield what each reload did, or why it was refused."""
     if not runtimes.current.settings.operations.reload:
-        yield
         return
-    stop = asyncio.Event()
-    task = asyncio.create_task(_watch(runtimes, changed, rejected, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait([task])
-
-
-async def _watch(
-    runtimes: Runtimes, changed: Callable[[Change], None], rejected: Callable[[list[str]], None], stop: asyncio.Event
-) -> None:
     folders = {runtimes.world_dir}
     if runtimes.config_file:
         folders.add(runtimes.config_file.resolve().parent)
@@ -69,28 +49,26 @@ async def _watch(
         files = sorted({Path(name) for _, name in changes})
         await _settled(files)
         names = [_shown(path, runtimes.world_dir) for path in files]
-        await apply(runtimes, names, changed, rejected)
+        yield await reload(runtimes, names)
 
 
-async def apply(
-    runtimes: Runtimes, names: list[str], changed: Callable[[Change], None], rejected: Callable[[list[str]], None]
-) -> None:
-    """Reload now, and call `changed` or `rejected`."""
+async def reload(runtimes: Runtimes, names: list[str]) -> ConfigChanged | ConfigRejected:
+    """Reload now; return what it did, or why it was refused."""
     try:
         change = await runtimes.reload(names)
     except RfsnError as error:
         problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
         METRICS.reloads.labels("rejected").inc()
         log.warning("reload.rejected", problems=problems)
-        rejected(problems)
+        return ConfigRejected(problems=problems)
     except Exception as error:
         METRICS.reloads.labels("rejected").inc()
         log.exception("reload.rejected")
-        rejected([f"{type(error).__name__}: {error}"])
-    else:
-        METRICS.reloads.labels("applied").inc()
-        log.info("reload.applied", files=names, reopened=list(change.reopened), effects=change.effects.lines)
-        changed(change)
+        return ConfigRejected(problems=[f"{type(error).__name__}: {error}"])
+    reopened, effects = list(change.reopened), change.effects.lines
+    METRICS.reloads.labels("applied").inc()
+    log.info("reload.applied", files=names, reopened=reopened, effects=effects)
+    return ConfigChanged(files=list(change.files), reopened=reopened, effects=effects)
 
 
 async def _settled(files: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -20,8 +21,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from rfsn_core import protocol
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import Kernel, running
-from rfsn_core.runtime.builder import Change, Runtimes
-from rfsn_core.runtime.reload import watching
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.runtime.reload import reloads
 from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.server.api import STATIC, Api
 from rfsn_core.server.auth import refusal
@@ -51,23 +52,7 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
     runtimes = kernel.runtimes
     connections = Connections(kernel)
 
-    def changed(change: Change) -> None:
-        operations = runtimes.current.settings.operations
-        logs.configure(operations.log_level, operations.log_format)
-        note_store(runtimes)
-        if collector:
-            collector.settle()
-        connections.broadcast(
-            protocol.ConfigChanged(
-                files=list(change.files), reopened=list(change.reopened), effects=change.effects.lines
-            )
-        )
-
     runtimes.announcements.subscribe(connections.broadcast)
-
-    def rejected(problems: list[str]) -> None:
-        connections.broadcast(protocol.ConfigRejected(problems=problems))
-
     metrics = WorkerMetrics(METRICS, runtimes.data_dir, runtimes.worker)
     api = Api(kernel, metrics)
     app = Starlette(
@@ -86,10 +71,31 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
     app.state.stopping = stopping
     app.add_middleware(Authentication, kernel=kernel, routes=app.routes)
     app.add_middleware(Redacting)
-    async with watching(runtimes, changed, rejected), metrics.shared():
-        if collector:
-            collector.settle()
-        yield app
+    stop = asyncio.Event()
+    async with metrics.shared():
+        following = asyncio.create_task(_follow_reloads(kernel, connections, collector, stop))
+        try:
+            if collector:
+                collector.settle()
+            yield app
+        finally:
+            stop.set()
+            await asyncio.wait([following])
+
+
+async def _follow_reloads(
+    kernel: Kernel, connections: Connections, collector: Collector | None, stop: asyncio.Event
+) -> None:
+    """Apply what concerns the process after each reload, and tell every client about it."""
+    runtimes = kernel.runtimes
+    async for outcome in reloads(runtimes, stop):
+        if isinstance(outcome, protocol.ConfigChanged):
+            operations = runtimes.current.settings.operations
+            logs.configure(operations.log_level, operations.log_format)
+            note_store(runtimes)
+            if collector:
+                collector.settle()
+        connections.broadcast(outcome)
 
 
 class Server(uvicorn.Server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ class Shelf:
         for key in gone:
             del self.turns[key]
         return len(gone)
+
+
+@dataclass(frozen=True)
+class Archives:
+    archives: tuple[Shelf, ...]
+    archive_limit: int
+
+
+class Runtimes:
+    def __init__(self, *archives: Shelf, limit: int = 10**6) -> None:
+        self.current = Archives(archives, limit)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +86,7 @@ async def test_a_turn_that_is_added_while_the_last_batch_ends_is_sent(tmp_path: 
                 self.put(record(2))
             return lines
 
-    queue = Late(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
+    queue = Late(tmp_path / "archive.jsonl", Runtimes(shelf))
     queue.put(record(1))
     async with running(queue):
         await arrived(shelf, 2)
@@ -85,7 +97,7 @@ async def test_a_turn_that_is_added_while_the_last_batch_ends_is_sent(tmp_path: 
 async def test_turns_that_waited_for_an_archive_arrive_in_order(tmp_path: Path) -> None:
     shelf = Shelf()
     shelf.unavailable = True
-    queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
+    queue = ArchiveQueue(tmp_path / "archive.jsonl", Runtimes(shelf))
     async with running(queue):
         for number in range(250):
             queue.put(record(number))
@@ -98,7 +110,7 @@ async def test_turns_that_waited_for_an_archive_arrive_in_order(tmp_path: Path) 
 
 async def test_erasing_also_erases_turns_in_the_queue(tmp_path: Path) -> None:
     shelf = Shelf()
-    queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (shelf,), lambda: 10**6)
+    queue = ArchiveQueue(tmp_path / "archive.jsonl", Runtimes(shelf))
     other = Scope("default", "smith", "Zanzibarella")
     queue.put(record(1))
     queue.put(record(2, other))
@@ -115,17 +127,17 @@ async def test_erasing_also_erases_turns_in_the_queue(tmp_path: Path) -> None:
 
 
 def test_without_an_archive_there_is_no_queue_file(tmp_path: Path) -> None:
-    queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (), lambda: 10**6)
+    queue = ArchiveQueue(tmp_path / "archive.jsonl", Runtimes())
     queue.put(record(1))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_bound_is_that_of_the_settings_in_force(tmp_path: Path) -> None:
-    bound = 1
-    queue = ArchiveQueue(tmp_path / "archive.jsonl", lambda: (Shelf(),), lambda: bound)
+    runtimes = Runtimes(Shelf(), limit=1)
+    queue = ArchiveQueue(tmp_path / "archive.jsonl", runtimes)
     queue.put(record(1))
     assert queue.waiting == 0
-    bound = 10**6
+    runtimes.current = Archives((Shelf(),), 10**6)
     queue.put(record(2))
     assert queue.waiting > 0
     queue.close()

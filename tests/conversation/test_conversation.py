@@ -53,8 +53,13 @@ def access(store: Any, *, shared: bool = False, seconds: float = 5.0) -> StoreAc
     )
 
 
+class NoArchive:
+    def put(self, turn: TurnRecord) -> None:
+        pass
+
+
 def conversation(tmp_path: Path) -> Conversation:
-    return Conversation(SCOPE, Spool(tmp_path / "spool.jsonl"), lambda turn: None, None)
+    return Conversation(SCOPE, Spool(tmp_path / "spool.jsonl"), NoArchive(), None)
 
 
 async def test_words_are_kept_and_the_state_is_the_other_servers_after_a_version_conflict(tmp_path: Path) -> None:
