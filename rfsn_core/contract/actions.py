@@ -24,7 +24,7 @@ class Action:
     """Something an NPC may do with its turn. Raises pydantic.ValidationError for a value out of range."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="A built-in action's name replaces it.")
-    instruction: str = Field(min_length=1, description="What it means, as the renderer is told.")
+    instruction: str = Field(min_length=1, description="What it means, as the prompt says it.")
     affinity: float = Field(default=0.0, ge=-1, le=1, description="What doing it changes, as the world model expects.")
     trust: float = Field(default=0.0, ge=-1, le=1)
     fear: float = Field(default=0.0, ge=-1, le=1)

@@ -131,4 +131,4 @@ class SharedStore(Store, Protocol):
         """
 
     async def scrub(self, selected: Callable[[TurnRecord], bool]) -> None:
-        """Leave no trace of turns in what this server keeps beside the store, such as backups."""
+        """Erase turns from what this server keeps outside the store, such as backups."""

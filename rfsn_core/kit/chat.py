@@ -49,7 +49,7 @@ claims ::= text (", " text){0,4}
 name ::= "\"" [a-z_]{1,30} "\""
 text ::= "\"" [^"\\\n]{1,120} "\""
 """
-"""Words, then the report, neither without end; in GBNF, for engines that can be held to a grammar."""
+"""Words, then the report, neither without end; in GBNF, for engines that accept a grammar."""
 
 
 def body(prompt: Prompt, model: str, options: Mapping[str, Any]) -> dict[str, Any]:

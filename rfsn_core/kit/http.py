@@ -205,7 +205,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 async def server_sent(lines: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """The data of server-sent events; their names are left out, whoever needs them finds them in the data.
+    """The data of server-sent events; their names are left out, since the data contains them.
 
     Source: WHATWG HTML, section 9.2.6. Unlike there, an event that the end of the stream cuts short counts.
     """

@@ -25,7 +25,7 @@ FILES: dict[type[Any], str] = {
 }
 """Kind of record → name of its file. Decisions come first: what belongs to one has only its id."""
 SYNCED = frozenset({"decisions", "rewards"})
-"""What a client was told of must survive a power cut; the rest survives a crash of the process."""
+"""Files that are synced, so that what was acknowledged survives a power cut. The rest survives a crash of the process."""
 
 
 class LogFiles:

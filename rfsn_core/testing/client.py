@@ -16,7 +16,7 @@ Received = protocol.Message | protocol.AudioFrame
 
 
 class Client:
-    """A connection. `socket` is there for whoever wants to misbehave."""
+    """A connection. `socket` is for tests that send invalid messages."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket

@@ -1,6 +1,6 @@
 """An engine to test against: a real server on loopback that speaks the wires of Ollama, vLLM and Anthropic.
 
-It answers with the words it is given, and fails as it is told to::
+It answers with given words, and fails when its script says so::
 
     with StandIn(["Good ", "evening."]) as engine:
         engine.faults += [Fault("refuse", status=429, retry_after=0.1), Fault("cut", after=1)]
@@ -140,7 +140,7 @@ class StandIn:
                 await asyncio.sleep(0.005)
 
     def forget(self, adapter: str) -> None:
-        """As a server that was started anew does."""
+        """Forget everything, as a server does that was restarted."""
         self.adapters.pop(adapter, None)
 
     # ── the wires ────────────────────────────────────────────────────────────────────────────────

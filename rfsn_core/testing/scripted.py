@@ -25,7 +25,7 @@ class Tokens:
     :param tokens: what to emit, or a function of the prompt.
     :param interval: seconds before each token.
     :param fail_after: raise EngineError after that many tokens.
-    :param stall_after: wait for ever after that many tokens.
+    :param stall_after: send nothing more after that many tokens.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Tone:
 
 
 class Chooser:
-    """A policy that takes the arm it is told to where it can, and the first one else; it adds up rewards."""
+    """A policy that chooses one arm when it is a candidate, and the first candidate otherwise; it adds up rewards."""
 
     version = "test"
 

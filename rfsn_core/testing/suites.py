@@ -8,7 +8,7 @@
         provider = "mine"
         settings = {"voice": "low"}
 
-Each test opens the provider anew, in the way the kernel does, from the installed plugins. Where a provider
+Each test opens the provider again, in the way the kernel does, from the installed plugins. Where a provider
 cannot be found that way, override `offer`.
 """
 
@@ -692,7 +692,7 @@ class StoreSuite(_Suite):
             assert await store.rollback("default", "early") == 1
             assert await store.load(HERE, 50) == Past(record(1).state, [record(1, text="one oak tree")], [], None)
             assert [hit.turn.player_text for hit in await store.search(HERE, "oak", 5)] == ["one oak tree"]
-            await store.append(record(2, text="two elm trees"))  # played anew, under the same id
+            await store.append(record(2, text="two elm trees"))  # played again, with the same id
             assert await texts(store) == ["one oak tree", "two elm trees"]
             await store.snapshot("default", "other way")
             assert await store.rollback("default", "late") == 2
@@ -780,7 +780,7 @@ class SharedStoreSuite(StoreSuite):
             past = await store.newer(HERE, 5, version)
             assert past is not None
             assert len(past.turns) == 2
-            again = past.turns[-1]  # told again: it is there, whoever asks
+            again = past.turns[-1]  # stored again: every server has it
             assert await store.append_after(again, "stale") == past.version
 
         self.run(tmp_path, body)

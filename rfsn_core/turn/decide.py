@@ -66,7 +66,7 @@ def understand(request: Request, runtime: Runtime, state: NpcState) -> Understan
     try:
         with contained():
             understanding = runtime.understander.understand(request.text, context)
-    except Exception as error:  # noqa: BLE001  the provider's code: the turn goes on without it
+    except Exception as error:  # noqa: BLE001  the provider's code: the turn continues without it
         METRICS.errors.labels("understanding").inc()
         log.error("understanding.failed", error=repr(error))
         understanding = Understanding(signal="statement", confidence=0.0, words=request.text)

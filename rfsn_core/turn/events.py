@@ -37,7 +37,7 @@ class TurnEvents:
 
 
 def failed_event(turn_id: str, error: Exception) -> protocol.TurnFailed:
-    """Return what the client is told of a turn that failed, and log it."""
+    """Return the message about a turn that failed, and log it."""
     if isinstance(error, RfsnError):
         code, message = error.code, str(error)
         log.warning("turn.failed", turn_id=turn_id, code=code, error=message)

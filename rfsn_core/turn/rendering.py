@@ -249,7 +249,7 @@ class Attempt:
                 yield piece
 
     def trace(self, attempts: int) -> Trace:
-        """Return what the client is told of it."""
+        """Return how the words came about: attempts, usage and the model's report."""
         trace = _trace(self._prompt)
         trace.attempts = attempts
         trace.usage = self.usage

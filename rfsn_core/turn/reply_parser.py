@@ -110,7 +110,7 @@ class Reply:
         return "" if not core or cut_short or held[0] in "<`{" else held
 
     def _step(self, buffer: str, said: list[str]) -> str:
-        """Deal with the beginning of the buffer; return the rest of it. What cannot be judged yet is held."""
+        """Deal with the beginning of the buffer; return the rest of it. What cannot be judged yet stays there."""
         match self._state:
             case State.REPORT:
                 return self._keep(buffer)

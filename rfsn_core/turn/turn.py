@@ -81,7 +81,7 @@ class Turn:
             # Another server rolled the save back, and this one did not hear of it in time: the turn is discarded.
             self._silence()
             self._end(protocol.TurnCancelled(turn_id=self.request.turn_id, text="", reason="rollback"), "cancelled")
-        except Exception as error:  # noqa: BLE001  any failure: the client is told and the server continues
+        except Exception as error:  # noqa: BLE001  any failure: the client gets an error and the server continues
             self._silence()
             self._end(failed_event(self.request.turn_id, error), "failed")
         finally:

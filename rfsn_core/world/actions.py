@@ -62,7 +62,7 @@ STYLES: dict[str, str] = {
     "playful_witty": "Playful, with a joke.",
     "formal_respectful": "Formal and respectful.",
 }
-"""Style → what it means, as the renderer is told."""
+"""Style → what it means, as the prompt says it."""
 
 
 class Actions:

@@ -1,4 +1,4 @@
-"""Which actions come into question, and the safety rules that no policy can get around.
+"""Which actions are candidates, and the safety rules that no policy can get around.
 
 Rules are data: a condition on the NPC's state and the signal, and what it forbids, forces or favours.
 """

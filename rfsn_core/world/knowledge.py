@@ -134,7 +134,7 @@ class Fact(BaseModel, extra="forbid"):
 
 
 def _pattern(key: str, whole_words: bool, match_case: bool) -> re.Pattern[str]:
-    """Return a key as a pattern. Raises ValueError for a pattern that is broken or could run for ever."""
+    """Return a key as a pattern. Raises ValueError for a pattern that is invalid or could run without end."""
     written = re.fullmatch(r"/(.+)/([a-z]*)", key, re.DOTALL)
     if written:
         source, flags = written[1], written[2]

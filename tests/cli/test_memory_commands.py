@@ -26,7 +26,7 @@ def runner(world: Path) -> Run:
     return rfsn
 
 
-@pytest.fixture(params=["alone", "beside a server"])
+@pytest.fixture(params=["alone", "with a running server"])
 def rfsn(request: pytest.FixtureRequest, tmp_path: Path, serve: Callable[..., Server]) -> Run:
     world = make_world(tmp_path / "world")
     run = runner(world)

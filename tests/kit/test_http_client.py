@@ -121,7 +121,7 @@ async def test_chat_streams_as_servers_really_send_them(content: bytes, said: st
 
 @asynccontextmanager
 async def raw(answer: bytes) -> AsyncIterator[str]:
-    """A server that sends these bytes to whoever connects."""
+    """A server that sends these bytes to each client."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -252,7 +252,7 @@ async def test_a_client_that_does_not_even_take_the_goodbye_is_aborted(tmp_path:
         # By type() and not isinstance(), which follows other tests' dead weak references.
         ours = [it for it in gc.get_objects() if type(it) is Abortable and it.server and it.server[1] == server.port]
         held = [it for it in ours if it in it.connections]
-        assert held == []  # its socket, and all that waits in it, would be held until it reads
+        assert held == []  # its socket, and all that waits in it, would stay in memory until it reads
         with pytest.raises(ConnectionClosed):
             await deaf.until("never")
 

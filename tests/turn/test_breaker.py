@@ -81,6 +81,6 @@ def test_it_never_sticks(steps: list[str]) -> None:
         else:
             clock.now += 7
     if breaker.state == "half_open":
-        breaker.undecided()  # whoever probes always tells how it went
+        breaker.undecided()  # the turn that probes always reports the result
     clock.now += 61
     assert breaker.admits()

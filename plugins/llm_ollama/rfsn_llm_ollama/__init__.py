@@ -19,7 +19,7 @@ class Settings(RemoteSettings):
 
     url: str = Field("http://127.0.0.1:11434", description="Where Ollama listens.")
     model: str = Field("llama3.2", min_length=1, description="`ollama list` names those that are there.")
-    keep_alive: str = Field("30m", description="How long the model stays loaded after a reply; -1: for ever.")
+    keep_alive: str = Field("30m", description="How long the model stays loaded after a reply; -1: until Ollama stops.")
     think: bool = Field(False, description="Let a model that can reason do so, unheard. It costs seconds.")
     num_ctx: int | None = Field(None, ge=512, description="Size of the context in tokens; else Ollama's own choice.")
     preload: bool = Field(True, description="Load the model when the server starts, not when the first player speaks.")

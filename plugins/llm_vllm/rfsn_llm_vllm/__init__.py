@@ -21,7 +21,7 @@ class AdapterSettings(BaseModel, extra="forbid"):
 
     enabled: bool = Field(False, description="Choose an adapter by the NPC's archetype and what it does.")
     folder: str = Field("adapters", description="Where they are, as vLLM sees it: FOLDER/ARCHETYPE/TASK.")
-    archetypes: str = Field("archetypes.toml", description="The world's own archetypes, beside rfsn.toml.")
+    archetypes: str = Field("archetypes.toml", description="File of the world's own archetypes, next to rfsn.toml.")
     max_adapters: int = Field(35, ge=1, description="Loaded at once, at most; vLLM's --max-cpu-loras must allow it.")
     patience: float = Field(
         2.0, ge=0, description="Seconds that an NPC waits for its adapter before a busy one is closed to new turns."

@@ -74,7 +74,7 @@ class Adapters:
 
     @asynccontextmanager
     async def using(self, name: str, path: str, why: str = "") -> AsyncIterator[None]:
-        """Hold an adapter; it stays loaded meanwhile. Raises what `load` raised when it cannot be had."""
+        """Keep an adapter loaded while the block runs. Raises what `load` raised when it cannot be loaded."""
         adapter = self.loaded.get(name)
         if adapter is None or not adapter.ready or adapter.closed:
             adapter = await self._wait(name, path, why)
@@ -94,7 +94,7 @@ class Adapters:
     def forgotten(self, *kept: str) -> None:
         """The server says that it has only these: all others have to be loaded again."""
         for name in [name for name, adapter in self.loaded.items() if adapter.ready and name not in kept]:
-            # Whoever uses it now holds the object, and gives back to nobody.
+            # Turns that use it now keep the object; when they end, there is nothing to release.
             del self.loaded[name]
 
     async def _wait(self, name: str, path: str, why: str) -> Adapter:

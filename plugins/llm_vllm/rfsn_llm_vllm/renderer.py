@@ -36,7 +36,7 @@ class Vllm:
         self.registry = Registry(host.world_dir, own.folder, own.archetypes)
         self._shared = Shared(own.redis, host.data_dir / "archetypes.json", host.log)
         self.adapters = Adapters(self._load, self._unload, own.max_adapters, own.patience, host.log)
-        self._base_only: set[str] = set()  # adapters that cannot be had: said once
+        self._base_only: set[str] = set()  # adapters that cannot be loaded: logged once
 
     @property
     def url(self) -> str:
@@ -70,7 +70,7 @@ class Vllm:
                             yield part
                     return
                 except EngineError as error:
-                    # A server that was started anew has forgotten its adapters, and may have another model.
+                    # A server that was restarted has forgotten its adapters, and may have another model.
                     if said or attempt or "does not exist" not in str(error):
                         raise
                     await held.aclose()

@@ -30,7 +30,12 @@ class Settings(BaseModel, extra="forbid"):
 
     alpha: float = Field(0.25, ge=0, description="How much uncertainty attracts. 0: only what is known counts.")
     ridge: float = Field(1.0, gt=0, description="Strength of the prior: higher learns slower, and steadier.")
-    discount: float = Field(1.0, gt=0.5, le=1, description="What an observation is worth an update later; 1: for ever.")
+    discount: float = Field(
+        1.0,
+        gt=0.5,
+        le=1,
+        description="Factor by which the weight of an observation shrinks with each update; 1: it never shrinks.",
+    )
     floor: float = Field(
         0.02, ge=0, le=1, description="Probability shared by all candidates, so that logs can be used."
     )

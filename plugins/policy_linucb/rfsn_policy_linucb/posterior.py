@@ -3,7 +3,7 @@
 For arm a, with ridge λ: A_a = λI + Σ w·x·xᵀ, b_a = Σ w·r·x, θ_a = A_a⁻¹·b_a. The width of a prediction is
 √(xᵀ·A_a⁻¹·x). (Li, Chu, Langford, Schapire: A contextual-bandit approach to personalized news article
 recommendation, arXiv 1003.0146, algorithm 1.) The inverse follows each observation by Sherman–Morrison, and is
-computed anew now and then, because rounding errors add up.
+computed again from time to time, because rounding errors add up.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Posterior:
         return weight * length, weight
 
     def _note(self, row: int, full: Array, weight: float, reward: float) -> None:
-        """A and b are only read when the inverse is made anew or saved, so they are brought up to date then."""
+        """A and b are only read when the inverse is computed again or saved, so they are brought up to date then."""
         seen = self._seen.setdefault(row, [])
         seen.append((full, weight, reward))
         if len(seen) >= FOLD_AT:

@@ -44,7 +44,7 @@ class Espeak:
         self._engine: Library
 
     async def start(self) -> None:
-        """Load the library. Raises EngineError when it or the default voice cannot be had."""
+        """Load the library. Raises EngineError when it or the default voice is not available."""
         loop = asyncio.get_running_loop()
         try:
             self._engine = await loop.run_in_executor(self._executor, _shared)

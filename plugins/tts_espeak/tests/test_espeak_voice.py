@@ -104,7 +104,7 @@ def loudness(pcm: bytes) -> float:
 
 
 async def test_audio_comes_before_the_sentence_is_made_and_stops_when_nobody_listens(voice: Espeak) -> None:
-    endless = "and the river went on and on, " * 400
+    endless = "and the river ran on and on, " * 400
     async with aclosing(voice.speak(endless, VoiceStyle())) as stream:  # type: ignore[type-var]
         first = await anext(stream)
     assert 0 < len(first.pcm) < 20_000

@@ -87,7 +87,7 @@ class KokoroVoice:
             session = onnx.InferenceSession(str(self._model), options, providers=["CPUExecutionProvider"])
             self._kokoro = package.Kokoro.from_session(session, str(self._voices))
             self._timed = bool(getattr(self._kokoro, "has_timings", False))
-            if hasattr(archive := self._kokoro.voices, "close"):  # read whole, or the file stays open for ever
+            if hasattr(archive := self._kokoro.voices, "close"):  # read as a whole; otherwise the file stays open
                 self._kokoro.voices = {name: archive[name] for name in archive}
                 archive.close()
             if self._blend(default := self._settings.voice) is None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class Settings(BaseModel, extra="forbid"):
     """`[speech.piper]`."""
 
-    model: str = Field(min_length=1, description="The voice's .onnx file, its .json beside it; relative to the world.")
+    model: str = Field(
+        min_length=1, description="The voice's .onnx file, with its .json next to it; relative to the world."
+    )
     speaker: str = Field("", description="Default speaker of a model that has several: name or number.")
     speed: float = Field(1.0, ge=0.25, le=4, description="At an NPC's rate of 1.")
     normalize: bool = Field(False, description="Bring every sentence to full volume: loud, and uneven.")

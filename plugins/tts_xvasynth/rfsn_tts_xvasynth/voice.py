@@ -100,7 +100,7 @@ class XvaSynth:
         try:
             await self._remote.ask("POST", "/synthesize", body, patience=settings.patience)
         except EngineError:
-            self._loaded = ""  # it may have been started anew
+            self._loaded = ""  # the program may have been restarted
             raise
         return await asyncio.to_thread(self._read, target, voice.volume)
 
