@@ -223,7 +223,7 @@ FORBIDDEN = {
     r"foretells?|foretold": "predict",
     r"(is|are|was|were|be|been) held(?! back)": "keep, cache",
     # Facts and secrets are told to players; programs and people who run them receive something.
-    r"(clients?|servers?|users?|operators?|plugins?|renderers?|games?|readers?|models?) (is|are|was|were|be) told": "receive, be notified",
+    r"(clients?|servers?|users?|operators?|plugins?|renderers?|games?|models?) (is|are|was|were|be) told": "receive",
     r"as (it|they) (is|are|was|were) told": "say what it receives",
     r"beside": "next to, in addition to",
     r"whatever happens": "say in which cases",

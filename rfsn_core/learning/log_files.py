@@ -25,7 +25,7 @@ FILES: dict[type[Any], str] = {
 }
 """Kind of record → name of its file. Decisions come first: what belongs to one has only its id."""
 SYNCED = frozenset({"decisions", "rewards"})
-"""Files that are synced, so that what was acknowledged survives a power cut. The rest survives a crash of the process."""
+"""Files that are synced: what was acknowledged survives a power cut. The rest survives a crash of the process."""
 
 
 class LogFiles:

@@ -63,7 +63,7 @@ class EnvironmentValues:
         if len(key) > 1:
             self.problems.append(f"{variable}: no settings table '{key[0]}'{nearest(key[0], Settings.model_fields)}")
         elif not variable.startswith("RFSN_TEST_"):
-            # Not a problem: Kubernetes, for one, sets RFSN_PORT in every container of a namespace with a service called rfsn.
+            # Not a problem: Kubernetes, for one, sets RFSN_PORT in the containers that see a service called rfsn.
             self.warnings.append(f"{variable}: is not a setting, and is ignored{_did_you_mean(variable)}")
 
     def _put(self, variable: str, key: tuple[str, ...], text: str) -> None:
