@@ -1,6 +1,6 @@
 """A small linear model that reads the signal off a player's line.
 
-The text is folded to lower case without accents. Its words, pairs and triples of words, and character n-grams are
+The text is made plain first: see `player_text`. Its words, pairs and triples of words, and character n-grams are
 hashed to `BUCKETS` features; a row of 8-bit weights for each gives a score for each signal, and softmax makes these
 probabilities. Most weights are 0. `training/signals/train.py` writes them to `signals.npz` next to this file.
 """
@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-BUCKETS = 65536
+from rfsn_core.defaults.player_text import fold, tokens
+
+BUCKETS = 1 << 18
 """Rows of the weights. A power of two."""
-WORD = 4
-"""How often a word counts, where one of its n-grams counts once."""
+WORD, PAIR, GAP = 4, 3, 2
+"""How often a word, a pair or triple, and a pair with a gap count, where an n-gram counts once."""
+MOST_WORDS, MOST_CHARACTERS = 80, 600
+"""What is read of a text."""
 FILE = Path(__file__).with_name("signals.npz")
 
-_MARKS = re.compile(r"[?!*]|\.\.\.|…|[^\w\s,.;:'\"()-]")
-_TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[?!*]+|\.\.+|…|[\U0001F300-\U0001FAFF☀-➿]", re.UNICODE)
-_LONG = re.compile(r"(\w)\1{2,}")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-
-
-def fold(text: str) -> str:
-    """Return the text in lower case, without accents, with letters repeated at most twice and digits as 0."""
-    text = unicodedata.normalize("NFKD", text.replace("’", "'").replace("‘", "'").casefold())
-    text = "".join(character for character in text if not unicodedata.combining(character))
-    text = unicodedata.normalize("NFC", text)
-    return re.sub(r"\d", "0", _LONG.sub(r"\1\1", text))
 
 
 def _bucket(name: str) -> int:
@@ -52,37 +45,51 @@ def _of_word(word: str, act: bool) -> tuple[int, ...]:
         else:
             padded = f"<{word}>"
             grams = {padded[i : i + n] for n in (3, 4, 5) for i in range(len(padded) - n + 1)}
-        buckets += sorted(_bucket(f"{mark}c {gram}") for gram in grams)
+        buckets += sorted([_bucket(f"{mark}c {gram}") for gram in grams])
     return tuple(buckets)
 
 
-@lru_cache(maxsize=20_000)
-def _of_place(one: str, two: str, three: str) -> tuple[int, ...]:
-    """Return the features of a word after two others: the pair and the triple."""
-    return (*[_bucket(f"p {two} {three}")] * (WORD - 1), *[_bucket(f"t {one} {two} {three}")] * (WORD - 1))
+@lru_cache(maxsize=50_000)
+def _of_pair(one: str, two: str) -> tuple[int, ...]:
+    return (_bucket(f"p {one} {two}"),) * PAIR
 
 
-def features(text: str) -> list[int]:
-    """Return the buckets of a text's features, with repetitions."""
+@lru_cache(maxsize=50_000)
+def _of_triple(one: str, two: str, three: str) -> tuple[int, ...]:
+    """Return the features of a word after two others: the triple, and the pair with a gap."""
+    return (_bucket(f"t {one} {two} {three}"),) * PAIR + (_bucket(f"s {one} {three}"),) * GAP
+
+
+def features(words: Sequence[str]) -> list[int]:
+    """Return the buckets of a text's features, with repetitions.
+
+    :param words: the words and marks of the text, as `player_text.tokens` returns them.
+    """
     buckets: list[int] = []
     one, two = "<<", "<"
     act = False
-    words = 0
-    for token in _TOKEN.findall(fold(text[:600]))[:80]:
-        if token[0] == "*":
+    count = 0
+    for word in words[:MOST_WORDS]:
+        if word[0] == "*":
             act = not act
-            buckets.append(_bucket("acts"))
+            buckets.append(_ACTS)
             continue
-        token = token[:24]
-        buckets.extend(_of_word(token, act))
-        buckets.extend(_of_place(one, two, token))
-        if words < 2:
-            buckets.append(_bucket(f"{words} {token}"))
-        one, two = two, token
-        words += 1
-    buckets.extend(_of_place(one, two, ">"))
-    buckets.append(_bucket(f"length {min(words, 8)}"))
+        word = word[:24]
+        buckets += _of_word(word, act)
+        buckets += _of_pair(two, word)
+        buckets += _of_triple(one, two, word)
+        if count < 2:
+            buckets += (_bucket(f"{count} {word}"),) * 2
+        one, two = two, word
+        count += 1
+    buckets += _of_pair(two, ">")
+    buckets += _of_triple(one, two, ">")
+    buckets.append(_LENGTHS[min(count, 8)])
     return buckets
+
+
+_ACTS = _bucket("acts")
+_LENGTHS = tuple(_bucket(f"length {count}") for count in range(9))
 
 
 class SignalModel:
@@ -121,12 +128,19 @@ class SignalModel:
             bias=self._bias,
         )
 
-    def probabilities(self, text: str) -> dict[str, float]:
-        """Return signal → probability, the likeliest first."""
-        buckets = features(text)
-        total = self._weights[buckets].sum(axis=0, dtype=np.int32)
+    def likeliest(self, words: Sequence[str]) -> list[tuple[str, float]]:
+        """Return (signal, probability) of the three likeliest signals, the best first.
+
+        :param words: the words and marks of the text, as `player_text.tokens` returns them.
+        """
+        buckets = features(words)
+        total = np.add.reduce(self._weights.take(buckets, 0), 0, np.int32)
         scores = total * (self._scale / math.sqrt(len(buckets))) + self._bias
-        likely = np.exp(scores - scores.max())
-        likely /= likely.sum()
-        order = np.argsort(-likely, kind="stable")
-        return {self.signals[index]: float(likely[index]) for index in order}
+        likely = np.exp(scores - scores.max()).tolist()
+        whole = sum(likely)
+        best = sorted(range(len(likely)), key=likely.__getitem__, reverse=True)[:3]
+        return [(self.signals[index], likely[index] / whole) for index in best]
+
+    def of_text(self, text: str) -> str:
+        """Return the likeliest signal of a text."""
+        return self.likeliest(tokens(fold(text[:MOST_CHARACTERS])))[0][0]

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import BaseModel, Field
 
 from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.understanding import Entity, Understander, Understanding, UnderstandingContext
-from rfsn_core.defaults.signal_model import SignalModel, fold
-from rfsn_core.kit.words import content_words, language_of
+from rfsn_core.defaults.asks import asks
+from rfsn_core.defaults.player_text import fold, tokens
+from rfsn_core.defaults.questions import asks_yes_no, question_kind
+from rfsn_core.defaults.short_lines import signal_of
+from rfsn_core.defaults.signal_model import MOST_CHARACTERS, SignalModel
+from rfsn_core.kit.words import content_words, language_of, words_of
 
 _ACT = re.compile(r"\*([^*\n]{1,300})\*")
 _EMOTE = re.compile(r"^\s*/(?:me|emote)\s+(.{1,300})$", re.IGNORECASE | re.DOTALL)
@@ -25,36 +31,6 @@ _CODE = re.compile(
 )
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertz", "azerty")
 _VOWEL = re.compile(r"[aeiouyаеёиоуыэюяąęóäöüàâéèêëîïôûùœ]")
-
-_QUESTIONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)"))
-    for kind, *patterns in (
-        (
-            "how_much",
-            r"how (?:much|many)|wh?at(?:'s| is| does)? (?:the |your |it )?(?:price|cost|costs)",
-            "wie ?viele?|was kostet|combien|cuanto|cuantos|quanto|quanti|сколько|ile kosztuje|ile|多少|几|いくら",
-        ),
-        (
-            "where",
-            r"where'?s?|whereabouts|wheres|which way|how do i (?:get|find)",
-            "wo|wohin|woher|ou est|ou|donde|adonde|dove|onde|где|куда|gdzie|dokad|哪里|在哪|どこ",
-        ),
-        ("when", r"when'?s?|what time|how long", "wann|quand|cuando|quando|когда|kiedy|什么时候|いつ"),
-        (
-            "why",
-            r"why|how come|what for",
-            "warum|wieso|weshalb|pourquoi|por que|perche|porque|почему|зачем|dlaczego|为什么|なぜ|どうして",
-        ),
-        ("who", r"who'?s?|whos|whose|whom", "wer|wem|wen|qui|quien|quienes|chi|quem|кто|kto|谁|だれ|誰"),
-        ("which", r"which", "welche[rsn]?|quel|quelle|cual|quale|qual|какой|какая|ktory|哪个|どれ|どの"),
-        ("what", r"what'?s?|whats|wat", "was|que|quoi|qu'est-ce que|cosa|che|o que|что|co|什么|何|なに|なん"),
-        ("how", r"how'?s?|hows", "wie|comment|como|come|как|jak|怎么|どう"),
-    )
-)
-_YES_NO = re.compile(
-    r"^(?:so |and |but |well |hey |tell me )*(?:do|does|did|are|is|was|were|am|have|has|had|can|could|will|would|should"
-    r"|shall|may|isn't|aren't|don't|doesn't|didn't|won't|can't|any|u)\b"
-)
 _POSITIVE = frozenset(
     "good great kind love like thanks thank wonderful beautiful nice friend happy glad please welcome well brave lovely"
     " excellent fine best dear honour honor trust peace sweet amazing cool awesome pretty delicious clever".split()
@@ -79,49 +55,53 @@ _FEELING = {
 }
 ALIKE = 0.6
 """Share of words, of both together, from which a line is like an example of the world."""
+ASKING = frozenset({"question", "request", "command", "smalltalk", "greet", "statement", "help", "offer", "unclear"})
+"""What a player may do who asks for what every NPC can answer."""
+UNCERTAIN = frozenset({"statement", "unclear", "question", "command", "smalltalk"})
 OFFERS = frozenset({"offer", "request", "help", "help_grudging", "help_eager"})
 """What an NPC may have done last so that "yes" accepts and "no" refuses."""
 
 
-def sentiment(text: str, signal: str) -> float:
+def sentiment(words: Iterable[str], signal: str) -> float:
     """Return how friendly the words are, -1…1: by the signal, and by friendly and unfriendly words."""
-    words = [word.lower() for word in _WORD.findall(text)]
-    good = sum(word in _POSITIVE for word in words)
-    bad = sum(word in _NEGATIVE for word in words)
+    good = bad = 0
+    for word in words:
+        if word in _POSITIVE:
+            good += 1
+        elif word in _NEGATIVE:
+            bad += 1
     tone = (good - bad) / (good + bad + 1)
     return round(max(-1.0, min(1.0, _FEELING.get(signal, 0.0) + 0.4 * tone)), 3)
 
 
-def question_kind(text: str) -> str:
-    """Return the kind of a question, by its first question word; empty when nothing is asked."""
-    folded = fold(text)
-    first: tuple[int, str] | None = None
-    for kind, pattern in _QUESTIONS:
-        match = pattern.search(folded)
-        if match and (first is None or match.start() < first[0]):
-            first = (match.start(), kind)
-    if first and (first[0] < 40 or "?" in text):
-        return first[1]
-    if _YES_NO.search(folded) or "?" in text or "？" in text:
-        return "yes_no"
-    return ""
+class Names:
+    """The names of a world, ready to be found in a text."""
+
+    def __init__(self, names: Mapping[str, Entity]) -> None:
+        self.names = names
+        self._by_words = {tuple(fold(name).replace("'s", " ").split()): entity for name, entity in names.items()}
+        self._longest: dict[str, int] = {}
+        for words in self._by_words:
+            if words:
+                self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
+
+    def find(self, folded: str) -> tuple[Entity, ...]:
+        """Return what a folded text names, in order, each once. The longest name wins."""
+        words = [word.strip(_EDGES) for word in folded.replace("'s", " ").split()]
+        named: dict[tuple[str, str], Entity] = {}
+        at = 0
+        while at < len(words):
+            for length in range(self._longest.get(words[at], 0), 0, -1):
+                entity = self._by_words.get(tuple(words[at : at + length]))
+                if entity is not None:
+                    named.setdefault((entity.kind, entity.id), entity)
+                    at += length - 1
+                    break
+            at += 1
+        return tuple(named.values())
 
 
-def entities(text: str, names: Mapping[str, Entity]) -> tuple[Entity, ...]:
-    """Return what the text names, in order, each once. The longest name wins."""
-    words = fold(text).replace("'s", " ").split()
-    words = [word.strip(".,;:!?\"'()*…") for word in words]
-    named: dict[tuple[str, str], Entity] = {}
-    at = 0
-    while at < len(words):
-        for length in range(min(5, len(words) - at), 0, -1):
-            entity = names.get(" ".join(words[at : at + length]))
-            if entity is not None:
-                named.setdefault((entity.kind, entity.id), entity)
-                at += length - 1
-                break
-        at += 1
-    return tuple(named.values())
+_EDGES = ".,;:!?\"'()*…¿¡-"
 
 
 def is_gibberish(words: Sequence[str]) -> bool:
@@ -130,6 +110,10 @@ def is_gibberish(words: Sequence[str]) -> bool:
     return bool(long) and all(_is_mash(word) for word in long) and sum(map(len, long)) * 2 > sum(map(len, words))
 
 
+_RUNS = frozenset(row[i : i + 4] for row in _ROWS for i in range(len(row) - 3))
+
+
+@lru_cache(maxsize=20_000)
 def _is_mash(word: str) -> bool:
     word = fold(word)
     if not word.isascii():
@@ -138,8 +122,7 @@ def _is_mash(word: str) -> bool:
         return True
     if not _VOWEL.search(word) and len(word) > 4:
         return True
-    runs = {row[i : i + 4] for row in _ROWS for i in range(len(row) - 3)}
-    covered = sum(word[i : i + 4] in runs for i in range(len(word) - 3))
+    covered = sum([word[i : i + 4] in _RUNS for i in range(len(word) - 3)])
     return covered * 4 >= len(word) or bool(re.search(r"[bcdfghjklmnpqrstvwxz]{6,}", word))
 
 
@@ -149,6 +132,39 @@ class Settings(BaseModel, extra="forbid"):
     sure: float = Field(0.34, ge=0, le=1, description="Probability from which the model is believed.")
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A player's text, taken apart once."""
+
+    text: str
+    words: str
+    """Without acts."""
+    acts: tuple[str, ...]
+    tokens: list[str]
+    """Words and marks of all the text."""
+    plain: list[str]
+    """Plain words without acts."""
+    asks: bool
+    """Whether it has a question mark."""
+
+
+def _line(text: str, folded: str) -> _Line:
+    acts: tuple[str, ...] = ()
+    words = text
+    if "*" in text:
+        acts = tuple([act.strip() for act in _ACT.findall(text)])
+        words = _ACT.sub(" ", text)
+    words = words.strip()
+    if words[:1] == "/" and (emote := _EMOTE.match(words)):
+        acts, words = (*acts, emote[1].strip()), ""
+        marked = tokens(fold(f"*{emote[1]}*"))
+    else:
+        marked = tokens(folded)
+    spoken = tokens(fold(words[:MOST_CHARACTERS])) if acts else marked
+    plain = [token for token in spoken if token[0].isalnum()]
+    return _Line(text, words, acts, marked, plain, "?" in words or "？" in words)
+
+
 class Signals:
     """The opened provider."""
 
@@ -156,17 +172,26 @@ class Signals:
         self._sure = settings.sure
         self._model = SignalModel.load()
         self._examples: tuple[Mapping[str, str], dict[str, str]] = ({}, {})
+        self._names = Names({})
 
     def understand(self, text: str, context: UnderstandingContext) -> Understanding:
         """Return what the text means."""
-        acts = tuple(act.strip() for act in _ACT.findall(text))
-        words = _ACT.sub(" ", text).strip()
-        if emote := _EMOTE.match(words):
-            acts, words = (*acts, emote[1].strip()), ""
-        signal, confidence, alternatives, source = self._signal(text, words, acts, context.examples)
-        question = question_kind(words) if signal in ("question", "request", "smalltalk", "help") else ""
-        if signal == "question" and not question:
-            question = "yes_no"
+        if self._names.names is not context.names:
+            self._names = Names(context.names)
+        folded = fold(text[:MOST_CHARACTERS])
+        line = _line(text, folded)
+        words = words_of(line.words)
+        language = language_of(line.words, words)
+        named = self._names.find(folded)
+        signal, confidence, alternatives, source = self._signal(line, context.examples)
+        asked = asks(line.plain, language, named) if signal in ASKING else ""
+        if asked and source == "model" and signal in UNCERTAIN and confidence < 0.5:
+            signal = "smalltalk" if asked == "mood" else "request" if asked == "joke" else "question"
+        question = ""
+        if signal in ("question", "request", "smalltalk", "help"):
+            question = question_kind(line.plain, language, line.asks)
+            if signal == "question" and not question:
+                question = "yes_no"
         if context.last_action in OFFERS and signal in ("agree", "disagree"):
             signal, source = ("accept" if signal == "agree" else "refuse"), "context"
         return Understanding(
@@ -174,34 +199,38 @@ class Signals:
             confidence=round(confidence, 3),
             alternatives=alternatives,
             source=source,
-            words=words,
-            acts=acts,
-            topics=content_words(words),
-            entities=entities(text, context.names),
+            words=line.words,
+            acts=line.acts,
+            topics=content_words(line.words, language, words),
+            entities=named,
+            asks=asked,
             question=question,
-            language=language_of(words),
-            sentiment=sentiment(text, signal),
+            language=language,
+            sentiment=sentiment(line.tokens, signal),
         )
 
     def _signal(
-        self, text: str, words: str, acts: tuple[str, ...], examples: Mapping[str, str]
+        self, line: _Line, examples: Mapping[str, str]
     ) -> tuple[str, float, tuple[tuple[str, float], ...], str]:
         """Return (signal, confidence, alternatives, source)."""
-        if examples and (nearest := self._nearest(text, examples)):
+        if examples and (nearest := self._nearest(line.text, examples)):
             return *nearest, (), "examples"
-        found = _WORD.findall(words)
-        if not found and not acts:
-            if "?" in words:
-                return ("question" if words.count("?") == len(words) <= 2 else "unclear"), 1.0, (), "rule"
-            return ("unclear" if re.search(r"[^\s.…]", words) else "ignore"), 1.0, (), "rule"
-        if not acts and (_CODE.search(words) or is_gibberish(found)):
-            return "unclear", 1.0, (), "rule"
-        likely = list(self._model.probabilities(text).items())
-        (signal, confidence), rest = likely[0], tuple((name, round(share, 3)) for name, share in likely[1:3])
+        words = line.words
+        if not line.acts:
+            found = _WORD.findall(words)
+            if not found:
+                if "?" in words:
+                    return ("question" if words.count("?") == len(words) <= 2 else "unclear"), 1.0, (), "rule"
+                return ("unclear" if re.search(r"[^\s.…]", words) else "ignore"), 1.0, (), "rule"
+            if _CODE.search(words) or is_gibberish(found):
+                return "unclear", 1.0, (), "rule"
+            if not line.asks and (short := signal_of(" ".join(line.plain))):
+                return short, 0.97, (), "rule"
+        likely = self._model.likeliest(line.tokens)
+        (signal, confidence), rest = likely[0], tuple([(name, round(share, 3)) for name, share in likely[1:]])
         if confidence >= self._sure:
             return signal, confidence, rest, "model"
-        asks = "?" in words or "？" in words or _YES_NO.search(fold(words))
-        unsure = "question" if asks else "statement"
+        unsure = "question" if line.asks or asks_yes_no(line.plain) else "statement"
         return unsure, confidence, ((signal, round(confidence, 3)), *rest[:1]), "model"
 
     def _nearest(self, text: str, examples: Mapping[str, str]) -> tuple[str, float] | None:

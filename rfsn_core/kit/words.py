@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -121,21 +122,41 @@ def words_of(text: str) -> list[str]:
     return words
 
 
-def language_of(text: str) -> str:
-    """Return the language of a text (ISO 639-1), by its script and its small words; `en` when nothing tells."""
-    for language, script in _SCRIPTS:
-        if script.search(text):
-            return language
-    words = words_of(text)
-    votes = dict.fromkeys(STOP_WORDS, 0.0)
-    for word in words:
-        for language, stop in STOP_WORDS.items():
-            if word in stop:
-                votes[language] += 1.0
+_ANY_SCRIPT = re.compile(
+    r"[\u0370-\u05ff\u0600-\u06ff\u0900-\u097f\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+)
+
+
+def _votes() -> dict[str, tuple[tuple[str, float], ...]]:
+    """Return word → (language, how much the word tells for it)."""
+    votes: dict[str, dict[str, float]] = {}
+    for language, stop in STOP_WORDS.items():
+        for word in stop:
+            votes.setdefault(word, {})[language] = 1.0
     for language, telling in _TELLING.items():
-        votes[language] += 1.5 * sum(word in telling.split() for word in words)
-    votes["en"] += 0.5
-    best = max(votes, key=lambda language: votes[language])
+        for word in telling.split():
+            tally = votes.setdefault(word, {})
+            tally[language] = tally.get(language, 0.0) + 1.5
+    return {word: tuple(tally.items()) for word, tally in votes.items()}
+
+
+_VOTES = _votes()
+
+
+def language_of(text: str, words: Sequence[str] | None = None) -> str:
+    """Return the language of a text (ISO 639-1), by its script and its small words; `en` when nothing tells.
+
+    :param words: `words_of(text)`, when it is known already.
+    """
+    if not text.isascii() and _ANY_SCRIPT.search(text):
+        for language, script in _SCRIPTS:
+            if script.search(text):
+                return language
+    votes = {"en": 0.5}
+    for word in words_of(text) if words is None else words:
+        for language, weight in _VOTES.get(word, ()):
+            votes[language] = votes.get(language, 0.0) + weight
+    best = max(votes, key=votes.__getitem__)
     return best if votes[best] > votes["en"] and votes[best] >= 1.5 else "en"
 
 
@@ -154,12 +175,15 @@ def stem(word: str, language: str = "en") -> str:
     return "".join(character for character in plain if not unicodedata.combining(character))
 
 
-def content_words(text: str, language: str = "") -> tuple[str, ...]:
-    """Return the stems of the words that carry meaning, in order, each once."""
-    language = language or language_of(text)
-    stop = (
-        STOP_WORDS.get(language, frozenset()) | STOP_WORDS["en"]
-        if language == "en"
-        else STOP_WORDS.get(language, frozenset())
-    )
-    return tuple(dict.fromkeys(stem(word, language) for word in words_of(text) if word not in stop))
+def content_words(text: str, language: str = "", words: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the stems of the words that carry meaning, in order, each once.
+
+    :param words: `words_of(text)`, when it is known already.
+    """
+    words = words_of(text) if words is None else words
+    language = language or language_of(text, words)
+    stop = STOP_WORDS.get(language, _NONE)
+    return tuple(dict.fromkeys([stem(word, language) for word in words if word not in stop]))
+
+
+_NONE: frozenset[str] = frozenset()

@@ -99,6 +99,39 @@ def test_names_of_the_world_are_found_the_longest_first() -> None:
     assert [entity.id for entity in found] == ["sergeant", "ferryman"]
 
 
+@pytest.mark.parametrize(
+    ("text", "signal"),
+    [
+        ("ok thanks, gotta run", "farewell"),
+        ("it was nice talking to you, bye", "farewell"),
+        ("bye for now my friend", "farewell"),
+        ("nope that's wrong", "disagree"),
+        ("of course not", "disagree"),
+        ("no thanks", "refuse"),
+        ("you're right about that", "agree"),
+        ("thanks so much for your help", "thanks"),
+        ("до свидания", "farewell"),
+        ("dziękuję", "thanks"),
+        ("いいえ", "disagree"),
+    ],
+)
+def test_short_lines_are_certain(text: str, signal: str) -> None:
+    understanding = understand(text)
+    assert (understanding.signal, understanding.source) == (signal, "rule")
+
+
+def test_short_words_in_a_longer_line_decide_nothing() -> None:
+    assert understand("thanks for nothing").source == "model"
+    assert understand("no?").signal == "question"
+    assert understand("no man has ever come back from the far bank").signal == "statement"
+
+
+def test_missing_apostrophes_and_chat_spelling_change_nothing() -> None:
+    for one, other in (("what's your name", "whats ur name"), ("I don't know you", "i dont know u")):
+        assert understand(one).signal == understand(other).signal
+        assert understand(one).asks == understand(other).asks
+
+
 def test_yes_after_an_offer_accepts_and_no_refuses() -> None:
     assert understand("yes", last_action="offer").signal == "accept"
     assert understand("no", last_action="offer").signal == "refuse"
@@ -125,9 +158,10 @@ def test_the_model_can_be_trained_again_from_the_labelled_lines(tmp_path: Path) 
     spec.loader.exec_module(train)
     rows = train.lines()
     assert {signal for _, signal, _ in rows} == set(SIGNALS)
-    few = [row for row in rows if row[0] == "en"][::4]
+    assert "heldout" not in {file for file, _, _ in rows}
+    few = [row for row in rows if row[0] == "en"][::8]
     model = train.fit(few, epochs=2)
     model.save(tmp_path / "signals.npz")
     model = SignalModel.load(tmp_path / "signals.npz")
-    right = sum(next(iter(model.probabilities(text))) == signal for _, signal, text in few[:400])
-    assert right > 300
+    right = sum(model.of_text(text) == signal for _, signal, text in few[:400])
+    assert right > 280
