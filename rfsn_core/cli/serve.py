@@ -59,7 +59,7 @@ def run_workers(runtimes: Runtimes, overrides: Mapping[str, Any], count: int) ->
     """
     from rfsn_core.server import address, supervisor
     from rfsn_core.server.app import listen
-    from rfsn_core.server.auth import check_bind
+    from rfsn_core.settings.protection import check_bind
     from rfsn_core.telemetry import logs
 
     logs.configure()
@@ -95,8 +95,8 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
     """
     from rfsn_core.server import address
     from rfsn_core.server.app import http_server, listen, serving
-    from rfsn_core.server.auth import check_bind
     from rfsn_core.server.collector import Collector
+    from rfsn_core.settings.protection import check_bind
     from rfsn_core.telemetry import logs
 
     logs.configure()

@@ -172,15 +172,25 @@ class StaleSave(StoreError):
 def contained() -> Iterator[None]:
     """Contain a provider's code: what would end the server, or looks like a cancellation of ours, is an EngineError.
 
-    Some libraries call `sys.exit`, which asyncio passes on to the whole process; some leak a CancelledError that nobody
-    requested.
+    Some libraries call `sys.exit`, or raise a KeyboardInterrupt or a BaseException of their own, which asyncio passes
+    on to the whole process; some leak a CancelledError that nobody requested.
     """
     try:
         yield
-    except SystemExit as error:
-        raise EngineError(f"the provider tried to end the process: SystemExit({error})") from error
+    except (Exception, GeneratorExit):
+        raise
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        task = _current_task()
+        if task is not None and task.cancelling():
             raise
         raise EngineError("the provider cancelled itself") from error
+    except BaseException as error:
+        kind = type(error).__name__
+        raise EngineError(f"the plugin's code tried to end the process: {kind}({error})") from error
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # outside of an event loop
+        return None

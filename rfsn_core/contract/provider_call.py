@@ -25,6 +25,6 @@ class provider_call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._timeout.__aexit__(kind, error, trace)
-        if isinstance(error, SystemExit | asyncio.CancelledError):
+        if error is not None and not isinstance(error, Exception):
             with contained():
                 raise error

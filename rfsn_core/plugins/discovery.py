@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from rfsn_core.contract import hooks as hookspecs
-from rfsn_core.contract.errors import PluginError
+from rfsn_core.contract.errors import EngineError, PluginError, contained
 from rfsn_core.contract.provider import Provider
 from rfsn_core.contract.stages import STAGES
 
@@ -77,7 +77,8 @@ class Plugins:
         self.problems: list[str] = []
         for item in list(self.loaded.values()):
             try:
-                self._collect(item)
+                with contained():
+                    self._collect(item)
             except Exception as error:  # noqa: BLE001  a plugin's own code runs here
                 self.fail(item, f"{type(error).__name__} in a hook: {error}")
 
@@ -202,21 +203,23 @@ def _load(manager: pluggy.PluginManager, item: Plugin, source: Any, blocked: set
     try:
         if manager.has_plugin(item.name):
             raise PluginError(f"another plugin is called '{item.name}'")
-        item.module = _import(item.name, source)
-        item.hooks = tuple(_check_hooks(item.module))
-        manager.register(item.module, item.name)
+        with contained():
+            item.module = _import(item.name, source)
+            item.hooks = tuple(_check_hooks(item.module))
+            manager.register(item.module, item.name)
         item.state = "loaded"
-    except (Exception, SystemExit) as error:  # noqa: BLE001  anything may happen in a plugin's module
+    except Exception as error:  # noqa: BLE001  anything may happen in a plugin's module
         if manager.has_plugin(item.name) and manager.get_plugin(item.name) is item.module:
             manager.unregister(name=item.name)
         text = str(error).strip().partition("\n")[0]
+        cause = error.__cause__ if isinstance(error, EngineError) and error.__cause__ else error
         if isinstance(source, Path) and not isinstance(error, SyntaxError | PluginError):
-            frames = traceback.extract_tb(error.__traceback__)
+            frames = traceback.extract_tb(cause.__traceback__)
             lines = [frame.lineno for frame in frames if frame.filename == str(source)]
             text += f" ({source.name}, line {lines[-1]})" if lines else ""
         item.state, item.reason = (
             "failed",
-            text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}",
+            text if isinstance(error, PluginError | EngineError) else f"{type(error).__name__}: {text}",
         )
     return item
 

@@ -21,6 +21,8 @@ from rfsn_core.telemetry.metrics import METRICS
 
 MUTE_AFTER = 20
 """Failures in a row after which a hook is no longer called."""
+SLOW_MS = 250
+"""A plain function that takes longer is reported: nothing else runs in the meantime."""
 
 log = logger("plugins")
 
@@ -37,22 +39,19 @@ class Hook:
 
     def __call__(self, **arguments: Any) -> list[tuple[Plugin, Any]]:
         """(plugin, what it returned) of each that did not fail; None is left out."""
-        results = []
-        for call in self.calls:
-            result = call(arguments)
-            if result is not None:
-                results.append((call.plugin, result))
-        return results
+        results = [(call.plugin, call(arguments)) for call in self.calls]
+        return [(plugin, result) for plugin, result in results if result is not None]
 
     async def run(self, **arguments: Any) -> None:
         """For the two hooks that may be async: one after the other."""
-        for _, result in self(**arguments):
+        for call in self.calls:
+            result = call(arguments)
             if inspect.isawaitable(result):
                 try:
                     with contained():
                         await result
-                except Exception:
-                    log.exception("plugin hook failed", hook=self.name)
+                except Exception as error:  # noqa: BLE001  a plugin's code
+                    call.failed(error)
 
 
 class _Call:
@@ -65,26 +64,32 @@ class _Call:
         if self.failures >= MUTE_AFTER:
             return None
         started = time.perf_counter()
+        result: Any = None
         try:
-            result = self.function(*[arguments[name] for name in self.names])
+            with contained():
+                result = self.function(*[arguments[name] for name in self.names])
             self.failures = 0
         except Exception as error:  # noqa: BLE001  a plugin's code: logged with its name, counted, muted
-            self.failures += 1
-            error.add_note(f"in plugin {self.plugin.name} ({self.plugin.label})")
-            METRICS.plugin_errors.labels(self.plugin.name, self.hook).inc()
-            log.warning(
-                "plugin hook failed",
-                plugin=self.plugin.name,
-                version=self.plugin.version,
-                hook=self.hook,
-                error=repr(error),
-                muted=self.failures >= MUTE_AFTER,
-            )
-            result = None
+            self.failed(error)
+        spent = (time.perf_counter() - started) * 1e3
+        if spent > SLOW_MS:
+            log.warning("plugin.slow", plugin=self.plugin.name, hook=self.hook, ms=round(spent))
         if self.trace:
-            spent = (time.perf_counter() - started) * 1e6
-            sys.stderr.write(f"{self.hook} {self.plugin.name} {spent:.0f} µs -> {result!r:.200}\n")
+            sys.stderr.write(f"{self.hook} {self.plugin.name} {spent * 1e3:.0f} µs -> {result!r:.200}\n")
         return result
+
+    def failed(self, error: Exception) -> None:
+        """Log and count a failure."""
+        self.failures += 1
+        METRICS.plugin_errors.labels(self.plugin.name, self.hook).inc()
+        log.warning(
+            "plugin.hook_failed",
+            plugin=self.plugin.name,
+            version=self.plugin.version,
+            hook=self.hook,
+            error=repr(error),
+            muted=self.failures >= MUTE_AFTER,
+        )
 
 
 class Hooks:
@@ -107,7 +112,7 @@ class Hooks:
             if isinstance(change, Mapping):
                 changes.append(change)
             else:
-                log.warning("rfsn_candidates must return a mapping", plugin=plugin.name, version=plugin.version)
+                _log_wrong_result(plugin, "rfsn_candidates", "a mapping or None", change)
         return changes
 
     def changed_prompt(self, prompt: Prompt) -> Prompt:
@@ -117,5 +122,12 @@ class Hooks:
             if isinstance(changed, Prompt):
                 prompt = changed
             elif changed is not None:
-                log.warning("rfsn_prompt must return a Prompt or None", plugin=call.plugin.name)
+                _log_wrong_result(call.plugin, "rfsn_prompt", "a Prompt or None", changed)
         return prompt
+
+
+def _log_wrong_result(plugin: Plugin, hook: str, wanted: str, result: object) -> None:
+    log.warning(
+        "plugin.wrong_result", plugin=plugin.name, version=plugin.version, hook=hook, wanted=wanted,
+        result=type(result).__name__,
+    )  # fmt: skip

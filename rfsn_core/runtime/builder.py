@@ -29,6 +29,7 @@ from rfsn_core.runtime.plan import Choice, Plan, make_plan
 from rfsn_core.runtime.provider_task import Opened
 from rfsn_core.settings import source as config
 from rfsn_core.settings.folders import DataFolder, data_folder
+from rfsn_core.settings.protection import check_bind, check_reload
 from rfsn_core.settings.schema import Settings
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.prompt import Prompts
@@ -60,6 +61,8 @@ class Runtimes:
         self.world_dir = world
         self.worker = worker
         """Name of this process among several; empty when it is alone."""
+        self.bound = ""
+        """The address that the server listens on; empty while there is none."""
         self.config_file = config_file
         self.plugins = plugins
         self._overrides = overrides or {}
@@ -139,6 +142,9 @@ class Runtimes:
         async with self._lock:
             old = self.current
             plan = await self._plan()
+            check_reload(old.settings, old.source, plan.settings, plan.source)
+            if self.bound:
+                check_bind(plan.settings.server, self.bound)
             self._warn(plan)
             new = await self._build(plan)
             kept = {opened.key for opened in old.opened}

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from rfsn_core.contract.actions import SafetyRule
-from rfsn_core.contract.errors import ConfigError
+from rfsn_core.contract.errors import ConfigError, contained
 from rfsn_core.contract.provider import Provider
 from rfsn_core.contract.stages import STAGES
 from rfsn_core.kit.explain import explain_errors, nearest
@@ -168,9 +168,14 @@ class _Choosing:
         provider, plugin = offered[name]
         values = (table.model_extra or {}).get(name, {})
         try:
-            settings = provider.settings.model_validate(values)
+            with contained():
+                settings = provider.settings.model_validate(values)
         except ValidationError as error:
             self.problems += explain_errors(error, self._source, provider.settings, [stage, name])
+            return None
+        except Exception as error:  # noqa: BLE001  a validator of the plugin's
+            where = self._source.where([stage, name])
+            self.problems.append(f"{where}: plugin {plugin.name} ({plugin.label}): {type(error).__name__}: {error}")
             return None
         SECRETS.remember(_hidden(settings.model_dump()))
         return Choice(stage=stage, name=name, provider=provider, plugin=plugin, settings=settings)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from rfsn_core.contract.capabilities import Capabilities
-from rfsn_core.contract.errors import PluginError, RfsnError
+from rfsn_core.contract.errors import PluginError, RfsnError, contained
 from rfsn_core.contract.provider import Host, Provider
 from rfsn_core.contract.stages import PROTOCOLS, flaws
 from rfsn_core.plugins.discovery import Plugin
@@ -52,15 +52,21 @@ class Opened:
         self._task = asyncio.create_task(self._own(ready), name=f"rfsn {self.name}")
         try:
             await ready
-        except RfsnError:
-            raise
         except Exception as error:
+            own = error.__cause__ is None or isinstance(error.__cause__, Exception)
+            if isinstance(error, RfsnError) and own:  # the provider's own words; not a contained `sys.exit`
+                raise
             raise PluginError(
                 f"{self.name} (plugin {self._plugin.name}, {self._plugin.label}) did not open:"
                 f" {type(error).__name__}: {error}",
                 hint=f"Its settings are in [{self.key[0]}.{self.key[1]}]",
             ) from error
-        if problems := flaws(self.key[0], self.value):
+        try:
+            with contained():
+                problems = flaws(self.key[0], self.value)
+        except Exception as error:  # noqa: BLE001  a property of the plugin's object
+            problems = [f"{type(error).__name__} when it was looked at: {error}"]
+        if problems:
             kind = type(self.value).__name__
             await self.close()
             raise PluginError(
@@ -71,11 +77,12 @@ class Opened:
 
     async def _own(self, ready: asyncio.Future[None]) -> None:
         try:
-            async with self._provider.open(self._settings, self._host) as value:
-                self.value = value
-                if not ready.done():
-                    ready.set_result(None)
-                await self._closing.wait()
+            with contained():
+                async with self._provider.open(self._settings, self._host) as value:
+                    self.value = value
+                    if not ready.done():
+                        ready.set_result(None)
+                    await self._closing.wait()
         except Exception as error:
             if not ready.done():
                 ready.set_exception(error)

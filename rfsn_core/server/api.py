@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rfsn_core import protocol
@@ -23,8 +23,8 @@ from rfsn_core.contract.rendering import RenderOptions
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
 from rfsn_core.server import sse
-from rfsn_core.server.auth import refusal
 from rfsn_core.server.memory_api import MemoryRoutes
+from rfsn_core.server.plugin_routes import mounts
 from rfsn_core.server.worker_metrics import WorkerMetrics
 
 STATIC = Path(__file__).parent / "static"
@@ -81,9 +81,7 @@ class Api:
             Route("/api/protocol", self._protocol, methods=get),
             *MemoryRoutes(self._kernel).routes(self._guarded),
         ]
-        for offer, plugin in self._kernel.runtimes.plugins.offers("rfsn_routes"):
-            routes.append(Mount(f"/plugins/{plugin.name}", routes=[offer]))
-        return routes
+        return [*routes, *mounts(self._kernel.runtimes.plugins)]
 
     def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
@@ -152,9 +150,6 @@ class Api:
 
     async def live(self, socket: WebSocket) -> None:
         """Serve `/ws/metrics`: once a second, the latencies of the newest turn and the queues."""
-        if (refused := refusal(socket, self._kernel.runtimes.current.settings.server)) is not None:
-            await socket.send_denial_response(sse.problem(refused[0], "refused", refused[1]))
-            return
         await socket.accept()
         try:
             while True:

@@ -16,21 +16,24 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from rfsn_core import protocol
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import Kernel, running
 from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.runtime.loop_watch import watched
 from rfsn_core.runtime.reload import reloads
 from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.server.api import STATIC, Api
-from rfsn_core.server.auth import refusal
+from rfsn_core.server.auth import bound_address, refusal
 from rfsn_core.server.collector import Collector
 from rfsn_core.server.redaction import Redacting
 from rfsn_core.server.sse import problem
 from rfsn_core.server.websocket import ABORT, Connections
 from rfsn_core.server.worker_metrics import WorkerMetrics
+from rfsn_core.settings.protection import check_bind
 from rfsn_core.settings.schema import ServerSettings
 from rfsn_core.telemetry import logs
 from rfsn_core.telemetry.metrics import METRICS
@@ -68,11 +71,17 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
         await kernel.drain()
         await connections.close()
 
+    def listening(sockets: list[socket.socket]) -> None:
+        address = bound_address(sockets)
+        check_bind(runtimes.current.settings.server, address)
+        runtimes.bound = address
+
     app.state.stopping = stopping
+    app.state.listening = listening
     app.add_middleware(Authentication, kernel=kernel, routes=app.routes)
     app.add_middleware(Redacting)
     stop = asyncio.Event()
-    async with metrics.shared():
+    async with metrics.shared(), watched(runtimes.plugins):
         following = asyncio.create_task(_follow_reloads(kernel, connections, collector, stop))
         try:
             if collector:
@@ -99,7 +108,12 @@ async def _follow_reloads(
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends the turns and tells the clients before it closes the sockets."""
+    """uvicorn's server, which knows its address, and ends the turns before it closes the sockets."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell the application where it listens. Raises ConfigError for an address that needs a key and has none."""
+        self.config.app.state.listening(sockets or [])  # type: ignore[union-attr]
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End turns, then connections, then the server."""
@@ -161,7 +175,12 @@ class Authentication:
         self._app, self._kernel, self._routes = app, kernel, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request. Websockets are checked by their endpoints, which refuse before the handshake."""
+        """Serve a request, or refuse it; a websocket is refused before its handshake, whoever serves it."""
+        if scope["type"] == "websocket":
+            if refused := refusal(HTTPConnection(scope), self._kernel.runtimes):
+                denial = problem(refused[0], "refused", refused[1])
+                await WebSocket(scope, receive, send).send_denial_response(denial)
+                return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -175,8 +194,7 @@ class Authentication:
                 message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
             await send(message)
 
-        settings = self._kernel.runtimes.current.settings.server
-        refused = refusal(HTTPConnection(scope), settings)
+        refused = refusal(HTTPConnection(scope), self._kernel.runtimes)
         # The page and the health check contain nothing secret, and a browser cannot send a key with its first request.
         public = scope["path"] in ("/", "/health") or scope["path"].startswith("/static/")
         if refused and not (refused[0] == 401 and public):

@@ -7,40 +7,29 @@ or, after DNS rebinding, its own Host. Both are refused, so no other check depen
 from __future__ import annotations
 
 import hmac
-import ipaddress
+import socket
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from rfsn_core.contract.errors import ConfigError
+from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.settings.protection import is_local
 from rfsn_core.settings.schema import ServerSettings
 
 
-def is_local(host: str) -> bool:
-    """Return whether an address can only be reached from this machine."""
-    if host in ("localhost", ""):
-        return host == "localhost"
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def bound_address(sockets: Iterable[socket.socket]) -> str:
+    """Return the address of listening sockets; of several, one that others can reach."""
+    names = [listener.getsockname() for listener in sockets]
+    hosts = [str(name[0]) if isinstance(name, tuple) else "localhost" for name in names]
+    return next((host for host in hosts if not is_local(host)), hosts[0] if hosts else "")
 
 
-def check_bind(settings: ServerSettings) -> None:
-    """Raise ConfigError for an address that others can reach when no key is set."""
-    if not is_local(settings.host) and not settings.key:
-        raise ConfigError(
-            [
-                f"server.host is {settings.host}: others can reach it, so it needs a key. Set RFSN_SERVER__KEY to a"
-                " long random text, or listen on 127.0.0.1"
-            ]
-        )
-
-
-def refusal(connection: HTTPConnection, settings: ServerSettings) -> tuple[int, str] | None:
+def refusal(connection: HTTPConnection, runtimes: Runtimes) -> tuple[int, str] | None:
     """Return (status, reason) when this request must be refused; None when it may be served."""
+    settings = runtimes.current.settings.server
     host = _host(connection.headers.get("host", ""))
-    if is_local(settings.host) and not is_local(host):
+    if is_local(runtimes.bound or settings.host) and not is_local(host):
         return 421, f"Host '{host}' is not this machine"
     origin = connection.headers.get("origin")
     if origin is not None and not _allowed_origin(origin, connection.headers.get("host", ""), settings):

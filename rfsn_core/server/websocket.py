@@ -16,7 +16,6 @@ from rfsn_core.contract.storage import MemorySource
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
 from rfsn_core.kit import resample
-from rfsn_core.server.auth import refusal
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import audio_frames as frames
@@ -42,9 +41,6 @@ class Connections:
     async def serve(self, socket: WebSocket) -> None:
         """Handle a connection from handshake to close."""
         settings = self.kernel.runtimes.current.settings.server
-        if (refused := refusal(socket, settings)) is not None:
-            await socket.send_denial_response(_denial(*refused))
-            return
         if protocol.PROTOCOL not in socket.scope.get("subprotocols", []):
             await socket.send_denial_response(_denial(400, f"the subprotocol is {protocol.PROTOCOL}"))
             return

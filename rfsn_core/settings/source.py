@@ -31,6 +31,11 @@ class Source:
         self.warnings = (*warnings, *environment.warnings)
         self._document, self._environment = document, environment
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no file, or nothing in it."""
+        return not self._document.values
+
     def where(self, key: Sequence[str | int]) -> str:
         """Return `file, line 3: rendering.provider`, or the environment variable that set the key."""
         dotted = ".".join(str(part) for part in key)

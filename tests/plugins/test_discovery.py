@@ -39,7 +39,7 @@ HEAD = "from rfsn_core.contract.hooks import hookimpl\nfrom rfsn_core.contract.p
     [
         ("import there_is_no_such_module", "ModuleNotFoundError: No module named 'there_is_no_such_module'"),
         ("def", "SyntaxError: invalid syntax"),
-        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise SystemExit(3)", "tried to end the process: SystemExit(3) (mine.py, line 3)"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("@hookimpl\ndef rfsn_rendring():\n    return []", "no hook 'rfsn_rendring'; did you mean 'rfsn_rendering'?"),
         ("def rfsn_event(event):\n    pass", "'rfsn_event' is not marked with @hookimpl"),
