@@ -219,7 +219,7 @@ async def test_a_plugin_that_keeps_the_server_from_running_is_named(tmp_path: Pa
         async with served(tmp_path) as server, connected(server.ws) as client:
             assert kind((await client.turn("smith"))[-1]) == "turn.finished"
             async with asyncio.timeout(5):
-                while not (slow := [entry for entry in logs if entry.get("at")]):
+                while not (slow := [entry for entry in logs if entry.get("at")]):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
     assert (slow[0]["event"], slow[0]["plugin"], slow[0]["hook"]) == ("plugin.slow", "sleepy", "rfsn_event")
     assert slow[0]["at"] == "sleepy.py:8"
