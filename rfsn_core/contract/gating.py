@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 SEVERITY = {"allow": 0, "rewrite": 1, "block": 2, "needs_approval": 3}
-"""Verdicts, mildest first: of several gates the most severe wins."""
+"""Verdicts, mildest first. Each gate sees what those before it rewrote; one that blocks is enough."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Verdict:
     """What a gate says of a text."""
 
     kind: str
-    """`allow`, `rewrite` (say `text` instead), `block`, or `needs_approval`."""
+    """`allow`, `rewrite` (say `text` instead, which the other gates check, too), `block`, or `needs_approval`."""
     reasons: tuple[str, ...] = ()
     """Stable codes, such as `self_harm`."""
     text: str = ""

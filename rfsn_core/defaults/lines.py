@@ -1,4 +1,4 @@
-"""The built-in lines of every NPC, by action and style, as Jinja2 templates."""
+"""The built-in lines of every NPC, by action and style, in the language of scripted lines."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from random import Random
 from typing import Any
 
-from jinja2 import Template
 from pydantic import BaseModel, Field
 
 from rfsn_core.contract.capabilities import Capabilities
@@ -15,7 +14,7 @@ from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.defaults.lines import LINES
-from rfsn_core.world.templates import FAILURES, Environment
+from rfsn_core.world import lines
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -35,8 +34,6 @@ class Scripted:
 
     def __init__(self, words_per_second: float) -> None:
         self._pause = 1 / words_per_second if words_per_second else 0.0
-        self._environment = Environment()
-        self._compiled: dict[str, Template] = {}
 
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
         """Yield the chosen line, word by word."""
@@ -79,22 +76,17 @@ class Scripted:
                     yield list(entry)
 
     def _fill(self, text: str, prompt: Prompt) -> str:
-        template = self._compiled.get(text)
+        values = {
+            "name": prompt.name,
+            "player": prompt.player,
+            "state": prompt.state,
+            "style": prompt.style,
+            "known": prompt.known,
+        }
         try:
-            if template is None:
-                template = self._environment.from_string(text)
-                if len(self._compiled) < 10_000:
-                    self._compiled[text] = template
-            values = {
-                "name": prompt.name,
-                "player": prompt.player,
-                "state": prompt.state,
-                "style": prompt.style,
-                "known": prompt.known,
-            }
-            return self._environment.render(template, **values).strip()
-        except FAILURES:
-            return ""  # skip a line that fails for this state; broken syntax was refused at load
+            return lines.fill(text, values).strip()
+        except lines.LineError:
+            return ""  # skip a line that fails for this state; a broken one was refused when the world was read
 
 
 def _make(settings: Settings) -> Scripted:

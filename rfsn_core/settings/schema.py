@@ -206,7 +206,7 @@ class EmbeddingStage(Stage):
 
 
 class GatingStage(BaseModel, extra="allow"):
-    """`[gating]`: all gates are asked, in this order; the most severe verdict wins."""
+    """`[gating]`: all gates are asked, in this order; one sees what others rewrote, and one that blocks is enough."""
 
     providers: list[str] = ["rules"]
 

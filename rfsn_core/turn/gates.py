@@ -1,4 +1,4 @@
-"""Asks all gates in order: the most severe verdict wins, and a gate that fails blocks the text."""
+"""Asks all gates in order, each about what the others left of the text; a gate that fails blocks it."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, NamedTuple
 
+from jinja2 import Environment, StrictUndefined
+
 from rfsn_core.contract.actions import Action
 from rfsn_core.contract.errors import WorldError
 from rfsn_core.contract.npc import NpcState
@@ -25,7 +27,7 @@ from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.world.actions import STYLES
 from rfsn_core.world.files import Npc, World
 from rfsn_core.world.knowledge import Condition, Fact, Hit, Recall
-from rfsn_core.world.templates import FAILURES, Environment, failure
+from rfsn_core.world.templates import FAILURES, PromptEnvironment, failure
 
 log = logger("prompt")
 
@@ -34,6 +36,7 @@ TEMPLATES = {
     for name in ("system", "turn")
 }
 """The built-in templates; `<world>/prompts/system.j2` and `turn.j2` replace them."""
+_BUILT_IN = Environment(undefined=StrictUndefined, autoescape=False)
 
 FACTS = 5
 """Facts that fit, besides the one that the decision is about."""
@@ -246,8 +249,8 @@ class Prompts:
     """
 
     def __init__(self, world: World, budget: int = 3000, *, final_json: bool = False) -> None:
-        self._environment = Environment(strict=True)
-        self._built_in = {name: self._environment.from_string(text) for name, text in TEMPLATES.items()}
+        self._environment = PromptEnvironment()
+        self._built_in = {name: _BUILT_IN.from_string(text) for name, text in TEMPLATES.items()}
         own = {name: text for name, text in world.prompts.items() if name in TEMPLATES}
         self._own = {name: self._environment.from_string(text) for name, text in own.items()}
         self._world, self._budget, self._final_json = world, budget, final_json
@@ -281,7 +284,7 @@ class Prompts:
                 note = f"{name}.j2 failed, the built-in one was used: {failure(error)}"
                 log.error("template.failed", path=str(self._world.path / "prompts"), error=note)
                 notes.append(note)
-        return self._environment.render(self._built_in[name], **values)
+        return self._built_in[name].render(values)
 
     def _system(self, npc: Npc) -> SystemPrompt:
         """Return the part that is the same for every turn of an NPC; facts and lore over the budget are left out."""

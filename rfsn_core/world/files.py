@@ -34,7 +34,8 @@ from rfsn_core.kit.explain import explain_errors, nearest
 from rfsn_core.world.actions import STYLES, Actions
 from rfsn_core.world.feelings import Nature
 from rfsn_core.world.knowledge import Fact, Knowledge
-from rfsn_core.world.templates import line_problems, syntax_problem
+from rfsn_core.world.lines import problem as line_problem
+from rfsn_core.world.templates import syntax_problem
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -323,8 +324,8 @@ class _Reading:
             for style, texts in entry.items() if isinstance(entry, dict) else [("", entry)]:
                 key = ("lines", action, style) if style else ("lines", action)
                 for text in texts:
-                    for word, problem in line_problems(text):
-                        self.problems.append(f"{document.where(key, word)}: {problem}")
+                    if problem := line_problem(text):
+                        self.problems.append(f"{document.where(key, problem.word)}: {problem}")
 
 
 _MISNAMED = {

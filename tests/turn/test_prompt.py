@@ -222,7 +222,7 @@ def test_no_text_of_a_player_exceeds_the_budget(budget: int, texts: list[str], g
         ("system", "{{ text }}", "'text' is undefined"),
         ("turn", "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}", "iterations"),
         ("turn", "{{ 'x' * 999999999 }}", "parts"),
-        ("turn", "{{ 9 ** 99999999 }}", "parts"),
+        ("turn", "{{ 9 ** 99999999 }}", "binary digits"),
         ("turn", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion"),
         ("turn", "{{ 1 / 0 }}", "division"),
         ("turn", "{{ ''.__class__.__mro__ }}", "unsafe|undefined|no attribute"),

@@ -156,11 +156,11 @@ async def test_a_gate_that_takes_too_long_blocks(tmp_path: Path) -> None:
     assert end(got).text == "The forge is loud today."
 
 
-async def test_of_several_gates_the_most_severe_verdict_wins(tmp_path: Path) -> None:
-    mild, strict = Judge({"quiet": Verdict("rewrite", ("a",), "Hush.")}), Judge({"quiet": BLOCK})
-    async with kernel(
-        tmp_path, plugin(rendering={"t": Tokens(["All quiet."])}, gating={"mild": mild, "strict": strict})
-    ) as it:
+@pytest.mark.parametrize("order", [("strict", "mild"), ("mild", "strict")])
+async def test_of_several_gates_the_most_severe_verdict_wins(tmp_path: Path, order: tuple[str, str]) -> None:
+    gates = {"mild": Judge({"quiet": Verdict("rewrite", ("a",), "Hush, quiet.")}), "strict": Judge({"quiet": BLOCK})}
+    gating = {name: gates[name] for name in order}
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens(["All quiet."])}, gating=gating)) as it:
         got = await turn(it)
     assert only(got, protocol.SentenceBlocked)[0].reasons == ["harmful_content"]
 

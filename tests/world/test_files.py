@@ -98,8 +98,8 @@ def test_a_windows_editor_may_have_written_it(tmp_path: Path) -> None:
     assert read_world(tmp_path).npc("smith").name == "Bérit"
 
 
-def test_a_line_may_be_a_single_text_and_use_the_templates_own_names(tmp_path: Path) -> None:
-    line = "{% for n in range(2) %}{{ player }}{{ n }}{% endfor %}"
+def test_a_line_may_be_a_single_text_with_conditions(tmp_path: Path) -> None:
+    line = "{% if state.turns > 2 %}{{ player | upper }}{% else %}Stranger{% endif %}"
     text = f'name = "S"\nknows = "Iron rusts."\n[lines]\ngreet = "{line}"'
     make_world(tmp_path, npcs={"smith": text})
     file = read_world(tmp_path, Actions()).npc("smith").file
