@@ -175,7 +175,7 @@ class Authentication:
         self._app, self._kernel, self._routes = app, kernel, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or refuse it; a websocket is refused before its handshake, whoever serves it."""
+        """Serve a request, or refuse it; a websocket is refused before its handshake, also one of a plugin."""
         if scope["type"] == "websocket":
             if refused := refusal(HTTPConnection(scope), self._kernel.runtimes):
                 denial = problem(refused[0], "refused", refused[1])

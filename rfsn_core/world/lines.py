@@ -1,7 +1,7 @@
 """The language of scripted lines: names, conditions and a few filters, and nothing that can call, loop or grow.
 
 It is written as in Jinja2, and parsed by Jinja2's parser, but nothing is compiled: the parsed tree is walked once, so a
-line takes as long as it is long, whoever wrote it.
+line takes as long as it is long.
 """
 
 from __future__ import annotations
