@@ -83,6 +83,7 @@ class NpcFile(BaseModel, extra="forbid"):
         [], description="Facts that this NPC knows: texts, or tables with keys and conditions."
     )
     tags: Texts = Field([], description="Free labels, for lines that fit several NPCs.")
+    order: int = Field(100, description="Place in lists of NPCs: lower comes earlier.")
     archetype: str = Field("", description="What it is, for engines with adapters: vampire, zombie, …; see models.md.")
     voice: _Voice = Field(_Voice(), description="How the NPC sounds.")
     voices: dict[str, str] = Field({}, description="Speech provider → its voice name, where it differs.")
@@ -202,7 +203,8 @@ def read_world(path: Path, actions: Actions | None = None) -> World:
     if not folder.is_dir():
         raise WorldError(f"{path} is not a world: it has no folder 'npcs'", hint="`rfsn init FOLDER` makes one")
     reading = _Reading(path, actions)
-    npcs = {file.stem: npc for file in reading.files("npcs", ".toml") if (npc := reading.npc(file))}
+    read = [npc for file in reading.files("npcs", ".toml") if (npc := reading.npc(file))]
+    npcs = {npc.id: npc for npc in sorted(read, key=lambda npc: npc.file.order)}
     lines: Lines = {}
     for file in reading.files("lines", ".toml"):
         lines.update(reading.lines(file))

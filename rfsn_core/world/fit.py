@@ -57,7 +57,8 @@ request: accept .8, agree .6, help .7, help_eager .75 close, offer .6, agree_rel
 command: agree_reluctant .65, agree .55, comply_hesitant .5, comply_hesitant .85 uneasy, refuse_polite .5,
     refuse .55, refuse_firm .55, refuse_firm .8 hostile, disagree .35, stern_warning .3,
     stern_warning .6 hostile, accept .5, accept .7 fond, accept .85 quest fond, refuse .8 hostile,
-    insult .4 enemy, ignore .4 hostile, explain .9 answer, agree .3 hostile, comply_hesitant .9 afraid
+    insult .4 enemy, ignore .4 hostile, explain .9 answer, confide .9 secret, hint .6 withheld, agree .3 hostile,
+    comply_hesitant .9 afraid
 offer: accept .9, agree_enthusiastic .8 close, inquire .55, refuse_polite .5, probe .45, probe .6 wary,
     acknowledge .4, refuse .6 hostile, refuse_firm .7 enemy, accept .5 hostile, betray .4 enemy,
     betray .7 enemy false, refuse_polite .65 wary
@@ -91,7 +92,7 @@ help: help .9, help_eager .95 close, help_eager .85 fond quest, help_grudging .6
     refer .7 elsewhere, insult .4 enemy
 smalltalk: acknowledge .9, inquire .6, compliment .3 fond, agree .4, deflect .25, explain .6 answer,
     ignore .6 hostile, farewell .15
-statement: acknowledge .9, inquire .65, probe .4 wary, explain .5 answer, hint .4 withheld,
+statement: acknowledge .9, inquire .65, probe .4 wary, explain .5 answer, confide .95 secret, hint .4 withheld,
     compliment .25 close, deflect .2, ignore .6 hostile, disagree .25, stern_warning .3 enemy
 ignore: ignore .6, inquire .6, deflect .35, farewell .35, acknowledge .3, greet .25
 unclear: inquire .85, ignore .5, deflect .3, farewell .15, unsure .55

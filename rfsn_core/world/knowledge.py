@@ -22,10 +22,18 @@ from rfsn_core.kit.words import content_words, stem, words_of
 
 CARRIED = 0.6
 """What a word of the last topic counts in a short follow-up such as "why?"."""
+CARRIED_BESIDE = 0.2
+"""The same, where the follow-up has a word of its own: "and Osk?"."""
 ENOUGH = 0.45
 """Share of what was asked that a fact must cover to be an answer."""
 KEY = 1.6
 """What a key counts, where a word of the fact's text counts 1."""
+PART = 0.75
+"""What a word of a key of several words counts by itself."""
+PHRASE = 0.3
+"""What each word of a key counts after its first: "lamp oil" fits better than "lamp"."""
+WITHHELD = 1.2
+"""How much better something that may not be told must fit than the best that may be: then the NPC holds it back."""
 LONGEST_PATTERN, LONGEST_SCAN = 200, 2000
 _NESTED = re.compile(r"\([^()]*[+*}][^()]*\)\s*[+*{]|\\[1-9]")
 _KIND_WORDS = {
@@ -54,6 +62,7 @@ class Condition(BaseModel, extra="forbid"):
     time: list[str] = Field([], description="The game's `time_of_day` must be one of these.")
     told: list[str] = Field([], description="Ids of facts that this NPC must have told the player before.")
     flags: list[str] = Field([], description="Names in the game's state, or its `flags`, that must be set.")
+    unless: list[str] = Field([], description="Names that must not be set: the fact is no longer so.")
 
     @field_validator("relationship")
     @classmethod
@@ -82,14 +91,19 @@ class Condition(BaseModel, extra="forbid"):
         for fact in self.told:
             if fact not in told:
                 return f"'{fact}' must be told first"
-        flags = game.get("flags")
         for name in self.flags:
-            if not (game.get(name) or _has_flag(flags, name)):
+            if not _is_set(game, name):
                 return f"the game must set '{name}'"
+        for name in self.unless:
+            if _is_set(game, name):
+                return f"the game has set '{name}'"
         return ""
 
 
-def _has_flag(flags: Any, name: str) -> bool:
+def _is_set(game: Mapping[str, Any], name: str) -> bool:
+    if game.get(name):
+        return True
+    flags = game.get("flags")
     if isinstance(flags, Mapping):
         return bool(flags.get(name))
     return isinstance(flags, list | tuple | set) and name in flags
@@ -163,6 +177,8 @@ class Entry:
     weights: Mapping[str, float]
     """Stem → what it counts."""
     length: float
+    phrases: tuple[frozenset[str], ...]
+    """The stems of each key of several words: all of them in what was asked, in any order, are as good as the key."""
     primary: tuple[re.Pattern[str], ...]
     secondary: tuple[re.Pattern[str], ...]
 
@@ -188,7 +204,7 @@ class Recall:
     secrets: tuple[Hit, ...] = ()
     """Secrets that fit and may be told."""
     withheld: tuple[Hit, ...] = ()
-    """Facts and secrets that fit and may not be told."""
+    """Facts and secrets that fit and that the NPC keeps back from this player for now."""
     elsewhere: tuple[Hit, ...] = ()
     """Facts that only another NPC knows and that fit better, the best first; one an NPC."""
     matched: tuple[str, ...] = ()
@@ -201,12 +217,14 @@ class Recall:
     @property
     def knowing(self) -> frozenset[str]:
         """What this means for the decision, as conditions of `fit.py`."""
+        best = self.best
+        if self.withheld and self.withheld[0].score > WITHHELD * (best.score if best else 0.0):
+            return frozenset({"withheld"})
         held = {
             "answer": bool(self.answers),
             "told": bool(self.answers) and self.answers[0].told,
             "secret": bool(self.secrets) and (not self.answers or self.secrets[0].score > self.answers[0].score),
-            "withheld": bool(self.withheld) and not self.answers and not self.secrets,
-            "elsewhere": bool(self.elsewhere) and not self.answers and not self.secrets and not self.withheld,
+            "elsewhere": bool(self.elsewhere) and best is None and not self.withheld,
         }
         return frozenset(name for name, holds in held.items() if holds)
 
@@ -270,7 +288,7 @@ class Knowledge:
         short = len(words_of(understanding.words)) <= 4 and len(fresh) <= 1
         if short and understanding.signal in ("question", "request", "statement", "smalltalk", "unclear"):
             for word in question.topic:
-                wanted.setdefault(word, CARRIED)
+                wanted.setdefault(word, CARRIED_BESIDE if fresh else CARRIED)
         matched = self._matched(question)
         hits, others = self._hits(question, wanted, matched)
         told_now = [hit for hit in hits if not hit.unmet]
@@ -281,7 +299,7 @@ class Knowledge:
         return Recall(
             answers=tuple(hit for hit in told_now if not hit.entry.fact.secret),
             secrets=tuple(hit for hit in told_now if hit.entry.fact.secret),
-            withheld=tuple(hit for hit in hits if hit.unmet),
+            withheld=tuple(hit for hit in hits if hit.unmet and _keeps_back(hit.entry.fact)),
             elsewhere=tuple(elsewhere[:3]),
             matched=tuple(self.entries[index].id for index in sorted(matched)),
             prompted=tuple(self._prompted(question, matched)),
@@ -289,7 +307,7 @@ class Knowledge:
         )
 
     def _hits(
-        self, question: Question, wanted: Mapping[str, float], matched: frozenset[int]
+        self, question: Question, wanted: Mapping[str, float], matched: Mapping[int, int]
     ) -> tuple[list[Hit], dict[str, Hit]]:
         """Return the facts of this NPC that fit, the best first, and the best of each other NPC."""
         mass = {word: self.rarity(word) * share for word, share in wanted.items()}
@@ -301,16 +319,17 @@ class Knowledge:
         for index in matched:
             sums[index] += 0.0  # type: ignore[assignment]
         kind = _KIND_WORDS.get(question.understanding.question)
+        fresh = {word for word, share in wanted.items() if share >= 1}
         hits: list[Hit] = []
         others: dict[str, Hit] = {}
         for index, weight in sums.items():
             entry = self.entries[index]
             covered = weight / total if total else 0.0
-            if index in matched:
-                covered = max(covered, 0.6) + 0.3
+            if key := _called(entry, matched.get(index, 0), fresh):
+                covered = max(covered, 0.6) + 0.3 + PHRASE * (min(key, 5) - 1)
             if covered < ENOUGH:
                 continue
-            score = covered / (0.75 + 0.25 * entry.length / self._average) + 0.2 * (entry.fact.importance - 0.5)
+            score = covered / (0.85 + 0.15 * entry.length / self._average) + 0.2 * (entry.fact.importance - 0.5)
             if kind is not None:
                 score *= 1.25 if kind.search(entry.fact.text) else 0.9
             if entry.owner and entry.owner != question.npc:
@@ -325,26 +344,30 @@ class Knowledge:
         hits.sort(key=lambda hit: (-hit.score, hit.entry.id))
         return hits, others
 
-    def _matched(self, question: Question) -> frozenset[int]:
-        """Return the entries whose keys are in the text and whose probability and group let them in."""
+    def _matched(self, question: Question) -> dict[int, int]:
+        """Return the entries whose keys are in the text and whose probability and group let them in.
+
+        With each, how many words the longest of those keys has.
+        """
         text = question.text[:LONGEST_SCAN]
         turn = question.state.turns
-        matched: list[int] = []
+        matched: dict[int, int] = {}
         for index in self._keyed:
             entry = self.entries[index]
             last = question.called.get(entry.id)
             if turn < entry.fact.delay or (last is not None and 0 < turn - last <= entry.fact.cooldown):
                 continue
-            if not any(pattern.search(text) for pattern in entry.primary) or not _secondary(entry, text):
+            found = [key for key, pattern in zip(entry.fact.keys, entry.primary, strict=True) if pattern.search(text)]
+            if not found or not _secondary(entry, text):
                 continue
             if entry.fact.probability < 100:
                 chance = Random(f"{question.seed}/{entry.id}/{turn}").random() * 100
                 if chance >= entry.fact.probability:
                     continue
-            matched.append(index)
-        return frozenset(self._one_a_group(matched, question))
+            matched[index] = max(1 if key.startswith("/") else len(key.split()) for key in found)
+        return {index: matched[index] for index in self._one_a_group(matched, question)}
 
-    def _one_a_group(self, matched: list[int], question: Question) -> Iterable[int]:
+    def _one_a_group(self, matched: Iterable[int], question: Question) -> Iterable[int]:
         groups: dict[str, list[int]] = {}
         for index in matched:
             if group := self.entries[index].fact.group:
@@ -357,7 +380,7 @@ class Knowledge:
                 weights = [1.0] * len(members)
             yield Random(f"{question.seed}/{group}/{question.state.turns}").choices(members, weights)[0]
 
-    def _prompted(self, question: Question, matched: frozenset[int]) -> list[Entry]:
+    def _prompted(self, question: Question, matched: Mapping[int, int]) -> list[Entry]:
         turn = question.state.turns
         chosen = []
         for index in self._keyed:
@@ -373,8 +396,24 @@ class Knowledge:
         return sorted(chosen, key=lambda entry: (entry.fact.order, entry.id))
 
 
+def _called(entry: Entry, words: int, fresh: set[str]) -> int:
+    """Return how many words the longest key has that calls for a fact; 0 when none does.
+
+    :param words: of the longest key that is in the text as written.
+    :param fresh: stems of what was asked now.
+    """
+    return max([words, *(len(phrase) for phrase in entry.phrases if phrase <= fresh)])
+
+
 def _is_for(fact: Fact, question: Question) -> bool:
     return not fact.who or question.npc in fact.who or any(tag in fact.who for tag in question.tags)
+
+
+def _keeps_back(fact: Fact) -> bool:
+    """Whether an NPC that may not tell a fact holds it back. Without a secret, it may just not be so yet."""
+    when = fact.when
+    personal = when.trust is not None or when.affinity is not None or when.fear is not None or when.relationship
+    return fact.secret or bool(fact.hint) or bool(personal)
 
 
 def _secondary(entry: Entry, text: str) -> bool:
@@ -389,16 +428,24 @@ def _secondary(entry: Entry, text: str) -> bool:
 def _entry(fact: Fact, owner: str, number: int) -> Entry:
     stems = content_words(fact.text, "en")
     weights = dict.fromkeys(stems, 1.0)
+    phrases = []
     for key in fact.keys:
-        if not key.startswith("/"):
-            for word in content_words(key, "en") or tuple(stem(word) for word in words_of(key)):
-                weights[word] = KEY
+        if key.startswith("/"):
+            continue
+        words = content_words(key, "en")
+        if len(words_of(key)) == 1:
+            weights[stem(key.casefold())] = KEY
+        else:  # a word of a phrase says less than the phrase
+            weights = dict.fromkeys(words, PART) | weights
+        if len(words) > 1:
+            phrases.append(frozenset(words))
     return Entry(
         id=fact.id or f"{owner or 'lore'}.{number}",
         fact=fact,
         owner=owner,
         weights=weights,
         length=float(len(stems) or 1),
+        phrases=tuple(phrases),
         primary=tuple(_pattern(key, fact.whole_words, fact.match_case) for key in fact.keys),
         secondary=tuple(_pattern(key, fact.whole_words, fact.match_case) for key in fact.secondary),
     )

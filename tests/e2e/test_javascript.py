@@ -53,7 +53,7 @@ def test_turns_side_by_side_barge_in_events_and_a_lost_connection(serve: Callabl
 import assert from "node:assert/strict";
 import {{ connect }} from "{client}";
 const rfsn = await connect(process.env.RFSN_URL, {{ text: true, visemes: true }});
-assert.deepEqual(rfsn.npcs.map((npc) => npc.id), ["ferryman", "healer", "innkeeper", "peddler", "sergeant"]);
+assert.deepEqual(rfsn.npcs.map((npc) => npc.id), ["innkeeper", "ferryman", "healer", "peddler", "sergeant"]);
 
 const both = await Promise.all(["innkeeper", "sergeant"].map(async (npc) => {{
   const types = [];

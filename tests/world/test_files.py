@@ -15,8 +15,9 @@ from rfsn_core.world.files import read_world
 
 def test_the_example_world_is_right_and_complete() -> None:
     world = read_world(example_world(), Actions())
-    assert set(world.npcs) == {"innkeeper", "sergeant", "ferryman", "peddler", "healer"}
-    assert len(world.lore) == 2
+    assert list(world.npcs) == ["innkeeper", "ferryman", "healer", "peddler", "sergeant"], "`order`, then by file"
+    assert len(world.lore) >= 5
+    assert world.examples
     for npc in world.npcs.values():
         assert npc.file.title
         assert npc.file.persona

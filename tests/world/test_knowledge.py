@@ -57,6 +57,10 @@ def best(recall: Recall) -> str:
     return recall.best.entry.fact.text if recall.best else ""
 
 
+def best_id(recall: Recall) -> str:
+    return recall.best.entry.id if recall.best else ""
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "start"),
     [
@@ -160,6 +164,9 @@ def test_lore_may_belong_to_some(village: Knowledge) -> None:
         ({"flags": ["bridge_down"]}, NpcState(), {"flags": ["bridge_down"]}, True),
         ({"flags": ["bridge_down"]}, NpcState(), {"flags": {"bridge_down": False}}, False),
         ({"flags": ["bridge_down"]}, NpcState(), {"bridge_down": True}, True),
+        ({"unless": ["bridge_down"]}, NpcState(), {"bridge_down": True}, False),
+        ({"unless": ["bridge_down"]}, NpcState(), {"flags": ["bridge_down"]}, False),
+        ({"unless": ["bridge_down"]}, NpcState(), {}, True),
         ({"fear": 0.3}, NpcState(fear=0.5), {}, False),
         ({"told": ["a"]}, NpcState(), {}, False),
     ],
@@ -188,3 +195,67 @@ def test_a_fact_that_cannot_work_is_refused(fact: dict[str, Any], problem: str) 
 def test_a_large_world_is_searched_through_its_index() -> None:
     lore = facts(*({"text": f"Village {n} lies on river {n % 97}.", "keys": [f"village{n}"]} for n in range(3000)))
     assert best(ask(Knowledge({}, lore), "where is village 2999", kind="where")) == "Village 2999 lies on river 89."
+
+
+def test_a_key_of_several_words_is_found_in_any_order_and_counts_more_than_one_word() -> None:
+    knowledge = Knowledge(
+        {
+            "pim": facts(
+                {"text": "A stone? I sell none.", "keys": ["stone", "stones"], "id": "wares"},
+                {
+                    "text": "Two men with a sledge, at night, on the back road.",
+                    "keys": ["moved the stones"],
+                    "id": "men",
+                },
+            )
+        }
+    )
+    for text in ("who moved the stones?", "who moved all those big stones?", "by whom were the stones moved"):
+        assert best_id(ask(knowledge, text, "pim", kind="who")) == "men", text
+    assert best_id(ask(knowledge, "do you sell stones?", "pim")) == "wares"
+
+
+def test_one_word_of_a_long_key_does_not_call_for_its_fact() -> None:
+    knowledge = Knowledge(
+        {
+            "tilda": facts(
+                {"text": "Nobody found him.", "keys": ["is Corin alive"], "id": "alive"},
+                {"text": "Corin rowed out nine nights ago to look at the lights.", "keys": ["brother"], "id": "rowed"},
+            )
+        }
+    )
+    assert best_id(ask(knowledge, "who is Corin?", kind="who")) == "rowed"
+
+
+def test_words_of_the_last_topic_do_not_outweigh_what_is_asked_now() -> None:
+    knowledge = Knowledge(
+        {
+            "tilda": facts(
+                {"text": "He left a note under the till.", "keys": ["note", "letter"], "id": "note"},
+                {"text": "Corin sings flat.", "id": "sings"},
+            )
+        }
+    )
+    assert best_id(ask(knowledge, "and Corin?", topic=content_words("did he leave a letter or a note"))) == "sings"
+    assert best_id(ask(knowledge, "why?", kind="why", topic=content_words("did he leave a letter or a note"))) == "note"
+
+
+def test_what_fits_much_better_and_may_not_be_told_is_held_back() -> None:
+    knowledge = Knowledge(
+        {
+            "maud": facts(
+                {"text": "I miss nothing but my sleep.", "keys": ["missing"]},
+                {"text": "A key is missing.", "keys": ["key missing"], "secret": True, "when": {"trust": 0.9}},
+            )
+        }
+    )
+    assert ask(knowledge, "is a key missing?", "maud").knowing == {"withheld"}
+    assert ask(knowledge, "are you missing something?", "maud").knowing == {"answer"}
+
+
+def test_what_is_not_so_yet_is_not_held_back() -> None:
+    fact = {"text": "Corin is home.", "when": {"flags": ["found"]}}
+    knowledge = Knowledge({"maud": facts(fact, {"text": "Corin owes me.", "when": {"trust": 0.9}})})
+    recall = ask(knowledge, "where is Corin?", "maud", kind="where")
+    assert [hit.entry.fact.text for hit in recall.withheld] == ["Corin owes me."]
+    assert best(ask(knowledge, "where is Corin?", "maud", kind="where", game={"flags": ["found"]})) == "Corin is home."

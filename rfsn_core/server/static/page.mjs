@@ -11,6 +11,8 @@ localStorage.setItem("rfsn.player", name);
 
 player.onshape = (shape) => (element("mouth").dataset.shape = shape);
 
+// The facts that this player was told, for those that an NPC tells only when another one's is known.
+const heard = new Set(JSON.parse(localStorage.getItem("rfsn.heard") ?? "[]"));
 let rfsn = null; // the connection
 let npc = null; // who is talked to
 let turn = null; // the turn under way
@@ -113,7 +115,7 @@ element("say").onsubmit = (event) => {
   player.wake(); // browsers start sound only on a gesture
   interrupt();
   add("article", "player", text);
-  follow(rfsn.say(npc.id, text, { player: name }), npc);
+  follow(rfsn.say(npc.id, text, { player: name, state: { flags: [...heard] } }), npc);
 };
 element("stop").onclick = () => interrupt();
 element("sound").onchange = (event) => player.mute(!event.target.checked);
@@ -145,13 +147,23 @@ async function follow(mine, who) {
         element("state").hidden = false; // the mouth is there
         player.begin(event.sentence, event.sample_rate);
       } else if (event.type === "state") feel(event);
-      else reply.take(event);
+      else {
+        if (event.type === "decision") note(event);
+        reply.take(event);
+      }
     }
   } catch (error) {
     reply.note(error.message);
   }
   if (turn === mine) turn = null;
   busy();
+}
+
+/** Keeps the fact of a decision that told one. */
+function note({ action, fact }) {
+  if (!fact || action === "hint" || action === "refer") return;
+  heard.add(fact);
+  localStorage.setItem("rfsn.heard", JSON.stringify([...heard]));
 }
 
 function feel(state) {
