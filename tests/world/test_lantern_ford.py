@@ -159,7 +159,7 @@ async def test_a_stranger_hears_no_secret_however_it_asks(tmp_path: Path, world:
 async def test_somebody_who_insults_osk_does_not_earn_his_trust_with_one_promise(tmp_path: Path) -> None:
     async with kernel(copied(tmp_path), settings=SILENT) as running:
         game = Game(running)
-        for text in ("When does the ferry run?", "You coward.", "You are a liar!", "You are pathetic."):
+        for text in ("When does the ferry run?", "You coward.", "You are pathetic.", "You idiot!", "You worm."):
             await game.say("ferryman", text)
         await game.deed("ferryman", "promise_kept")
         decision, _ = await game.say("ferryman", "Is it really the rope? What is the truth?")
