@@ -8,8 +8,13 @@ from rfsn_core.testing.suites import (
     PolicySuite,
     RendererSuite,
     StoreSuite,
+    UnderstanderSuite,
     VoiceSuite,
 )
+
+
+class TestSignals(UnderstanderSuite):
+    provider = "signals"
 
 
 class TestBuckets(AbstractorSuite):

@@ -27,6 +27,8 @@ class TestJudge(GateSuite):
 
 
 class TestTone(VoiceSuite):
+    needs_thread = False
+
     def offer(self) -> Provider[Any, Any]:
         return offered("speech", Tone())
 
