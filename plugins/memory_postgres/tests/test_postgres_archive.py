@@ -20,7 +20,7 @@ from rfsn_core import ConfigError, EngineError, RfsnError, Scope, TurnFinished
 from rfsn_core.testing import Kernel, kernel, plugin, turn
 from rfsn_core.testing.databases import PostgresServer
 from rfsn_core.testing.scripted import Tokens
-from rfsn_core.testing.suites import ODD_TEXTS, memory_of, record
+from rfsn_core.testing.suites import ODD_TEXTS, ArchiveSuite, memory_of, record
 
 pytestmark = pytest.mark.engines
 AWAY = float(os.environ.get("RFSN_AWAY_SECONDS", "0"))
@@ -183,3 +183,11 @@ async def test_a_wrong_password_or_address_is_reported(database: str) -> None:
         async with opened(url, timeout=2) as archive:
             with pytest.raises(EngineError, match="Is it running"):
                 await archive.archive([record(1)])
+
+
+class TestPostgres(ArchiveSuite):
+    provider = "postgres"
+
+    @pytest.fixture(autouse=True)
+    def connect(self, database: str, empty: None) -> None:
+        type(self).settings = {"url": database}
