@@ -159,7 +159,7 @@ async def test_they_learn_as_one_whoever_is_rewarded(
     assert set(counted) <= {"worker-0", "worker-1"}
     assert await asyncio.to_thread(server.stop) == 0
     ran = CliRunner().invoke(main, ["evaluate", str(tmp_path / "data")])
-    assert "20 decisions in 20 sessions" in ran.output
+    assert "20 decisions in 20 conversations" in ran.output
     assert "+0.5000" in ran.output
 
 

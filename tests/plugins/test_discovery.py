@@ -16,7 +16,7 @@ from rfsn_core.contract.provider import NoSettings, Provider
 from rfsn_core.plugins.discovery import Plugin, Plugins, discover
 from rfsn_core.testing import plugin
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def with_file(world: Path, text: str, name: str = "mine") -> Plugin:
