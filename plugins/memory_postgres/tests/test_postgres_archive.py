@@ -173,7 +173,7 @@ async def test_a_store_is_refused_as_an_archive_and_the_reverse(tmp_path: Path, 
         with pytest.raises(ConfigError, match=f"no archive provider '{name}'"):
             async with server(tmp_path, database, provider=["postgres", name]):
                 pass
-    with pytest.raises(ConfigError, match="storage.provider: 'postgres' is not installed"):
+    with pytest.raises(ConfigError, match=r"storage\.provider: 'postgres' is not installed"):
         async with kernel(tmp_path, POSTGRES, settings={"storage": {"provider": "postgres"}}):
             pass
 
