@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ MARGIN = 0.05
 
 def standing(affinity: float, before: str = "") -> str:
     """Return the relationship that an affinity stands for; near a bound, the one before stays."""
-    now = sum(affinity >= bound for bound in _BOUNDS)
+    now = bisect_right(_BOUNDS, affinity)
     if before in TIERS and now != (old := TIERS.index(before)):
         bound = _BOUNDS[now] if now < old else _BOUNDS[now - 1]
         if abs(now - old) == 1 and abs(affinity - bound) < MARGIN:

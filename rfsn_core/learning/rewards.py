@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rfsn_core.contract.errors import BadMessage, StoreError, UnknownDecision
+from rfsn_core.contract.errors import BadMessage, RfsnError, StoreError, UnknownDecision
 from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.recent_decisions import RecentDecision, RecentDecisions
@@ -21,6 +22,8 @@ log = logger("learning")
 RESUMED = 1000
 """Rewards, the newest, that are credited at a start when no update was logged for them."""
 CORRECTIONS = frozenset({"user_correction", "contradiction_detected"})
+Rewarded = tuple[RewardRecord, RecentDecision]
+"""A reward and the decision that it is for."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,34 @@ class Rewards:
         decision = await self._resolve(reward)
         if decision is None:
             return await self._quarantine(reward, "no such decision")
-        if not await self._store(reward, decision):
+        if not await self._store([(reward, decision)]):
             return RewardResult(reward.value, duplicate=True)
-        METRICS.rewards.labels(signal or "value").inc()
-        self._learner.guard.add_reward(reward.value, correction=signal in CORRECTIONS)
-        if self._may_change_weights(reward):
-            await self._credit(reward, decision)
+        await self._take_effect(reward, decision)
         return RewardResult(reward.value)
+
+    async def accept_from_play(self, signals: Sequence[tuple[str, str]]) -> None:
+        """Take in (decision, signal) that were read off the play, with one write for all of them. A reward that cannot
+        be taken in is only logged.
+        """
+        found: list[Rewarded] = []
+        for decision_id, signal in signals:
+            try:
+                reward = validate(self._settings, decision_id, None, signal, "", "play")
+                decision = await self._resolve(reward)
+                if decision is None:
+                    await self._quarantine(reward, "no such decision")
+                else:
+                    found.append((reward, decision))
+            except RfsnError as error:
+                log.warning("reward.refused", signal=signal, source="play", error=str(error))
+        try:
+            stored = await self._store(found)
+        except StoreError as error:
+            names = [reward.signal for reward, _ in found]
+            log.warning("reward.refused", signal=names, source="play", error=str(error))
+            return
+        for reward, decision in stored:
+            await self._take_effect(reward, decision)
 
     async def _resolve(self, reward: RewardRecord) -> RecentDecision | None:
         """Find the decision of a reward."""
@@ -93,19 +117,30 @@ class Rewards:
         )
         return RewardResult(reward.value, quarantined=reason)
 
-    async def _store(self, reward: RewardRecord, decision: RecentDecision) -> bool:
-        """Store a reward; returns False when there is one of its id."""
-        if reward.reward_id in self._in_progress:
-            return False
-        self._in_progress.add(reward.reward_id)
+    async def _store(self, rewards: Sequence[Rewarded]) -> list[Rewarded]:
+        """Store rewards with one write; returns those whose ids are new. Raises StoreError: then none is stored."""
+        unique = {reward.reward_id: (reward, decision) for reward, decision in rewards}
+        mine = unique.keys() - self._in_progress
+        self._in_progress |= mine
         try:
-            if reward.reward_id in decision.rewards or await self._belongs_to_another(reward):
-                return False
-            await self._decision_log.append(reward)
-            decision.rewards |= {reward.reward_id}
+            new = []
+            for reward_id, (reward, decision) in unique.items():
+                if reward_id in mine and not (reward_id in decision.rewards or await self._belongs_to_another(reward)):
+                    new.append((reward, decision))
+            if new:
+                await self._decision_log.append(*(reward for reward, _ in new))
+            for reward, decision in new:
+                decision.rewards |= {reward.reward_id}
         finally:
-            self._in_progress.discard(reward.reward_id)
-        return True
+            self._in_progress -= mine
+        return new
+
+    async def _take_effect(self, reward: RewardRecord, decision: RecentDecision) -> None:
+        """Count a reward that was stored, and learn from it."""
+        METRICS.rewards.labels(reward.signal or "value").inc()
+        self._learner.guard.add_reward(reward.value, correction=reward.signal in CORRECTIONS)
+        if self._may_change_weights(reward):
+            await self._credit(reward, decision)
 
     async def _belongs_to_another(self, reward: RewardRecord) -> bool:
         """Whether the id was used for another decision. One that we made cannot have been."""
@@ -137,7 +172,7 @@ class Rewards:
 
     def _may_change_weights(self, reward: RewardRecord) -> bool:
         settings = self._settings
-        if not settings.enabled or (settings.strict and reward.source != "game"):
+        if not self._learner.learns or not settings.enabled or (settings.strict and reward.source != "game"):
             return False
         return not settings.evidence or reward.signal in settings.evidence
 
@@ -158,7 +193,7 @@ class Rewards:
         """Give a reward of 0 to decisions that none came for in `learning.wait` seconds: else only what is rewarded
         would be learned."""
         expired = self._decisions.pop_expired()
-        if not self._settings.enabled or self._settings.strict:
+        if not self._learner.learns or not self._settings.enabled or self._settings.strict:
             return
         for decision in expired:
             decision.is_credited = True

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rfsn_core.contract.errors import RfsnError
 from rfsn_core.contract.storage import Scope
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.learning import play_signals
 from rfsn_core.learning.guard_control import GuardControl
 from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.learning.rewards import Rewards
-from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.turn import Turn
 from rfsn_core.world.files import Npc
-
-log = logger("learning")
 
 
 class SummaryWriter(Protocol):
@@ -38,11 +34,8 @@ class FollowUp:
     async def after(self, turn: Turn) -> None:
         """Do all that follows a turn."""
         self._guard.add_turn(blocked=turn.blocked)
-        for decision_id, signal in _play_signals(turn):
-            try:
-                await self._rewards.accept(decision_id, signal=signal, source="play")
-            except RfsnError as error:
-                log.warning("reward.refused", signal=signal, source="play", error=str(error))
+        if signals := _play_signals(turn):
+            await self._rewards.accept_from_play(signals)
         self._rewards.credit_missing()
         await self._decisions.share_again()
         await self._conversations.update_index(turn.conversation)

@@ -122,30 +122,30 @@ def mood(state: NpcState) -> str:
 
 def _settled(state: NpcState) -> NpcState:
     """With the mood and the standing that follow from the numbers."""
-    return replace(state, mood=mood(state), standing=standing(state.affinity, state.standing))
+    now, tier = mood(state), standing(state.affinity, state.standing)
+    return state if now == state.mood and tier == state.standing else replace(state, mood=now, standing=tier)
 
 
-def _towards_end(change: float, value: float, low: float) -> float:
-    """A change that gets smaller the nearer the value is to the end it moves to."""
-    room = (1.0 - max(0.0, value)) if change > 0 else (1.0 + min(0.0, value)) if low < 0 else value
-    return change * max(0.0, room)
+def _step(value: float, change: float, low: float) -> float:
+    """Return a value after a change, which is smaller the nearer the value is to the end it moves to."""
+    if not change:
+        return value
+    room = 1.0 - value if change > 0 else 1.0 + value if low < 0 else value
+    return clip(value + change * (0.0 if room < 0 else 1.0 if room > 1 else room), low, 1)
 
 
 def _moved(state: NpcState, effect: Effect, *, talk: bool = False) -> NpcState:
-    trust = _towards_end(effect.trust, state.trust, 0.0)
+    trust, regard = effect.trust, effect.regard
     if talk and trust > 0:
         trust *= max(0.0, 1.0 - state.trust / TALK_TRUST)
-    regard = effect.regard
-    if talk and regard > 0:
-        regard *= max(0.0, 1.0 - state.regard / TALK_REGARD) if state.regard > 0 else 1.0
-    return replace(
-        state,
-        affinity=clip(state.affinity + _towards_end(effect.affinity, state.affinity, -1.0), -1, 1),
-        trust=clip(state.trust + trust, 0, 1),
-        fear=clip(state.fear + _towards_end(effect.fear, state.fear, 0.0), 0, 1),
-        regard=clip(state.regard + _towards_end(regard, state.regard, -1.0), -1, 1),
-        faith=clip(state.faith + _towards_end(effect.faith, state.faith, -1.0), -1, 1),
-    )
+    if talk and regard > 0 and state.regard > 0:
+        regard *= max(0.0, 1.0 - state.regard / TALK_REGARD)
+    affinity = _step(state.affinity, effect.affinity, -1)
+    trust, fear = _step(state.trust, trust, 0), _step(state.fear, effect.fear, 0)
+    if not regard and not effect.faith:
+        return replace(state, affinity=affinity, trust=trust, fear=fear)
+    regard, faith = _step(state.regard, regard, -1), _step(state.faith, effect.faith, -1)
+    return replace(state, affinity=affinity, trust=trust, fear=fear, regard=regard, faith=faith)
 
 
 def felt(effect: Effect, signal: str, repeated: float, temperament: Temperament) -> Effect:
