@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
 
 from rfsn_core.contract.errors import contained
+from rfsn_core.contract.time_limit import time_limit
 
 
 class provider_call:
@@ -16,15 +16,15 @@ class provider_call:
     """
 
     def __init__(self, seconds: float | None) -> None:
-        self._timeout = asyncio.timeout(seconds)
+        self._limit = time_limit(seconds)
 
     async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
+        await self._limit.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._timeout.__aexit__(kind, error, trace)
+        await self._limit.__aexit__(kind, error, trace)
         if error is not None and not isinstance(error, Exception):
             with contained():
                 raise error

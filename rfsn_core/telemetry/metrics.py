@@ -15,7 +15,7 @@ M = TypeVar("M", Counter, Gauge, Histogram)
 
 def _quick(metric: M) -> M:
     """Return a metric that remembers its children: `labels` is called several times in each turn, and it is slow."""
-    metric.labels = cache(metric.labels)  # type: ignore[method-assign, assignment]
+    metric.labels = cache(metric.labels)  # type: ignore[method-assign]
     return metric
 
 

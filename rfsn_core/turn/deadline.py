@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-from types import TracebackType
+import math
+
+from rfsn_core.contract.time_limit import time_limit
 
 
-class Deadline:
+class Deadline(time_limit):
     """Raises TimeoutError in its block when the next step does not come in time.
-
-    Moving a timer costs more than the rest of a token, so the timer is moved only after a tenth of the limit.
 
     :param first: the time of the event loop at which the first step is due.
     :param step: seconds for each further step.
     """
 
+    __slots__ = ("_first", "_step")
+
     def __init__(self, first: float, step: float) -> None:
-        self._timeout = asyncio.timeout_at(first)
-        self._loop = asyncio.get_running_loop()
-        self._step = step
-        self._renew_at = 0.0
+        super().__init__(None)
+        self._first, self._step = first, step
 
     def renew(self) -> None:
         """Start the limit of the next step."""
-        now = self._loop.time()
-        if now >= self._renew_at:
-            self._timeout.reschedule(now + self._step)
-            self._renew_at = now + self._step / 10
+        self.set(self._watchdog.loop.time() + self._step)
 
     def stop(self) -> None:
         """Set no limit until `renew`."""
-        self._timeout.reschedule(None)
-        self._renew_at = 0.0
+        self.due = math.inf
 
     async def __aenter__(self) -> Deadline:
-        await self._timeout.__aenter__()
+        await super().__aenter__()
+        self.set(self._first)
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._timeout.__aexit__(kind, error, trace)

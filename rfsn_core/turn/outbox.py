@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from rfsn_core.contract.time_limit import time_limit
 from rfsn_core.protocol.messages import Message
 from rfsn_core.settings.schema import AudioPolicy
 from rfsn_core.telemetry.metrics import METRICS
@@ -58,7 +59,7 @@ class Outbox(BoundedQueue[Item]):
         """Queue a frame, after waiting a while for room. Returns False when this frame was dropped."""
         if self.full and not self.closed:
             try:
-                async with asyncio.timeout(self._patience):
+                async with time_limit(self._patience):
                     await self.wait_for_room()
             except TimeoutError:
                 pass  # the policy says what is dropped

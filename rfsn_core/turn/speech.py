@@ -18,6 +18,7 @@ from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.audio_frames import Frames, Pcm, frames
 from rfsn_core.turn.breaker import Engine
+from rfsn_core.turn.deadline import Deadline
 from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.outbox import Audio
 from rfsn_core.turn.request import Request
@@ -153,16 +154,17 @@ class Speaker:
             self._events.emit(protocol.SpeechOff(turn_id=self._request.turn_id, reason=f"{name}: {reason}"))
 
     async def _voice(self, engine: Engine[Voice], sentence: QueuedSentence) -> None:
-        voice, outbox, loop = engine.provider, self._request.outbox, asyncio.get_running_loop()
+        voice, outbox = engine.provider, self._request.outbox
         style = self._manner
         if special := self._request.npc.file.voices.get(engine.name):
             style = replace(style, voice=special)
         sound = SentenceSound(self._request, sentence.number, voice.sample_rate)
         made = 0  # bytes, at the voice's own rate
         speaking = cast("AsyncGenerator[Speech, None]", voice.speak(sentence.text, style))
-        async with aclosing(speaking) as stream, asyncio.timeout(self._seconds) as deadline:
+        first = asyncio.get_running_loop().time() + self._seconds
+        async with aclosing(speaking) as stream, Deadline(first, self._seconds) as deadline:
             async for speech in stream:
-                deadline.reschedule(None)  # sending has a time limit of its own
+                deadline.stop()  # sending has a time limit of its own
                 if len(speech.pcm) % 2:
                     raise EngineError("the audio ends in half a sample")
                 if not self._voiced:
@@ -175,7 +177,7 @@ class Speaker:
                 self.lengths[sentence.number] = made * 500 // voice.sample_rate
                 if sound.dropped and outbox.policy == "reject":
                     break
-                deadline.reschedule(loop.time() + self._seconds)
+                deadline.renew()
         if made:
             await sound.end(self._settings.gap_ms)
             self._events.emit(sound.finished())
