@@ -30,8 +30,6 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     """Stable codes, such as `self_harm`."""
     text: str = ""
-    sentiment: float = 0.0
-    """-1…1."""
 
 
 class Gate(Protocol):

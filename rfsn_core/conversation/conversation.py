@@ -69,7 +69,7 @@ class Conversation:
     @property
     def busy(self) -> bool:
         """Whether work runs or waits."""
-        return bool(self.unfinished)
+        return self.last is not None and not all(work.done() for work in self._work)
 
     @property
     def unfinished(self) -> list[asyncio.Future[Any]]:

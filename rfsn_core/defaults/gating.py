@@ -1,4 +1,4 @@
-"""`rules`: six flags by patterns, intent and sentiment by words. Violence in the story passes; real harm does not."""
+"""`rules`: six flags by patterns. Violence in the story passes; real harm does not."""
 
 from __future__ import annotations
 
@@ -84,23 +84,6 @@ _COMPILED = {
     flag: tuple((risk, re.compile(f"(?<!\\w)(?:{pattern})(?!\\w)", re.IGNORECASE)) for risk, pattern in patterns)
     for flag, patterns in FLAGS.items()
 }
-_POSITIVE = frozenset(
-    "good great kind love like thanks thank wonderful beautiful nice friend happy glad please welcome well brave"
-    " excellent fine best dear honour honor trust peace".split()
-)
-_NEGATIVE = frozenset(
-    "bad hate ugly stupid fool idiot liar die kill hurt pathetic worthless coward scum awful terrible wrong angry"
-    " damn filth enemy betray never".split()
-)
-_WORD = re.compile(r"[^\W\d_]+")
-
-
-def sentiment(text: str) -> float:
-    """Return the sentiment, -1…1: (positive − negative words) / (both + 1)."""
-    words = [word.lower() for word in _WORD.findall(text)]
-    good = sum(word in _POSITIVE for word in words)
-    bad = sum(word in _NEGATIVE for word in words)
-    return round((good - bad) / (good + bad + 1), 3)
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -124,30 +107,33 @@ class Rules:
     """The gate: matches every text against the patterns that are switched on."""
 
     def __init__(self, settings: Settings) -> None:
-        self._threshold = settings.threshold
         self._approve = frozenset(settings.approve)
-        self._patterns = {flag: patterns for flag, patterns in _COMPILED.items() if flag not in settings.off}
+        self._patterns = {
+            flag: tuple(pattern for risk, pattern in patterns if risk >= settings.threshold)
+            for flag, patterns in _COMPILED.items()
+            if flag not in settings.off
+        }
         words = "|".join(re.escape(word) for word in settings.words)
         self._words = re.compile(f"(?<!\\w)(?:{words})(?!\\w)", re.IGNORECASE) if words else None
 
     async def check(self, utterance: Utterance) -> Verdict:
         """Block, or ask for approval, when any flag's risk reaches the threshold."""
         text = utterance.text.replace("’", "'")
-        risks: dict[str, float] = {}
+        flagged: tuple[str, ...] = ()
         for flag, patterns in self._patterns.items():
-            risk = max((risk for risk, pattern in patterns if pattern.search(text)), default=0.0)
-            if risk:
-                risks[flag] = risk
-        flagged = tuple(flag for flag, risk in risks.items() if risk >= self._threshold)
+            for pattern in patterns:
+                if pattern.search(text):
+                    flagged += (flag,)
+                    break
         if self._words is not None and self._words.search(text):
             flagged += ("blocked_word",)
         kind = "allow"
         if flagged:
             kind = "needs_approval" if self._approve.issuperset(flagged) else "block"
-        return Verdict(kind, flagged, sentiment=sentiment(text))
+        return Verdict(kind, flagged)
 
 
 @hookimpl
 def rfsn_gating() -> Iterable[Offer[Gate]]:
     """Offer the built-in default."""
-    yield Provider.of("rules", Rules, Settings, "patterns for real-world harm, sentiment by words")
+    yield Provider.of("rules", Rules, Settings, "patterns for real-world harm")

@@ -30,10 +30,11 @@ def summary(turns: Sequence[TurnRecord]) -> str:
     if not sentences:
         return ""
     turns_with = Counter(word for turn in turns for word in set(terms(f"{turn.player_text} {turn.npc_text}")))
+    tells = {word: math.log1p(count) for word, count in turns_with.items()}
 
     def weight(said: str) -> float:
-        words = set(terms(said))
-        return sum(math.log1p(turns_with[word]) for word in words) / math.sqrt(len(words) + 3)
+        words = terms(said)  # each once
+        return sum(tells.get(word, 0.0) for word in words) / math.sqrt(len(words) + 3)
 
     best = sorted(range(len(sentences)), key=lambda n: -weight(sentences[n][2]))
     kept: list[int] = []

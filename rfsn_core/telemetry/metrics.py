@@ -81,13 +81,13 @@ class Metrics:
         self.spooled = self._gauge("rfsn_spooled_turns", "Turns in the spool, which wait for the store.")
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
-        return Counter(name, description, labels, registry=self.registry)
+        return _quick(Counter(name, description, labels, registry=self.registry))
 
     def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
-        return Gauge(name, description, labels, registry=self.registry)
+        return _quick(Gauge(name, description, labels, registry=self.registry))
 
     def _histogram(self, name: str, description: str, *labels: str) -> Histogram:
-        return Histogram(name, description, labels, registry=self.registry, buckets=_SECONDS)
+        return _quick(Histogram(name, description, labels, registry=self.registry, buckets=_SECONDS))
 
     def text(self) -> bytes:
         """Return all metrics in the exposition format."""

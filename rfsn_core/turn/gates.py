@@ -69,7 +69,5 @@ def _check_verdict(verdict: Verdict) -> None:
         raise ValueError(f"no verdict '{verdict.kind}'")
     if not isinstance(verdict.reasons, tuple) or not all(isinstance(reason, str) for reason in verdict.reasons):
         raise TypeError("the reasons of a verdict are a tuple of texts")
-    if not isinstance(verdict.sentiment, int | float):
-        raise TypeError("the sentiment of a verdict is a number")
     if verdict.kind == "rewrite" and not (isinstance(verdict.text, str) and verdict.text.strip()):
         raise TypeError("a rewriting has no text")

@@ -64,4 +64,6 @@ def new_request(message: protocol.PlayerTurn, npc: Npc, turn_no: int, outbox: Ou
 
 def _clean(text: str) -> str:
     """Return a text without control characters, which neither a model nor a voice can use."""
+    if text.isprintable():  # nearly always
+        return text
     return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and ord(c) != 127))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rfsn_core.contract.gating import Utterance, Verdict
-from rfsn_core.defaults.gating import FLAGS, Rules, Settings, sentiment
+from rfsn_core.defaults.gating import FLAGS, Rules, Settings
 
 
 async def check(text: str, **settings: object) -> Verdict:
@@ -67,16 +67,3 @@ def test_a_flag_that_does_not_exist_is_refused() -> None:
     assert set(FLAGS) == {
         "harmful_content", "personal_info_request", "manipulation", "aggression", "self_harm", "illegal_action",
     }  # fmt: skip
-
-
-async def test_the_verdict_says_how_friendly_the_text_is() -> None:
-    verdict = await check("Could you open the gate, my dear friend?")
-    assert verdict.kind == "allow"
-    assert verdict.sentiment > 0
-
-
-@pytest.mark.parametrize(("text", "sign"), [("I love it, thank you!", 1), ("I hate you, liar", -1), ("The door.", 0)])
-def test_sentiment_has_the_right_sign(text: str, sign: int) -> None:
-    value = sentiment(text)
-    assert (value > 0) - (value < 0) == sign
-    assert -1 < value < 1

@@ -190,7 +190,7 @@ async def test_gates_that_undo_each_other_block(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "verdict",
     [Verdict("rewrite", ("x",), None), Verdict("rewrite", ("x",), " "), Verdict("block", 5), Verdict("allow", [1]),  # type: ignore[arg-type]
-     Verdict("allow", (), "", None), Verdict([], ("x",)), 5, {"kind": "allow"}],  # type: ignore[arg-type]
+     Verdict([], ("x",)), 5, {"kind": "allow"}],  # type: ignore[arg-type]
 )  # fmt: skip
 async def test_what_is_no_verdict_blocks(tmp_path: Path, verdict: Any) -> None:
     class Wrong:
