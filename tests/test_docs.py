@@ -174,7 +174,10 @@ def test_the_tutorials_plugin_can_be_built_installed_and_passes_its_suite(tmp_pa
         (tmp_path / text.split()[1]).write_text(text)
     run("uv", "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
     scripts = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
-    run("uv", "pip", "install", "--quiet", "--python", scripts / "python", f"{ROOT}[testing]", tmp_path)
+    run("uv", "build", "--quiet", "--wheel", "--out-dir", tmp_path / "dist", ROOT)
+    run("uv", "build", "--quiet", "--wheel")
+    kernel_wheel, plugin_wheel = sorted((tmp_path / "dist").glob("*.whl"))
+    run("uv", "pip", "install", "--quiet", "--python", scripts / "python", f"{kernel_wheel}[testing]", plugin_wheel)
     tested = run(scripts / "python", "-m", "pytest", "-q", "-W", "error", "test_parrot.py")
     assert re.search(r"[5-9]\d* passed", tested)
     assert "skipped" not in tested
