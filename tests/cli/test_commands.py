@@ -7,6 +7,7 @@ import socket
 import sys
 import wave
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -138,11 +139,26 @@ def test_init_creates_a_world_that_works_and_overwrites_nothing(
     rfsn: Rfsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert rfsn("init", "my world").exit_code == 0
+    spoken = (tmp_path / "my world" / "rfsn.toml").read_text("utf-8")
+    installed = any(entry.name == "tts_espeak" for entry in entry_points(group="rfsn"))
+    assert f'provider = "{"espeak" if installed else "silent"}" ' in spoken
     assert rfsn("config", "check", "--world", tmp_path / "my world").exit_code == 0
     assert rfsn("say", "miller", "Hello!", "--world", tmp_path / "my world").exit_code == 0
     assert "exists already" in mistake(rfsn("init", "my world"))
     monkeypatch.chdir(tmp_path / "my world")  # the current folder is the world
     assert rfsn("say", "miller", "Hello!").exit_code == 0
+
+
+def test_the_new_world_shows_a_fact_a_hint_and_a_secret(rfsn: Rfsn, tmp_path: Path) -> None:
+    rfsn("init", "w")
+    (tmp_path / "w" / "rfsn.toml").write_text("", "utf-8")
+    say = ("say", "miller", "--world", tmp_path / "w")
+    assert "two coppers the sack" in rfsn(*say, "How much is the flour?").stdout
+    assert "turned backwards twice" in rfsn(*say, "What is wrong with the mill wheel?").stdout
+    assert "I do not share ideas" in rfsn(*say, "Why did it turn backwards?").stdout
+    for _ in range(20):
+        rfsn(*say, "What is this village called?")
+    assert "wet bootprints" in rfsn(*say, "Why did it turn backwards?").stdout.replace("\n", " ")
 
 
 def test_config_show_and_schema(rfsn: Rfsn) -> None:
