@@ -65,7 +65,7 @@ def test_a_state_file_that_is_not_a_json_object_is_a_mistake(rfsn: Rfsn, tmp_pat
 def test_say_shows_words_and_not_json(rfsn: Rfsn) -> None:
     result = rfsn("say", "innkeeper", "When does the ferry run?")
     assert result.stdout.splitlines()[0].startswith("explain · warm_friendly (heard: question)")
-    assert "nine days ago" in result.stdout
+    assert "nine days" in result.stdout
     assert "{" not in result.stdout
 
 
