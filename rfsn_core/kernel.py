@@ -160,7 +160,7 @@ class Kernel:
 
 @asynccontextmanager
 async def running(runtimes: Runtimes) -> AsyncIterator[Kernel]:
-    """A kernel from start to stop, with its runtime."""
+    """Run a kernel, with its runtime, from start to stop."""
     await runtimes.start()
     kernel = Kernel(runtimes)
     try:

@@ -92,7 +92,7 @@ def test_the_architecture_page_names_files_that_exist() -> None:
     assert [name for name in sorted(names) if not (ROOT / "rfsn_core" / name).is_file()] == []
 
 
-@pytest.mark.parametrize("page", ["protocol.md", "configuration.md"])
+@pytest.mark.parametrize("page", ["protocol.md", "configuration.md", "operating.md", "architecture.md"])
 def test_generated_tables_are_current(page: str) -> None:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert spec is not None

@@ -315,8 +315,8 @@ def snapshot(tag: str, save: str, **place: Any) -> None:
     \b
     Example: rfsn memory snapshot before-the-siege
     """
-    taken = _post(place, f"/api/saves/{quote(save, safe='')}/snapshots", tag=tag)
-    click.echo(f"{taken['save']}: {taken['tag']}, {taken['turns']} turns")
+    answer = _post(place, f"/api/saves/{quote(save, safe='')}/snapshots", tag=tag)
+    click.echo(f"{answer['save']}: {answer['tag']}, {answer['turns']} turns")
 
 
 @memory.command()

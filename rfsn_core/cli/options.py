@@ -77,9 +77,9 @@ def read_state(path: Path | None) -> dict[str, Any]:
     return state
 
 
-def find_world(given: Path | None) -> Path:
+def find_world(folder: Path | None) -> Path:
     """Return the world's folder. Raises UserError when it is not a world."""
-    named = given or (Path(os.environ["RFSN_WORLD"]) if os.environ.get("RFSN_WORLD") else None)
+    named = folder or (Path(os.environ["RFSN_WORLD"]) if os.environ.get("RFSN_WORLD") else None)
     if named is not None:
         if not (named / "npcs").is_dir():
             raise UserError(f"{named} is not a world: it has no folder 'npcs'", hint="`rfsn init FOLDER` makes one")

@@ -27,7 +27,7 @@ class Leases:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Be a user while the block runs."""
+        """Count as a user while the block runs."""
         self.acquire()
         try:
             yield

@@ -112,7 +112,7 @@ class DecisionIndex:
                 self._db.execute("ROLLBACK")
 
     def rename(self, old: str, new: str) -> None:
-        """A file has another name. Call `flush` before. Raises sqlite3.Error."""
+        """Note that a file was renamed. Call `flush` before. Raises sqlite3.Error."""
         for table, column in (("decisions", "file"), ("rewards", "file"), ("files", "name")):
             self._db.execute(f"UPDATE {table} SET {column}=? WHERE {column}=?", (new, old))
 

@@ -40,7 +40,7 @@ class LogFiles:
         return self._files[name].append(data)
 
     def size(self, name: str) -> int:
-        """Bytes in the file that is written."""
+        """Return the bytes in the file that is written."""
         return self._files[name].size
 
     def rotate(self, name: str) -> Path:

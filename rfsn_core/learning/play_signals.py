@@ -18,7 +18,7 @@ _ENDS = frozenset({"farewell", "attack", "flee", "ignore"})
 
 
 def signals(text: str, signal: str) -> list[str]:
-    """The reward signals for the decision before, in what the player says now.
+    """Return the reward signals for the previous decision that the player's words contain.
 
     :param signal: what the player means.
     """

@@ -70,7 +70,7 @@ class RecentDecisions:
     # ── a turn's decision ────────────────────────────────────────────────────────────────────────
 
     def begin(self, decision_id: str) -> None:
-        """A turn has decided. Rewards for the decision wait until it is stored."""
+        """Add the decision of a running turn. Rewards for it wait until it is stored."""
         self._in_progress[decision_id] = asyncio.Event()
 
     async def record(self, record: DecisionRecord, change: StateChange) -> None:
@@ -92,7 +92,7 @@ class RecentDecisions:
         self.end(record.decision_id)
 
     def end(self, decision_id: str) -> None:
-        """The turn has ended: a decision that is not stored by now never will be."""
+        """Note that a turn has ended: a decision that is not stored by now never will be."""
         if (event := self._in_progress.pop(decision_id, None)) is not None:
             event.set()
 
@@ -148,7 +148,7 @@ class RecentDecisions:
         return self._stored.get(decision_id)
 
     def credited(self, decision_id: str) -> None:
-        """A decision was learned from: it does not wait for a reward any more."""
+        """Note that a decision was used for an update: it does not wait for a reward any more."""
         self._without_reward.pop(decision_id, None)
 
     def pop_expired(self) -> list[RecentDecision]:

@@ -31,7 +31,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """What was drawn; see `providers.Selection`."""
 
     def repeated(self) -> str:
-        """The arm that the logged probabilities and the logged draw lead to."""
+        """Return the arm that the logged probabilities and the logged draw lead to."""
         if self.draw is None:
             return self.arms[max(range(len(self.arms)), key=lambda index: self.propensities[index])]
         total = 0.0
@@ -115,7 +115,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decision_record(
-    made: Deliberation,
+    deliberation: Deliberation,
     scope: Scope,
     prior: str,
     state: NpcState,
@@ -125,13 +125,13 @@ def decision_record(
     delivered: bool,
     final_json: str = "",
 ) -> DecisionRecord:
-    """What is logged of a decision.
+    """Return the log record of a decision.
 
-    :param prior: the session's decision before it.
+    :param prior: the conversation's decision before it.
     :param state: the NPC's state when it decided.
     """
-    event, abstraction = made.event, made.abstraction
-    scores = [made.scores[arm.name] for arm in made.arms]
+    event, abstraction = deliberation.event, deliberation.abstraction
+    scores = [deliberation.scores[arm.name] for arm in deliberation.arms]
     finite = all(map(math.isfinite, abstraction.features))
     return DecisionRecord(
         decision_id=event.decision_id,
@@ -150,15 +150,15 @@ def decision_record(
         state=state.plain(),
         policy=event.policy,
         explored=explored,
-        action=_slot(made.arms, made.action),
-        style=_slot(made.styles, made.style),
-        reasons=[made.found.reasons[arm.name] for arm in made.arms],
+        action=_slot(deliberation.arms, deliberation.action),
+        style=_slot(deliberation.styles, deliberation.style),
+        reasons=[deliberation.options.reasons[arm.name] for arm in deliberation.arms],
         terms=[{name: value for name, value in score.terms.items() if value} for score in scores],
         predicted=[
             {"affinity": then.affinity, "trust": then.trust, "fear": then.fear}
             for then in (score.predicted for score in scores)
         ],
-        vetoes=made.found.vetoes,
+        vetoes=deliberation.options.vetoes,
         forced_by=event.forced_by,
         delivered=delivered,
         final_json=final_json,
@@ -220,7 +220,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_change(scope: Scope, cause: str, before: NpcState, after: NpcState, time: float) -> StateChange:
-    """What is logged of a change."""
+    """Return the log record of a change."""
     old, new = before.plain(), after.plain()
     changed = [name for name in new if new[name] != old[name]]
     return StateChange(

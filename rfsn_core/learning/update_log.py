@@ -90,7 +90,7 @@ class UpdateLog(Protocol):
         """Return the next entries after the position, at most `PAGE`. Raises LogGap, and what the store raises."""
 
     def acknowledge(self, position: str) -> None:
-        """Everything up to a position was applied: continue after it."""
+        """Note that everything up to a position was applied: continue after it."""
 
     async def begin(self, entry: RestoreEntry) -> None:
         """Make an entry the first one of an empty log, where several servers begin from the weights of one."""

@@ -37,14 +37,14 @@ def summary(turns: Sequence[TurnRecord]) -> str:
         return sum(tells.get(word, 0.0) for word in words) / math.sqrt(len(words) + 3)
 
     best = sorted(range(len(sentences)), key=lambda n: -weight(sentences[n][2]))
-    kept: list[int] = []
+    chosen: list[int] = []
     for n in best:
-        if len(_joined([sentences[i] for i in sorted([*kept, n])])) > MAX_SUMMARY:
-            if len(_joined([sentences[i] for i in sorted(kept)])) >= MIN_SUMMARY:
+        if len(_joined([sentences[i] for i in sorted([*chosen, n])])) > MAX_SUMMARY:
+            if len(_joined([sentences[i] for i in sorted(chosen)])) >= MIN_SUMMARY:
                 break
             continue
-        kept.append(n)
-    return _joined([sentences[n] for n in sorted(kept)]) or _joined([sentences[best[0]]])[: MAX_SUMMARY - 1] + "…"
+        chosen.append(n)
+    return _joined([sentences[n] for n in sorted(chosen)]) or _joined([sentences[best[0]]])[: MAX_SUMMARY - 1] + "…"
 
 
 def _sentences(turn: TurnRecord) -> list[tuple[str, str]]:

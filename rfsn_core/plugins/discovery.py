@@ -34,7 +34,6 @@ GROUP = "rfsn"
 PREFIX = "rfsn_"
 ASYNC_HOOKS = frozenset({"rfsn_started", "rfsn_stopping"})
 OFFERS = frozenset({"rfsn_actions", "rfsn_safety_rules", "rfsn_routes", "rfsn_commands"})
-STAGE_HOOKS = frozenset(name for name in vars(hookspecs) if name.removeprefix(PREFIX) in STAGES)
 CONTRACT = "rfsn-core"
 DEFAULTS = ("understanding", "abstraction", "selection", "rendering", "gating", "storage", "speech", "embedding")
 

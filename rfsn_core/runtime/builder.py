@@ -147,8 +147,8 @@ class Runtimes:
                 check_bind(plan.settings.server, self.bound)
             self._warn(plan)
             new = await self._build(plan)
-            kept = {opened.key for opened in old.opened}
-            reopened = tuple(opened.name for opened in new.opened if opened.key not in kept)
+            keys = {opened.key for opened in old.opened}
+            reopened = tuple(opened.name for opened in new.opened if opened.key not in keys)
             _hand_over(old.decider, new.decider)
             self._current = new
             task = asyncio.create_task(self._retire(old))

@@ -181,7 +181,7 @@ class _Choosing:
         return Choice(stage=stage, name=name, provider=provider, plugin=plugin, settings=settings)
 
     def _missing(self, stage: str, name: str, position: int) -> None:
-        """A provider is named that no plugin offers. Words and voice have a substitute, the rest has not."""
+        """Report a provider that no plugin offers. Rendering and speech have a substitute; other stages have none."""
         first = position == 0 or stage == "archive"
         key = "providers" if stage == "gating" else "provider" if first else "fallback"
         plugin = next((item for item in self._plugins.found if item.state != "loaded" and name in item.name), None)

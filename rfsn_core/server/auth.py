@@ -35,10 +35,10 @@ def refusal(connection: HTTPConnection, runtimes: Runtimes) -> tuple[int, str] |
     if origin is not None and not _allowed_origin(origin, connection.headers.get("host", ""), settings):
         return 403, f"web page '{origin}' may not connect; server.origins lists those that may"
     if settings.key:
-        scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given:
-            given = connection.query_params.get("key", "")
-        if not hmac.compare_digest(given.encode(), settings.key.encode()):
+        scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            key = connection.query_params.get("key", "")
+        if not hmac.compare_digest(key.encode(), settings.key.encode()):
             return 401, "a key is needed: Authorization: Bearer <key>"
     return None
 

@@ -42,7 +42,7 @@ async def check(runtimes: Runtimes) -> None:
 
 
 def end_with_the_parent() -> None:
-    """In a worker: stop when the parent was killed, so that the address becomes free."""
+    """Stop this worker when its parent was killed, so that the address becomes free."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

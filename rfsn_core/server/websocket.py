@@ -250,8 +250,8 @@ class Connection:
 
     def _snapshot(self, message: protocol.TakeSnapshot) -> None:
         async def take() -> protocol.SnapshotTaken:
-            taken = await self._kernel.saves.snapshot(message.save, message.tag)
-            return protocol.SnapshotTaken(save=taken.save, tag=taken.tag, turns=taken.turns)
+            snapshot = await self._kernel.saves.snapshot(message.save, message.tag)
+            return protocol.SnapshotTaken(save=snapshot.save, tag=snapshot.tag, turns=snapshot.turns)
 
         self._answer_later(asyncio.create_task(take()))
 

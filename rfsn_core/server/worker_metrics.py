@@ -76,8 +76,8 @@ class WorkerMetrics:
                     texts.setdefault(path.parent.name, path.read_text("utf-8"))
         for worker, text in texts.items():
             for family in text_string_to_metric_families(text):
-                kept = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-                kept.samples += [
+                merged = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                merged.samples += [
                     sample._replace(labels={**sample.labels, "worker": worker}) for sample in family.samples
                 ]
         yield from families.values()

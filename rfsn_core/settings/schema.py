@@ -240,13 +240,13 @@ class Settings(BaseModel, extra="forbid"):
     @model_validator(mode="before")
     @classmethod
     def _without_white_space(cls, values: Any) -> Any:
-        """Keys and URLs are often copied with a space or a line's end."""
+        """Strip white space: keys and URLs are often copied with a space or a line break."""
         return stripped(values)
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, values: Any) -> Any:
-        """A stage's table may hold only a provider's settings, and its fallback need not be named."""
+        """Accept a table that has only a provider's settings, and a fallback that is not named."""
         if isinstance(values, dict):
             for name, field in cls.model_fields.items():
                 if isinstance(field.default, Stage) and isinstance(table := values.get(name), dict):

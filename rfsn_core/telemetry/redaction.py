@@ -30,7 +30,7 @@ class Secrets:
         self._values = tuple(sorted(known, key=len, reverse=True))
 
     def clear(self) -> None:
-        """Know none any more: for tests, which share a process."""
+        """Forget all keys: for tests, which share a process."""
         self._values = ()
 
     def redact(self, text: str) -> str:

@@ -27,14 +27,14 @@ class Client:
         await self.socket.send(msgspec.json.encode({"type": type, **fields}).decode())
 
     async def receive(self) -> Received:
-        """The next message or audio frame. Raises websockets.ConnectionClosed."""
+        """Return the next message or audio frame. Raises websockets.ConnectionClosed."""
         data = await self.socket.recv()
         if isinstance(data, bytes):
             return protocol.read_audio_frame(data)
         return cast(protocol.Message, protocol.decode_server(data))
 
     async def until(self, *types: str, turn_id: str = "") -> list[Received]:
-        """All that comes, up to the first message of one of these types, and of this turn if one is named."""
+        """Return all that comes up to the first message of one of these types, and of this turn if one is named."""
         got: list[Received] = []
         while True:
             got.append(item := await self.receive())
@@ -48,13 +48,13 @@ class Client:
 
 
 def kind(item: Received) -> str:
-    """A message's type; `audio` for a binary frame."""
+    """Return a message's type; `audio` for a binary frame."""
     return "audio" if isinstance(item, protocol.AudioFrame) else str(item.__struct_config__.tag)
 
 
 @asynccontextmanager
 async def connected(address: str, **options: Any) -> AsyncIterator[Client]:
-    """A connection that was welcomed. `options` go to `websockets.connect`."""
+    """Open a connection and wait for `welcome`. `options` go to `websockets.connect`."""
     # A client with messages unread stops reading, and would wait 10 s for the answer to its close.
     options = {"close_timeout": 0.5, **options}
     async with connect(address, subprotocols=[Subprotocol(protocol.PROTOCOL)], **options) as socket:

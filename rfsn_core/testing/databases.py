@@ -37,7 +37,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Again, on the same port and files."""
+        """Start again, on the same port and files."""
         self._process = subprocess.Popen([self._program, *self._arguments], stdout=subprocess.DEVNULL)
         self.pid = self._process.pid
         for _ in range(200):
@@ -61,7 +61,7 @@ class PostgresServer:
         self.start()
 
     def start(self) -> None:
-        """Again, on the same files."""
+        """Start again, on the same files."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of folders that a login would have made
             package: Any = importlib.import_module("pgserver")

@@ -107,7 +107,7 @@ class StandIn:
         self.stop()
 
     def stop(self) -> None:
-        """Die, at once; `with` starts another one on the same port."""
+        """Stop at once; `with` starts another one on the same port."""
         if not self._thread.is_alive():
             return
         self._server.force_exit = self._server.should_exit = True
@@ -146,7 +146,7 @@ class StandIn:
     # ── the wires ────────────────────────────────────────────────────────────────────────────────
 
     async def __call__(self, scope: Mapping[str, Any], receive: Callable[[], Any], send: Send) -> None:
-        """ASGI."""
+        """Answer an ASGI request."""
         content = b""
         while (message := await receive()).get("more_body") or message.get("body"):
             content += message.get("body", b"")
@@ -160,8 +160,8 @@ class StandIn:
             await answer(send, 400, _error(path, str(error), "Bad Request", 400))
             return
         self.requests.append((path, body))
-        given = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
-        if self.key and given != self.key:
+        key = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
+        if self.key and key != self.key:
             await answer(send, 401, _error(path, "Incorrect API key provided.", "invalid_request_error", 401))
         elif method == "POST" and path in ("/api/chat", "/v1/chat/completions", "/v1/messages"):
             await self._words(path, body, receive, send)
@@ -169,13 +169,13 @@ class StandIn:
             await self._adapter(path, body, send)
         elif await self.other(method, path, body, send):
             pass
-        elif method == "GET" and (found := self._state(path)) is not None:
-            await answer(send, 200, found)
+        elif method == "GET" and (content := self._state(path)) is not None:
+            await answer(send, 200, content)
         else:
             await answer(send, 404, {"detail": "Not Found"})
 
     async def other(self, method: str, path: str, body: Body, send: Send) -> bool:
-        """For engines with a wire of their own: override, answer by `answer`, and return True."""
+        """Answer other requests: engines with another wire override this, answer by `answer`, and return True."""
         return False
 
     def _state(self, path: str) -> Any:
@@ -329,10 +329,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=11434)
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--say", default="Good evening, traveller.")
-    given = parser.parse_args()
-    words = [f"{word} " for word in given.say.split()]
-    with StandIn(words, interval=0.05, models=[given.model], port=given.port) as engine:
-        print(f"{given.model} at {engine.url}")  # noqa: T201
+    arguments = parser.parse_args()
+    words = [f"{word} " for word in arguments.say.split()]
+    with StandIn(words, interval=0.05, models=[arguments.model], port=arguments.port) as engine:
+        print(f"{arguments.model} at {engine.url}")  # noqa: T201
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -21,7 +21,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers, all on one data folder, and stops them at the end."""
+    """Start servers, all on one data folder, and stop them at the end."""
     servers: list[Server] = []
 
     def start(*arguments: str, **options: Any) -> Server:
@@ -36,7 +36,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of this test's own."""
+    """Start a Redis for one test."""
     (tmp_path / "redis").mkdir()
     database = RedisServer(tmp_path / "redis")
     yield database

@@ -30,7 +30,7 @@ fallback = "The forge is loud today."
 
 
 def make_world(folder: Path, settings: str = "", npcs: Mapping[str, str] | None = None) -> Path:
-    """A world on disk: `settings` is the text of its rfsn.toml, `npcs` maps ids to the text of their files."""
+    """Write a world to disk: `settings` is the text of its rfsn.toml, `npcs` maps ids to the text of their files."""
     (folder / "npcs").mkdir(parents=True, exist_ok=True)
     for name, text in (npcs or {NPC: SMITH}).items():
         (folder / "npcs" / f"{name}.toml").write_text(text, "utf-8")
@@ -44,18 +44,18 @@ class _Plugin:
 
 
 def plugin(hooks: Mapping[str, Callable[..., Any]] | None = None, **stages: Mapping[str, Any]) -> tuple[str, _Plugin]:
-    """A plugin made of working objects: `plugin(rendering={"tokens": Tokens(["Hi."])})`.
+    """Return a plugin made of working objects: `plugin(rendering={"tokens": Tokens(["Hi."])})`.
 
     :param hooks: further hook implementations by name, such as `rfsn_event`.
     :param stages: stage → provider name → the object that the provider opens to, or a whole `Provider`.
     """
-    made = _Plugin()
+    plugin_object = _Plugin()
     for stage, objects in stages.items():
         offers = [value if isinstance(value, Provider) else _provider(name, value) for name, value in objects.items()]
-        setattr(made, f"rfsn_{stage}", hookimpl(_offering(offers)))
+        setattr(plugin_object, f"rfsn_{stage}", hookimpl(_offering(offers)))
     for name, function in (hooks or {}).items():
-        setattr(made, name, hookimpl(function))
-    return f"given_{id(made):x}", made
+        setattr(plugin_object, name, hookimpl(function))
+    return f"given_{id(plugin_object):x}", plugin_object
 
 
 def _provider(name: str, value: Any) -> Provider[Any, Any]:
@@ -73,13 +73,13 @@ def _offering(offers: list[Provider[Any, Any]]) -> Callable[[], Iterable[Provide
 async def kernel(
     folder: Path, *plugins: tuple[str, Any], settings: Mapping[str, Any] | None = None
 ) -> AsyncIterator[Kernel]:
-    """A running kernel on the world in `folder`, which is made when there is none.
+    """Run a kernel on the world in `folder`, which is created when it does not exist.
 
     What the plugins offer is chosen by `settings`, or, where it names no provider for a stage, as soon as
     a plugin offers one for it.
     """
-    async with running(_runtimes(folder, plugins, settings)) as it:
-        yield it
+    async with running(_runtimes(folder, plugins, settings)) as running_kernel:
+        yield running_kernel
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Served:
 async def served(
     folder: Path, *plugins: tuple[str, Any], settings: Mapping[str, Any] | None = None
 ) -> AsyncIterator[Served]:
-    """A server on a free port of this machine, as `kernel` otherwise."""
+    """Run a server on a free port of this machine; otherwise as `kernel`."""
     runtimes = _runtimes(folder, plugins, settings)
     async with serving(runtimes) as app:
         listener = listen("127.0.0.1", 0)
@@ -128,29 +128,29 @@ async def served(
 def _runtimes(folder: Path, plugins: Sequence[tuple[str, Any]], settings: Mapping[str, Any] | None) -> Runtimes:
     if not (folder / "npcs").is_dir():
         make_world(folder)
-    found = discover(plugins, world=folder, installed=False)
+    plugins_found = discover(plugins, world=folder, installed=False)
     chosen: dict[str, Any] = {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in (settings or {}).items()
     }
-    for _, given in plugins:
+    for _, plugin_object in plugins:
         for stage in STAGES:
-            if not hasattr(given, f"rfsn_{stage}"):
+            if not hasattr(plugin_object, f"rfsn_{stage}"):
                 continue
-            names = [offer.name for offer in getattr(given, f"rfsn_{stage}")()]
+            names = [offer.name for offer in getattr(plugin_object, f"rfsn_{stage}")()]
             if stage == "gating":
                 chosen.setdefault(stage, {}).setdefault("providers", names)
             else:
                 chosen.setdefault(stage, {}).setdefault("provider", names[0])
-    return Runtimes(folder, found, overrides=chosen)
+    return Runtimes(folder, plugins_found, overrides=chosen)
 
 
-async def turn(it: Kernel, text: str = "Good evening!", npc: str = NPC, **fields: Any) -> list[Item]:
-    """One turn, and all it sent. `wants` is a Hello; the rest are fields of the turn message."""
+async def turn(running_kernel: Kernel, text: str = "Good evening!", npc: str = NPC, **fields: Any) -> list[Item]:
+    """Run one turn and return all that it sent. `wants` is a Hello; the rest are fields of the turn message."""
     wants = fields.pop("wants", protocol.Hello(text=True, visemes=True))
     message = protocol.PlayerTurn(npc=npc, text=text, **fields)
-    return [item async for item in conversation(it, message, wants)]
+    return [item async for item in conversation(running_kernel, message, wants)]
 
 
 def kinds(items: Iterable[Item]) -> list[str]:
-    """The types of what was sent, audio as `audio`."""
+    """Return the types of what was sent, audio as `audio`."""
     return ["audio" if isinstance(item, Audio) else str(item.__struct_config__.tag) for item in items]

@@ -53,12 +53,12 @@ class Server:
         return self.wait()
 
     def kill(self) -> None:
-        """No goodbye."""
+        """Kill the process."""
         self.process.kill()
         self.wait()
 
     def wait(self) -> int:
-        """Until it has ended; returns its exit code."""
+        """Wait until it has ended; return its exit code."""
         try:
             code = self.process.wait(15)
         finally:

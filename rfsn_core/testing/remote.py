@@ -33,22 +33,22 @@ class RemoteRendererSuite(RendererSuite):
     engine: StandIn
 
     def reach(self, url: str) -> dict[str, Any]:
-        """The settings for an engine at this address, with the model `tiny`."""
+        """Return the settings for an engine at this address, with the model `tiny`."""
         raise NotImplementedError
 
     @pytest.fixture(autouse=True)
     def stand_in(self) -> Iterator[None]:
-        """A fresh engine for each test."""
+        """Start a fresh engine for each test."""
         with StandIn() as engine:
             self.engine = engine
             type(self).settings = self.reach(engine.url)
             yield
 
     def failing(self, folder: Path, fault: Fault | None = None) -> tuple[EngineError, str]:
-        """The error of one reply, and what was said before it."""
+        """Return the error of one reply, and what was said before it."""
         if fault is not None:
             self.engine.faults.append(fault)
-        found: list[tuple[EngineError, str]] = []
+        errors: list[tuple[EngineError, str]] = []
 
         async def body(renderer: Renderer) -> None:
             said = []
@@ -57,18 +57,18 @@ class RemoteRendererSuite(RendererSuite):
                     if isinstance(token, str):
                         said.append(token)
             except EngineError as error:
-                found.append((error, "".join(said)))
+                errors.append((error, "".join(said)))
 
         self.run(folder, body)
-        assert found, "it did not raise EngineError"
-        return found[0]
+        assert errors, "it did not raise EngineError"
+        return errors[0]
 
     def test_it_says_what_the_engine_says_and_tells_the_usage(self, tmp_path: Path) -> None:
         async def body(renderer: Renderer) -> None:
             tokens = [token async for token in renderer.render(make_prompt(), RenderOptions())]
             assert "".join([token for token in tokens if isinstance(token, str)]) == "Good evening, traveller."
             usage = [token for token in tokens if isinstance(token, Usage)]
-            assert [(each.prompt_tokens, each.completion_tokens) for each in usage] == [(42, 3)]
+            assert [(item.prompt_tokens, item.completion_tokens) for item in usage] == [(42, 3)]
 
         self.run(tmp_path, body)
 
@@ -136,9 +136,9 @@ class RemoteRendererSuite(RendererSuite):
         assert error.retryable
 
     def test_nobody_there_is_told_with_what_to_do(self, tmp_path: Path) -> None:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-            type(self).settings = self.reach(f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with socket.socket() as occupied:
+            occupied.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+            type(self).settings = self.reach(f"http://127.0.0.1:{occupied.getsockname()[1]}")
             error, _ = self.failing(tmp_path)
         assert error.retryable
         assert error.hint

@@ -45,7 +45,7 @@ class Tokens:
         """Streams closed before their end."""
 
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
-        """The tokens, one by one."""
+        """Yield the tokens, one by one."""
         self.prompts.append(prompt)
         self.running += 1
         complete = False
@@ -79,7 +79,7 @@ class Judge:
         self.seen: list[Utterance] = []
 
     async def check(self, utterance: Utterance) -> Verdict:
-        """The verdict of the first word that occurs."""
+        """Return the verdict of the first word that occurs."""
         self.seen.append(utterance)
         if self.delay:
             await asyncio.sleep(self.delay)
@@ -110,7 +110,7 @@ class Tone:
         self.stopped = 0
 
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncIterator[Speech]:
-        """The hum, with one `aa` viseme a chunk."""
+        """Yield a hum, with one `aa` viseme a chunk."""
         if not any(map(str.isalnum, text)):
             return
         self.spoken.append(text)
@@ -147,7 +147,7 @@ class Chooser:
         self.updates: list[Update] = []
 
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
-        """The first wanted arm that is there."""
+        """Choose the first wanted arm that is a candidate."""
         names = [arm.name for arm in arms]
         chosen = next((name for name in self.wanted if name in names), names[0])
         return Selection(chosen, tuple(float(name == chosen) for name in names), tuple(arm.prior for arm in arms))
@@ -161,7 +161,7 @@ class Chooser:
         return UpdateResult(abs(update.reward), update.weight)
 
     def checkpoint(self) -> bytes:
-        """The sum of all rewards."""
+        """Return the sum of all rewards."""
         return struct.pack("<4sd", b"test", self.learned)
 
     def restore(self, checkpoint: bytes) -> None:
@@ -200,27 +200,27 @@ class Memory:
         )
 
     async def append(self, turn: TurnRecord) -> None:
-        """Once for each id."""
+        """Store a turn, once for each id."""
         await self._answer()
         if all(known.turn_id != turn.turn_id for known in self.turns):
             self.turns.append(turn)
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
-        """By their words."""
+        """Find turns by their words."""
         await self._answer()
         spoken = [turn for turn in self.turns if turn.scope == scope and turn.spoken]
         return search_turns(spoken, query, limit)
 
     async def snapshot(self, save: str, tag: str) -> Snapshot:
-        """A copy of the save's turns."""
+        """Copy the save's turns."""
         await self._answer()
-        kept = [turn for turn in self.turns if turn.scope.save == save]
-        self._saves[save, tag] = kept
-        return Snapshot(save, tag, 0.0, len(kept))
+        turns = [turn for turn in self.turns if turn.scope.save == save]
+        self._saves[save, tag] = turns
+        return Snapshot(save, tag, 0.0, len(turns))
 
     async def snapshots(self, save: str) -> Sequence[Snapshot]:
-        """Newest first."""
-        saves = [Snapshot(of, tag, 0.0, len(kept)) for (of, tag), kept in self._saves.items() if save in ("", of)]
+        """Return all, newest first."""
+        saves = [Snapshot(of, tag, 0.0, len(turns)) for (of, tag), turns in self._saves.items() if save in ("", of)]
         return saves[::-1]
 
     async def rollback(self, save: str, tag: str) -> int:
@@ -228,18 +228,18 @@ class Memory:
         await self._answer()
         if (save, tag) not in self._saves:
             raise NotFound(f"save '{save}' has no save '{tag}'")
-        kept = self._saves[save, tag]
-        self.turns = [turn for turn in self.turns if turn.scope.save != save] + kept
-        return len(kept)
+        turns = self._saves[save, tag]
+        self.turns = [turn for turn in self.turns if turn.scope.save != save] + turns
+        return len(turns)
 
     async def export(self, save: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
-        """In order."""
+        """Yield the turns in order."""
         await self._answer()
         for turn in [turn for turn in self.turns if turn.scope.within(save, npc, player)]:
             yield turn
 
     async def erase(self, save: str, npc: str, player: str, *, backups: bool) -> int:
-        """Here, in saves, and in backups when told so."""
+        """Erase from the store and its snapshots, and from backups if asked."""
         await self._answer()
         before = len(self.turns)
         lists = [self.turns, *self._saves.values(), *(self._backups.values() if backups else ())]
@@ -248,34 +248,34 @@ class Memory:
         return before - len(self.turns)
 
     async def check(self) -> Sequence[str]:
-        """Memory does not rot."""
+        """Return nothing: memory does not get damaged."""
         return ()
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
-        """How many turns."""
+        """Count the turns."""
         await self._answer()
         return {"npc": npc, "turns": sum(turn.scope.npc == npc for turn in self.turns)}
 
     async def backup(self) -> Backup:
-        """A copy, in memory."""
+        """Copy all turns, in memory."""
         await self._answer()
         name = str(len(self._backups))
         self._backups[name] = list(self.turns)
         return Backup(name, 0.0, len(self.turns))
 
     async def backups(self) -> Sequence[Backup]:
-        """Newest first."""
+        """Return all, newest first."""
         return [Backup(name, 0.0, len(turns)) for name, turns in reversed(self._backups.items())]
 
     async def restore(self, name: str) -> None:
-        """After a backup."""
+        """Do it after a backup."""
         if name not in self._backups:
             raise NotFound(f"no backup '{name}'")
         await self.backup()
         self.turns = list(self._backups[name])
 
     async def reset(self, npc: str) -> Backup:
-        """After a backup."""
+        """Do it after a backup."""
         saved = await self.backup()
         self.turns = [turn for turn in self.turns if turn.scope.npc != npc]
         return saved

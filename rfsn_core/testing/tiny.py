@@ -201,7 +201,7 @@ def _shared(hop: int) -> dict[str, Any]:
 
 
 def _hum(durations: str) -> list[Any]:
-    """Nodes from `ids` and their durations in frames to `sine`: a tone for each id."""
+    """Return nodes from `ids` and their durations in frames to `sine`: a tone for each id."""
     from onnx import TensorProto as Type
     from onnx.helper import make_node as node
 
@@ -234,14 +234,14 @@ def _model(
     import onnx
     from onnx import helper, numpy_helper
 
-    used = {name for each in nodes for name in each.input}
+    used = {name for item in nodes for name in item.input}
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info(*each) for each in inputs],
-        [helper.make_tensor_value_info(*each) for each in outputs],
+        [helper.make_tensor_value_info(*item) for item in inputs],
+        [helper.make_tensor_value_info(*item) for item in outputs],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items() if name in used],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
-    onnx.checker.check_model(made, full_check=True)
-    return made
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+    onnx.checker.check_model(model, full_check=True)
+    return model

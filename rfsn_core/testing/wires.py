@@ -16,7 +16,7 @@ class OllamaWire:
         self.model = str(body.get("model"))
 
     def line(self, data: bytes) -> bytes:
-        """One record, framed."""
+        """Return one record, framed."""
         return data + b"\n"
 
     def _message(self, done: bool = False, **fields: Any) -> bytes:
@@ -25,23 +25,23 @@ class OllamaWire:
         return self.line(json.dumps(value).encode())
 
     def first(self) -> bytes:
-        """What comes before the words."""
+        """Return what comes before the words."""
         return b""
 
     def token(self, text: str) -> bytes:
-        """Words."""
+        """Return some words of the reply."""
         return self._message(message={"content": text})
 
     def thought(self, text: str) -> bytes:
-        """Reasoning."""
+        """Return some reasoning before the reply."""
         return self._message(message={"thinking": text})
 
     def failure(self, text: str) -> bytes:
-        """An error in a stream that began well."""
+        """Return an error in a stream that began well."""
         return self.line(json.dumps({"error": text}).encode())
 
     def last(self, count: int) -> bytes:
-        """The end, with the usage."""
+        """Return the end, with the usage."""
         return self._message(
             done=True, done_reason="stop", total_duration=9_000_000, load_duration=1_000_000, prompt_eval_count=42,
             prompt_eval_duration=2_000_000, eval_count=count, eval_duration=6_000_000,
@@ -56,7 +56,7 @@ class ChatWire:
         self.usage = bool(body.get("stream_options", {}).get("include_usage"))
 
     def line(self, data: bytes) -> bytes:
-        """One record, framed."""
+        """Return one record, framed."""
         return b"data: " + data + b"\n\n"
 
     def _chunk(self, choices: list[Any], **fields: Any) -> bytes:
@@ -73,27 +73,27 @@ class ChatWire:
         return self._chunk([{"index": 0, "delta": delta, "finish_reason": finish}])
 
     def first(self) -> bytes:
-        """What comes before the words."""
+        """Return what comes before the words."""
         return self._delta(role="assistant", content="")
 
     def token(self, text: str) -> bytes:
-        """Words."""
+        """Return some words of the reply."""
         return self._delta(content=text)
 
     def thought(self, text: str) -> bytes:
-        """Reasoning."""
+        """Return some reasoning before the reply."""
         return self._delta(reasoning=text)
 
     def failure(self, text: str) -> bytes:
-        """An error in a stream that began well."""
+        """Return an error in a stream that began well."""
         error = {"message": text, "type": "InternalServerError", "param": None, "code": 500}
         return self.line(json.dumps({"error": error}).encode()) + self.line(b"[DONE]")
 
     def last(self, count: int) -> bytes:
-        """The end, with the usage."""
+        """Return the end, with the usage."""
         usage = {"prompt_tokens": 42, "completion_tokens": count, "total_tokens": 42 + count}
-        told = self._chunk([], usage=usage) if self.usage else b""
-        return self._delta(finish="stop") + told + self.line(b"[DONE]")
+        usage_chunk = self._chunk([], usage=usage) if self.usage else b""
+        return self._delta(finish="stop") + usage_chunk + self.line(b"[DONE]")
 
 
 class AnthropicWire:
@@ -103,7 +103,7 @@ class AnthropicWire:
         self.model = str(body.get("model"))
 
     def line(self, data: bytes) -> bytes:
-        """One record, framed."""
+        """Return one record, framed."""
         return b"event: x\ndata: " + data + b"\n\n"
 
     def _event(self, kind: str, **fields: Any) -> bytes:
@@ -111,25 +111,25 @@ class AnthropicWire:
         return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
 
     def first(self) -> bytes:
-        """What comes before the words."""
+        """Return what comes before the words."""
         message = {"id": "m", "role": "assistant", "content": [], "usage": {"input_tokens": 42, "output_tokens": 1}}
         start = self._event("message_start", message=message)
         return start + self._event("ping") + self._event("content_block_start", index=0, content_block={"type": "text"})
 
     def token(self, text: str) -> bytes:
-        """Words."""
+        """Return some words of the reply."""
         return self._event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
 
     def thought(self, text: str) -> bytes:
-        """Reasoning."""
+        """Return some reasoning before the reply."""
         return self._event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": text})
 
     def failure(self, text: str) -> bytes:
-        """An error in a stream that began well."""
+        """Return an error in a stream that began well."""
         return self._event("error", error={"type": "overloaded_error", "message": text})
 
     def last(self, count: int) -> bytes:
-        """The end, with the usage."""
+        """Return the end, with the usage."""
         usage = {"output_tokens": count}
         delta = self._event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
         return self._event("content_block_stop", index=0) + delta + self._event("message_stop")

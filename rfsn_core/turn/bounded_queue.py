@@ -77,10 +77,10 @@ class BoundedQueue(Generic[T]):
 
     def discard(self, selected: Callable[[T], bool]) -> int:
         """Remove the selected items; return how many they were."""
-        kept = deque(item for item in self._items if not selected(item))
-        removed = len(self._items) - len(kept)
-        self._items = kept
-        self._bounded = sum(map(self.is_bounded, kept))
+        remaining = deque(item for item in self._items if not selected(item))
+        removed = len(self._items) - len(remaining)
+        self._items = remaining
+        self._bounded = sum(map(self.is_bounded, remaining))
         self._room.set()
         return removed
 

@@ -114,7 +114,7 @@ def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcSt
     situation = Situation(
         state, player.signal, request.game, request.npc.nature.temperament, knowing(player.understanding, knowledge)
     )
-    made = runtime.decider.decide(
+    deliberation = runtime.decider.decide(
         situation,
         request.npc,
         request.scope,
@@ -123,9 +123,9 @@ def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcSt
         changes=runtime.hooks.changes(situation, runtime.decider.actions),
         knowledge=knowledge,
     )
-    METRICS.actions.labels(made.event.action).inc()
-    made.event.turn_id = request.turn_id
-    return made
+    METRICS.actions.labels(deliberation.event.action).inc()
+    deliberation.event.turn_id = request.turn_id
+    return deliberation
 
 
 def recall_facts(request: Request, runtime: Runtime, player: PlayerInput, state: NpcState) -> Recall:
@@ -150,27 +150,28 @@ def recall_facts(request: Request, runtime: Runtime, player: PlayerInput, state:
 
 def knowing(understanding: Understanding, knowledge: Recall) -> frozenset[str]:
     """Return the conditions of the decision that follow from what the NPC knows."""
-    held = knowledge.knowing
-    if understanding.asks and not held & {"answer", "secret", "withheld"}:
+    conditions = knowledge.knowing
+    if understanding.asks and not conditions & {"answer", "secret", "withheld"}:
         return frozenset({"answer"})
-    if understanding.signal == "question" and not held:
+    if understanding.signal == "question" and not conditions:
         return frozenset({"unknown"})
-    return held
+    return conditions
 
 
 MOST_TOLD, MOST_CALLED = 200, 50
 """Facts of which a state remembers when they were told, and when their keys were heard."""
 
 
-def remembered(state: NpcState, made: Deliberation) -> NpcState:
+def remembered(state: NpcState, deliberation: Deliberation) -> NpcState:
     """Return the state with what the turn was about: the topic, the fact that was told, and what was done."""
     told, called = state.told, state.called
-    if made.fact is not None and made.event.action not in ("hint", "refer"):
-        told = dict(list({**told, made.fact.entry.id: state.turns}.items())[-MOST_TOLD:])
-    if made.knowledge.matched:
-        called = dict(list({**called, **dict.fromkeys(made.knowledge.matched, state.turns)}.items())[-MOST_CALLED:])
-    topic = list(made.knowledge.topic[:6])
-    return msgspec.structs.replace(state, told=told, called=called, topic=topic, last_action=made.event.action)
+    if deliberation.fact is not None and deliberation.event.action not in ("hint", "refer"):
+        told = dict(list({**told, deliberation.fact.entry.id: state.turns}.items())[-MOST_TOLD:])
+    knowledge = deliberation.knowledge
+    if knowledge.matched:
+        called = dict(list({**called, **dict.fromkeys(knowledge.matched, state.turns)}.items())[-MOST_CALLED:])
+    topic = list(knowledge.topic[:6])
+    return msgspec.structs.replace(state, told=told, called=called, topic=topic, last_action=deliberation.event.action)
 
 
 def new_decision_id(runtime: Runtime, conversation: Conversation, turns: int) -> str:

@@ -20,7 +20,7 @@ from rfsn_core.world.decision import Deliberation
 class Outcome:
     """How a turn went."""
 
-    made: Deliberation
+    deliberation: Deliberation
     """The decision."""
     prior_decision_id: str
     """The conversation's decision before it."""
@@ -50,7 +50,7 @@ async def store(
     request: Request, runtime: Runtime, conversation: Conversation, decisions: RecentDecisions, outcome: Outcome
 ) -> Stored:
     """Log the decision, then store the turn. Raises StoreError, and StaleSave when the save was rolled back."""
-    decision = outcome.made.event
+    decision = outcome.deliberation.event
     record = TurnRecord(
         turn_id=decision.decision_id,
         scope=request.scope,
@@ -63,7 +63,7 @@ async def store(
     )
     learning = runtime.settings.learning.enabled
     logged = decision_record(
-        outcome.made,
+        outcome.deliberation,
         request.scope,
         outcome.prior_decision_id,
         outcome.at_decision,

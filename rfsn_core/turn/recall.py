@@ -32,13 +32,13 @@ async def recall(
     conversation: Conversation,
     player: PlayerInput,
     state: NpcState,
-    made: Deliberation,
+    deliberation: Deliberation,
 ) -> TurnFacts:
     """Return all that the prompt of a turn is made of.
 
     :param player: what the player said, as far as the gate let it through.
     """
-    text, decision = player.text, made.event
+    text, decision = player.text, deliberation.event
     memory = runtime.settings.memory
     recent = conversation.recent[-memory.recent :] if memory.recent else ()
     related: Sequence[TurnRecord] = ()
@@ -50,8 +50,8 @@ async def recall(
         player=request.scope.player,
         text=text,
         understanding=player.understanding,
-        knowledge=made.knowledge,
-        fact=made.fact,
+        knowledge=deliberation.knowledge,
+        fact=deliberation.fact,
         player_name=_player_name(conversation),
         action=runtime.decider.actions[decision.action],
         style=decision.style,

@@ -186,18 +186,18 @@ class Attempt:
     async def stream(self, options: RenderOptions, first_token_by: float) -> AsyncGenerator[Piece | FirstToken]:
         """Yield pieces of sentences. What the renderer's code raises ends the stream and becomes `failure`."""
         holds = self._limits.require_report and self._reports
-        held: list[Piece] = []
+        waiting: list[Piece] = []
         try:
             with contained():
                 async with aclosing(self._items(options, first_token_by)) as items:
                     async for item in items:
                         if holds and isinstance(item, Piece):
-                            held.append(item)
+                            waiting.append(item)
                         else:
                             yield item
                 if holds and (outcome := self._outcome()) != "ok":
                     raise EngineError(f"FINAL_JSON: {outcome}", engine_at_fault=False)
-                for item in held:
+                for item in waiting:
                     yield item
         except TimeoutError:
             what = "between two tokens" if self.tokens else "for its first token"

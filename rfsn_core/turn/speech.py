@@ -159,7 +159,7 @@ class Speaker:
         if special := self._request.npc.file.voices.get(engine.name):
             style = replace(style, voice=special)
         sound = SentenceSound(self._request, sentence.number, voice.sample_rate)
-        made = 0  # bytes, at the voice's own rate
+        size = 0  # bytes, at the voice's own rate
         speaking = cast("AsyncGenerator[Speech, None]", voice.speak(sentence.text, style))
         first = asyncio.get_running_loop().time() + self._seconds
         async with aclosing(speaking) as stream, Deadline(first, self._seconds) as deadline:
@@ -171,14 +171,14 @@ class Speaker:
                     self._voiced = True
                     self._events.mark("first_audio")
                     self._events.emit(sound.started())
-                start, made = made, made + len(speech.pcm)
-                self._show(voice, sentence, speech, start, made)
+                start, size = size, size + len(speech.pcm)
+                self._show(voice, sentence, speech, start, size)
                 await sound.send(speech.pcm)
-                self.lengths[sentence.number] = made * 500 // voice.sample_rate
+                self.lengths[sentence.number] = size * 500 // voice.sample_rate
                 if sound.dropped and outbox.policy == "reject":
                     break
                 deadline.renew()
-        if made:
+        if size:
             await sound.end(self._settings.gap_ms)
             self._events.emit(sound.finished())
 

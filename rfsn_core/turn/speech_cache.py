@@ -41,9 +41,9 @@ class CachedVoice:
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
         """Yield the sound of a sentence, from the cache or from the voice. It is cached when it is complete."""
         key = (self._identity, text, voice)
-        if (kept := self._cache.get(key)) is not None:
+        if (sentence := self._cache.get(key)) is not None:
             METRICS.speech_cache.labels("hit").inc()
-            for speech in kept:
+            for speech in sentence:
                 yield speech
             return
         METRICS.speech_cache.labels("miss").inc()

@@ -64,7 +64,7 @@ class SpeechQueue(BoundedQueue[QueuedSentence]):
         return self._counted(super().resize(bound))
 
     def abandon(self) -> int:
-        """Empty the queue, because nobody reads it any more; return how many sentences waited."""
+        """Empty the queue, when it is not read any more; return how many sentences waited."""
         waiting = self.discard(lambda sentence: True)
         METRICS.speech_queue.dec(waiting)
         return waiting

@@ -97,15 +97,15 @@ class Turn:
         self._at_start = await self.conversation.load(runtime.store_access, request.npc.initial)
         self._state = decide.compare(request, runtime, self._at_start, self._events)
         self._player = await decide.gate_input(request, runtime, self._state)
-        made = self._decide()
+        deliberation = self._decide()
         self._events.mark("decision")
-        made.event.latency_ms = self.latency.decision or 0.0
-        self._events.emit(made.event)
-        prompt = await self._prompt(made)
+        deliberation.event.latency_ms = self.latency.decision or 0.0
+        self._events.emit(deliberation.event)
+        prompt = await self._prompt(deliberation)
         rendering = Rendering(runtime.renderers, prompt, self._options, Limits.of(runtime.settings))
-        answer = await self._speak(rendering, made)
-        self._state = self._after(made)
-        durable = await self._store(made, rendering.reason, answer.text, rendering.trace.final_json)
+        answer = await self._speak(rendering, deliberation)
+        self._state = self._after(deliberation)
+        durable = await self._store(deliberation, rendering.reason, answer.text, rendering.trace.final_json)
         self._events.mark("total")
         self._events.emit(state_event(request.scope, self._state, request.turn_id))
         finished = protocol.TurnFinished(
@@ -120,8 +120,9 @@ class Turn:
         )
         self._end(finished, rendering.reason)
 
-    def _after(self, made: Deliberation) -> NpcState:
-        return after(decide.remembered(self._state, made), self.runtime.decider.actions[made.event.action])
+    def _after(self, deliberation: Deliberation) -> NpcState:
+        action = self.runtime.decider.actions[deliberation.event.action]
+        return after(decide.remembered(self._state, deliberation), action)
 
     # ── what others ask of a turn ────────────────────────────────────────────────────────────────
 
@@ -174,21 +175,21 @@ class Turn:
         self._made = decide.decide(self.request, self.runtime, self._player, self._state, self.decision_id)
         return self._made
 
-    async def _prompt(self, made: Deliberation) -> Prompt:
-        facts = await recall(self.request, self.runtime, self.conversation, self._player, self._state, made)
+    async def _prompt(self, deliberation: Deliberation) -> Prompt:
+        facts = await recall(self.request, self.runtime, self.conversation, self._player, self._state, deliberation)
         return self.runtime.hooks.changed_prompt(self.runtime.prompts.build(facts))
 
-    async def _speak(self, rendering: Rendering, made: Deliberation) -> Answer:
-        """Text and speech at once. Cancelling the turn cancels both, and the engines behind them."""
-        request, runtime = self.request, self.runtime
+    async def _speak(self, rendering: Rendering, deliberation: Deliberation) -> Answer:
+        """Produce text and speech at once. Cancelling the turn cancels both, and the engines behind them."""
+        request, runtime, decision = self.request, self.runtime, deliberation.event
         voices = [voice for voice in runtime.voices if voice.provider.sample_rate > 0]
         if voices and request.wants.audio:
             manner = request.npc.voice
             if runtime.settings.speech.expressive:
-                manner = expressed(manner, self._state.mood, made.event.style)
+                manner = expressed(manner, self._state.mood, decision.style)
             self._speaker = Speaker(request, self._events, voices, manner, runtime.settings, self._queue)
         speaker, in_combat = self._speaker, self._state.in_combat
-        self._answer = answer = Answer(request, runtime, self._events, speaker, made.event.action, in_combat=in_combat)
+        self._answer = answer = Answer(request, runtime, self._events, speaker, decision.action, in_combat=in_combat)
         if speaker is None:
             await answer.word(rendering)
             return answer
@@ -204,9 +205,9 @@ class Turn:
                 speaking.exception()  # taking it out of the task frees the frames in its traceback
         return answer
 
-    async def _store(self, made: Deliberation, reason: str, text: str, final_json: str = "") -> bool:
+    async def _store(self, deliberation: Deliberation, reason: str, text: str, final_json: str = "") -> bool:
         how = outcome.Outcome(
-            made=made,
+            deliberation=deliberation,
             prior_decision_id=self.prior_decision_id,
             player_text=self._player.text,
             at_start=self._at_start,
@@ -224,7 +225,7 @@ class Turn:
     # ── how it ends ──────────────────────────────────────────────────────────────────────────────
 
     async def _cancelled(self) -> None:
-        """Barge-in: remember what was heard."""
+        """Store what was heard before the barge-in."""
         self._silence()
         text = ""
         if self._answer is not None:

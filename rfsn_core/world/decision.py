@@ -35,7 +35,7 @@ class Deliberation:
     action: Selection
     styles: list[Arm]
     style: Selection
-    found: Candidates
+    options: Candidates
     scores: dict[str, Score]
     abstraction: Abstraction
     knowledge: Recall = field(default_factory=Recall)
@@ -98,38 +98,35 @@ class Decider:
         """
         abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
         if stopped_by:
-            found = Candidates({"deflect": "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
+            options = Candidates({"deflect": "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
         else:
-            found = candidates(situation, self.actions, self.rules, tuple(changes))
-        scores = score_actions(situation, found, self.actions, self.weights, npc.file.actions)
+            options = candidates(situation, self.actions, self.rules, tuple(changes))
+        scores = score_actions(situation, options, self.actions, self.weights, npc.file.actions)
         arms = [Arm(name, score.total) for name, score in scores.items()]
         context = Context(decision_id, "action", npc.id, scope.conversation, abstraction, explore=self.explore)
-        choice = self._select(context, arms)
-        tone = self.actions[choice.arm].tone
+        action = self._select(context, arms)
+        tone = self.actions[action.arm].tone
         styles = [Arm(name, score) for name, score in score_styles(situation, tone, npc.file.styles).items()]
-        style = self._select(replace(context, slot="style", chosen=choice.arm), styles)
+        style = self._select(replace(context, slot="style", chosen=action.arm), styles)
         knowledge = knowledge or Recall()
-        fact = chosen_fact(choice.arm, knowledge)
+        fact = chosen_fact(action.arm, knowledge)
         event = Decision(
             turn_id="",
             decision_id=decision_id,
             npc=npc.id,
-            action=choice.arm,
+            action=action.arm,
             style=style.arm,
             signal=situation.signal,
             key=abstraction.key,
             key_version=abstraction.version,
             policy=self.policy_label,
-            candidates=[
-                Candidate(action=arm.name, score=score, propensity=propensity, why=found.reasons[arm.name])
-                for arm, score, propensity in zip(arms, choice.scores, choice.propensities, strict=True)
-            ],
-            vetoes=[Veto(action=action, rule=rule) for action, rule in found.vetoes.items()],
-            forced_by=found.forced_by,
+            candidates=_listed(options, arms, action),
+            vetoes=[Veto(action=name, rule=rule) for name, rule in options.vetoes.items()],
+            forced_by=options.forced_by,
             fact=fact.entry.id if fact else "",
             latency_ms=0.0,
         )
-        return Deliberation(event, arms, choice, styles, style, found, scores, abstraction, knowledge, fact)
+        return Deliberation(event, arms, action, styles, style, options, scores, abstraction, knowledge, fact)
 
     def _select(self, context: Context, arms: list[Arm]) -> Selection:
         """Return the policy's choice; the best prior when the policy fails or its answer is invalid."""
@@ -152,3 +149,11 @@ class Decider:
         best = max(range(len(arms)), key=lambda index: arms[index].prior)
         sure = tuple(float(index == best) for index in range(len(arms)))
         return Selection(arms[best].name, sure, tuple(arm.prior for arm in arms))
+
+
+def _listed(options: Candidates, arms: list[Arm], action: Selection) -> list[Candidate]:
+    """Return the candidates with their reasons, scores and probabilities."""
+    return [
+        Candidate(action=arm.name, score=score, propensity=propensity, why=options.reasons[arm.name])
+        for arm, score, propensity in zip(arms, action.scores, action.propensities, strict=True)
+    ]

@@ -104,13 +104,13 @@ class Nature:
 
 
 def clip(value: float, low: float, high: float) -> float:
-    """The value within its bounds, rounded to 1e-6 so that every machine agrees."""
+    """Return the value within its bounds, rounded to 1e-6 so that every machine agrees."""
     value = round(value, 6)
     return low if value < low else high if value > high else value
 
 
 def mood(state: NpcState) -> str:
-    """The mood that follows from the numbers."""
+    """Return the mood that follows from the numbers."""
     if state.fear > 0.6:
         return "afraid"
     if state.in_combat or state.sentiment < -0.4:
@@ -121,7 +121,7 @@ def mood(state: NpcState) -> str:
 
 
 def _settled(state: NpcState) -> NpcState:
-    """With the mood and the standing that follow from the numbers."""
+    """Return the state with the mood and the standing that follow from the numbers."""
     now, tier = mood(state), standing(state.affinity, state.standing)
     return state if now == state.mood and tier == state.standing else replace(state, mood=now, standing=tier)
 
@@ -149,7 +149,7 @@ def _moved(state: NpcState, effect: Effect, *, talk: bool = False) -> NpcState:
 
 
 def felt(effect: Effect, signal: str, repeated: float, temperament: Temperament) -> Effect:
-    """The effect of a signal on somebody of this temperament who has heard it `repeated` times lately."""
+    """Return the effect of a signal on somebody of this temperament who has heard it `repeated` times lately."""
     harm = signal in HARMS
     scale: float = 2.0**temperament.fluidity
     scale *= (0.85 if harm else 0.5) ** repeated
@@ -176,7 +176,7 @@ def _healed(lasting: float, amount: float) -> float:
 
 
 def _relax(state: NpcState, nature: Nature, *, turns: float = 0.0, hours: float = 0.0, civil: bool = True) -> NpcState:
-    """Feelings some way back to where they belong, after turns or hours of game time."""
+    """Return the state with feelings moved back to where they belong, after turns or hours of game time."""
     speed: float = 2.0**nature.temperament.fluidity
     turns, hours = turns * speed, hours * speed
 
@@ -261,7 +261,7 @@ DRIFT = 0.15
 
 
 def drift(state: NpcState, game: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Field → (ours, the game's), where the game's `npc` table in its state says something else than we do."""
+    """Return field → (ours, the game's) where the `npc` table in the game's state differs from the server's state."""
     reported = game.get("npc")
     different: dict[str, tuple[Any, Any]] = {}
     if not isinstance(reported, Mapping):

@@ -231,7 +231,7 @@ def _parse(table: str) -> dict[str, tuple[Row, ...]]:
             if unknown := (when | unless) - CONDITIONS.keys():
                 raise ValueError(f"{signal}: {part}: no condition {', '.join(sorted(unknown))}")
             rows.setdefault(signal, []).append(Row(action, float(fit), when, unless))
-    return {signal: tuple(found) for signal, found in rows.items()}
+    return {signal: tuple(fits) for signal, fits in rows.items()}
 
 
 ROWS: Mapping[str, tuple[Row, ...]] = _parse(TABLE)

@@ -220,13 +220,13 @@ class Recall:
         best = self.best
         if self.withheld and self.withheld[0].score > WITHHELD * (best.score if best else 0.0):
             return frozenset({"withheld"})
-        held = {
+        conditions = {
             "answer": bool(self.answers),
             "told": bool(self.answers) and self.answers[0].told,
             "secret": bool(self.secrets) and (not self.answers or self.secrets[0].score > self.answers[0].score),
             "elsewhere": bool(self.elsewhere) and best is None and not self.withheld,
         }
-        return frozenset(name for name, holds in held.items() if holds)
+        return frozenset(name for name, holds in conditions.items() if holds)
 
     @property
     def best(self) -> Hit | None:

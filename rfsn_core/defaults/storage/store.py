@@ -52,7 +52,7 @@ class Sqlite:
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
     async def load(self, scope: Scope, turns: int) -> Past:
-        """Four reads by index in one job. A damaged row is left out and logged."""
+        """Load by four reads in one job. A damaged row is left out and logged."""
         key = _key(scope)
 
         def job(db: sqlite3.Connection) -> Past:
@@ -78,7 +78,7 @@ class Sqlite:
         await self._do(lambda db: tables.insert(db, values, self._file.positions), writes=True)
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
-        """By the words of the index; a hit also raises the score of the turns around it."""
+        """Search the words of the index; a hit also raises the score of the turns around it."""
         words = terms(query)
         if not words or limit < 1:
             return ()
@@ -98,8 +98,8 @@ class Sqlite:
             )
             best = sorted(by_position, key=lambda position: -by_position[position])[:limit]
             sql = f"{_CONVERSATION} AND {_SPOKEN} AND position IN ({_marks(best)})"
-            found = db.execute(f"SELECT position, checksum, {FIELDS} FROM turns WHERE {sql}", (*key, *best))
-            turns = [(position, self._turn(stored, values)) for position, stored, *values in found]
+            cursor = db.execute(f"SELECT position, checksum, {FIELDS} FROM turns WHERE {sql}", (*key, *best))
+            turns = [(position, self._turn(stored, values)) for position, stored, *values in cursor]
             hits = [SearchHit(turn, by_position[position]) for position, turn in turns if turn is not None]
             return sorted(hits, key=lambda hit: -hit.relevance)
 

@@ -42,7 +42,7 @@ class ScriptLine(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_script(path: Path) -> list[ScriptLine]:
-    """A script: JSON lines, or plain text with one utterance a line. Raises UserError with the line."""
+    """Read a script: JSON lines, or plain text with one utterance a line. Raises UserError with the line."""
     lines = []
     try:
         text = path.read_text("utf-8-sig")
@@ -62,7 +62,7 @@ def read_script(path: Path) -> list[ScriptLine]:
 
 
 def read_episode(path: Path) -> list[EpisodeTurn]:
-    """An episode that was written. Raises UserError."""
+    """Read an episode from its file. Raises UserError."""
     file = path / "episode.jsonl" if path.is_dir() else path
     try:
         return [msgspec.json.decode(line, type=EpisodeTurn) for line in file.read_bytes().splitlines()]
@@ -83,7 +83,7 @@ class Summary:
 
 
 def summarise(turns: Sequence[EpisodeTurn]) -> Summary:
-    """The numbers of an episode."""
+    """Return the numbers of an episode."""
     rewards = [turn.reward for turn in turns if turn.reward is not None]
     fifth = max(1, len(rewards) // 5)
     return Summary(
@@ -101,7 +101,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def plot(episodes: dict[str, Sequence[EpisodeTurn]], path: Path) -> None:
-    """Reward, affinity and actions of one or more episodes, as a PNG. Raises UserError without matplotlib."""
+    """Plot reward, affinity and actions of one or more episodes, as a PNG. Raises UserError without matplotlib."""
     try:
         import matplotlib
 

@@ -38,7 +38,7 @@ class SimulatedPlayer:
         self._turn = 0
 
     def speak(self) -> tuple[str, str, dict[str, object]]:
-        """(signal, text, game state) of its next turn."""
+        """Return the signal, text and game state of its next turn."""
         if self._turn % TURNS_IN_A_PLACE == 0:
             self._location = self._random.choice(LOCATIONS)
         self._turn += 1
@@ -47,6 +47,6 @@ class SimulatedPlayer:
         return signal, WORDS[signal], state
 
     def reward(self, signal: str, action: str, style: str) -> float:
-        """How well it liked that, -1…1, with some whim."""
+        """Return how well it liked the answer, -1…1, with some noise."""
         liked = self._likes[signal, action] + self._styles.get(style, 0.0)
         return max(-1.0, min(1.0, round(liked + self._random.gauss(0.0, 0.1), 6)))

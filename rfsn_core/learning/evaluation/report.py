@@ -69,8 +69,8 @@ def evaluate(log: EvaluationLog, target: Target, *, rounds: int = 1000, seed: in
     weight = np.array([target.actions[row][picks[row]] for row in rows]) * target.styles / p
     model = reward_model(log)
     expected = np.array([float(target.actions[row] @ model[row]) for row in rows])
-    taken = np.array([model[row][picks[row]] for row in rows])
-    estimates = _bootstrap(log, _estimators(log.rewards, weight, expected, taken), rounds, seed)
+    predicted = np.array([model[row][picks[row]] for row in rows])
+    estimates = _bootstrap(log, _estimators(log.rewards, weight, expected, predicted), rounds, seed)
     size = effective_size(weight)
     refused = ""
     if size < min(FEWEST_EFFECTIVE, len(weight)):
@@ -91,13 +91,13 @@ def evaluate(log: EvaluationLog, target: Target, *, rounds: int = 1000, seed: in
     )
 
 
-def _estimators(reward: Array, weight: Array, expected: Array, taken: Array) -> dict[str, Estimator]:
+def _estimators(reward: Array, weight: Array, expected: Array, predicted: Array) -> dict[str, Estimator]:
     """Return functions from rows of the log to an estimate."""
     return {
         "IPS": lambda rows: ips(reward[rows], weight[rows]),
         "SNIPS": lambda rows: snips(reward[rows], weight[rows]),
         "DM": lambda rows: dm(expected[rows]),
-        "DR": lambda rows: dr(reward[rows], weight[rows], expected[rows], taken[rows]),
+        "DR": lambda rows: dr(reward[rows], weight[rows], expected[rows], predicted[rows]),
         "logged": lambda rows: float(reward[rows].mean()),
     }
 
