@@ -28,6 +28,15 @@ def restored_logging() -> Iterator[None]:
     SECRETS.clear()
 
 
+@pytest.fixture(autouse=True)
+def trusting(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust the worlds that tests make, and keep tests away from the user's own trust; see `test_trust.py`."""
+    monkeypatch.setenv("RFSN_TRUST", "1")
+    folder = str(tmp_path_factory.mktemp("config"))
+    for variable in ("XDG_CONFIG_HOME", "APPDATA"):
+        monkeypatch.setenv(variable, folder)
+
+
 @pytest.fixture
 def rfsn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs a command in this process, in an empty folder, on the example world unless another is given.

@@ -47,6 +47,10 @@ def check(world: Path | None, config_file: Path | None) -> None:
     click.echo(f"{file} ({counts}): fine{', but:' if warnings else ''}")
     for warning in warnings:
         click.echo(f"  {warning}")
+    if plan.trust.left_out:
+        click.echo(f"This world is not trusted, so these parts are left out; {plan.trust.hint}:")
+        for risk in plan.trust.left_out:
+            click.echo(f"  {risk.line}")
 
 
 def _broken_plugins(plugins: Plugins) -> list[str]:

@@ -27,11 +27,12 @@ log_option = click.option(
 def _log_folder(folder: Path | None, world: Path | None, config_file: Path | None) -> Path:
     if folder is not None:
         return folder
-    from rfsn_core.settings import source
     from rfsn_core.settings.folders import data_folder
+    from rfsn_core.settings.trust import load_world
 
     path = find_world(world)
-    return data_folder(path, source.load(config_file or source.find_file(path))[0]).path
+    settings, _, trust = load_world(path, config_file)
+    return data_folder(path, settings, follow_links=trust.granted).path
 
 
 # ── one decision ─────────────────────────────────────────────────────────────────────────────────

@@ -7,13 +7,15 @@ process for one request, with the scripted renderer and no voice.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import click
 
@@ -36,10 +38,12 @@ Ask = Callable[["httpx.AsyncClient"], Awaitable[Any]]
 async def _client(world: Path | None, config_file: Path | None) -> AsyncIterator[httpx.AsyncClient]:
     import httpx
 
+    from rfsn_core.server.address import read
+
     runtimes = load_runtimes(world, config_file, QUIET)
     settings = runtimes.load()
     headers = {"Authorization": f"Bearer {settings.server.key}"} if settings.server.key else {}
-    if (address := _read_address(runtimes.data_dir)) and await _is_alive(address):
+    if (address := read(runtimes.data_dir)) and await _answers(address, settings.server.key):
         async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
             yield client
         return
@@ -53,25 +57,32 @@ async def _client(world: Path | None, config_file: Path | None) -> AsyncIterator
             yield client
 
 
-def _read_address(data: Path) -> str:
-    """Return the address that a server wrote to its data folder; empty when there is none."""
-    from rfsn_core.server.address import FILE
+async def _answers(address: str, key: str) -> bool:
+    """Return whether our server answers at an address that was found in a data folder.
 
-    try:
-        return (data / FILE).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-async def _is_alive(address: str) -> bool:
-    """Return whether a server answers; one that was killed leaves its address behind."""
+    A server that was killed leaves its address behind, and a world from somebody else may hold any. So the key is sent
+    only after the server has shown that it knows the key.
+    """
     import httpx
 
+    from rfsn_core.server.address import proof
+
+    nonce = secrets.token_hex(16)
     try:
         async with httpx.AsyncClient(timeout=2) as client:
-            return (await client.get(f"{address}/health")).is_success
-    except (httpx.HTTPError, httpx.InvalidURL):
+            answer = (await client.get(f"{address}/health", params={"nonce": nonce})).json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
         return False
+    if not isinstance(answer, dict) or answer.get("status") != "ok" or "version" not in answer:
+        return False
+    if key and not hmac.compare_digest(str(answer.get("proof")).encode(), proof(key, nonce, _port(address)).encode()):
+        click.echo(f"rfsn: the server at {address} does not know the key, so it is not asked", err=True)
+        return False
+    return True
+
+
+def _port(address: str) -> int:
+    return urlsplit(address).port or 80
 
 
 def _ask(place: dict[str, Any], ask: Ask) -> Any:

@@ -43,5 +43,16 @@ def init(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
         click.echo(f"wrote {path}")
+    _trust(folder)
     where = "" if folder == Path() else f" --world {folder}"
     click.echo(f"Next: rfsn say miller Hello{where}")
+
+
+def _trust(folder: Path) -> None:
+    """Trust a world that was made on this machine, with all changes to come: its author edits it all the time."""
+    from rfsn_core.settings.trust import TrustFile, judge
+
+    try:
+        TrustFile().grant(judge(folder), changes=True)
+    except UserError as error:
+        click.echo(f"rfsn: {error}; `rfsn trust` will ask about plugins of this world", err=True)

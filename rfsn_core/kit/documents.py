@@ -18,6 +18,18 @@ Key = tuple[str | int, ...]
 Lines = dict[Key, int]
 
 
+LARGEST = 4_000_000
+"""Bytes of a file."""
+LARGEST_WITH_LINES = 200_000
+"""Characters of a JSON file up to which its lines are found out, which takes far longer than reading it."""
+LARGEST_YAML = 500_000
+"""Characters of a YAML file, whose parser is slow."""
+DEEPEST = 50
+"""Levels of lists and tables inside each other."""
+MOST_PARTS = 200_000
+"""Keys and values of a file, each alias of YAML counted as what it stands for."""
+
+
 class DocumentError(ValueError):
     """A file cannot be read. The message is one sentence that begins with the file, and says what to do."""
 
@@ -46,9 +58,12 @@ class Document:
 def read_text(path: Path) -> str:
     """Return a text file as UTF-8, with or without a byte order mark. Raises DocumentError that names the encoding."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DocumentError(f"{path}: cannot be read: {error.strerror or error}") from error
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        raise DocumentError(f"{path}: cannot be read: {getattr(error, 'strerror', '') or error}") from error
+    if len(data) > LARGEST:
+        raise DocumentError(f"{path}: is larger than {LARGEST / 1e6:g} MB; divide it into several files")
     if encoding := _foreign_encoding(data):
         raise DocumentError(f"{path}: is saved as {encoding}; save it as UTF-8")
     try:
@@ -83,18 +98,41 @@ def read_document(path: Path) -> Document:
         raise DocumentError(f"{path}: must be a .toml, .json or .yaml file{hint}")
     text = read_text(path)
     values, lines = parser(path, text)
+    if problem := _shape_problem(values):
+        raise DocumentError(f"{path}: cannot be used: {problem}")
     if not isinstance(values, dict):
         raise DocumentError(f"{path}: must be a table of settings, not {type(values).__name__}")
     return Document(path, values, lines, text)
 
 
+def _shape_problem(values: Any) -> str:
+    """Return why a file's values are too deep or too many; empty if they are not."""
+    waiting = [(values, 1)]
+    parts = 0
+    while waiting:
+        value, level = waiting.pop()
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        parts += len(inside)
+        if level > DEEPEST and inside:
+            return f"more than {DEEPEST} lists and tables inside each other"
+        if parts > MOST_PARTS:
+            return f"more than {MOST_PARTS} values"
+        waiting += [(item, level + 1) for item in inside]
+    return ""
+
+
 # ── TOML ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST}}}""")
+
+
 def _toml(path: Path, text: str) -> tuple[Any, Lines]:
+    if _LONG_KEY.search(text):  # tomllib takes the square of its parts
+        raise DocumentError(f"{path}: cannot be used: a key of more than {DEEPEST} parts")
     try:
         return tomllib.loads(text), _toml_lines(text)
-    except RecursionError as error:
+    except (RecursionError, MemoryError) as error:
         raise DocumentError(f"{path}: cannot be parsed: too deeply nested") from error
     except tomllib.TOMLDecodeError as error:
         rows = text.splitlines() or [""]
@@ -105,6 +143,8 @@ def _toml(path: Path, text: str) -> tuple[Any, Lines]:
         raise DocumentError(
             f"{path}, line {line}: cannot be parsed: not valid TOML: {message} (column {column}){hint}"
         ) from error
+    except ValueError as error:  # such as a number of 5000 digits
+        raise DocumentError(f"{path}: cannot be parsed: {error}") from error
 
 
 def _toml_hint(line: str, message: str) -> str:
@@ -177,27 +217,64 @@ def _json(path: Path, text: str) -> tuple[Any, Lines]:
     except json.JSONDecodeError as error:
         place = f"{path}, line {error.lineno}"
         raise DocumentError(f"{place}: cannot be parsed: not valid JSON: {error.msg} (column {error.colno})") from error
+    except ValueError as error:  # such as a number of 5000 digits
+        raise DocumentError(f"{path}: cannot be parsed: {error}") from error
     except RecursionError as error:
         raise DocumentError(f"{path}: cannot be parsed: not valid JSON: too deeply nested") from error
+    if len(text) > LARGEST_WITH_LINES:
+        return values, {}
     try:
         # JSON is nearly YAML, whose parser knows the lines; a tab, which YAML refuses, can only be white space here.
-        return values, _yaml_lines(yaml.compose(text.replace("\t", " "), yaml.SafeLoader))
+        node = yaml.compose(text.replace("\t", " "), yaml.SafeLoader)
+        return values, {} if _node_problem(node) else _yaml_lines(node)
     except (yaml.YAMLError, RecursionError, ValueError):
         return values, {}
 
 
 def _yaml(path: Path, text: str) -> tuple[Any, Lines]:
+    if len(text) > LARGEST_YAML:
+        raise DocumentError(f"{path}: cannot be used: YAML of more than {LARGEST_YAML / 1e6:g} MB; TOML may be larger")
+    loader = yaml.SafeLoader(text)
     try:
-        return yaml.safe_load(text) or {}, _yaml_lines(yaml.compose(text, yaml.SafeLoader))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        node = loader.get_single_node()
+        if problem := _node_problem(node):
+            raise DocumentError(f"{path}: cannot be used: {problem}")
+        values = loader.construct_document(node) if node is not None else None
+        return values or {}, _yaml_lines(node)
+    except DocumentError:
+        raise
+    except (yaml.YAMLError, RecursionError, ValueError, ArithmeticError, LookupError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else f"{path}"
         message = " ".join(str(getattr(error, "problem", "") or error or "too deeply nested").split())
         hint = ". YAML allows no tabs before a key: use spaces" if "\\t" in message else ""
         raise DocumentError(f"{place}: cannot be parsed: not valid YAML: {message}{hint}") from error
+    finally:
+        loader.dispose()
+
+
+def _node_problem(root: Any) -> str:
+    """Return why a parsed file is too deep or too large; empty if it is not.
+
+    An alias is walked as often as it is used, since that is what building the values, or walking them, would do.
+    """
+    waiting = [(root, 1)]
+    parts = 0
+    while waiting:
+        node, level = waiting.pop()
+        inside = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts += len(inside)
+        if level > DEEPEST and inside:
+            return f"more than {DEEPEST} lists and tables inside each other, or an alias inside itself"
+        if parts > MOST_PARTS:
+            return f"more than {MOST_PARTS} values, each alias counted as what it stands for"
+        for item in inside:
+            waiting += [(part, level + 1) for part in item] if isinstance(item, tuple) else [(item, level + 1)]
+    return ""
 
 
 def _yaml_lines(node: Any, prefix: Key = ()) -> Lines:
+    """Return key → line of a parsed file, which `_node_problem` has found small enough."""
     lines: Lines = {}
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:

@@ -16,8 +16,9 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import pluggy
@@ -29,6 +30,7 @@ from rfsn_core.contract import hooks as hookspecs
 from rfsn_core.contract.errors import EngineError, PluginError, contained
 from rfsn_core.contract.provider import Provider
 from rfsn_core.contract.stages import STAGES
+from rfsn_core.settings.trust import judge
 
 GROUP = "rfsn"
 PREFIX = "rfsn_"
@@ -145,7 +147,7 @@ def discover(extra: Iterable[tuple[str, Any]] = (), *, world: Path | None = None
     """Find and load all plugins.
 
     :param extra: (name, module or object) to register besides: for tests.
-    :param world: a world whose `plugins/*.py` load as well.
+    :param world: a world whose `plugins/*.py` load as well, if its user trusts it.
     :param installed: look at entry points at all.
 
     `RFSN_PLUGINS=a,b` loads only those installed plugins (empty: none), `RFSN_BLOCK=x` blocks.
@@ -170,8 +172,14 @@ def discover(extra: Iterable[tuple[str, Any]] = (), *, world: Path | None = None
             item.state, item.reason = "failed", unfit
         else:
             _load(manager, item, entry.value, blocked)
+    trust = judge(world) if world else None
     for path in sorted((world / "plugins").glob("*.py")) if world else ():
-        found.append(_load(manager, Plugin(path.stem, path.name, "(file)", ""), path, blocked))
+        item = Plugin(path.stem, path.name, "(file)", "")
+        if trust is not None and trust.left_out:
+            item.state, item.reason = "blocked", f"the world is not trusted; {trust.hint}"
+            found.append(item)
+        else:
+            found.append(_load(manager, item, path, blocked))
     for name, module in extra:
         found.append(_load(manager, Plugin(name, name, "(given)", ""), module, blocked))
     return Plugins(found, manager)
@@ -223,11 +231,22 @@ def _load(manager: pluggy.PluginManager, item: Plugin, source: Any, blocked: set
     return item
 
 
+class _FromSource(SourceFileLoader):
+    """Runs what is in the file, which is what was trusted, and never the bytecode that may lie next to it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code = self.source_to_code(self.get_data(path), path)
+        assert isinstance(code, CodeType)
+        return code
+
+
 def _import(name: str, source: Any) -> Any:
     if isinstance(source, str):
         return importlib.import_module(source)
     if isinstance(source, Path):
-        spec = importlib.util.spec_from_file_location(f"rfsn_world_plugins.{name}", source)
+        module_name = f"rfsn_world_plugins.{name}"
+        spec = importlib.util.spec_from_file_location(module_name, loader=_FromSource(module_name, str(source)))
         assert spec is not None
         assert spec.loader is not None
         module: ModuleType = importlib.util.module_from_spec(spec)

@@ -25,12 +25,13 @@ from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.runtime.announcements import Announcements
 from rfsn_core.runtime.changes import Effects, effects
 from rfsn_core.runtime.engines import Engines
+from rfsn_core.runtime.lost_memory import warn_of_lost_memory
 from rfsn_core.runtime.plan import Choice, Plan, make_plan
 from rfsn_core.runtime.provider_task import Opened
-from rfsn_core.settings import source as config
 from rfsn_core.settings.folders import DataFolder, data_folder
 from rfsn_core.settings.protection import check_bind, check_reload
 from rfsn_core.settings.schema import Settings
+from rfsn_core.settings.trust import Trust, load_world
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.prompt import Prompts
 from rfsn_core.turn.runtime import OpenProvider, Runtime
@@ -70,6 +71,8 @@ class Runtimes:
         self._lock = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._warned: set[str] = set()
+        self.trust: Trust | None = None
+        """The trust in the world, as of the newest start or reload."""
         self.announcements = Announcements()
         self._engines = Engines(self.announcements)
 
@@ -86,7 +89,8 @@ class Runtimes:
 
     @cached_property
     def _data_folder(self) -> DataFolder:
-        return data_folder(self.world_dir, self._current.settings if self._current else self.load())
+        settings, _, trust = load_world(self.world_dir, self.config_file, self._overrides)
+        return data_folder(self.world_dir, settings, follow_links=trust.granted)
 
     @property
     def own_dir(self) -> Path:
@@ -99,11 +103,16 @@ class Runtimes:
         if self._data_folder.reason:
             log.info("data_folder.elsewhere", folder=str(self.data_dir), reason=self._data_folder.reason)
         self._warn(plan)
+        warn_of_lost_memory(plan.settings, self.data_dir, self.own_dir)
         self._current = await self._build(plan)
         return self._current
 
     def _warn(self, plan: Plan) -> None:
-        """Log what is probably a mistake, each once."""
+        """Log what is probably a mistake, each once, and what is left out of a world that is not trusted."""
+        if plan.trust.left_out and (self.trust is None or plan.trust.left_out != self.trust.left_out):
+            left_out = [risk.line for risk in plan.trust.left_out]
+            log.warning("world.untrusted", folder=str(plan.trust.world), left_out=left_out, hint=plan.trust.hint)
+        self.trust = plan.trust
         for warning in plan.warnings:
             if warning not in self._warned:
                 log.warning("settings.suspicious", problem=warning)
@@ -111,7 +120,7 @@ class Runtimes:
 
     def load(self) -> Settings:
         """Return the settings as they are on disk now, not yet applied."""
-        return config.load(self.config_file or config.find_file(self.world_dir), self._overrides)[0]
+        return load_world(self.world_dir, self.config_file, self._overrides)[0]
 
     async def check(self) -> Plan:
         """Validate settings and world without opening anything. Raises as `start` does."""

@@ -18,7 +18,8 @@ from rfsn_core.contract.stages import STAGES
 from rfsn_core.kit.explain import explain_errors, nearest
 from rfsn_core.plugins.discovery import Plugin, Plugins
 from rfsn_core.settings.schema import ArchiveStage, GatingStage, Settings, Stage
-from rfsn_core.settings.source import Source, find_file, load, misnamed_files, unknown_provider
+from rfsn_core.settings.source import Source, misnamed_files, unknown_provider
+from rfsn_core.settings.trust import Trust, load_world
 from rfsn_core.telemetry.redaction import SECRETS
 from rfsn_core.world import candidates
 from rfsn_core.world.actions import BUILT_IN, Actions
@@ -61,6 +62,7 @@ class Plan:
 
     settings: Settings
     source: Source
+    trust: Trust
     world: World
     actions: Actions
     rules: tuple[SafetyRule, ...]
@@ -71,8 +73,7 @@ class Plan:
 
 async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None, overrides: Mapping[str, Any]) -> Plan:
     """Read settings and world and check them. Raises ConfigError or WorldError with all problems."""
-    path = config_file or find_file(world_dir)
-    settings, source = await asyncio.to_thread(load, path, overrides)
+    settings, source, trust = await asyncio.to_thread(load_world, world_dir, config_file, overrides)
     choosing = _Choosing(plugins, settings, source)
     choices = tuple(choosing.choices())
     problems = [*choosing.problems, *_unknown_variants(plugins, settings, source)]
@@ -82,11 +83,12 @@ async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None,
     problems += _unknown_actions(settings, source, actions)
     if problems:
         raise ConfigError(problems)
-    world = await asyncio.to_thread(read_world, world_dir, actions)
+    world = await asyncio.to_thread(read_world, world_dir, actions, trust.allows)
     misnamed = misnamed_files(world_dir) if config_file is None else []
     return Plan(
         settings=settings,
         source=source,
+        trust=trust,
         world=world,
         actions=actions,
         rules=rules,

@@ -13,7 +13,7 @@ def note_store(runtimes: Runtimes) -> None:
     current = runtimes.current.settings.storage.provider
     file = runtimes.own_dir / "store"
     try:
-        before = file.read_text("utf-8").strip() if file.exists() else ""
+        before = file.read_text("utf-8", "replace").strip() if file.exists() else ""
         if before != current:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(current + "\n", "utf-8")

@@ -22,7 +22,7 @@ from rfsn_core.contract.errors import NotFound, RfsnError, StoreError, UnknownDe
 from rfsn_core.contract.rendering import RenderOptions
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
-from rfsn_core.server import sse
+from rfsn_core.server import address, sse
 from rfsn_core.server.memory_api import MemoryRoutes
 from rfsn_core.server.plugin_routes import mounts
 from rfsn_core.server.worker_metrics import WorkerMetrics
@@ -99,7 +99,12 @@ class Api:
         return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
     async def _alive(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok", "version": version()})
+        answer = {"status": "ok", "version": version()}
+        key = self._kernel.runtimes.current.settings.server.key
+        server, nonce = request.scope.get("server"), request.query_params.get("nonce", "")
+        if key and server and 16 <= len(nonce) <= 64:
+            answer["proof"] = address.proof(key, nonce, server[1])
+        return JSONResponse(answer)
 
     async def _health(self, request: Request) -> Response:
         """Report on every component; the status is 503 when the store does not answer.
@@ -126,6 +131,7 @@ class Api:
             components["storage"] |= {"status": "down", "reason": str(error) or "no answer in 2 s"}
         plugins = self._kernel.runtimes.plugins
         failed = {item.name: f"{item.label}: {item.reason}" for item in plugins.found if item.state == "failed"}
+        trust = self._kernel.runtimes.trust
         healthy = all(component["status"] == "ok" for component in components.values())
         return JSONResponse(
             {
@@ -134,6 +140,7 @@ class Api:
                 "uptime_s": time.time() - self._started,
                 "components": components,
                 "failed_plugins": failed,
+                "left_out": [risk.line for risk in trust.left_out] if trust else [],
                 "npcs": sorted(runtime.world.npcs),
             },
             503 if any(component["status"] == "down" for component in components.values()) else 200,

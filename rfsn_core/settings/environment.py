@@ -17,7 +17,7 @@ from rfsn_core.kit.explain import nearest
 from rfsn_core.settings.schema import Settings
 
 PREFIX = "RFSN_"
-NOT_SETTINGS = frozenset({"RFSN_WORLD", "RFSN_PLUGINS", "RFSN_BLOCK", "RFSN_TRACE_PLUGINS"})
+NOT_SETTINGS = frozenset({"RFSN_WORLD", "RFSN_PLUGINS", "RFSN_BLOCK", "RFSN_TRACE_PLUGINS", "RFSN_TRUST"})
 """Variables that have another meaning."""
 
 

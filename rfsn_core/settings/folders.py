@@ -44,31 +44,50 @@ def user_data_folder() -> Path:
     return Path(parent) / "rfsn"
 
 
+def user_config_folder() -> Path:
+    """Return the folder for what this user has decided, as each system has it."""
+    if sys.platform == "win32":
+        parent = os.environ.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        parent = str(Path.home() / "Library" / "Application Support")
+    else:
+        parent = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(parent) / "rfsn"
+
+
 def is_writable(folder: Path) -> bool:
     """Return whether this user may create files in a folder."""
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def data_folder(world: Path, settings: Settings, *, writable: Callable[[Path], bool] = is_writable) -> DataFolder:
+def data_folder(
+    world: Path, settings: Settings, *, writable: Callable[[Path], bool] = is_writable, follow_links: bool = True
+) -> DataFolder:
     """Return where the server writes.
 
     `data_dir`, if it is set. Without it: `.rfsn` in the world's folder; but in the user's data folder for the example
     world, which belongs to the program, and for a world that cannot be written to.
+
+    :param follow_links: whether `.rfsn` may be a link that leads out of the world.
     """
     default = world / settings.data_dir
     if "data_dir" in settings.model_fields_set:
         return DataFolder(default.resolve())
     user = user_data_folder()
-    if _is_example(world):
+    if is_example(world):
         return DataFolder(user / EXAMPLE, "the example world belongs to the program")
-    if writable(default if default.is_dir() else world):
+    reason = "the world's folder is read-only"
+    if not follow_links and not default.resolve().is_relative_to(world.resolve()):
+        reason = f"'{settings.data_dir}' is a link that leads out of the world, which is not trusted"
+    elif writable(default if default.is_dir() else world):
         return DataFolder(default.resolve())
     # Two worlds may have the same name: the path makes the folder unique.
     unique = hashlib.blake2b(str(world.resolve()).encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
-    return DataFolder(user / f"{world.resolve().name}-{unique}", "the world's folder is read-only")
+    return DataFolder(user / f"{world.resolve().name}-{unique}", reason)
 
 
-def _is_example(world: Path) -> bool:
+def is_example(world: Path) -> bool:
+    """Return whether a folder is the world that comes with RFSN."""
     try:
         return world.resolve() == example_world().resolve()
     except UserError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,15 @@ def misnamed(path: Path) -> str:
     return "" if path.exists() and proper.samefile(path) else f"is not read; the settings are in '{right}'"
 
 
-def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> tuple[Settings, Source]:
+def load(
+    path: Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    allowed: Callable[[Mapping[str, Any]], dict[str, Any]] = dict,
+) -> tuple[Settings, Source]:
     """Return the settings of a file (None: defaults only) and the environment.
 
     :param overrides: what the command line says, as nested tables; it wins over the environment.
+    :param allowed: returns the file's values without those that its world may not set; see `trust`.
     Raises ConfigError with one line for each problem: file, line, key, and the nearest valid key.
     """
     try:
@@ -90,7 +95,7 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> tuple
     problems = list(environment.problems)
     settings: Settings | None = None
     try:
-        settings = Settings.model_validate(merge(merge(document.values, environment.values), overrides or {}))
+        settings = Settings.model_validate(merge(merge(allowed(document.values), environment.values), overrides or {}))
     except ValidationError as error:
         problems += explain_errors(error, source, Settings)
     if problems or settings is None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -197,12 +197,15 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 
-def read_world(path: Path, actions: Actions | None = None) -> World:
-    """Read and check a world. Raises WorldError with every problem, one a line, with file, line and key."""
+def read_world(path: Path, actions: Actions | None = None, allowed: Callable[[str], bool] = lambda name: True) -> World:
+    """Read and check a world. Raises WorldError with every problem, one a line, with file, line and key.
+
+    :param allowed: returns whether a file or folder, named relative to the world, may be read.
+    """
     folder = path / "npcs"
     if not folder.is_dir():
         raise WorldError(f"{path} is not a world: it has no folder 'npcs'", hint="`rfsn init FOLDER` makes one")
-    reading = _Reading(path, actions)
+    reading = _Reading(path, actions, allowed)
     read = [npc for file in reading.files("npcs", ".toml") if (npc := reading.npc(file))]
     npcs = {npc.id: npc for npc in sorted(read, key=lambda npc: npc.file.order)}
     lines: Lines = {}
@@ -221,16 +224,16 @@ def read_world(path: Path, actions: Actions | None = None) -> World:
 class _Reading:
     """The reading of one world's files, and what is wrong with them."""
 
-    def __init__(self, path: Path, actions: Actions | None) -> None:
-        self._path, self._actions = path, actions
+    def __init__(self, path: Path, actions: Actions | None, allowed: Callable[[str], bool]) -> None:
+        self._path, self._actions, self._allowed = path, actions, allowed
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
     def files(self, folder: str, suffix: str, also: str = "") -> Iterator[Path]:
         """Yield the files of a folder that are read; warn of those that look as if they should be."""
         place = self._path / folder
-        for file in sorted(place.iterdir()) if place.is_dir() else ():
-            if file.name.startswith("."):
+        for file in sorted(place.iterdir()) if place.is_dir() and self._allowed(folder) else ():
+            if file.name.startswith(".") or not self._allowed(f"{folder}/{file.name}"):
                 continue  # an editor's own, or the system's
             if file.is_file() and file.suffix.lower() in (suffix, also):
                 yield file
@@ -282,7 +285,7 @@ class _Reading:
     def examples(self) -> dict[str, str]:
         """Return line → signal of `signals.toml`."""
         file = self._path / "signals.toml"
-        if not file.exists():
+        if not file.exists() or not self._allowed(file.name):
             return {}
         document, data = self._model(file, _SignalsFile)
         if document is None or data is None:

@@ -256,6 +256,48 @@ async def test_an_import_restores_an_export(tmp_path: Path) -> None:
         assert await it.memory.show(NPC, "player", "default") == before
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"state": {"affinity": 99}}, "affinity is 99"),
+        ({"state": {"affinity": "much"}}, "Expected `float`, got `str`"),
+        ({"state": {"turns": -5}}, "turns is -5, below 0"),
+        ({"state": {"mood": "purple"}}, "mood is 'purple', not one of calm,"),
+        ({"state": {"unknown": 1}}, "unknown"),
+        ({"time": -1}, "time is -1, not in 0"),
+        ({"time": 1e300}, "time is 1e\\+300, not in 0"),
+        ({"turn_id": " "}, "turn_id is empty"),
+        ({"scope": {"save": "s", "npc": "n" * 501, "player": "p"}}, "npc is longer than 500"),
+        ({"card": {"trust": 7}}, "card.trust is 7, not in 0…1"),
+        ({"card": {"gifts": -1}}, "card.gifts is -1"),
+        (
+            {
+                "memories": [
+                    {"memory_id": "", "kind": "fact", "source": "game", "text": "x", "time": 1, "confidence": 2}
+                ]
+            },
+            "memories\\[0\\].memory_id is empty; memories\\[0\\].confidence is 2",
+        ),
+    ],
+)
+async def test_an_import_is_checked_as_a_whole_before_anything_is_stored(
+    tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    from rfsn_core.testing.suites import record
+
+    good = msgspec.json.encode(record(1))
+    bad = msgspec.json.encode(msgspec.to_builtins(record(2)) | change)
+
+    async def chunks() -> Any:
+        yield good + b"\n" + bad + b"\n"
+
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
+        with pytest.raises(BadMessage, match=f"line 2 is not a turn: .*{problem}") as refused:
+            await it.transfer.import_lines(chunks())
+        assert "Nothing was stored" in str(refused.value)
+        assert [line async for line in it.transfer.export_lines("", "", "")] == []
+
+
 async def test_an_idle_conversation_is_dropped_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Memory()
     settings = {"memory": {"cache_minutes": 0.001}}
