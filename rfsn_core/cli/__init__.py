@@ -20,7 +20,9 @@ COMMANDS = (
     Command(AUTHOR, "models", "rfsn_core.cli.engines:models", "List the models of the rendering provider."),
     Command(AUTHOR, "voices", "rfsn_core.cli.engines:voices", "List the voices of the speech provider."),
     Command(AUTHOR, "fetch", "rfsn_core.cli.fetch:fetch", "Download a model or a voice."),
-    Command(INSPECT, "memory", "rfsn_core.cli.memory:memory", "Show and edit what NPCs remember; snapshots and backups."),
+    Command(
+        INSPECT, "memory", "rfsn_core.cli.memory:memory", "Show and edit what NPCs remember; snapshots and backups."
+    ),
     Command(INSPECT, "decision", "rfsn_core.cli.decisions:decision", "Explain a decision and show its rewards."),
     Command(INSPECT, "replay", "rfsn_core.cli.decisions:replay", "Recompute logged decisions and compare."),
     Command(INSPECT, "episode", "rfsn_core.cli.episode:episode", "Play many turns with an NPC and plot them."),
