@@ -49,10 +49,15 @@ def init(folder: Path) -> None:
 
 
 def _trust(folder: Path) -> None:
-    """Trust a world that was made on this machine, with all changes to come: its author edits it all the time."""
+    """Trust a world that was made on this machine, with all changes to come: its author edits it all the time.
+
+    A folder that had plugins before is not trusted: `rfsn init` does not know whose they are.
+    """
     from rfsn_core.settings.trust import TrustFile, judge
 
     try:
-        TrustFile().grant(judge(folder), changes=True)
+        trust = judge(folder)
+        if not trust.risks:
+            TrustFile().grant(trust, changes=True)
     except UserError as error:
         click.echo(f"rfsn: {error}; `rfsn trust` will ask about plugins of this world", err=True)

@@ -151,6 +151,14 @@ def test_nobody_is_asked_about_a_world_of_texts_the_example_or_one_that_they_mad
     assert plugins.loaded["evil"].module.x == 1
 
 
+def test_init_does_not_trust_the_plugins_that_were_in_the_folder_before(rfsn: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    put_plugin(folder)
+    assert rfsn("init", folder).exit_code == 0
+    assert not judge(folder).granted
+
+
 def test_a_variable_trusts_every_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_plugin(world)
     monkeypatch.setenv("RFSN_TRUST", "1")
