@@ -25,7 +25,7 @@ class Abstractor(Protocol):
     """Game state → a state the policy can learn on."""
 
     def abstract(self, game: Mapping[str, Any], npc: Mapping[str, Any]) -> Abstraction:
-        """Pure and synchronous: the same input gives the same output on every machine.
+        """Return the abstraction. Pure and synchronous: the same input gives the same output on every machine.
 
         :param game: the state the client sent, any JSON object; unknown or malformed fields fall into
             an `unknown` bucket and never raise.

@@ -10,5 +10,7 @@ class Embedder(Protocol):
     """Turns texts into vectors that are near each other when the texts mean much the same."""
 
     async def embed(self, texts: Sequence[str]) -> Any:
-        """An array of shape (len(texts), d), or rows that numpy makes one of; each of length 1, or 0 for a text
-        that says nothing. A turn waits for that of one text."""
+        """Return an array of shape (len(texts), d), or rows that numpy can convert to one.
+
+        Each row has length 1, or 0 for a text without meaning. A turn waits for the vector of one text.
+        """

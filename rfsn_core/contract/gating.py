@@ -11,7 +11,7 @@ SEVERITY = {"allow": 0, "rewrite": 1, "block": 2, "needs_approval": 3}
 
 @dataclass(frozen=True)
 class Utterance:
-    """A text to be checked before it goes further."""
+    """A text that is checked before anything uses it."""
 
     text: str
     side: str
@@ -23,7 +23,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of a text."""
+    """What a gate says about one text."""
 
     kind: str
     """`allow`, `rewrite` (say `text` instead, which the other gates check, too), `block`, or `needs_approval`."""
@@ -36,4 +36,4 @@ class Gate(Protocol):
     """Checks what the player says and every sentence before it is sent or spoken."""
 
     async def check(self, utterance: Utterance) -> Verdict:
-        """Raise, or take too long, and the kernel blocks the text: gates fail closed."""
+        """Return the verdict. When this raises or takes too long, the kernel blocks the text: gates fail closed."""

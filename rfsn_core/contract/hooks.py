@@ -72,47 +72,47 @@ def rfsn_understanding() -> Iterable[Offer[Understander]]:
 
 @hookspec
 def rfsn_abstraction() -> Iterable[Offer[Abstractor]]:
-    """Providers of the abstraction stage: game and NPC state → key and features."""
+    """Offer providers of the abstraction stage: game and NPC state → key and features."""
 
 
 @hookspec
 def rfsn_selection() -> Iterable[Offer[Policy]]:
-    """Providers of the selection stage: the policy that chooses action and style."""
+    """Offer providers of the selection stage: the policy that chooses action and style."""
 
 
 @hookspec
 def rfsn_rendering() -> Iterable[Offer[Renderer]]:
-    """Providers of the rendering stage: what words the decision."""
+    """Offer providers of the rendering stage: what words the decision."""
 
 
 @hookspec
 def rfsn_gating() -> Iterable[Offer[Gate]]:
-    """Providers of the gating stage: what checks the player's text and every sentence."""
+    """Offer providers of the gating stage: what checks the player's text and every sentence."""
 
 
 @hookspec
 def rfsn_speech() -> Iterable[Offer[Voice]]:
-    """Providers of the speech stage: what speaks sentences."""
+    """Offer providers of the speech stage: what speaks sentences."""
 
 
 @hookspec
 def rfsn_storage() -> Iterable[Offer[Store]]:
-    """Providers of the storage stage: what remembers turns and state."""
+    """Offer providers of the storage stage: what remembers turns and state."""
 
 
 @hookspec
 def rfsn_archive() -> Iterable[Offer[Archive]]:
-    """Providers of the archive stage: where turns go to stay."""
+    """Offer providers of the archive stage: long-term copies of turns."""
 
 
 @hookspec
 def rfsn_embedding() -> Iterable[Offer[Embedder]]:
-    """Providers of the embedding stage: what places texts by their meaning."""
+    """Offer providers of the embedding stage: vectors of texts."""
 
 
 @hookspec
 def rfsn_actions() -> Iterable[Action]:
-    """Actions to add to the built-in ones, each with the description that the renderer words it from.
+    """Add actions to the built-in ones, each with the instruction that the renderer words.
 
     An action of a built-in name replaces it.
     """
@@ -120,17 +120,17 @@ def rfsn_actions() -> Iterable[Action]:
 
 @hookspec
 def rfsn_safety_rules() -> Iterable[SafetyRule]:
-    """Safety rules to add. Rules only ever forbid or force: none can allow what another forbids."""
+    """Add safety rules. Rules forbid or force; none can allow what another forbids."""
 
 
 @hookspec
 def rfsn_routes() -> Iterable[BaseRoute]:
-    """Starlette routes for the server, mounted under `/plugins/<plugin name>/`."""
+    """Add Starlette routes to the server, mounted under `/plugins/<plugin name>/`."""
 
 
 @hookspec
 def rfsn_commands() -> Iterable[click.Command]:
-    """Commands for the `rfsn` program. A built-in command's name is refused.
+    """Add commands to the `rfsn` program. The name of a built-in command is refused.
 
     This is for plugin files of a world. An installed plugin names each command in its `pyproject.toml`, so that
     `rfsn --help` lists it without importing the plugin: `[project.entry-points."rfsn.commands"] hey = "my_module:hey"`.
@@ -162,12 +162,13 @@ def rfsn_prompt(prompt: Prompt) -> Prompt | None:
 
 
 # ── OBSERVE ──────────────────────────────────────────────────────────────────────────────────────
-# Watching can never break a turn: what raises is logged with the plugin's name, counted, and muted in the end.
+# Observing cannot break a turn: an error is logged with the plugin's name and counted; after too many, the hook is no
+# longer called.
 
 
 @hookspec
 def rfsn_event(event: ServerMessage, npc: str, player: str) -> None:
-    """Every event a turn emits, in order; audio excepted.
+    """Observe every event of a turn, in order, except audio.
 
     :param event: one of the messages that a client gets, such as `TurnFinished`; do not change it.
     :param npc: id of the NPC.
@@ -177,7 +178,7 @@ def rfsn_event(event: ServerMessage, npc: str, player: str) -> None:
 
 @hookspec
 def rfsn_started(info: ServerInfo) -> None:
-    """The server is ready. May be `async`.
+    """Run when the server is ready. May be `async`.
 
     :param info: the world's folder and the kernel's version.
     """
@@ -185,7 +186,7 @@ def rfsn_started(info: ServerInfo) -> None:
 
 @hookspec
 def rfsn_stopping(info: ServerInfo) -> None:
-    """The server is about to stop; turns have ended. May be `async`; 5 seconds at most.
+    """Run before the server stops, when turns have ended. May be `async`; takes 5 seconds at most.
 
     :param info: as for `rfsn_started`.
     """
@@ -193,7 +194,7 @@ def rfsn_stopping(info: ServerInfo) -> None:
 
 @hookspec
 def rfsn_config_changed(files: Sequence[str], reopened: Sequence[str]) -> None:
-    """New settings apply from the next turn.
+    """Run after a reload; new settings apply from the next turn.
 
     :param files: what changed on disk.
     :param reopened: the providers that were closed and opened again, as `stage:name`.

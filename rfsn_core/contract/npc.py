@@ -28,14 +28,14 @@ def standing(affinity: float, before: str = "") -> str:
 
 
 class Temperament(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an NPC is like; each -1…1, and 0 is like anybody."""
+    """What an NPC is like; each value is in -1…1, and 0 is average."""
 
     warmth: float = 0.0
     """Likes people, and shows it."""
     bravery: float = 0.0
     """Is hard to frighten, and stands its ground."""
     pride: float = 0.0
-    """Is hurt by slights, does not back down or apologize easily."""
+    """Is easily hurt; does not give in or apologize easily."""
     honesty: float = 0.0
     """Says what it knows; below 0 it dodges and hints."""
     curiosity: float = 0.0
@@ -86,8 +86,8 @@ class NpcState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.standing or standing(self.affinity)
 
     def violations(self) -> list[str]:
-        """The invariants that do not hold, in words; empty for a valid state."""
-        found = []
+        """Return the invariants that do not hold, in words; empty for a valid state."""
+        problems = []
         for name, low, high in (
             ("affinity", -1, 1),
             ("trust", 0, 1),
@@ -98,20 +98,20 @@ class NpcState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ):
             value = getattr(self, name)
             if not low <= value <= high:  # also catches NaN
-                found.append(f"{name} is {value}, not in {low}…{high}")
+                problems.append(f"{name} is {value}, not in {low}…{high}")
         if self.mood not in MOODS:
-            found.append(f"mood is '{self.mood}', not one of {', '.join(MOODS)}")
+            problems.append(f"mood is '{self.mood}', not one of {', '.join(MOODS)}")
         if self.turns < 0:
-            found.append(f"turns is {self.turns}, below 0")
-        return found
+            problems.append(f"turns is {self.turns}, below 0")
+        return problems
 
     def plain(self) -> dict[str, Any]:
-        """As plain values, with the relationship: what providers, hooks and the store see."""
+        """Return plain values, with the relationship: what providers, hooks and the store get."""
         return {**msgspec.structs.asdict(self), "relationship": self.relationship}
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> NpcState:
-        """The inverse of `plain`. Raises msgspec.ValidationError or ValueError when it is not a valid state."""
+        """Return the state of plain values. Raises msgspec.ValidationError or ValueError when it is not valid."""
         state = msgspec.convert({k: v for k, v in values.items() if k != "relationship"}, cls)
         if problems := state.violations():
             raise ValueError("; ".join(problems))

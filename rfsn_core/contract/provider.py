@@ -1,4 +1,4 @@
-"""What a plugin offers to a stage, and what the kernel lends it."""
+"""What a plugin offers to a stage, and what the kernel gives it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ S2 = TypeVar("S2", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Host:
-    """What the kernel lends a provider while it is open."""
+    """What the kernel gives a provider while it is open."""
 
     data_dir: Path
     """A folder for the provider's own files. It exists when storage providers open; others create it."""
@@ -35,7 +35,7 @@ class Host:
 
 
 class NoSettings(BaseModel, extra="forbid"):
-    """For a provider that has nothing to set."""
+    """The settings of a provider that has none."""
 
 
 class Offer(Generic[T_co]):
@@ -92,18 +92,18 @@ class Provider(Offer[T_co], Generic[S, T_co]):
             (settings), or nothing. Where the object has `async def start(self)`, that runs before the first use; where
             it has `async def close(self)` or `def close(self)`, that runs after the last, also when `start` failed.
         """
-        given = len(_positional(make))
+        count = len(_positional(make))
 
         @asynccontextmanager
         async def open_it(values: BaseModel, host: Host) -> AsyncIterator[Any]:
-            made = make(*(values, host)[:given])
+            opened = make(*(values, host)[:count])
             try:
-                if isinstance(made, Startable):
-                    await made.start()
-                yield made
+                if isinstance(opened, Startable):
+                    await opened.start()
+                yield opened
             finally:
-                if isinstance(made, Closable):
-                    closing = cast("Any", made).close()
+                if isinstance(opened, Closable):
+                    closing = cast("Any", opened).close()
                     if inspect.isawaitable(closing):
                         await closing
 
@@ -111,10 +111,12 @@ class Provider(Offer[T_co], Generic[S, T_co]):
 
 
 def _positional(make: Callable[..., Any]) -> list[str]:
-    """Names of the arguments that `make` must be given. Raises TypeError for more than settings and host."""
+    """Return the names of the arguments that `make` needs. Raises TypeError for more than settings and host."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(make).parameters.values()
-    needed = [each.name for each in parameters if each.kind in kinds and each.default is each.empty]
+    needed = [
+        parameter.name for parameter in parameters if parameter.kind in kinds and parameter.default is parameter.empty
+    ]
     if len(needed) > 2:
         raise TypeError(f"{make!r} takes {', '.join(needed)}; Provider.of can give it settings and host only")
     return needed

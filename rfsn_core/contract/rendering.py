@@ -56,9 +56,9 @@ class Prompt:
     """What the player meant."""
     known: Known = Known()
     people: tuple[tuple[str, str, str], ...] = ()
-    """(id, name, title) of those whom the player named."""
+    """(id, name, title) of the people whom the player named."""
     player_name: str = ""
-    """What the player said to be called."""
+    """The name that the player gave."""
     player_facts: tuple[str, ...] = ()
     """What the NPC knows of the player, the most useful first."""
     persona: Mapping[str, Any] = field(default_factory=dict)
@@ -69,9 +69,9 @@ class Prompt:
     seed: int = 0
     """Different for every turn and the same when the turn is replayed."""
     avoid: tuple[str, ...] = ()
-    """What the NPC said last; not to be repeated."""
+    """What the NPC said last and should not repeat."""
     final_json: bool = False
-    """Whether the messages ask for a FINAL_JSON block after the words; see `dialogue/reply.py`."""
+    """Whether the messages ask for a FINAL_JSON block after the words; see `turn/reply_parser.py`."""
     labels: tuple[str, ...] = ()
     """Names that a model might put in front of what it says: those of the world's NPCs."""
     tokens: int = 0
@@ -90,7 +90,7 @@ class RenderOptions:
     max_tokens: int | None = None
 
     def over(self, temperature: float, max_tokens: int) -> tuple[float, int]:
-        """(temperature, max_tokens) to use, given the provider's own."""
+        """Return (temperature, max_tokens) to use, given the provider's own."""
         return (
             temperature if self.temperature is None else self.temperature,
             max_tokens if self.max_tokens is None else self.max_tokens,
@@ -105,7 +105,7 @@ class Renderer(Protocol):
     """
 
     def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str | Usage]:
-        """Stream the text, token by token or in larger pieces; and what the engine says of its usage, if it does.
+        """Stream the text, token by token or in larger pieces, and the usage if the engine reports it.
 
         Closing the iterator stops the engine at once. Raise `EngineError` when the engine fails.
         """

@@ -37,7 +37,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Selection:
-    """The choice, with what is needed to learn from it later."""
+    """The selected arm, with what is needed to learn from it later."""
 
     arm: str
     propensities: tuple[float, ...]
@@ -89,10 +89,10 @@ class Policy(Protocol):
         """Choose one of `arms`, of which there is at least one."""
 
     def update(self, update: Update) -> UpdateResult:
-        """Learn. Raises ValueError, with nothing changed, for an update that cannot be: not finite, out of range."""
+        """Learn from a reward. Raises ValueError, with nothing changed, for an update that is not finite or out of range."""
 
     def checkpoint(self) -> bytes:
-        """All that was learned; `b""` when there is nothing."""
+        """Return everything that was learned; `b""` when there is nothing."""
 
     def restore(self, checkpoint: bytes) -> None:
-        """Take over what an earlier instance learned. Raises ValueError when it is not one of ours."""
+        """Load what an earlier instance learned. Raises ValueError when the checkpoint is not this policy's."""

@@ -18,11 +18,11 @@ class Scope:
 
     @property
     def conversation(self) -> str:
-        """As one text."""
+        """The scope as one text."""
         return "/".join((self.save, self.npc, self.player))
 
     def within(self, save: str, npc: str, player: str) -> bool:
-        """Whether it is selected; an empty text selects all."""
+        """Return whether the scope is selected; an empty text selects all."""
         return save in ("", self.save) and npc in ("", self.npc) and player in ("", self.player)
 
 
@@ -38,7 +38,7 @@ class MemoryKind(StrEnum):
 
 
 class MemorySource(StrEnum):
-    """Who said so, the most trusted first."""
+    """Where a memory comes from, the most trusted first."""
 
     OPERATOR = "operator"
     GAME = "game"
@@ -118,7 +118,7 @@ class TurnRecord:
 
 @dataclass(frozen=True)
 class Past:
-    """What an NPC and a player have behind them."""
+    """What a store knows about an NPC and a player."""
 
     state: Mapping[str, Any] | None = None
     """None before the first turn."""
@@ -151,7 +151,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A save as it was, under the name of a save."""
+    """The state of a save under a tag, to roll back to."""
 
     save: str
     tag: str
@@ -160,52 +160,52 @@ class Snapshot:
 
 
 class Store(Protocol):
-    """Remembers. Nothing is acknowledged before it is safe on disk. Scopes are compared exactly.
+    """Stores turns. Nothing is acknowledged before it is safe on disk. Scopes are compared exactly.
 
     `save`, `npc` and `player` as strings select what is equal; empty, all.
     """
 
     async def load(self, scope: Scope, turns: int) -> Past:
-        """All that a turn begins with, in one go."""
+        """Return everything that a turn begins with."""
 
     async def append(self, turn: TurnRecord) -> None:
         """Store a turn with all it changed, or nothing. The same turn_id again changes nothing."""
 
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
-        """Turns that contain the query's words, best first. Any text is a valid query."""
+        """Return the turns that contain the query's words, best first. Any text is a valid query."""
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
-        """Counts and times of an NPC's memory."""
+        """Return counts and times of an NPC's memory."""
 
     async def snapshot(self, save: str, tag: str) -> Snapshot:
-        """Remember what a save is like now, under a tag; one that is there is replaced."""
+        """Save the state of a save under a tag. An earlier snapshot of that tag is replaced."""
 
     async def snapshots(self, save: str) -> Sequence[Snapshot]:
-        """What `rollback` can go to, newest first."""
+        """Return the snapshots of a save, newest first."""
 
     async def rollback(self, save: str, tag: str) -> int:
-        """Make a save what it was, and return how many turns it has. What came after is kept for other tags.
+        """Roll a save back and return how many turns it has. Later turns are kept for other tags.
 
-        Raises StoreError when there is no such tag.
+        Raises NotFound when there is no such tag.
         """
 
     def export(self, save: str, npc: str, player: str) -> AsyncIterator[TurnRecord]:
-        """Turns as `append` takes them, those of a conversation oldest first; never all of them in memory."""
+        """Yield turns as `append` takes them, those of a conversation oldest first, without loading all into memory."""
 
     async def erase(self, save: str, npc: str, player: str, *, backups: bool) -> int:
-        """Leave no trace of turns, in backups neither if told so; returns how many there were."""
+        """Delete turns without a trace and return their number; with `backups`, also from backups."""
 
     async def check(self) -> Sequence[str]:
-        """What is damaged, in words; empty when all is whole."""
+        """Return what is damaged, in words; empty when nothing is."""
 
     async def backup(self) -> Backup:
         """Copy the whole store while it is in use."""
 
     async def backups(self) -> Sequence[Backup]:
-        """What `restore` can take, newest first."""
+        """Return the backups, newest first."""
 
     async def restore(self, name: str) -> None:
-        """Replace the store's content by a backup, after backing up what is there."""
+        """Replace the store's content by a backup, after a backup of the present content."""
 
     async def reset(self, npc: str) -> Backup:
-        """Forget an NPC, after backing up."""
+        """Delete everything about an NPC, after a backup, and return that backup."""

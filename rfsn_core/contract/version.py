@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def version() -> str:
-    """The kernel's version."""
+    """Return the kernel's version."""
     from importlib import metadata
 
     try:

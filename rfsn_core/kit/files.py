@@ -11,12 +11,15 @@ from typing import IO
 
 @contextmanager
 def replace_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` when the block ends well; else `path` stays as it is. Raises OSError.
+    """Open a file that replaces `path` when the block ends without an error; else `path` stays as it is.
 
-    :param sync: safe on disk when it is over; without, only a crash of this process is.
+    :param sync: whether the file survives a power cut when the block has ended. Without, it survives a crash of this
+        process.
+
+    Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # other processes may be at it too
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # another process may write it too
     try:
         with partial.open("wb") as file:
             yield file

@@ -1,4 +1,4 @@
-"""From an engine's floats to PCM16, and from a long sentence to pieces whose first sound comes early."""
+"""Conversion of an engine's samples to PCM16, and cutting of long sentences into clauses."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ _CLAUSE = re.compile(r"(?<=[,;:—–])\s+|\s+(?=(?:and|but|or|because|when|whil
 
 
 def pcm16(samples: NDArray[np.float32], volume: float = 1.0) -> bytes:
-    """Floats in -1…1 as 16 bit, clipped, little-endian. What is not a number is silence."""
+    """Return samples in -1…1 as 16-bit PCM, clipped, little-endian. NaN becomes silence."""
     scaled = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0) * (32767 * volume)
     return bytes(np.clip(scaled, -32768, 32767).astype("<i2").tobytes())
 
 
 def clauses(text: str, first: int = 60, rest: int = 250) -> list[str]:
-    """A sentence in pieces, cut where a speaker breathes: the first one short, so that its sound comes early.
+    """Cut a sentence where a speaker breathes. The first piece is short, so that its sound comes early.
 
     :param first: characters after which the first piece may end.
     :param rest: the same for the others. A piece without a clause's end in it stays whole.
     """
     pieces: list[str] = []
-    held = ""
+    piece = ""
     for part in _CLAUSE.split(text):
-        held = f"{held} {part}" if held else part
-        if len(held) >= (rest if pieces else first):
-            pieces.append(held)
-            held = ""
-    if held:
+        piece = f"{piece} {part}" if piece else part
+        if len(piece) >= (rest if pieces else first):
+            pieces.append(piece)
+            piece = ""
+    if piece:
         # A word or two alone would sound cut off.
-        if pieces and len(held) < 15:
-            pieces[-1] = f"{pieces[-1]} {held}"
+        if pieces and len(piece) < 15:
+            pieces[-1] = f"{pieces[-1]} {piece}"
         else:
-            pieces.append(held)
+            pieces.append(piece)
     return pieces

@@ -11,7 +11,7 @@ from rfsn_core.contract.errors import UserError
 
 
 def available() -> None:
-    """Raises UserError, which says what to install, when rates cannot be converted."""
+    """Raise UserError, which says what to install, when rates cannot be converted."""
     _soxr()
 
 
@@ -30,11 +30,11 @@ class Resampler:
         self._stream = None if rate == wanted else _soxr().ResampleStream(rate, wanted, 1, dtype="int16")
 
     def feed(self, pcm: bytes) -> bytes:
-        """What can be converted now; the rest comes with the next piece."""
+        """Return the part that can be converted now; the rest comes with the next piece."""
         return pcm if self._stream is None else self._convert(pcm)
 
     def finish(self) -> bytes:
-        """The rest."""
+        """Return the rest."""
         return b"" if self._stream is None else self._convert(b"", last=True)
 
     def _convert(self, pcm: bytes, *, last: bool = False) -> bytes:

@@ -34,11 +34,11 @@ _SHAPES |= {"A": ("E", "ih"), "I": ("aa", "ih"), "O": ("oh", "ou"), "W": ("aa", 
 _AFFRICATES = {"tʃ": "CH", "dʒ": "CH", "ts": "SS", "dz": "SS"}
 _MARKS = frozenset("ˈˌːˑʲ͡‿ʰ̩̃")
 LETTERS_PER_SECOND = 14
-"""At which text is spoken, where an engine does not tell; English at 160 words a minute."""
+"""Speed of speech, for engines that give no timing: English at 160 words a minute."""
 
 
 def shapes_of(phoneme: str) -> list[str]:
-    """The mouth shapes of one phoneme, in order: a diphthong has two, a pause is `sil`, a mark alone has none."""
+    """Return the mouth shapes of one phoneme: two for a diphthong, `sil` for a pause, none for a mark alone."""
     plain = "".join(
         c for c in unicodedata.normalize("NFD", phoneme) if c not in _MARKS and not unicodedata.combining(c)
     )
@@ -46,13 +46,13 @@ def shapes_of(phoneme: str) -> list[str]:
         return []
     if plain in _AFFRICATES:
         return [_AFFRICATES[plain]]
-    found = [shape for c in plain for shape in _SHAPES.get(c, ())]
-    merged = [shape for index, shape in enumerate(found) if index == 0 or shape != found[index - 1]]
+    names = [shape for c in plain for shape in _SHAPES.get(c, ())]
+    merged = [shape for index, shape in enumerate(names) if index == 0 or shape != names[index - 1]]
     return merged or ["sil"]
 
 
 def visemes_of(phonemes: Iterable[tuple[str, float, float]]) -> list[Viseme]:
-    """(phoneme, start, end), in ms and in order, as mouth shapes.
+    """Return the mouth shapes for (phoneme, start, end) in ms, in order.
 
     A diphthong's time is shared evenly; a mark's goes to the shape before it; equal neighbours become one.
     """
@@ -67,19 +67,19 @@ def visemes_of(phonemes: Iterable[tuple[str, float, float]]) -> list[Viseme]:
 
 
 def _joined(spans: Iterable[tuple[str, float, float]]) -> list[Viseme]:
-    """Whole milliseconds, in order; equal neighbours as one, and none that is empty."""
-    made: list[Viseme] = []
+    """Return visemes in whole milliseconds; merge equal neighbours and leave out empty ones."""
+    visemes: list[Viseme] = []
     last = 0
     for shape, start, end in spans:
         first, past = max(last, round(start)), round(end)
         if past <= first:
             continue
-        if made and made[-1].shape == shape and made[-1].end_ms == first:
-            made[-1] = Viseme(shape, made[-1].start_ms, past)
+        if visemes and visemes[-1].shape == shape and visemes[-1].end_ms == first:
+            visemes[-1] = Viseme(shape, visemes[-1].start_ms, past)
         else:
-            made.append(Viseme(shape, first, past))
+            visemes.append(Viseme(shape, first, past))
         last = past
-    return made
+    return visemes
 
 
 _BY_LETTER = {
@@ -90,7 +90,7 @@ _BY_LETTER = {
 
 
 def estimated(text: str, start_ms: float, end_ms: float) -> list[Viseme]:
-    """Mouth shapes for a stretch of a sentence's sound, when its engine tells none: letters, evenly spread."""
+    """Estimate the mouth shapes of a part of a sentence from its letters, for an engine that gives none."""
     letters = text.casefold()
     first, last = (int(at / 1000 * LETTERS_PER_SECOND) for at in (start_ms, end_ms))
     count = max(1, last - first)
