@@ -13,7 +13,10 @@ COMMANDS = (
     Command(PLAY, "serve", "rfsn_core.cli.serve:serve", "Serve a world to games, with a web page to try it on."),
     Command(PLAY, "say", "rfsn_core.cli.talk:say", "Say one thing to an NPC and show the answer."),
     Command(PLAY, "chat", "rfsn_core.cli.talk:chat", "Talk with an NPC until you enter an empty line."),
-    Command(AUTHOR, "init", "rfsn_core.cli.world:init", "Create a world to learn from: a commented rfsn.toml, two NPCs, lore and signals."),
+    Command(
+        AUTHOR, "init", "rfsn_core.cli.world:init",
+        "Create a world to learn from: a commented rfsn.toml, two NPCs, lore and signals.",
+    ),
     Command(AUTHOR, "config", "rfsn_core.cli.config:config", "Check, show or describe the settings."),
     Command(AUTHOR, "prompt", "rfsn_core.cli.engines:prompt", "Print the prompt that a model would receive."),
     Command(AUTHOR, "signal", "rfsn_core.cli.signal:signal", "Show how a line of the player is understood."),

@@ -89,7 +89,7 @@ class Policy(Protocol):
         """Choose one of `arms`, of which there is at least one."""
 
     def update(self, update: Update) -> UpdateResult:
-        """Learn from a reward. Raises ValueError, with nothing changed, for an update that is not finite or out of range."""
+        """Learn from a reward. Raises ValueError, with nothing changed, when a number is not finite or out of range."""
 
     def checkpoint(self) -> bytes:
         """Return everything that was learned; `b""` when there is nothing."""
