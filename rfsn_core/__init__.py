@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         EngineError,
         NotFound,
         PluginError,
+        ReplyTooLong,
         RfsnError,
         StaleSave,
         StoreError,
@@ -126,6 +127,7 @@ __all__ = [
     "Provider",
     "RenderOptions",
     "Renderer",
+    "ReplyTooLong",
     "RfsnError",
     "SafetyRule",
     "Scope",
@@ -175,7 +177,7 @@ _HOMES = {
     "contract.capabilities": "Capabilities HasHealth ListsModels ListsVoices",
     "contract.embedding": "Embedder",
     "contract.errors": (
-        "BadMessage ConfigError EngineError NotFound PluginError RfsnError StaleSave StoreError "
+        "BadMessage ConfigError EngineError NotFound PluginError ReplyTooLong RfsnError StaleSave StoreError "
         "StoreInUse UnknownNpc UserError VersionConflict WorldError"
     ),
     "contract.gating": "Gate Utterance Verdict",

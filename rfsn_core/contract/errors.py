@@ -16,6 +16,7 @@
       ShuttingDown           the server stops and begins no more turns
       PluginError            a plugin cannot be used, with its name and version
       EngineError            a provider failed while it worked; `retryable` says whether another attempt may help
+        ReplyTooLong         a reply reached `max_tokens`
       StoreError             the store cannot be opened, read or written
         StoreInUse           another process has it open
         VersionConflict      another server appended first
@@ -142,6 +143,12 @@ class EngineError(RfsnError):
     ) -> None:  # fmt: skip
         super().__init__(message, hint=hint)
         self.retryable, self.retry_after, self.engine_at_fault = retryable, retry_after, engine_at_fault
+
+
+class ReplyTooLong(EngineError):
+    """A renderer's reply reached its `max_tokens`: what was yielded stays said, up to its last whole sentence."""
+
+    code = "too_long"
 
 
 class StoreError(RfsnError):

@@ -2,45 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import json
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from rfsn_core.contract.errors import EngineError
+from rfsn_core.contract.errors import EngineError, ReplyTooLong
 from rfsn_core.contract.rendering import Prompt
 from rfsn_core.kit.http import Remote, server_sent
 from rfsn_core.protocol.server import Usage
 
+T = TypeVar("T")
 
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    # What a model thinks comes under `reasoning` or `reasoning_content`: not read, so never spoken.
+TOO_LONG = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
+"""Why a reply ended: it reached its limit."""
+WITHHELD = frozenset(
+    {"content_filter", "content_filtered", "safety", "sensitive", "recitation", "refusal", "blocklist"}
+)
+"""The server's own filter stopped it."""
+BROKEN = frozenset(
+    "error failed abort aborted cancelled canceled timeout network_error server_error insufficient_system_resource"
+    " malformed_function_call unknown".split()
+)
+"""The server failed, and said so in place of an error."""
 
 
 class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
+    delta: Any = None
+    message: Any = None
+    """In the answer of a server that does not stream."""
+    text: Any = None
+    finish_reason: Any = None
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
+    choices: list[_Choice] | None = None
+    usage: Any = None
     error: Any = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
+
+
+def decoded(data: bytes, decode: Callable[[bytes], T], kind: type[T]) -> T:
+    """Decode JSON, also with characters that a server cut in two. Raises ValueError for what is no such JSON."""
+    try:
+        return decode(data)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return msgspec.convert(json.loads(data.decode("utf-8", "replace")), kind)
+
+
+class Characters:
+    """Joins the halves of characters that came in two pieces of text; a half alone is dropped."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, text: str) -> str:
+        """Return the text without halves."""
+        if text.isascii() and not self._half:
+            return text
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+
+
+def text_of(content: Any) -> str:
+    """Return the text of a message's content: a string, or a list of parts, of which thoughts are left out."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(text_of(part) for part in content)
+    if isinstance(content, dict) and content.get("type", "text") in ("text", "output_text", "text_delta"):
+        return text_of(content.get("text"))
+    return ""
+
+
+def count(value: Any) -> int | None:
+    """Return a number of tokens; None for what is no such number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _usage(usage: Any) -> Usage | None:
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details")
+    told = Usage(
+        prompt_tokens=count(usage.get("prompt_tokens")),
+        completion_tokens=count(usage.get("completion_tokens")),
+        cached_tokens=count(details.get("cached_tokens")) if isinstance(details, dict) else None,
+    )
+    return None if told == Usage() else told
 
 
 REPORT_GRAMMAR = r"""
@@ -52,9 +109,9 @@ text ::= "\"" [^"\\\n]{1,120} "\""
 """Words, then the report, neither without end; in GBNF, for engines that accept a grammar."""
 
 
-def body(prompt: Prompt, model: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A request for a streamed reply; options that are None are left out."""
-    return {
+def body(prompt: Prompt, model: str, options: Mapping[str, Any], omit: Collection[str] = ()) -> dict[str, Any]:
+    """Return a request for a streamed reply; options that are None are left out, and so are the keys in `omit`."""
+    request = {
         "model": model,
         "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
         "stream": True,
@@ -62,39 +119,67 @@ def body(prompt: Prompt, model: str, options: Mapping[str, Any]) -> dict[str, An
         "seed": prompt.seed & 0x7FFFFFFF,
         **{name: value for name, value in options.items() if value is not None},
     }
+    return {name: value for name, value in request.items() if name not in omit}
 
 
 async def completion(remote: Remote, request: Mapping[str, Any]) -> AsyncGenerator[str | Usage]:
     """Stream a reply from `/chat/completions`. Raises EngineError, also for a stream that ends before its end."""
-    finished = ""
+    finished, said, thought = "", False, False
+    characters = Characters()
     async with remote.stream("/chat/completions", request) as lines:
         async with aclosing(server_sent(lines)) as stream:
             async for data in stream:
-                if data == b"[DONE]":
+                if data.strip() == b"[DONE]":
                     finished = finished or "stop"
                     break
                 try:
-                    chunk = _decode(data)
-                except (msgspec.MsgspecError, RecursionError) as error:
+                    chunk = decoded(data, _decode, _Chunk)
+                except (ValueError, msgspec.MsgspecError, RecursionError) as error:
                     raise EngineError(f"{remote} sent what is no chat chunk: {data[:100]!r}") from error
                 if chunk.error is not None:
                     raise EngineError(f"{remote} failed: {_message(chunk.error)}", retryable=True)
-                if chunk.usage is not None:
-                    details = chunk.usage.prompt_tokens_details
-                    yield Usage(
-                        prompt_tokens=chunk.usage.prompt_tokens,
-                        completion_tokens=chunk.usage.completion_tokens,
-                        cached_tokens=details.cached_tokens if details else None,
-                    )
-                if chunk.choices:
-                    choice = chunk.choices[0]
-                    if choice.delta is not None and choice.delta.content:
-                        yield choice.delta.content
-                    finished = choice.finish_reason or finished
+                if (usage := _usage(chunk.usage)) is not None:
+                    yield usage
+                for choice in (chunk.choices or ())[:1]:
+                    text, thoughts = _content(choice)
+                    thought = thought or thoughts
+                    if text := characters.feed(text):
+                        said = True
+                        yield text
+                    finished = str(choice.finish_reason or finished).lower()
+    check_end(remote, finished, said=said, thought=thought, limit="max_tokens")
+
+
+def _content(choice: _Choice) -> tuple[str, bool]:
+    """Return the text of a choice, and whether there were thoughts in it."""
+    message = choice.delta if isinstance(choice.delta, dict) else choice.message
+    if not isinstance(message, dict):
+        return text_of(choice.text), False
+    content = message.get("content")
+    thoughts = bool(message.get("reasoning_content") or message.get("reasoning"))
+    text = text_of(content)
+    return text, thoughts or (bool(content) and not text)
+
+
+def check_end(remote: Remote, finished: str, *, said: bool, thought: bool, limit: str) -> None:
+    """Raise what the end of a reply means; nothing for one that is complete.
+
+    :param finished: why the engine says that it ended, in lower case; empty when the stream just stopped.
+    :param limit: the setting that ends a reply.
+    """
     if not finished:
         raise EngineError(f"{remote} stopped in the middle", retryable=True)
-    if finished == "content_filter":
-        raise EngineError(f"{remote} withheld its reply (content_filter)", engine_at_fault=False)
+    if finished in TOO_LONG:
+        if thought and not said:
+            raise ReplyTooLong(
+                f"{remote}: all of {limit} went into thinking, and nothing was said",
+                hint=f"Raise {limit}, or turn the model's thinking off",
+            )
+        raise ReplyTooLong(f"{remote}: the reply reached {limit}")
+    if finished in WITHHELD:
+        raise EngineError(f"{remote} withheld its reply ({finished})", engine_at_fault=False)
+    if finished in BROKEN:
+        raise EngineError(f"{remote} broke off its reply (finish_reason: {finished})", retryable=True)
 
 
 def _message(error: Any) -> str:

@@ -34,8 +34,13 @@ RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 class RemoteSettings(BaseModel, extra="forbid"):
     """What all engines behind HTTP have in common."""
 
-    temperature: float = Field(0.7, ge=0, le=2, description="How freely it words. 0: always the likeliest.")
+    temperature: float = Field(
+        0.7, ge=0, le=2, description="How freely the model words. 0 always takes the likeliest word."
+    )
     max_tokens: int = Field(150, ge=1, le=4096, description="Longest reply, the report at its end included.")
+    omit: list[str] = Field(
+        [], description="Keys of the request to leave out, such as `temperature` or `seed`, which some models refuse."
+    )
     connect_timeout: float = Field(5.0, gt=0, description="Seconds until a connection must stand.")
 
 
@@ -205,14 +210,23 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 async def server_sent(lines: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """The data of server-sent events; their names are left out, since the data contains them.
+    """Yield the data of server-sent events; their names are left out, since the data tells them, too.
 
-    Source: WHATWG HTML, section 9.2.6. Unlike there, an event that the end of the stream cuts short counts.
+    Source: WHATWG HTML, section 9.2.6. Unlike there, an event counts that the end of the stream cuts short, and one
+    JSON object in place of a stream is the data of one event.
     """
     data: list[bytes] = []
+    whole = None  # of a server that does not stream: one JSON object, and no events
     async for line in lines:
         if line.endswith(b"\r"):
             line = line[:-1]
+        if whole is None and line.strip() and not data:
+            whole = line.lstrip()[:1] == b"{"
+        if whole:
+            data.append(line)
+            if sum(map(len, data)) > MOST_LINE:
+                raise EngineError("an answer that is no stream has more than 1 MB")
+            continue
         if line.startswith(b"data:"):
             data.append(line[6:] if line[5:6] == b" " else line[5:])
         elif not line and data:

@@ -33,11 +33,11 @@ Send = Callable[[MutableMapping[str, Any]], Any]
 class Fault:
     """What goes wrong with one request for words."""
 
-    kind: Literal["refuse", "drop", "slow", "stall", "cut", "error", "garbage", "empty", "endless", "bytes"]
+    kind: Literal["refuse", "drop", "slow", "stall", "cut", "error", "garbage", "empty", "endless", "bytes", "body"]
     """`refuse`: an HTTP error. `drop`: the connection is cut before an answer. `slow`: the first token comes late.
     `stall`: no more tokens. `cut`: the connection is cut in the middle of a line. `error`: an error in the stream.
     `garbage`: a line that is no JSON. `empty`: it ends without words. `endless`: it ends without the end mark.
-    `bytes`: `content` is sent as it is, and nothing after it."""
+    `bytes`: `content` is sent as it is, and nothing after it. `body`: `content` is all that is sent."""
     after: int = 0
     """Tokens that go out first."""
     status: int = 500
@@ -272,6 +272,9 @@ class StandIn:
         wire = wires[path](body)
         kind = fault.kind if fault else ""
         tokens = () if kind == "empty" else self.tokens(body) if callable(self.tokens) else self.tokens
+        if fault and kind == "body":
+            yield fault.content
+            return
         yield wire.first()
         if fault and kind == "slow":
             await asyncio.sleep(fault.seconds)

@@ -6,14 +6,20 @@ from contextlib import aclosing
 
 from rfsn_core import protocol
 from rfsn_core.contract.gating import Utterance, Verdict
+from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import gates
 from rfsn_core.turn.events import TurnEvents
-from rfsn_core.turn.rendering import FirstToken, Rendering, Switch
+from rfsn_core.turn.out_of_character import REASON as OUT_OF_CHARACTER
+from rfsn_core.turn.out_of_character import is_out_of_character
+from rfsn_core.turn.rendering import FirstToken, Rendering, Retraction, Switch
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.sentences import Piece
 from rfsn_core.turn.speech import Speaker, until
+from rfsn_core.turn.voice_text import voice_text
+
+log = logger("answer")
 
 FALLBACK_LINE = "Let us speak of something else."
 """Said in place of a blocked sentence by an NPC whose file has no `fallback`."""
@@ -65,8 +71,11 @@ class Answer:
                         self._events.emit(
                             protocol.RendererSwitched(turn_id=turn_id, failed=failed, next=following, reason=reason)
                         )
-                    case piece:
-                        await self._say(piece)
+                    case Retraction():
+                        log.warning("reply.thoughts_said", npc=self._request.npc.id, renderer=rendering.renderer)
+                        self._said.clear()
+                    case Piece():
+                        await self._say(item)
         if usage := rendering.trace.usage:
             METRICS.engine_tokens.labels("prompt").inc(usage.prompt_tokens or 0)
             METRICS.engine_tokens.labels("completion").inc(usage.completion_tokens or 0)
@@ -87,10 +96,14 @@ class Answer:
         self._send(piece.sentence, text)
         self._events.emit(protocol.Sentence(turn_id=self._request.turn_id, index=piece.sentence, text=text.strip()))
         if self._speaker is not None:
-            await self._speaker.say(piece.sentence, text.strip())
+            if spoken := voice_text(text.strip()):
+                await self._speaker.say(piece.sentence, spoken)
 
     async def _allowed(self, piece: Piece) -> str:
         """Return what the gate lets the NPC say: the sentence, another one in its place, or nothing."""
+        if is_out_of_character(piece.text):
+            METRICS.sentences.labels("block").inc()
+            return self._replacement(piece, Verdict("block", (OUT_OF_CHARACTER,)))
         utterance = Utterance(piece.text.strip(), "npc", self._request.npc.id, self._action, self._in_combat)
         verdict = await gates.check(self._runtime.gates, utterance, self._runtime.settings.operations.gate_timeout)
         METRICS.sentences.labels(verdict.kind).inc()

@@ -255,9 +255,7 @@ class Prompts:
         self._own = {name: self._environment.from_string(text) for name, text in own.items()}
         self._world, self._budget, self._final_json = world, budget, final_json
         self._systems: dict[str, SystemPrompt] = {}
-        self._labels = tuple(
-            dict.fromkeys(label for npc in world.npcs.values() for label in (npc.name, npc.name.split()[0], npc.id))
-        )
+        self._labels = tuple(dict.fromkeys(label for npc in world.npcs.values() for label in (npc.name, npc.id)))
         for name in self._own:
             self._try(name, next(iter(world.npcs.values())))
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rfsn_core.contract.errors import EngineError, contained
+from rfsn_core.contract.errors import EngineError, ReplyTooLong, contained
 from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
 from rfsn_core.protocol.server import Trace, Usage
 from rfsn_core.settings.schema import Settings
@@ -21,11 +22,13 @@ from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.breaker import Engine
 from rfsn_core.turn.deadline import Deadline
+from rfsn_core.turn.repetition import Repetition
 from rfsn_core.turn.reply_parser import Reply
 from rfsn_core.turn.sentences import Piece, Sentences
 
 log = logger("rendering")
 
+_WHOLE = re.compile(r"[.!?…。！？।॥۔؟][\"'”’»)\]」』*_]*\s*$")
 LONGEST_PAUSE = 10.0
 """Seconds between two attempts at most, even if the engine asks for more: a player waits."""
 
@@ -72,6 +75,20 @@ class Switch(NamedTuple):
     reason: str
 
 
+class Retraction(NamedTuple):
+    """All that was said so far were the model's thoughts."""
+
+
+class Narration(NamedTuple):
+    """What the NPC does, as the model tells it."""
+
+    text: str
+
+
+Item = Piece | FirstToken | Narration | Retraction
+"""What an attempt yields."""
+
+
 class Failure(NamedTuple):
     """Why a renderer said nothing, or not all that it meant."""
 
@@ -99,7 +116,7 @@ class Rendering:
         self.trace = _trace(prompt)
         self._failure = Failure("renderer_failed", "it said nothing")
 
-    async def stream(self) -> AsyncGenerator[Piece | FirstToken | Switch]:
+    async def stream(self) -> AsyncGenerator[Item | Switch]:
         """Yield pieces of sentences, each as soon as it is certain, and what happens to the renderers meanwhile."""
         for position, engine in enumerate(self._engines):
             self.renderer = engine.name
@@ -119,7 +136,7 @@ class Rendering:
                 yield Switch(engine.name, following[0].name, reason)
         self.reason = "renderer_failed"
 
-    async def _attempts(self, engine: Engine[Renderer]) -> AsyncGenerator[Piece | FirstToken]:
+    async def _attempts(self, engine: Engine[Renderer]) -> AsyncGenerator[Item]:
         """Yield what one renderer says; try it again while it has said nothing and another attempt may help."""
         deadline = asyncio.get_running_loop().time() + self._limits.first_token
         try:
@@ -146,7 +163,7 @@ class Rendering:
             engine.breaker.succeeded()
             self.reason = "too_long" if attempt.too_long else "complete"
             return None
-        self._failure = failure = failure or Failure("renderer_failed", "it said nothing")
+        self._failure = failure = failure or Failure("renderer_failed", attempt.silence)
         self.reason = failure.code
         if not failure.engine_at_fault:
             engine.breaker.undecided()
@@ -170,20 +187,84 @@ class Rendering:
         return None if late or pause > LONGEST_PAUSE else pause
 
 
+class Words:
+    """The words of one reply: tokens in, sentences out."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply, self._sentences, self._repetition = reply, Sentences(), Repetition()
+        self._flushed = False
+        self.said = False
+        """Whether there was a sentence."""
+        self.repeats = False
+        """Whether the reply began to repeat itself: nothing more of it is said."""
+
+    def feed(self, token: str) -> list[Item]:
+        """Take a token; return what has become certain."""
+        words = self._reply.feed(token)
+        items: list[Item] = []
+        if self._reply.leaked():
+            self._sentences.flush()
+            items.append(Retraction())
+        items += [Narration(text) for text in self._reply.narration()]
+        pieces = self._sentences.feed(words) if words else []
+        if self._reply.reporting and not self._flushed:
+            self._flushed = True
+            pieces += self._sentences.flush()
+        return items + self._new(pieces)
+
+    def finish(self, *, cut: bool) -> list[Item]:
+        """End the reply; return the rest of it.
+
+        :param cut: whether the reply is not whole: then a sentence without an end is left out.
+        """
+        if self._flushed or self.repeats:
+            return []
+        rest = "" if self._reply.ended else self._reply.close()
+        items: list[Item] = [Retraction()] if self._reply.leaked() else []
+        items += [Narration(text) for text in self._reply.narration()]
+        pieces = self._sentences.feed(rest) if rest else []
+        last = self._sentences.flush()
+        if cut:
+            last = [piece for piece in last if _WHOLE.search(piece.text)]
+        return items + self._new(pieces + last)
+
+    def _new(self, pieces: list[Piece]) -> list[Item]:
+        new: list[Item] = []
+        for piece in pieces:
+            if piece.speakable and not self.repeats:
+                self.repeats = self._repetition.begins(piece.text)
+            if self.repeats:
+                break
+            self.said = self.said or piece.speakable
+            new.append(piece)
+        return new
+
+
 class Attempt:
     """One attempt of one renderer. Read `stream` once; the attributes then say how it went."""
 
     def __init__(self, engine: Engine[Renderer], prompt: Prompt, limits: Limits) -> None:
         self.engine, self._prompt, self._limits = engine, prompt, limits
-        own = (prompt.name, prompt.name.split()[0] if prompt.name.strip() else prompt.npc, prompt.npc)
-        self._reply = Reply(own, prompt.labels, prompt.player)
+        own = (prompt.name, prompt.npc, str(prompt.persona.get("title", "")).split(",")[0])
+        self._reply = Reply(own, prompt.labels, (prompt.player, prompt.player_name))
         self._reports = prompt.final_json and engine.capabilities.reports
         self.usage: Usage | None = None
         self.tokens = 0
         self.too_long = False
         self.failure: Failure | None = None
+        self.cut = ""
+        """What the engine says of a reply that reached `max_tokens`."""
 
-    async def stream(self, options: RenderOptions, first_token_by: float) -> AsyncGenerator[Piece | FirstToken]:
+    @property
+    def silence(self) -> str:
+        """Why a reply without a failure had no words."""
+        if self.cut and (self._reply.thinking or not self.tokens):
+            return f"{self.cut}: all of it went into thinking. Raise max_tokens, or turn the model's thinking off"
+        if self.cut:
+            return f"{self.cut} before its first sentence ended. Raise max_tokens"
+        return "it only thought, and said nothing" if self._reply.thinking else "it said nothing"
+
+    async def stream(self, options: RenderOptions, first_token_by: float) -> AsyncGenerator[Item]:
         """Yield pieces of sentences. What the renderer's code raises ends the stream and becomes `failure`."""
         holds = self._limits.require_report and self._reports
         waiting: list[Piece] = []
@@ -191,7 +272,9 @@ class Attempt:
             with contained():
                 async with aclosing(self._items(options, first_token_by)) as items:
                     async for item in items:
-                        if holds and isinstance(item, Piece):
+                        if holds and isinstance(item, Retraction):
+                            waiting.clear()
+                        elif holds and isinstance(item, Piece):
                             waiting.append(item)
                         else:
                             yield item
@@ -211,42 +294,39 @@ class Attempt:
         finally:
             METRICS.tokens.labels(self.engine.name).inc(self.tokens)
 
-    async def _items(self, options: RenderOptions, first_token_by: float) -> AsyncGenerator[Piece | FirstToken]:
-        reply, sentences = self._reply, Sentences()
+    async def _items(self, options: RenderOptions, first_token_by: float) -> AsyncGenerator[Item]:
+        words = Words(self._reply)
         characters = 0
-        flushed = False
         async with (
             _closed(self.engine.provider.render(self._prompt, options)) as tokens,
             Deadline(first_token_by, self._limits.token) as deadline,
         ):
-            async for token in tokens:
-                if isinstance(token, Usage):
-                    self.usage = token
-                    continue
-                if not isinstance(token, str):
-                    raise EngineError(f"it yielded {token!r:.60}, which is not text")
-                if not self.tokens:
-                    yield FirstToken(self.engine.name)
-                self.tokens += 1
-                characters += len(token)
-                pieces = sentences.feed(words) if (words := reply.feed(token)) else []
-                if reply.reporting and not flushed:
-                    flushed = True
-                    pieces += sentences.flush()
-                if pieces:
-                    deadline.stop()  # the gate and the voice have time limits of their own
-                    for piece in pieces:
-                        yield piece
-                if characters > self._limits.characters:
-                    self.too_long = not reply.reporting
-                    break
-                if reply.ended:
-                    break
-                deadline.renew()
-        if not flushed:
-            rest = reply.close()
-            for piece in [*(sentences.feed(rest) if rest else []), *sentences.flush()]:
-                yield piece
+            try:
+                async for token in tokens:
+                    if isinstance(token, Usage):
+                        self.usage = token
+                        continue
+                    if not isinstance(token, str):
+                        raise EngineError(f"it yielded {token!r:.60}, which is not text")
+                    if not self.tokens:
+                        yield FirstToken(self.engine.name)
+                    self.tokens += 1
+                    characters += len(token)
+                    if items := words.feed(token):
+                        deadline.stop()  # the gate and the voice have time limits of their own
+                        for item in items:
+                            yield item
+                    self.too_long = words.repeats or (
+                        characters > self._limits.characters and not self._reply.reporting
+                    )
+                    if self.too_long or characters > self._limits.characters or self._reply.ended:
+                        break
+                    deadline.renew()
+            except ReplyTooLong as error:
+                self.too_long = not self._reply.reporting
+                self.cut = str(error)
+        for item in words.finish(cut=bool(self.cut) or (self.too_long and words.said)):
+            yield item
 
     def trace(self, attempts: int) -> Trace:
         """Return how the words came about: attempts, usage and the model's report."""

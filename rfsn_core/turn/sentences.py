@@ -16,10 +16,12 @@ LONGEST = 400
 
 _NEVER_END = frozenset(
     "mr mrs ms mx dr prof st ste sgt lt col gen capt cmdr maj rev hon sen rep gov messrs mt ft vs vol fig approx dept"
-    " est cf e.g i.e viz".split()
+    " est cf e.g i.e viz ca approx al d.h z.b bzw evtl hr fr mme mlle sra srta ud uds".split()
 )
 _MAY_END = frozenset("etc inc ltd co corp a.m p.m b.c a.d jr sr al".split())
-_BEFORE_NUMBER = frozenset("no nr art sec jan feb mar apr jun jul aug sep sept oct nov dec".split())
+_BEFORE_NUMBER = frozenset(
+    "no nr art sec p pp ch chap bk ed par c anno nos vols jan feb mar apr jun jul aug sep sept oct nov dec".split()
+)
 _HESITANT = frozenset(
     "i well wait hm hmm hmmm so ah oh um uh er eh but and or if then the a maybe perhaps still yet because".split()
 )
@@ -27,10 +29,13 @@ _HESITANT = frozenset(
 
 _OPEN = {"“": "”", "„": "“", "«": "»", "(": ")", "[": "]", "「": "」", "『": "』"}
 _CLOSE = frozenset(_OPEN.values())
-_STOP = re.compile(r"[.!?…。！？\n\"“”„«»()\[\]「」『』]")
+_FINAL = "。！？।॥۔؟።፧။།｡．⁇⁈⁉‽"
+"""Terminators after which nothing else can follow in the same sentence."""
+_STOP = re.compile(rf"[.!?…{_FINAL}\n\"“”„«»()\[\]「」『』]")
 _WORD = re.compile(r"[^\W_]+(?:[.'’\-][^\W_]+)*$")
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.|\w[\w.+-]*@)\S*$", re.IGNORECASE)
 _RUN = re.compile(r"[.!?…]*[\"'”’»)\]}*_~」』]*")
-_TAIL = re.compile(r"[\"'”’»)\]}*_~.!?…。！？」』]*")
+_TAIL = re.compile(rf"[\"'”’»)\]}}*_~.!?…{_FINAL}」』]*")
 _SPACE = re.compile(r"\s*")
 _CLAUSE = re.compile(r".*[,;:—–](?=\s)", re.DOTALL)
 
@@ -146,8 +151,10 @@ class Sentences:
         if mark == "\n":
             self._quotes.clear()
             return at + 1
-        if mark in "。！？":
+        if mark in _FINAL:
             return at + 1
+        if _ADDRESS.search(self._buffer, max(0, at - 200), at):
+            return self._after_address(at)
         if mark == ".":
             return self._dot(at)
         return self._look_ahead(at) if self._quotes or mark == "…" else at + 1
@@ -176,6 +183,14 @@ class Sentences:
         if self._quotes or lower in _HESITANT or lower in _MAY_END or len(word) == 1 or "." in word:
             return 0 if "." in word and word.isupper() else self._look_ahead(at)
         return at + 1
+
+    def _after_address(self, at: int) -> int | None:
+        """Return the end if the mark stands behind an address and not in it."""
+        match = _RUN.match(self._buffer, at)
+        end = match.end() if match else at + 1
+        if end == len(self._buffer):
+            return None
+        return at + 1 if self._buffer[end].isspace() else 0
 
     def _look_ahead(self, at: int, *, number: bool = False) -> int | None:
         """Return the end if the next word, after closing marks and white space, begins like a sentence."""

@@ -230,7 +230,7 @@ async def test_with_a_required_report_nothing_is_said_before_the_report_agrees(r
 
 
 async def test_a_reply_without_end_is_stopped() -> None:
-    endless = Tokens(lambda prompt: ["word "] * 100_000)
+    endless = Tokens(lambda prompt: [f"word{number} " for number in range(100_000)])
     how, said, _ = await worded(endless, limits=Limits(5, 5, 100))
     assert (how.reason, endless.running) == ("too_long", 0)
     assert len(said) < 200

@@ -10,7 +10,7 @@ REPORT = 'FINAL_JSON {"action": "greet", "tone": "warm", "claims": ["The ferry i
 
 
 def read(*tokens: str) -> tuple[str, Reply]:
-    reply = Reply(("Berit Holm", "Berit", "smith"), ("Osk", "Pim Reed"), "Ann")
+    reply = Reply(("Berit Holm", "Berit", "smith"), ("Osk", "Pim Reed"), ("Ann",))
     said = "".join([reply.feed(token) for token in tokens]) + reply.close()
     return said, reply
 
@@ -66,7 +66,7 @@ def test_any_text_comes_out_the_same_however_it_is_cut(tokens: list[str]) -> Non
         "Fine. Find Finn; his FINAL word was no.",
         "It costs < 3 coppers, and 5 > 3.",
         'He said: "Go." (And I went.)',
-        "*sighs* A { brace, a `tick`, a #sign, a [note].",
+        "A { brace, a #sign, a [note].",
         "Listen: the river rises.",
         "First line.\nSecond line: the ferry.\nThird.",
         "Osk told me so.",
@@ -123,4 +123,4 @@ def test_a_report_without_end_does_not_fill_the_memory() -> None:
     for _ in range(1000):
         reply.feed("x" * 1000)
     assert reply.outcome("greet") == "invalid"
-    assert reply._tail_size < 30_000
+    assert reply._reports._size < 30_000

@@ -45,6 +45,20 @@ CASES = {
     "actions": ("*waves.* Hello.", ["*waves.* ", "Hello."]),
     "acronym": ("The U.S. Navy sank. Sad.", ["The U.S. Navy sank. ", "Sad."]),
     "time": ("Come at 9 a.m. Then wait.", ["Come at 9 a.m. ", "Then wait."]),
+    "address": (
+        "See https://example.org/a.b?c=d for the map. Then come back.",
+        ["See https://example.org/a.b?c=d for the map. ", "Then come back."],
+    ),
+    "address at the end": ("Ask at www.example.org. Then go!", ["Ask at www.example.org. ", "Then go!"]),
+    "mail": ("Write to tilda@example.org. Good.", ["Write to tilda@example.org. ", "Good."]),
+    "danda": ("नमस्ते। बैठो। आओ।", ["नमस्ते। ", "बैठो। ", "आओ।"]),
+    "urdu": ("سلام۔ بیٹھو۔", ["سلام۔ ", "بیٹھو۔"]),
+    "arabic": ("كيف حالك؟ اجلس!", ["كيف حالك؟ ", "اجلس!"]),
+    "circa": (
+        "St. Alessia, ca. 4E 10, wrote it. Vol. 2, p. 33.",
+        ["St. Alessia, ca. 4E 10, wrote it. ", "Vol. 2, p. 33."],
+    ),
+    "german": ("Nimm z.B. Brot, ca. 3 Pfund. Gut.", ["Nimm z.B. Brot, ca. 3 Pfund. ", "Gut."]),
     "empty": ("", []),
 }
 
@@ -55,7 +69,9 @@ def test_it_cuts_where_a_reader_would(text: str, expected: list[str]) -> None:
     assert grouped(segment(list(text))) == expected
 
 
-@pytest.mark.parametrize("text", ["Good evening.", "Well met!", "Who goes there?", "Yes, the river is high."])
+@pytest.mark.parametrize(
+    "text", ["Good evening.", "नमस्ते।", "كيف حالك؟", "Well met!", "Who goes there?", "Yes, the river is high."]
+)
 def test_a_clear_end_does_not_wait_for_the_next_token(text: str) -> None:
     sentences = Sentences()
     assert [piece.text for piece in sentences.feed(text)] == [text]

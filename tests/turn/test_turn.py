@@ -228,7 +228,7 @@ async def test_a_renderer_that_stalls_is_stopped(tmp_path: Path, stall: int) -> 
 
 
 async def test_an_endless_reply_is_stopped(tmp_path: Path) -> None:
-    renderer = Tokens(["On and on. "] * 1000)
+    renderer = Tokens([f"On and on to {number} miles. " for number in range(1000)])
     async with kernel(tmp_path, plugin(rendering={"t": renderer}), settings={"operations": {"max_reply": 200}}) as it:
         got = end(await turn(it))
     assert got.reason == "too_long"

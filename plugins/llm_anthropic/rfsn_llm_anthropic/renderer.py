@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,16 +24,6 @@ class _Delta(msgspec.Struct):
     stop_reason: str | None = None
 
 
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-
-
-class _Message(msgspec.Struct):
-    usage: _Usage | None = None
-
-
 class _Error(msgspec.Struct):
     type: str = ""
     message: str = ""
@@ -42,8 +32,11 @@ class _Error(msgspec.Struct):
 class _Event(msgspec.Struct):
     type: str
     delta: _Delta | None = None
-    usage: _Usage | None = None
-    message: _Message | None = None
+    usage: Any = None
+    message: Any = None
+    content: Any = None
+    """Of a message that is not streamed."""
+    stop_reason: str | None = None
     error: _Error | None = None
 
 
@@ -86,32 +79,43 @@ class Anthropic:
             ],
             "stream": True,
         }
-        usage, stopped = Usage(), ""
+        request = {name: value for name, value in request.items() if name not in settings.omit}
+        usage, stopped, said, thought = Usage(), "", False, False
+        characters = chat.Characters()
         async with self._remote.stream("/messages", request) as lines, aclosing(server_sent(lines)) as stream:
             async for data in stream:
                 try:
-                    event = _decode(data)
-                except (msgspec.MsgspecError, RecursionError) as error:
+                    event = chat.decoded(data, _decode, _Event)
+                except (ValueError, msgspec.MsgspecError, RecursionError) as error:
                     raise EngineError(f"{self._remote} sent what is no event: {data[:100]!r}") from error
                 if event.type == "content_block_delta" and event.delta is not None:
-                    if event.delta.type == "text_delta" and event.delta.text:  # others are thoughts
-                        yield event.delta.text
-                elif event.type == "message_start" and event.message and (told := event.message.usage):
-                    usage.prompt_tokens, usage.cached_tokens = told.input_tokens, told.cache_read_input_tokens
+                    thought = thought or event.delta.type == "thinking_delta"
+                    if event.delta.type == "text_delta" and (text := characters.feed(event.delta.text)):
+                        said = True
+                        yield text
+                elif event.type == "message_start":
+                    told = event.message.get("usage") if isinstance(event.message, dict) else None
+                    usage.prompt_tokens = _count(told, "input_tokens")
+                    usage.cached_tokens = _count(told, "cache_read_input_tokens")
+                elif event.type == "message":  # a proxy that does not stream
+                    usage.prompt_tokens = _count(event.usage, "input_tokens")
+                    usage.completion_tokens = _count(event.usage, "output_tokens")
+                    stopped = event.stop_reason or "end_turn"
+                    if text := characters.feed(chat.text_of(event.content)):
+                        said = True
+                        yield text
                 elif event.type == "message_delta":
                     stopped = (event.delta.stop_reason if event.delta else None) or "end_turn"
-                    usage.completion_tokens = event.usage.output_tokens if event.usage else None
+                    usage.completion_tokens = _count(event.usage, "output_tokens")
                 elif event.type == "error":
                     failed = event.error or _Error()
                     text = f"{self._remote} failed: {failed.message} ({failed.type})"
                     raise EngineError(text, retryable=failed.type in PASSING)
                 elif event.type == "message_stop":
                     break
-        if not stopped:
-            raise EngineError(f"{self._remote} stopped in the middle", retryable=True)
-        yield usage
-        if stopped == "refusal":
-            raise EngineError(f"{self._remote} would not say it (refusal)", engine_at_fault=False)
+        if stopped:
+            yield usage
+        chat.check_end(self._remote, stopped, said=said, thought=thought, limit="max_tokens")
 
     async def health(self) -> str:
         """What is there."""
@@ -121,3 +125,7 @@ class Anthropic:
     async def models(self) -> Sequence[str]:
         """Those of this account."""
         return chat.models(self._remote, await self._remote.ask("GET", "/models"))
+
+
+def _count(usage: Any, name: str) -> int | None:
+    return chat.count(usage.get(name)) if isinstance(usage, dict) else None

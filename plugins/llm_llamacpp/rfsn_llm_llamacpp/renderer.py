@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfsn_core import EngineError, Prompt, RenderOptions, Usage
+from rfsn_core import EngineError, Prompt, RenderOptions, ReplyTooLong, Usage
 from rfsn_core.kit import chat
 
 if TYPE_CHECKING:
@@ -98,17 +98,18 @@ class LlamaCpp:
                 stream=True,
                 grammar=self._grammar if settings.structured and prompt.final_json else None,
             )
-            count = 0
+            count, finished = 0, ""
             for chunk in chunks:
                 started = True
                 if stop.is_set():
                     chunks.close()
                     return
+                finished = chunk["choices"][0].get("finish_reason") or finished
                 if text := chunk["choices"][0]["delta"].get("content"):
                     count += 1
                     put(text)
             put(Usage(completion_tokens=count))
-            put(None)
+            put(ReplyTooLong("llama.cpp: the reply reached max_tokens") if finished in chat.TOO_LONG else None)
         except ValueError as error:  # among others, a prompt that is longer than the context
             put(EngineError(f"llama.cpp refused: {error}", engine_at_fault=started))
         except Exception as error:  # noqa: BLE001  the library's code, in a thread where nobody else would see it

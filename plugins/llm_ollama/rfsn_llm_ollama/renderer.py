@@ -10,26 +10,28 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rfsn_core import EngineError, Prompt, RenderOptions, Usage
-from rfsn_core.kit import Remote
+from rfsn_core.kit import Remote, chat
 
 if TYPE_CHECKING:
     from rfsn_llm_ollama import Settings
 
 
 class _Message(msgspec.Struct):
-    content: str = ""
-    # `thinking` is not read, so never spoken.
+    content: Any = ""
+    thinking: Any = ""
+    """Not spoken."""
 
 
 class _Line(msgspec.Struct):
     message: _Message | None = None
     done: bool = False
-    error: str = ""
-    load_duration: int | None = None
-    prompt_eval_count: int | None = None
-    prompt_eval_duration: int | None = None
-    eval_count: int | None = None
-    eval_duration: int | None = None
+    done_reason: Any = None
+    error: Any = ""
+    load_duration: Any = None
+    prompt_eval_count: Any = None
+    prompt_eval_duration: Any = None
+    eval_count: Any = None
+    eval_duration: Any = None
 
 
 _decode = msgspec.json.Decoder(_Line).decode
@@ -88,28 +90,36 @@ class Ollama:
             "keep_alive": self._keep_alive(),
             "options": {name: value for name, value in given.items() if value is not None},
         }
+        request["options"] = {name: value for name, value in request["options"].items() if name not in settings.omit}
+        request = {name: value for name, value in request.items() if name not in settings.omit}
+        finished, said, thought = "", False, False
+        characters = chat.Characters()
         async with self._remote.stream("/api/chat", request) as lines:
             async for data in lines:
                 if not data.strip():
                     continue
                 try:
-                    line = _decode(data)
-                except (msgspec.MsgspecError, RecursionError) as error:
+                    line = chat.decoded(data, _decode, _Line)
+                except (ValueError, msgspec.MsgspecError, RecursionError) as error:
                     raise EngineError(f"{self._remote} sent what is no reply: {data[:100]!r}") from error
                 if line.error:
                     raise EngineError(f"{self._remote} failed: {line.error}", retryable=True)
-                if line.message is not None and line.message.content:
-                    yield line.message.content
+                if line.message is not None:
+                    thought = thought or bool(line.message.thinking)
+                    if text := characters.feed(chat.text_of(line.message.content)):
+                        said = True
+                        yield text
                 if line.done:
                     yield Usage(
-                        prompt_tokens=line.prompt_eval_count,
-                        completion_tokens=line.eval_count,
+                        prompt_tokens=chat.count(line.prompt_eval_count),
+                        completion_tokens=chat.count(line.eval_count),
                         load_ms=_ms(line.load_duration),
                         prompt_ms=_ms(line.prompt_eval_duration),
                         generation_ms=_ms(line.eval_duration),
                     )
-                    return
-        raise EngineError(f"{self._remote} stopped in the middle", retryable=True)
+                    finished = str(line.done_reason or "stop").lower()
+                    break
+        chat.check_end(self._remote, finished, said=said, thought=thought, limit="max_tokens")
 
     async def health(self) -> str:
         """What is there."""
@@ -129,5 +139,6 @@ class Ollama:
         return [str(model.get("name")) for model in found.get("models") or ()]
 
 
-def _ms(nanoseconds: int | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / 1e6
+def _ms(nanoseconds: Any) -> float | None:
+    number = chat.count(nanoseconds)
+    return None if number is None else number / 1e6

@@ -23,7 +23,6 @@ class Settings(RemoteSettings):
     key: str = Field("", description=f"API key. Better left out, and set as {VARIABLE} in the environment.")
     url: str = Field("https://api.openai.com/v1", description="For a proxy, or a service that speaks the same wire.")
     extra: dict[str, Any] = Field({}, description="Further keys of the request, such as `reasoning_effort`.")
-    omit: list[str] = Field([], description="Keys to leave out, such as `temperature`, which some models refuse.")
 
 
 def _make(settings: Settings, host: Host) -> OpenAi:

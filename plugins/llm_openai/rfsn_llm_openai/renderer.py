@@ -40,7 +40,7 @@ class OpenAi:
             "max_completion_tokens": max_tokens,  # newer models refuse `max_tokens`
             **settings.extra,
         }
-        request = chat.body(prompt, settings.model, {k: v for k, v in given.items() if k not in settings.omit})
+        request = chat.body(prompt, settings.model, given, settings.omit)
         async with aclosing(chat.completion(self._remote, request)) as stream:
             async for part in stream:
                 yield part

@@ -88,7 +88,7 @@ class Vllm:
             "priority": settings.priority,
             "structured_outputs": {"grammar": chat.REPORT_GRAMMAR} if held else None,
         }
-        return chat.body(prompt, model, {**given, **settings.extra})
+        return chat.body(prompt, model, {**given, **settings.extra}, settings.omit)
 
     async def _base(self) -> str:
         """The model's name; the server's first one where the settings name none."""

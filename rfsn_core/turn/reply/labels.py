@@ -1,0 +1,256 @@
+"""The third stage: who speaks. Names in front of lines are left out; when somebody else speaks, the reply is over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import ClassVar
+
+from rfsn_core.kit.words import STOP_WORDS
+from rfsn_core.turn.reply.directions import is_note
+from rfsn_core.turn.reply.stage import Stage, Step
+from rfsn_core.world.names import ARTICLES, ROLES, TITLES, name_forms
+
+LONGEST = 90
+"""Characters in which a name, what stands in brackets after it, and its colon must come."""
+LONGEST_PREAMBLE = 140
+
+_OWN = frozenset(
+    "assistant npc character ai me model bot response reply answer dialogue speech spoken says output line"
+    " final_answer in_character".split()
+)
+_OTHERS = frozenset("user player human system you_(player) instruction instructions input question prompt".split())
+_LEFT_OUT = frozenset(
+    "note notes ooc out_of_character author's_note authors_note a/n disclaimer system_note narrator narration scene"
+    " setting stage_direction stage_directions action actions thought thoughts thinking inner_thought inner_thoughts"
+    " internal_monologue tone emotion mood style feelings translation explanation context reasoning analysis"
+    " you_do_this you_remember you_know about_the_world gesture expression body_language memory state final_json"
+    " word_count edit p.s._from_the_model".split()
+)
+"""Labels of lines that nobody says."""
+_COMMON = frozenset(
+    "listen look remember mind hear know mark beware careful truth rule rules price prices payment room rooms ale beer"
+    " wine food bed beds first second third fourth last next then now here there tonight today tomorrow yesterday"
+    " morning evening noon night one two three four five question answer advice warning promise simple fact facts well"
+    " oh aye yes no but and so or understand see think believe trust take name choice choices option options deal"
+    " offer reward bargain word words hint secret secrets story legend news rumour rumor rumours gossip reason problem"
+    " trouble danger thing things point idea plan task job quest errand condition conditions terms law proverb saying"
+    " motto prayer curse song riddle toast recipe menu special supper dinner breakfast lunch fish bread cheese meat"
+    " stew soup left right north south east west up down wait stop come go run stay keep hold watch tell say call"
+    " always never again still also ah hm hmm aha ha hey hark lo behold attention imagine consider suppose guess"
+    " result total sum cost change gold silver copper coins directions distance time hour date place road ferry river"
+    " house wisdom lesson moral sign motto inscription letter title chapter verse".split()
+)
+"""Words that begin a line with a colon without being anybody's name."""
+_PREAMBLE_BEGINS = re.compile(
+    r"[\"*_ ]*(?:(?:sure|certainly|of course|okay|ok|absolutely|alright|understood|got it|as requested"
+    r"|great)\b[\s,.!:—-]*"
+    r"(?:thing[\s,.!]*)?)?(?:here(?:['’]s| is| are| goes)|this is|below is|the following is|i(?:['’]ll"
+    r"| will) respond)\b[^\n:.!?]{0,100}",
+    re.IGNORECASE,
+)
+_PREAMBLE_NOUN = re.compile(
+    r"\b(?:reply|response|answer|dialogue|line|lines|version|message|continuation|rewrite|attempt|output|in character"
+    r"|say|says|respond|responds|speak|speech|role-?play)\b",
+    re.IGNORECASE,
+)
+_PREAMBLE_STARTS = tuple(
+    "sure|certainly|of course|ok|absolutely|alright|understood|got it|as requested|great|here|this is|below is"
+    "|the following is|i'll respond|i will respond".split("|")
+)
+_SAYS = re.compile(
+    r"[\s,]+(?:says?|said|repl(?:ies|ied)|answers?|asks?|whispers?|shouts?|mutters?|responds?)(?:\s+\w+ly)?$"
+)
+_ASIDE = re.compile(r"\([^()]*\)|\*[^*]*\*|(?<=.)\[[^\[\]]*\]")
+_SHORT_TITLES = frozenset("mr mrs ms dr st sgt capt lt prof col gen no".split())
+
+
+class State(Enum):
+    """What the next character belongs to."""
+
+    LINE_START = auto()
+    AFTER_LABEL = auto()
+    """What decorates the label, and white space, is no words either."""
+    SKIPPED_LINE = auto()
+    WORDS = auto()
+    ENDED = auto()
+
+
+class Labels(Stage[State]):
+    """Takes the speakers out of a reply.
+
+    :param own: names under which the NPC itself may speak.
+    :param others: names of everybody else in the world.
+    :param player: names of the player.
+    """
+
+    def __init__(self, own: Iterable[str], others: Iterable[str], player: Iterable[str]) -> None:
+        super().__init__(State.LINE_START)
+        self._own = {form for name in own for form in name_forms(name)}
+        self._player = {form for name in player for form in name_forms(name)}
+        self._npcs = {form for name in others for form in name_forms(name)} - self._own
+        self._began = False
+        self._decoration = ""  # may follow the label's colon
+
+    def _words(self, text: str, final: bool) -> Step | None:
+        end = text.find("\n") + 1
+        if end:
+            self.state = State.LINE_START
+        return self._pass(text[: end or len(text)])
+
+    def _pass(self, text: str) -> Step:
+        self._began = self._began or any(map(str.isalnum, text))
+        return Step(len(text), text)
+
+    def _skipped_line(self, text: str, final: bool) -> Step | None:
+        end = text.find("\n") + 1
+        if end:
+            self.state = State.LINE_START
+        return Step(end or len(text))
+
+    def _ended(self, text: str, final: bool) -> Step | None:
+        return Step(len(text))
+
+    def _after_label(self, text: str, final: bool) -> Step | None:
+        size = 0
+        while size < len(text) and (text[size] in " \t" or text[size] in self._decoration):
+            self._decoration = self._decoration.replace(text[size], "", 1)
+            size += 1
+        if size < len(text):
+            self.state = State.LINE_START if text[size] == "\n" else State.WORDS
+        return Step(size + (text[size : size + 1] == "\n"))
+
+    # ── labels ───────────────────────────────────────────────────────────────────────────────────
+
+    def _line_start(self, text: str, final: bool) -> Step | None:
+        if text[0] == "\n":
+            return self._pass("\n")
+        if not self._began:
+            preamble = self._preamble(text, final)
+            if preamble is not self._NO_PREAMBLE:
+                return preamble
+        colon = _colon(text[:LONGEST])
+        if colon is None:
+            if not final and len(text) < LONGEST:
+                return None
+            colon = -1
+        if colon < 0:
+            return self._no_label(text, final)
+        rest = text[colon + 1 :]
+        following = rest.lstrip(" \t*_\"“”'‘>)]")
+        if not following and not final and len(rest) < 12:
+            return None
+        return self._judge(text, colon, following[:1])
+
+    def _no_label(self, text: str, final: bool) -> Step | None:
+        self.state = State.WORDS
+        end = text.find("\n")
+        line = text[: end if end >= 0 else len(text)]
+        if len(line) < LONGEST and _name(line) in self._own and not self._began and line.strip() and end >= 0:
+            return Step(len(line))  # the name alone, as a heading
+        return Step(0)
+
+    def _judge(self, text: str, colon: int, following: str) -> Step:
+        """Deal with what stands in front of a colon."""
+        label = text[:colon]
+        name = _name(label)
+        key = name.replace(" ", "_")
+        if name in self._own or key in _OWN:
+            return self._label(label, colon)
+        if name in self._player or key in _OTHERS:
+            return self._somebody_else() if self._began else self._go(State.SKIPPED_LINE)
+        if name in self._npcs:
+            return self._somebody_else() if self._began else self._label(label, colon)
+        if key in _LEFT_OUT or is_note(label):
+            return self._go(State.SKIPPED_LINE)
+        if following.islower() or following == "/" or not self._is_name(label, name):
+            return self._go(State.WORDS)
+        if self._began:
+            return self._somebody_else()
+        return self._label(label, colon) if name.split()[-1] in ROLES else self._go(State.WORDS)
+
+    def _is_name(self, label: str, name: str) -> bool:
+        """Return whether a label of nobody known reads like a name."""
+        words = name.split()
+        if not 0 < len(words) <= 4 or any(word in _COMMON or word.isdigit() for word in words):
+            return False
+        shown = [word for word in re.findall(r"[^\W\d_][\w'’.-]*", label) if word.casefold() in words]
+        small = ARTICLES | {"of", "from", "von", "van", "de", "du", "da"}
+        if not shown or not all(word[0].isupper() or word in small for word in shown):
+            return False
+        if len(words) > 1:
+            return any(word not in STOP_WORDS["en"] for word in words)
+        return words[0] not in STOP_WORDS["en"] | TITLES and len(words[0]) > 1
+
+    def _label(self, label: str, colon: int) -> Step:
+        bare = label.lstrip(" \t")
+        opening = bare[: len(bare) - len(bare.lstrip('*_"“[('))]
+        closed = label.rstrip()[len(label.rstrip()) - len(opening) :] if opening else ""
+        self._decoration = "" if closed and not closed[-1].isalnum() else opening.replace("“", "”")
+        return self._go(State.AFTER_LABEL, colon + 1)
+
+    def _somebody_else(self) -> Step:
+        return self._go(State.ENDED)
+
+    def _go(self, state: State, size: int = 0) -> Step:
+        self.state = state
+        return Step(size)
+
+    # ── words about the reply ────────────────────────────────────────────────────────────────────
+
+    _NO_PREAMBLE = Step(-1)
+
+    def _preamble(self, text: str, final: bool) -> Step | None:
+        """Deal with "Sure, here is Tilda's reply:", which nobody says."""
+        start = text[:20].lstrip('"*_ ').casefold().replace("’", "'")
+        if not any(start.startswith(word) or word.startswith(start) for word in _PREAMBLE_STARTS):
+            return self._NO_PREAMBLE
+        match = _PREAMBLE_BEGINS.match(text[:LONGEST_PREAMBLE])
+        if match is None:
+            undecided = not final and len(text) < 40 and not re.search(r"[.!?:\n][^\n]{12}", text)
+            return None if undecided else self._NO_PREAMBLE
+        end = match.end()
+        if end == len(text) and not final and end < LONGEST_PREAMBLE:
+            return None
+        if text[end : end + 1] == ":" and _PREAMBLE_NOUN.search(match[0]):
+            return Step(end + 1)
+        return self._NO_PREAMBLE
+
+    handlers: ClassVar = {
+        State.LINE_START: _line_start,
+        State.AFTER_LABEL: _after_label,
+        State.SKIPPED_LINE: _skipped_line,
+        State.WORDS: _words,
+        State.ENDED: _ended,
+    }
+
+
+def _colon(line: str) -> int | None:
+    """Return the place of the colon that may end a label; -1 when there is none, None when it may still come."""
+    depth = 0
+    for place, character in enumerate(line):
+        if character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        elif depth > 0 and character != "\n":
+            continue
+        elif character in ":：":
+            return place
+        elif character == ".":
+            word = re.search(r"(\w+)$", line[:place])
+            if word is None or word[1].casefold() not in _SHORT_TITLES | TITLES:
+                return -1
+        elif character in "!?;,…\n。！？，":
+            return -1
+    return None
+
+
+def _name(label: str) -> str:
+    """Return the name in a label, without what decorates it."""
+    bare = label.strip(" \t>#-–—*_\"“”'‘<")
+    if bare.startswith("["):
+        bare = bare.strip("[]*_ ")
+    bare = _ASIDE.sub(" ", bare).strip(" \t>#*_\"“”'<[]()").casefold().replace("’", "'")
+    return " ".join(_SAYS.sub("", bare).split())
