@@ -33,7 +33,7 @@ _FINAL = "。！？।॥۔؟።፧။།｡．⁇⁈⁉‽"
 """Terminators after which nothing else can follow in the same sentence."""
 _STOP = re.compile(rf"[.!?…{_FINAL}\n\"“”„«»()\[\]「」『』]")
 _WORD = re.compile(r"[^\W_]+(?:[.'’\-][^\W_]+)*$")
-_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.|\w[\w.+-]*@)\S*$", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|\bwww(?=\.|$)|\w[\w.+-]*@)\S*$", re.IGNORECASE)
 _RUN = re.compile(r"[.!?…]*[\"'”’»)\]}*_~」』]*")
 _TAIL = re.compile(rf"[\"'”’»)\]}}*_~.!?…{_FINAL}」』]*")
 _SPACE = re.compile(r"\s*")
