@@ -20,8 +20,8 @@ NAMES = """
     ASKS GOVERNED SIGNALS Abstraction Abstractor Action Archive Arm Backup BadMessage Capabilities ChatMessage
     Checkpoint Checkpoints ConfigError Context Decision Embedder EngineError Entity Gate HasHealth Host Known
     ListsModels ListsVoices LogEntry LogPage MemoryKind MemoryRecord MemorySource MemoryStatus NoSettings
-    NotFound Notices NpcState Offer Past PluginError Policy Prompt Provider RenderOptions Renderer ReplyTooLong RfsnError
-    SafetyRule Scope SearchHit Selection Sentence ServerInfo ServerMessage SharedLearning SharedStore
+    NotFound Notices NpcState Offer Past PluginError Policy Prompt Provider RenderOptions Renderer ReplyTooLong
+    RfsnError SafetyRule Scope SearchHit Selection Sentence ServerInfo ServerMessage SharedLearning SharedStore
     Situation Snapshot Speech StaleSave State Store StoreError StoreInUse Temperament TurnCancelled TurnFailed
     TurnFinished TurnRecord TurnStarted Understander Understanding UnderstandingContext UnknownNpc Update
     UpdateResult Usage UserError Utterance Verdict VersionConflict Viseme Voice VoiceStyle WorldError hookimpl

@@ -148,7 +148,7 @@ class EngineError(RfsnError):
 class ReplyTooLong(EngineError):
     """A renderer's reply reached its `max_tokens`: what was yielded stays said, up to its last whole sentence."""
 
-    code = "too_long"
+    code = "reply_too_long"
 
 
 class StoreError(RfsnError):
