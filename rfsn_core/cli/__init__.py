@@ -33,7 +33,7 @@ COMMANDS = (
         INSPECT, "evaluate", "rfsn_core.cli.decisions:evaluate",
         "Estimate from a decision log what another policy would have earned.",
     ),
-    Command(OPERATE, "trust", "rfsn_core.cli.trust:trust", "Allow what a world from somebody else may do."),
+    Command(OPERATE, "trust", "rfsn_core.cli.trust:trust", "Show what a world would be allowed to do, and ask."),
     Command(OPERATE, "doctor", "rfsn_core.cli.engines:doctor", "Open every provider and report what does not work."),
     Command(OPERATE, "plugins", "rfsn_core.cli.plugins:plugins", "List the plugins, or explain one."),
     Command(OPERATE, "protocol", "rfsn_core.cli.protocol:protocol", "Print the websocket protocol as JSON Schema."),
