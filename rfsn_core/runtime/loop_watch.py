@@ -83,6 +83,8 @@ class _Watch:
             elif culprit:
                 return culprit
             frame = frame.f_back
+        while innermost is not None and innermost.f_code.co_filename.startswith("<"):
+            innermost = innermost.f_back  # Python's own import machinery has no file
         if culprit or innermost is None:
             return culprit
         return {"at": f"{Path(innermost.f_code.co_filename).name}:{innermost.f_lineno}"}
