@@ -57,7 +57,7 @@ def test_keys_are_not_shown(tmp_path: Path) -> None:
     assert "s3cret" not in answer.output
     assert answer.output.count("(set)") == 2
     shared = '[rendering]\nprovider = "vllm"\nvllm.adapters.redis = "redis://me:s3cret@127.0.0.1"\n'
-    assert "redis://(set)@127.0.0.1" in rfsn(make_world(tmp_path / "b", shared), "config", "show").output
+    assert "redis://me:******@127.0.0.1" in rfsn(make_world(tmp_path / "b", shared), "config", "show").output
 
 
 def test_models_are_listed(tmp_path: Path) -> None:
