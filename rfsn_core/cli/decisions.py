@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rfsn_core.cli.explain import details, why
 from rfsn_core.cli.options import find_world, json_option, world_options
 from rfsn_core.contract.errors import UserError
 
@@ -83,7 +84,10 @@ def _explain(
 
     feels = ", ".join(f"{name} {record.state[name]}" for name in ("mood", "relationship", "affinity", "trust", "fear"))
     console.print(f"[bold]{record.npc}[/bold] to {record.player}, in save {record.save}; decision {record.decision_id}")
-    console.print(f"State: {feels}. Signal: {record.signal}.")
+    console.print(why(record), markup=False)
+    for label, words in details(record):
+        console.print(f"  {label + ':':12}{words}", markup=False, soft_wrap=True)
+    console.print(f"\nState: {feels}. Signal: {record.signal}.")
     console.print(f"Situation: {record.key}", markup=False)
     forced = f", forced by {record.forced_by}" if record.forced_by else ""
     console.print(f"\n[bold]{record.action.chosen}[/bold] in style [bold]{record.style.chosen}[/bold]{forced}")

@@ -1,4 +1,4 @@
-"""What players ask in English: patterns over plain words, as `player_text.plain` writes them."""
+"""What players ask in English: patterns over plain words, as `plain_text.plain` writes them."""
 
 from __future__ import annotations
 

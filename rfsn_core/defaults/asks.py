@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from rfsn_core.contract.understanding import Entity
 from rfsn_core.defaults.ask_patterns import PATTERNS, SOMEBODY_PATTERNS
 from rfsn_core.defaults.ask_phrases import PHRASES, SOMEBODY_PHRASES
-from rfsn_core.defaults.player_text import fold
+from rfsn_core.kit.plain_text import fold
 
 
 def _spaced(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rfsn_core.defaults.player_text import fold
+from rfsn_core.kit.plain_text import fold
 
 _TABLE = """
 en who who|who whose|who whom|what what|what wot|where where|where whereabouts|when when|why why|how how|which which

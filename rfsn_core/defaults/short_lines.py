@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rfsn_core.defaults.player_text import fold
+from rfsn_core.kit.plain_text import fold
 
 _FILL = (
     r"(?:(?:ok|well|alright|right|so|anyway|and|then|oh|ah|um|uh|hmm|now|hey|guess|sorry|ugh|fine|thanks"
@@ -104,7 +104,9 @@ _TABLE = (
         r"|こんばんは|おはよう|おはようございます|やあ)(?: (?:hi|hello|there|again|to you|everyone))*",
     ),
 )
-_PATTERNS = tuple((signal, re.compile(f"{_FILL}(?:{fold(pattern)}){_NAMED}")) for signal, pattern in _TABLE)
+_PATTERN = re.compile(
+    f"{_FILL}(?:{'|'.join(f'(?P<{signal}>{fold(pattern)})' for signal, pattern in _TABLE)}){_NAMED}",
+)
 _TURNED = re.compile(r"\bfor nothing\b")
 LONGEST = 60
 """Characters of a short line at most."""
@@ -117,7 +119,5 @@ def signal_of(text: str) -> str:
     """
     if len(text) > LONGEST or _TURNED.search(text):
         return ""
-    for signal, pattern in _PATTERNS:
-        if pattern.fullmatch(text):
-            return signal
-    return ""
+    match = _PATTERN.fullmatch(text)
+    return (match.lastgroup or "") if match else ""

@@ -1,6 +1,6 @@
 """A small linear model that reads the signal off a player's line.
 
-The text is made plain first: see `player_text`. Its words, pairs and triples of words, and character n-grams are
+The text is made plain first: see `plain_text`. Its words, pairs and triples of words, and character n-grams are
 hashed to `BUCKETS` features; a row of 8-bit weights for each gives a score for each signal, and softmax makes these
 probabilities. Most weights are 0. `training/signals/train.py` writes them to `signals.npz` next to this file.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rfsn_core.defaults.player_text import fold, tokens
+from rfsn_core.kit.plain_text import fold, tokens
 
 BUCKETS = 1 << 18
 """Rows of the weights. A power of two."""
@@ -50,20 +50,21 @@ def _of_word(word: str, act: bool) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=50_000)
-def _of_pair(one: str, two: str) -> tuple[int, ...]:
-    return (_bucket(f"p {one} {two}"),) * PAIR
+def _of_place(one: str, two: str, three: str) -> tuple[int, ...]:
+    """Return the features of a word after two others: the pair, the triple, and the pair with a gap."""
+    pair, triple, gap = f"p {two} {three}", f"t {one} {two} {three}", f"s {one} {three}"
+    return (_bucket(pair),) * PAIR + (_bucket(triple),) * PAIR + (_bucket(gap),) * GAP
 
 
-@lru_cache(maxsize=50_000)
-def _of_triple(one: str, two: str, three: str) -> tuple[int, ...]:
-    """Return the features of a word after two others: the triple, and the pair with a gap."""
-    return (_bucket(f"t {one} {two} {three}"),) * PAIR + (_bucket(f"s {one} {three}"),) * GAP
+@lru_cache(maxsize=20_000)
+def _of_start(place: int, word: str) -> tuple[int, ...]:
+    return (_bucket(f"{place} {word}"),) * 2
 
 
 def features(words: Sequence[str]) -> list[int]:
     """Return the buckets of a text's features, with repetitions.
 
-    :param words: the words and marks of the text, as `player_text.tokens` returns them.
+    :param words: the words and marks of the text, as `plain_text.tokens` returns them.
     """
     buckets: list[int] = []
     one, two = "<<", "<"
@@ -76,14 +77,12 @@ def features(words: Sequence[str]) -> list[int]:
             continue
         word = word[:24]
         buckets += _of_word(word, act)
-        buckets += _of_pair(two, word)
-        buckets += _of_triple(one, two, word)
+        buckets += _of_place(one, two, word)
         if count < 2:
-            buckets += (_bucket(f"{count} {word}"),) * 2
+            buckets += _of_start(count, word)
         one, two = two, word
         count += 1
-    buckets += _of_pair(two, ">")
-    buckets += _of_triple(one, two, ">")
+    buckets += _of_place(one, two, ">")
     buckets.append(_LENGTHS[min(count, 8)])
     return buckets
 
@@ -131,15 +130,16 @@ class SignalModel:
     def likeliest(self, words: Sequence[str]) -> list[tuple[str, float]]:
         """Return (signal, probability) of the three likeliest signals, the best first.
 
-        :param words: the words and marks of the text, as `player_text.tokens` returns them.
+        :param words: the words and marks of the text, as `plain_text.tokens` returns them.
         """
         buckets = features(words)
         total = np.add.reduce(self._weights.take(buckets, 0), 0, np.int32)
-        scores = total * (self._scale / math.sqrt(len(buckets))) + self._bias
-        likely = np.exp(scores - scores.max()).tolist()
+        scores = (total * (self._scale / math.sqrt(len(buckets))) + self._bias).tolist()
+        most = max(scores)
+        likely = [math.exp(score - most) for score in scores]
         whole = sum(likely)
-        best = sorted(range(len(likely)), key=likely.__getitem__, reverse=True)[:3]
-        return [(self.signals[index], likely[index] / whole) for index in best]
+        best = sorted(zip(likely, self.signals, strict=True), reverse=True)[:3]
+        return [(signal, share / whole) for share, signal in best]
 
     def of_text(self, text: str) -> str:
         """Return the likeliest signal of a text."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -17,14 +17,16 @@ from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.understanding import Entity, Understander, Understanding, UnderstandingContext
 from rfsn_core.defaults.asks import asks
-from rfsn_core.defaults.player_text import fold, tokens
 from rfsn_core.defaults.questions import asks_yes_no, question_kind
 from rfsn_core.defaults.short_lines import signal_of
 from rfsn_core.defaults.signal_model import MOST_CHARACTERS, SignalModel
+from rfsn_core.kit.plain_text import fold, tokens
 from rfsn_core.kit.words import content_words, language_of, words_of
 
 _ACT = re.compile(r"\*([^*\n]{1,300})\*")
 _EMOTE = re.compile(r"^\s*/(?:me|emote)\s+(.{1,300})$", re.IGNORECASE | re.DOTALL)
+_LETTER = re.compile(r"[^\W\d_]")
+_OPENING = "{[<"
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _CODE = re.compile(
     r"^\s*[{\[<].*[}\]>]\s*$|</?\w+>|;\s*$|\b(?:select|drop)\b.+\b(?:from|table)\b", re.IGNORECASE | re.DOTALL
@@ -87,7 +89,9 @@ class Names:
 
     def find(self, folded: str) -> tuple[Entity, ...]:
         """Return what a folded text names, in order, each once. The longest name wins."""
-        words = [word.strip(_EDGES) for word in folded.replace("'s", " ").split()]
+        words = [word.strip(_EDGES) for word in folded.replace("'s", " ").split()] if self._longest else []
+        if self._longest.keys().isdisjoint(words):
+            return ()
         named: dict[tuple[str, str], Entity] = {}
         at = 0
         while at < len(words):
@@ -104,10 +108,19 @@ class Names:
 _EDGES = ".,;:!?\"'()*…¿¡-"
 
 
+def is_code(text: str) -> bool:
+    """Whether a text is markup, data or a database command that somebody pasted."""
+    if text[0] in _OPENING or text[-1] == ";" or "<" in text or "select" in text.lower() or "drop" in text.lower():
+        return bool(_CODE.search(text))
+    return False
+
+
 def is_gibberish(words: Sequence[str]) -> bool:
     """Whether every word looks typed at random: no vowels, keyboard rows, or one letter again and again."""
     long = [word for word in words if len(word) > 3]
-    return bool(long) and all(_is_mash(word) for word in long) and sum(map(len, long)) * 2 > sum(map(len, words))
+    if not long or not _is_mash(long[0]):
+        return False
+    return all(map(_is_mash, long)) and sum(map(len, long)) * 2 > sum(map(len, words))
 
 
 _RUNS = frozenset(row[i : i + 4] for row in _ROWS for i in range(len(row) - 3))
@@ -132,8 +145,7 @@ class Settings(BaseModel, extra="forbid"):
     sure: float = Field(0.34, ge=0, le=1, description="Probability from which the model is believed.")
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     """A player's text, taken apart once."""
 
     text: str
@@ -144,6 +156,8 @@ class _Line:
     """Words and marks of all the text."""
     plain: list[str]
     """Plain words without acts."""
+    split: list[str]
+    """The words of the text without acts, as they are written."""
     asks: bool
     """Whether it has a question mark."""
 
@@ -162,7 +176,7 @@ def _line(text: str, folded: str) -> _Line:
         marked = tokens(folded)
     spoken = tokens(fold(words[:MOST_CHARACTERS])) if acts else marked
     plain = [token for token in spoken if token[0].isalnum()]
-    return _Line(text, words, acts, marked, plain, "?" in words or "？" in words)
+    return _Line(text, words, acts, marked, plain, words_of(words), "?" in words or "？" in words)
 
 
 class Signals:
@@ -180,8 +194,7 @@ class Signals:
             self._names = Names(context.names)
         folded = fold(text[:MOST_CHARACTERS])
         line = _line(text, folded)
-        words = words_of(line.words)
-        language = language_of(line.words, words)
+        language = language_of(line.words, line.split)
         named = self._names.find(folded)
         signal, confidence, alternatives, source = self._signal(line, context.examples)
         asked = asks(line.plain, language, named) if signal in ASKING else ""
@@ -201,7 +214,7 @@ class Signals:
             source=source,
             words=line.words,
             acts=line.acts,
-            topics=content_words(line.words, language, words),
+            topics=content_words(line.words, language, line.split),
             entities=named,
             asks=asked,
             question=question,
@@ -217,12 +230,11 @@ class Signals:
             return *nearest, (), "examples"
         words = line.words
         if not line.acts:
-            found = _WORD.findall(words)
-            if not found:
+            if not _LETTER.search(words):
                 if "?" in words:
                     return ("question" if words.count("?") == len(words) <= 2 else "unclear"), 1.0, (), "rule"
                 return ("unclear" if re.search(r"[^\s.…]", words) else "ignore"), 1.0, (), "rule"
-            if _CODE.search(words) or is_gibberish(found):
+            if is_code(words) or is_gibberish(line.split):
                 return "unclear", 1.0, (), "rule"
             if not line.asks and (short := signal_of(" ".join(line.plain))):
                 return short, 0.97, (), "rule"

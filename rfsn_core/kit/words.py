@@ -112,6 +112,8 @@ _TELLING = {
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in lower case. A run of Chinese or Japanese characters gives its pairs."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
     words: list[str] = []
     for word in _WORD.findall(text.replace("’", "'").casefold()):
         wide = _WIDE.search(word)
@@ -154,8 +156,9 @@ def language_of(text: str, words: Sequence[str] | None = None) -> str:
                 return language
     votes = {"en": 0.5}
     for word in words_of(text) if words is None else words:
-        for language, weight in _VOTES.get(word, ()):
-            votes[language] = votes.get(language, 0.0) + weight
+        if word in _VOTES:
+            for language, weight in _VOTES[word]:
+                votes[language] = votes.get(language, 0.0) + weight
     best = max(votes, key=votes.__getitem__)
     return best if votes[best] > votes["en"] and votes[best] >= 1.5 else "en"
 

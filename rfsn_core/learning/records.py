@@ -13,6 +13,7 @@ from rfsn_core.contract.abstraction import Abstraction
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.selection import Arm, Context, Selection
 from rfsn_core.contract.storage import Scope
+from rfsn_core.learning.explanation import Explanation
 from rfsn_core.world.decision import Deliberation
 
 
@@ -94,6 +95,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """False: the player never saw or heard a word of it, so nothing can be learned from it."""
     final_json: str = ""
     """Whether the model's own report agrees with the decision; see `events.Trace`."""
+    explanation: Explanation | None = None
+    """What led to it, for people."""
 
     @property
     def conversation(self) -> str:
@@ -124,6 +127,7 @@ def decision_record(
     explored: bool,
     delivered: bool,
     final_json: str = "",
+    explanation: Explanation | None = None,
 ) -> DecisionRecord:
     """Return the log record of a decision.
 
@@ -162,6 +166,7 @@ def decision_record(
         forced_by=event.forced_by,
         delivered=delivered,
         final_json=final_json,
+        explanation=explanation,
     )
 
 

@@ -50,7 +50,7 @@ def _play_signals(turn: Turn) -> list[tuple[str, str]]:
         return []
     rewards = []
     if turn.prior_decision_id:
-        rewards += [(turn.prior_decision_id, name) for name in play_signals.signals(request.text, turn.signal)]
+        rewards += [(turn.prior_decision_id, name) for name in play_signals.signals(request.text, turn.understanding)]
     if turn.decision_id and turn.overran:
         rewards.append((turn.decision_id, "tts_overrun"))
     return [(decision_id, name) for decision_id, name in rewards if name in learning.signals]

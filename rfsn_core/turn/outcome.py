@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import MemoryKind, TurnRecord
+from rfsn_core.contract.understanding import Understanding
 from rfsn_core.conversation.conversation import Conversation
+from rfsn_core.learning.explanation import explain
 from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.learning.records import decision_record, state_change
 from rfsn_core.memory.update import with_changes
@@ -25,6 +27,8 @@ class Outcome:
     prior_decision_id: str
     """The conversation's decision before it."""
     player_text: str
+    understanding: Understanding
+    """What the player meant."""
     at_start: NpcState
     at_decision: NpcState
     at_end: NpcState
@@ -71,6 +75,13 @@ async def store(
         explored=learning,
         delivered=bool(outcome.text),
         final_json=outcome.final_json,
+        explanation=explain(
+            outcome.deliberation,
+            outcome.understanding,
+            (outcome.at_start, outcome.at_decision, outcome.at_end),
+            outcome.player_text,
+            outcome.text,
+        ),
     )
     update = conversation.memory_update(runtime.store_access)
     if outcome.text or outcome.reason == "complete":

@@ -13,6 +13,7 @@ from rfsn_core import protocol
 from rfsn_core.contract.errors import StaleSave, StoreError, contained
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.rendering import Prompt, RenderOptions
+from rfsn_core.contract.understanding import Understanding
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.game_events import state_event
 from rfsn_core.learning.recent_decisions import RecentDecisions
@@ -122,7 +123,7 @@ class Turn:
 
     def _after(self, deliberation: Deliberation) -> NpcState:
         action = self.runtime.decider.actions[deliberation.event.action]
-        return after(decide.remembered(self._state, deliberation), action)
+        return after(decide.remembered(self._state, deliberation), action, deliberation.event.signal)
 
     # ── what others ask of a turn ────────────────────────────────────────────────────────────────
 
@@ -130,6 +131,11 @@ class Turn:
     def signal(self) -> str:
         """What the player did."""
         return self._player.signal
+
+    @property
+    def understanding(self) -> Understanding:
+        """What the player meant."""
+        return self._player.understanding
 
     @property
     def blocked(self) -> bool:
@@ -210,6 +216,7 @@ class Turn:
             deliberation=deliberation,
             prior_decision_id=self.prior_decision_id,
             player_text=self._player.text,
+            understanding=self._player.understanding,
             at_start=self._at_start,
             at_decision=self._at_decision,
             at_end=self._state,

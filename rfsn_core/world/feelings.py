@@ -216,8 +216,13 @@ def hear(state: NpcState, signal: str, sentiment: float = 0.0, nature: Nature | 
     return _settled(replace(state, heard=heard, sentiment=clip(mixed, -1, 1)))
 
 
-def after(state: NpcState, action: Action) -> NpcState:
-    """Return the state at the end of a turn in which the NPC did this."""
+def after(state: NpcState, action: Action, signal: str = "") -> NpcState:
+    """Return the state at the end of a turn in which the NPC did this.
+
+    :param signal: what the player did; an answer to what nobody understands moves nothing.
+    """
+    if signal == "unclear":
+        return _settled(replace(state, turns=state.turns + 1))
     own = Effect(clip(action.affinity, -OWN, OWN), clip(action.trust, -OWN, OWN) if state.trust < TALK_TRUST else 0.0)
     return _settled(replace(_moved(state, own), turns=state.turns + 1))
 

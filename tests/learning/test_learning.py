@@ -12,6 +12,7 @@ from rfsn_core import protocol
 from rfsn_core.contract.abstraction import Abstraction
 from rfsn_core.contract.errors import BadMessage
 from rfsn_core.contract.selection import Context, Selection
+from rfsn_core.contract.understanding import Understanding
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning import play_signals as play
 from rfsn_core.learning.guard import LearningGuard
@@ -398,18 +399,36 @@ async def test_a_damaged_checkpoint_is_skipped_for_the_one_before(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "signal", "expected"),
     [
-        ("Tell me more.", "request", ["conversation_continued"]),
+        ("Well, I like it here.", "statement", ["conversation_continued"]),
+        (
+            "I think you are wrong about the elves, but go on",
+            "disagree",
+            ["conversation_continued", "follow_up_question"],
+        ),
+        ("Tell me more.", "request", ["conversation_continued", "follow_up_question"]),
         ("And where is he now?", "question", ["conversation_continued", "follow_up_question"]),
         ("No, I meant the other brother.", "disagree", ["user_correction"]),
         ("That’s not what I asked.", "disagree", ["user_correction"]),
         ("But you said the ferry was fine!", "disagree", ["contradiction_detected"]),
+        ("thats not what i ment", "disagree", ["user_correction"]),
+        ("I didn't say that", "disagree", ["user_correction"]),
+        ("you got me wrong, i asked about the mill", "disagree", ["user_correction"]),
+        ("nope, wrong guy", "disagree", ["user_correction"]),
+        ("youre not listening to me", "insult", ["user_correction"]),
+        ("that's not what you said before", "disagree", ["contradiction_detected"]),
+        ("You said your brother was dead. Now he's a guard?", "question", ["contradiction_detected"]),
+        ("first it's the wolves, now it's bandits", "statement", ["contradiction_detected"]),
+        ("so you lied to me", "insult", ["contradiction_detected"]),
         ("Goodbye.", "farewell", []),
+        ("ok thanks, gotta run", "thanks", []),
+        ("im done talking to you", "statement", []),
+        ("This is boring", "insult", []),
         ("I will kill you!", "attack", []),
         ("", "ignore", []),
     ],
 )
 def test_the_next_words_say_how_good_the_last_were(text: str, signal: str, expected: list[str]) -> None:
-    assert play.signals(text, signal) == expected
+    assert play.signals(text, Understanding(signal=signal)) == expected
 
 
 async def test_play_rewards_the_decision_before(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from rfsn_core.contract.npc import NpcState, Temperament
-from rfsn_core.world.feelings import Nature, happened, hear, perceive
+from rfsn_core.world.actions import Actions
+from rfsn_core.world.feelings import Nature, after, happened, hear, perceive
 
 BASE = NpcState(affinity=0.1, trust=0.5)
 TONE = {"insult": -0.6, "threaten": -0.6, "thanks": 0.4, "compliment": 0.5}
@@ -125,3 +126,10 @@ def test_each_slider_changes_how_feelings_move(
 ) -> None:
     low, high = (story(script, 3, temperament=Temperament(**{slider: value}))[-1] for value in (-1.0, 1.0))
     assert measure(high) > measure(low)
+
+
+def test_an_answer_to_what_nobody_understands_moves_nothing() -> None:
+    before = NpcState(affinity=0.1, trust=0.5)
+    action = Actions()["inquire"]
+    assert after(before, action, "unclear").affinity == 0.1
+    assert after(before, action, "question").affinity > 0.1

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from rfsn_core.defaults.player_text import fold, tokens
 from rfsn_core.defaults.signal_model import BUCKETS, FILE, SignalModel, features
+from rfsn_core.kit.plain_text import fold, tokens
 
 FOLDER = Path(__file__).parent
 Row = tuple[str, str, str]

@@ -19,7 +19,7 @@ im i am|ive i have|i'll i will|i'd i would|you're you are|youre you are|youve yo
 theyre they are|they're they are|theyll they will|hes he is|shes she is|thats that is|theres there is|heres here is
 dont do not|doesnt does not|didnt did not|cant can not|cannot can not|couldnt could not|wouldnt would not
 wont will not|shouldnt should not|isnt is not|arent are not|wasnt was not|werent were not|havent have not
-hasnt has not|aint is not|lets let us|itll it will|it'll it will|he'll he will|she'll she will|we'll we will
+hasnt has not|aint is not|lets let us|itll it will|it'll it will|it's it is|he'll he will|she'll she will|we'll we will
 we're we are|we've we have|em them|dem them|nothin nothing|goin going|doin doing|k ok|okay ok|okey ok|yea yeah
 ppl people|thru through|gud good
 """
