@@ -108,6 +108,11 @@ _PATTERN = re.compile(
     f"{_FILL}(?:{'|'.join(f'(?P<{signal}>{fold(pattern)})' for signal, pattern in _TABLE)}){_NAMED}",
 )
 _TURNED = re.compile(r"\bfor nothing\b")
+_TELL_ME = re.compile(
+    r"(?:please |so |and |well |can you |could you |will you |now )*tell (?:me|us) (?:please )?"
+    r"(?:what|where|when|who|why|how|which|if|whether|about|more)\b"
+)
+_OR_ELSE = re.compile(r"\bor\b")
 LONGEST = 60
 """Characters of a short line at most."""
 
@@ -120,4 +125,6 @@ def signal_of(text: str) -> str:
     if len(text) > LONGEST or _TURNED.search(text):
         return ""
     match = _PATTERN.fullmatch(text)
-    return (match.lastgroup or "") if match else ""
+    if match:
+        return match.lastgroup or ""
+    return "question" if _TELL_ME.match(text) and not _OR_ELSE.search(text) else ""

@@ -108,6 +108,7 @@ def test_names_of_the_world_are_found_the_longest_first() -> None:
         ("nope that's wrong", "disagree"),
         ("of course not", "disagree"),
         ("no thanks", "refuse"),
+        ("tell me where you were born", "question"),
         ("you're right about that", "agree"),
         ("thanks so much for your help", "thanks"),
         ("до свидания", "farewell"),
@@ -123,6 +124,7 @@ def test_short_lines_are_certain(text: str, signal: str) -> None:
 def test_short_words_in_a_longer_line_decide_nothing() -> None:
     assert understand("thanks for nothing").source == "model"
     assert understand("no?").signal == "question"
+    assert understand("tell me where he is or I will break your fingers").source == "model"
     assert understand("no man has ever come back from the far bank").signal == "statement"
 
 
