@@ -116,7 +116,7 @@ async def test_a_signal_ends_turns_in_order_and_keeps_what_was_said(serve: Serve
         (*_, last) = await client.until("turn.cancelled")
         assert isinstance(last, protocol.TurnCancelled)
         assert last.reason == "shutdown"
-        assert last.text.startswith("The ferry stopped running nine days ago")
+        assert last.text.startswith("The ferry has not run for nine days")
         with pytest.raises(ConnectionClosed):
             await client.until("never")
     assert await asyncio.to_thread(server.wait) == 0
