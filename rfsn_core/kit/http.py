@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import ipaddress
 import os
 import re
 import time
@@ -19,13 +20,18 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from rfsn_core.contract.errors import EngineError
+from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.redaction import SECRETS
+
+log = logger("http")
 
 MOST_LINE = 1 << 20
 """Longest line of a stream, in bytes."""
 MOST_ERROR = 1 << 16
 LAST_BYTES = 0.5
 """Seconds that an answer may take to end after its end mark; then its connection is closed."""
+_SECRET_HEADERS = ("Authorization", "x-api-key")
+_reported: set[str] = set()
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """HTTP statuses after which the same request may succeed."""
@@ -53,6 +59,45 @@ def api_key(given: str, variable: str, service: str) -> str:
     return key
 
 
+def _headers(name: str, headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return headers without the white space around them; their values are kept out of every text from now on.
+
+    Raises EngineError for a key with characters that no header may have.
+    """
+    clean = {header: " ".join(value.split()) for header, value in (headers or {}).items()}
+    SECRETS.remember(value.removeprefix("Bearer ") for header, value in clean.items() if header in _SECRET_HEADERS)
+    for value in clean.values():
+        if not (value.isascii() and value.isprintable()):
+            raise EngineError(f"the key for {name} has characters that no key has", hint="Copy it again")
+    return clean
+
+
+def is_private(url: str) -> bool:
+    """Return whether an address is on this machine or its network, where no proxy leads."""
+    try:
+        host = httpx.URL(url).host.lower().rstrip(".")
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".lan", ".internal", ".home.arpa"))
+
+
+def _client(url: str, **options: Any) -> httpx.AsyncClient:
+    """Return a client; one without a proxy for private addresses, and when the proxy of the environment is unusable."""
+    if is_private(url):
+        return httpx.AsyncClient(trust_env=False, **options)
+    try:
+        return httpx.AsyncClient(**options)
+    except Exception as error:  # noqa: BLE001  a proxy or certificate of the environment: no reason not to start
+        reason = SECRETS.redact(str(error))
+        if reason not in _reported:
+            _reported.add(reason)
+            log.warning("proxy.unusable", error=reason, hint="Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE")
+        return httpx.AsyncClient(trust_env=False, **options)
+
+
 class Remote:
     """One engine.
 
@@ -71,8 +116,8 @@ class Remote:
         # No limit on reading: how long to wait for tokens is the kernel's to say, and the same for all engines.
         timeout = httpx.Timeout(None, connect=connect_timeout, pool=connect_timeout)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        self.client = httpx.AsyncClient(
-            headers={"Accept-Encoding": "identity", **(headers or {})}, timeout=timeout, limits=limits
+        self.client = _client(
+            self.url, headers={"Accept-Encoding": "identity", **_headers(name, headers)}, timeout=timeout, limits=limits
         )
 
     def __str__(self) -> str:
@@ -151,10 +196,12 @@ class Remote:
         except httpx.TimeoutException as error:
             raise EngineError(f"{self} takes too long", retryable=True) from error
         except httpx.RequestError as error:
-            raise EngineError(f"{self} broke off: {error or type(error).__name__}", retryable=True) from error
+            raise EngineError(
+                f"{self} broke off: {SECRETS.redact(str(error)) or type(error).__name__}", retryable=True
+            ) from error
 
     def _refusal(self, response: httpx.Response, content: bytes) -> EngineError:
-        status, text = response.status_code, complaint(content)
+        status, text = response.status_code, SECRETS.redact(complaint(content))
         hint = ""
         if status in (401, 403):
             hint = "Check the key"

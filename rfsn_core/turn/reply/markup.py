@@ -36,7 +36,7 @@ class State(Enum):
 class Markup(Stage[State]):
     """Takes stage directions and Markdown out of words.
 
-    :ivar narration: what the NPC does, as it was found; whoever reads it clears it.
+    :ivar narration: what the NPC does, since it was last read and cleared.
     """
 
     def __init__(self) -> None:
