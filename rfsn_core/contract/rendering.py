@@ -24,6 +24,8 @@ class Known:
 
     fact: str = ""
     """The fact that the decision is about: to be told, confided, or hinted at."""
+    keyed: bool = False
+    """Whether the player's words have one of its keys: its author meant it as the answer."""
     told: bool = False
     """Whether the NPC told it to this player before."""
     again: str = ""
@@ -61,15 +63,24 @@ class Prompt:
     """The name that the player gave."""
     player_facts: tuple[str, ...] = ()
     """What the NPC knows of the player, the most useful first."""
+    facts: tuple[str, ...] = ()
+    """All that the NPC may tell this player now, asked for or not, the most important first; no secrets."""
+    others: tuple[tuple[str, str, str], ...] = ()
+    """(id, name, title) of the world's other NPCs."""
+    stopped_by: str = ""
+    """Why the gate stopped what the player said; empty when it did not. The words are then empty."""
+    game: Mapping[str, Any] = field(default_factory=dict)
+    """The game's state, as the game sent it."""
     persona: Mapping[str, Any] = field(default_factory=dict)
-    """The NPC's persona and its own lines, from its file."""
+    """From the NPC's file: `title`, `tags`, `archetype`, `language`, `styles`, `temperament` and `lines`; and the
+    world's `shared_lines`, and the `plain_action` behind a variant."""
     state: Mapping[str, Any] = field(default_factory=dict)
     """The NPC's state, as for the abstractor."""
     memories: tuple[str, ...] = ()
     seed: int = 0
     """Different for every turn and the same when the turn is replayed."""
     avoid: tuple[str, ...] = ()
-    """What the NPC said last and should not repeat."""
+    """What the NPC said last, oldest first; it should not repeat it."""
     final_json: bool = False
     """Whether the messages ask for a FINAL_JSON block after the words; see `turn/reply_parser.py`."""
     labels: tuple[str, ...] = ()

@@ -148,10 +148,18 @@ def recall_facts(request: Request, runtime: Runtime, player: PlayerInput, state:
     )
 
 
+ALWAYS_ANSWERED = frozenset({"name", "mood", "player_name", "player", "real"})
+"""What needs no fact to be answered; one that shares a word with it is no answer."""
+
+
 def knowing(understanding: Understanding, knowledge: Recall) -> frozenset[str]:
     """Return the conditions of the decision that follow from what the NPC knows."""
     conditions = knowledge.knowing
-    if understanding.asks and not conditions & {"answer", "secret", "withheld"}:
+    if understanding.asks in ALWAYS_ANSWERED:
+        meant = any(hit.entry.id in knowledge.matched for hit in (*knowledge.answers, *knowledge.secrets))
+        if not meant:
+            return frozenset({"answer"})
+    if understanding.asks and not conditions & {"answer", "secret", "withconditions"}:
         return frozenset({"answer"})
     if understanding.signal == "question" and not conditions:
         return frozenset({"unknown"})

@@ -13,15 +13,17 @@ from rfsn_core.memory.retrieval import fuse, rank_hits, rank_memories
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.decide import PlayerInput
-from rfsn_core.turn.prompt import TurnFacts
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
+from rfsn_core.turn.turn_facts import TurnFacts
 from rfsn_core.world.decision import Deliberation
 
 log = logger("turn")
 
 MOST_NEAR = 40
 """Turns found by meaning that are ranked together with those found by word."""
+MOST_SAID = 30
+"""The NPC's last answers, which a renderer does not repeat."""
 MOST_COUNTED = 4
 """Sentences from the memory card that a renderer sees."""
 
@@ -60,6 +62,8 @@ async def recall(
         recent=recent,
         known=_known_facts(conversation, text, memory.known),
         counted=conversation.card.lines()[:MOST_COUNTED],
+        stopped_by=player.stopped_by,
+        said=[turn.npc_text for turn in conversation.recent[-MOST_SAID:] if turn.npc_text],
         game=request.game,
         seed=f"{runtime.settings.world.seed}/{request.scope.conversation}/{state.turns}/{text}",
     )

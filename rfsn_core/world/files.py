@@ -60,7 +60,7 @@ def _listed(value: Any) -> Any:
 Texts = Annotated[list[str], BeforeValidator(_listed)]
 """A list of texts; a single text is a list of one."""
 Lines = dict[str, Texts | dict[str, Texts]]
-"""Action → scripted lines, or action → style → lines."""
+"""Action → scripted lines, or action → style or signal → lines."""
 Leaning = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
 
 
@@ -325,7 +325,7 @@ class _Reading:
         self._check_names(document, ("lines",), lines, self._actions, "action")
         for action, entry in lines.items():
             if isinstance(entry, dict):
-                self._check_names(document, ("lines", action), entry, STYLES, "style")
+                self._check_names(document, ("lines", action), entry, (*STYLES, *SIGNALS), "style or signal")
             for style, texts in entry.items() if isinstance(entry, dict) else [("", entry)]:
                 key = ("lines", action, style) if style else ("lines", action)
                 for text in texts:

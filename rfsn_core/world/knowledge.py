@@ -320,11 +320,15 @@ class Knowledge:
             sums[index] += 0.0  # type: ignore[assignment]
         kind = _KIND_WORDS.get(question.understanding.question)
         fresh = {word for word, share in wanted.items() if share >= 1}
+        # What is carried over from the last topic helps a fact that fits what was said; it need not be covered.
+        touched = {index for word in fresh for index in self._postings.get(word, ())}
+        spoken = sum(mass[word] for word in fresh)
         hits: list[Hit] = []
         others: dict[str, Hit] = {}
         for index, weight in sums.items():
             entry = self.entries[index]
-            covered = weight / total if total else 0.0
+            whole = spoken if index in touched else total
+            covered = weight / whole if whole else 0.0
             if key := _called(entry, matched.get(index, 0), fresh):
                 covered = max(covered, 0.6) + 0.3 + PHRASE * (min(key, 5) - 1)
             if covered < ENOUGH:

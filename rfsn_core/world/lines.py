@@ -21,8 +21,10 @@ LONGEST = 4000
 """Characters of a line as it is written, and as it is said."""
 DEEPEST = 50
 """How many brackets, conditions or operators may be inside each other."""
-VARIABLES = ("name", "player", "style", "state", "known")
-"""What a line can use: the NPC's name, the player's, the style, the NPC's state, and what it knows of the question."""
+VARIABLES = (
+    "name", "player", "player_name", "style", "state", "known", "signal", "asks", "topics", "named", "memories", "game",
+)  # fmt: skip
+"""What a line can use; docs/worlds.md describes it."""
 FIELDS = {"state": tuple(NpcState().plain()), "known": tuple(Known.__dataclass_fields__)}
 """What `state` and `known` have."""
 FILTERS: dict[str, Callable[[str], str]] = {
@@ -161,9 +163,11 @@ _PLAIN: tuple[type[nodes.Node], ...] = (
 def _judge_field(node: nodes.Getattr | nodes.Getitem) -> None:
     key = node.attr if isinstance(node, nodes.Getattr) else _constant(node.arg)
     owner = node.node.name if isinstance(node.node, nodes.Name) else ""
-    if owner not in FIELDS or not isinstance(key, str):
-        raise LineError(f"only 'state' and 'known' have parts in scripted lines, not '{owner or key}'", str(key))
-    if key not in FIELDS[owner]:
+    if owner not in (*FIELDS, "game") or not isinstance(key, str):
+        raise LineError(
+            f"only 'state', 'known' and 'game' have parts in scripted lines, not '{owner or key}'", str(key)
+        )
+    if owner in FIELDS and key not in FIELDS[owner]:
         of = "the state" if owner == "state" else "'known'"
         raise LineError(f"{of} has no '{key}'{nearest(key, FIELDS[owner])}", key)
 

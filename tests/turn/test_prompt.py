@@ -17,7 +17,8 @@ from rfsn_core.contract.rendering import Prompt
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.testing import kernel, make_world, plugin, turn
 from rfsn_core.testing.scripted import Tokens
-from rfsn_core.turn.prompt import Prompts, TurnFacts, tokens
+from rfsn_core.turn.prompt import Prompts
+from rfsn_core.turn.turn_facts import TurnFacts, tokens
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.files import read_world
 from rfsn_core.world.knowledge import Fact
@@ -261,3 +262,16 @@ async def test_a_preview_changes_nothing(tmp_path: Path) -> None:
         await turn(it, "Good evening!")
         real = renderer.prompts[0]
     assert (real.messages, real.action) == (made.messages, made.action)
+
+
+def test_a_renderer_without_messages_sees_what_the_npc_may_tell_and_what_it_said(tmp_path: Path) -> None:
+    knows = (
+        'knows = ["The hinge was cut.", {text = "I cut it.", secret = true}, '
+        '{text = "Ask Ann.", when = {trust = 0.9}}, {text = "Shoes cost a silver.", importance = 0.9}]'
+    )
+    make_world(tmp_path, npcs={"smith": f'name = "Berit"\n{knows}', "ann": 'name = "Ann"\ntitle = "miller"'})
+    found = read_world(tmp_path)
+    made = build(Prompts(found), found, said=["One.", "Two."], stopped_by="self_harm", game={"weather": "rain"})
+    assert made.facts == ("Shoes cost a silver.", "The hinge was cut.")
+    assert made.others == (("ann", "Ann", "miller"),)
+    assert (made.avoid, made.stopped_by, made.game) == (("One.", "Two."), "self_harm", {"weather": "rain"})

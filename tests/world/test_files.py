@@ -38,7 +38,7 @@ def test_the_example_world_is_right_and_complete() -> None:
         ('name = "S"\n[voice]\nrate = 0', "line 3: voice.rate: Input should be greater than or equal to 0.25"),
         ('name = "S"\n[lines]\ndance = ["x"]', "line 3: lines.dance: no such action"),
         ('name = "S"\n[lines]\ngret = "x"', "line 3: lines.gret: no such action; did you mean 'greet'?"),
-        ('name = "S"\n[lines.greet]\nterse = ["x"]', "line 3: lines.greet.terse: no such style; there are:"),
+        ('name = "S"\n[lines.greet]\nterse = ["x"]', "line 3: lines.greet.terse: no such style or signal; there are:"),
         ('name = "S"\n[lines.greet]\nwarm_freindly = 5', "line 3: lines.greet.warm_freindly: Input should be a valid"),
         ('name = "S"\n[lines]\ngreet = 5', "line 3: lines.greet: Input should be a valid list"),
         (

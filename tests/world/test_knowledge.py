@@ -97,6 +97,12 @@ def test_a_short_follow_up_is_about_the_last_topic(village: Knowledge) -> None:
     assert best(ask(village, "why?", kind="why")) == ""
 
 
+def test_a_new_question_is_not_drowned_by_the_last_topic(village: Knowledge) -> None:
+    topic = ("room", "copper", "supper", "night")
+    assert best(ask(village, "what about Corin?", topic=topic)).startswith("Corin was my brother")
+    assert best(ask(village, "are you a witch?", kind="yes_no", topic=topic)) == ""
+
+
 def test_a_fact_that_was_told_is_marked(village: Knowledge) -> None:
     recall = ask(village, "how much is a room", kind="how_much", told={"tilda.2": 1})
     assert recall.answers[0].told
