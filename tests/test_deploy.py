@@ -87,7 +87,7 @@ async def test_the_composed_servers_settings_are_valid(monkeypatch: pytest.Monke
     (world,) = [each.split(":")[0] for each in services["rfsn"]["volumes"] if each.endswith(":/world:ro")]
     found = Runtimes((DEPLOY / world).resolve(), discover())
     chosen = await found.chosen()
-    assert {("storage", "redis"), ("storage", "postgres")} <= set(chosen)
+    assert {("storage", "redis"), ("archive", "postgres")} <= set(chosen)
     assert found.load().server.key == "given-RFSN_KEY"
     assert set(services) == {"rfsn", "redis", "postgres"}
 
