@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import uvicorn
@@ -37,6 +37,12 @@ from rfsn_core.testing.scripted import Memory
 
 INTERVAL = 1 / 20
 PER_SOCKET = 50
+AT_ONCE = 25
+TEXTS = (
+    "Hello", "Do you have a room for the night?", "What do you know about the bridge?", "Thank you, friend.",
+    "Have you seen the captain?", "I want to buy an ale.", "Tell me a rumour.", "You are a liar!",
+)  # fmt: skip
+"""What the players say, in turn."""
 TARGETS_MS = {1: 2, 100: 5, 300: 20, 1000: 50}
 
 
@@ -79,16 +85,27 @@ async def serving(interval: float) -> AsyncIterator[Served]:
 # ── CPU of a turn ────────────────────────────────────────────────────────────────────────────────
 
 
-async def cpu_of_a_turn(turns: int) -> float:
-    """Return the CPU seconds of a turn, client and server together."""
-    async with serving(0) as server, connected(server.ws) as client:
-        await client.send("hello", text=True)
-        for _ in range(20):
-            await client.turn(NPC)
+async def cpu_of_a_turn(turns: int, at_once: int = 1) -> float:
+    """Return the CPU seconds of a turn, client and server together.
+
+    :param at_once: players that talk at the same time, each in a conversation and on a socket of its own.
+    """
+    async with serving(0) as server, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(server.ws)) for _ in range(at_once)]
+
+        async def talk(number: int, count: int) -> None:
+            for turn in range(count):
+                await clients[number].turn(NPC, text=TEXTS[turn % len(TEXTS)], player=f"p{number}")
+
+        async def all_talk(count: int) -> None:
+            await asyncio.gather(*(talk(number, count) for number in range(at_once)))
+
+        for client in clients:
+            await client.send("hello", text=True)
+        await all_talk(max(2, 20 // at_once))
         before = time.process_time()
-        for _ in range(turns):
-            await client.turn(NPC)
-        return (time.process_time() - before) / turns
+        await all_talk(turns // at_once)
+        return (time.process_time() - before) / (turns // at_once * at_once)
 
 
 async def cpu_of_a_pipeline(turns: int) -> float:
@@ -200,7 +217,9 @@ async def play(address: str, count: int, seconds: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conversations", default="1,100,300,500,1000", help="numbers of NPCs that talk at once")
+    parser.add_argument(
+        "--conversations", default="1,100,300,500,1000", help="numbers of NPCs that talk at once; empty: only CPU"
+    )
     parser.add_argument("--seconds", type=float, default=12, help="seconds of each measurement")
     parser.add_argument("--turns", type=int, default=400, help="turns for the CPU measurement")
     parser.add_argument("--peer", choices=["pipecat"], help="play the same script through this peer, too")
@@ -213,22 +232,27 @@ def main() -> None:
     peer = None
     if options.peer:
         import peer_pipecat as peer
-    counts = [int(count) for count in options.conversations.split(",")]
+    counts = [int(count) for count in options.conversations.split(",") if count]
 
     floor = asyncio.run(cpu_of_an_echo(options.turns))
-    ours = asyncio.run(cpu_of_a_turn(options.turns))
-    alone = asyncio.run(cpu_of_a_pipeline(options.turns))
+    measured = {
+        "both ends of the socket, stored in SQLite, one at a time": asyncio.run(cpu_of_a_turn(options.turns)),
+        f"the same, {AT_ONCE} at once": asyncio.run(cpu_of_a_turn(options.turns, AT_ONCE)),
+        "the turn alone, nothing stored": (alone := asyncio.run(cpu_of_a_pipeline(options.turns))),
+    }
     print(f"CPU of a turn of {TOKENS} tokens in 3 sentences")
-    print(f"  floor: Starlette answers with 25 messages, both ends  {floor * 1000:6.2f} ms")
-    print(f"  rfsn, both ends of the socket, stored in SQLite       {ours * 1000:6.2f} ms  {ours / floor:5.1f} × floor")
-    print(
-        f"  rfsn, the turn alone                                  {alone * 1000:6.2f} ms  {alone / floor:5.1f} × floor"
-    )
+    print(f"  floor: Starlette answers with 25 messages, both ends           {floor * 1000:6.2f} ms")
+    for what, used in measured.items():
+        print(f"  rfsn, {what:56} {used * 1000:6.2f} ms  {used / floor:5.1f} × floor")
     if peer:
         theirs = asyncio.run(peer.cpu_of_a_turn(options.turns // 4))
         ratio = theirs / alone
-        print(f"  pipecat, the pipeline alone                           {theirs * 1000:6.2f} ms  {ratio:5.1f} × rfsn")
+        print(
+            f"  pipecat, the pipeline alone                                    {theirs * 1000:6.2f} ms  {ratio:5.1f} × rfsn"
+        )
 
+    if not counts:
+        return
     print("\nfrom the end of a sentence, in ms, at 20 tokens/s        p50     p95")
     for count in counts:
         speech, socket, late = asyncio.run(conversations(count, options.seconds))

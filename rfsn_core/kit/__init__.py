@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from rfsn_core.kit.documents import Document, DocumentError, read_document, read_text
     from rfsn_core.kit.explain import explain_errors, nearest
     from rfsn_core.kit.files import replace_file
-    from rfsn_core.kit.http import Remote, RemoteSettings, api_key, server_sent
+    from rfsn_core.kit.http import Remote, api_key, server_sent
     from rfsn_core.kit.jsonl import JsonLines, Line
     from rfsn_core.kit.pcm import clauses, pcm16
+    from rfsn_core.kit.remote_settings import RemoteSettings
     from rfsn_core.kit.resample import Resampler
     from rfsn_core.kit.search import MAX_TERMS, STOP_WORDS, add_neighbours, search_turns, stems_of, terms, whole_text
     from rfsn_core.kit.visemes import shapes_of, visemes_of
@@ -66,7 +67,8 @@ _HOMES = {
     "documents": "Document DocumentError read_document read_text",
     "explain": "explain_errors nearest",
     "files": "replace_file",
-    "http": "Remote RemoteSettings api_key server_sent",
+    "http": "Remote api_key server_sent",
+    "remote_settings": "RemoteSettings",
     "jsonl": "JsonLines Line",
     "pcm": "clauses pcm16",
     "resample": "Resampler",

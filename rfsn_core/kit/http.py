@@ -17,7 +17,6 @@ from typing import Any, cast
 
 import httpx
 import msgspec
-from pydantic import BaseModel, Field
 
 from rfsn_core.contract.errors import EngineError
 from rfsn_core.telemetry.logs import logger
@@ -35,19 +34,6 @@ _reported: set[str] = set()
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """HTTP statuses after which the same request may succeed."""
-
-
-class RemoteSettings(BaseModel, extra="forbid"):
-    """What all engines behind HTTP have in common."""
-
-    temperature: float = Field(
-        0.7, ge=0, le=2, description="How freely the model words. 0 always takes the likeliest word."
-    )
-    max_tokens: int = Field(150, ge=1, le=4096, description="Longest reply, the report at its end included.")
-    omit: list[str] = Field(
-        [], description="Keys of the request to leave out, such as `temperature` or `seed`, which some models refuse."
-    )
-    connect_timeout: float = Field(5.0, gt=0, description="Seconds until a connection must stand.")
 
 
 def api_key(given: str, variable: str, service: str) -> str:
