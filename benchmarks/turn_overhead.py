@@ -247,9 +247,7 @@ def main() -> None:
     if peer:
         theirs = asyncio.run(peer.cpu_of_a_turn(options.turns // 4))
         ratio = theirs / alone
-        print(
-            f"  pipecat, the pipeline alone                                    {theirs * 1000:6.2f} ms  {ratio:5.1f} × rfsn"
-        )
+        print(f"  {'pipecat, the pipeline alone':62} {theirs * 1000:6.2f} ms  {ratio:5.1f} × rfsn")
 
     if not counts:
         return
