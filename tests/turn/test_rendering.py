@@ -106,13 +106,10 @@ async def test_the_pause_that_an_engine_asks_for_is_kept_up_to_a_limit() -> None
 
 
 async def test_all_attempts_share_the_time_limit_for_the_first_token() -> None:
-    slow = Tokens(["late"], interval=30)
-    loop = asyncio.get_running_loop()
-    start = loop.time()
+    slow = Tokens(["late"], interval=3600)
     how, said, switched = await worded(slow, Tokens(["Hello."]), limits=Limits(0.1, 5, 4000, attempts=3))
     assert (how.renderer, said) == ("r1", "Hello.")
     assert "too long for its first token" in switched[0]
-    assert loop.time() - start < 5
     assert slow.running == 0
 
 
