@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from click.testing import CliRunner, Result
@@ -14,6 +15,10 @@ from rfsn_core.telemetry.redaction import SECRETS
 from rfsn_core.testing.fixtures import anyio_backend, redis, serve
 
 __all__ = ["anyio_backend", "redis", "serve"]
+
+# A busy machine must not fail a test.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

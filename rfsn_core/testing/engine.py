@@ -246,7 +246,7 @@ class StandIn:
         self.running += 1
         try:
             await asyncio.wait([stream, gone], return_when=asyncio.FIRST_COMPLETED)
-            if not stream.done():
+            if not stream.done() or isinstance(stream.exception(), OSError):  # it could not send any more
                 self.closed.append(time.perf_counter())
         finally:
             self.running -= 1

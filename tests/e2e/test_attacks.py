@@ -125,6 +125,7 @@ async def test_a_signal_ends_turns_in_order_and_keeps_what_was_said(serve: Serve
         assert (await http.get(server.http + "/api/memory/innkeeper/stats")).json()["turns"] == 1
 
 
+@pytest.mark.soak
 async def test_clients_that_come_and_go_leave_nothing_behind(serve: Serve) -> None:
     server = serve(RFSN_SPEECH__PROVIDER="espeak")
 

@@ -169,7 +169,7 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
     await decision_log.close()
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.engines)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.soak)])
 def test_kill_9_at_any_moment_leaves_log_and_index_in_agreement(tmp_path: Path, kills: int) -> None:
     """A process appends and says what is safe; it is killed, again and again, each time at another moment."""
     script = (

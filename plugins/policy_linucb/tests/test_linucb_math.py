@@ -98,7 +98,7 @@ def test_a_late_reward_adds_to_the_first_and_is_no_second_observation() -> None:
     assert parts.select(context(x), arms).scores == pytest.approx(whole.select(context(x), arms).scores, abs=1e-12)
 
 
-@pytest.mark.parametrize("updates", [100_000, pytest.param(1_000_000, marks=pytest.mark.engines)])
+@pytest.mark.parametrize("updates", [10_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_rounding_errors_do_not_add_up(updates: int) -> None:
     generator = np.random.default_rng(1)
     posterior = Posterior(31, 1.0)
