@@ -12,7 +12,7 @@ _TRADE = re.compile(
     re.IGNORECASE,
 )
 _NEWS = re.compile(
-    r"\b(?:work|job|needs?|looking for|missing|ask|find out|news|since|days? ago|nights? now|lately|tonight|whoever"
+    r"\b(?:work|job|needs?|looking for|missing|ask|find out|news|since|days? ago|nights? now|lately|tonight|who ever"
     r"|reward|stopped|moved|stolen|vanished|disappeared|came home|lights?)\b",
     re.IGNORECASE,
 )
@@ -33,7 +33,7 @@ _ORIGIN = re.compile(
     re.IGNORECASE,
 )
 _WHERE = re.compile(
-    r"\b(?:keeps|lives|sleeps|sits|stands|drinks|at|in|by|on|across|behind|under|beside|upstairs|next to)"
+    r"\b(?:keeps|lives|sleeps|sits|stands|drinks|at|in|by|on|across|behind|under|besides?|upstairs|next to)"
     r" (?:the|his|her|my|their)\b"
 )
 _ABOUT = {

@@ -117,6 +117,10 @@ LONGEST = 60
 """Characters of a short line at most."""
 
 
+_ANY = re.compile(r"(?:(?:got|have you|is there|are there) )?any (?:news|work|jobs?|rumou?rs|quests?|gossip|trouble)\b")
+_WHAT_HAVE = re.compile(r"what (?:have|did|has|do|does|can|could|should|would|will|are|is|was|were) ")
+
+
 def signal_of(text: str) -> str:
     """Return the signal of a short line that is known for certain; empty for any other.
 
@@ -127,4 +131,6 @@ def signal_of(text: str) -> str:
     match = _PATTERN.fullmatch(text)
     if match:
         return match.lastgroup or ""
+    if _ANY.match(text) or _WHAT_HAVE.match(text):
+        return "question"
     return "question" if _TELL_ME.match(text) and not _OR_ELSE.search(text) else ""

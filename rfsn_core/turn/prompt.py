@@ -38,7 +38,7 @@ _BUILT_IN = Environment(undefined=StrictUndefined, autoescape=False)
 FACTS = 5
 """Facts that fit, besides the one that the decision is about."""
 MOST_OTHERS = 20
-"""Other NPCs that a renderer is told of."""
+"""Other NPCs whose names a renderer receives."""
 SYSTEM_SHARE = 0.7
 """Share of the budget for what is the same in every turn; the rest is for the turn."""
 

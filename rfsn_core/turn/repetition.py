@@ -9,7 +9,8 @@ LONGEST_CYCLE = 4
 TIMES = 3
 SHORT = 12
 """Characters; a shorter sentence, such as "Ha!", may come twice as often."""
-_INSIDE = re.compile(r"(\b.{2,60}?)\1{7,}", re.DOTALL)
+_INSIDE = re.compile(r"(\b\S.{0,58}?\s)\1{7,}", re.DOTALL)
+"""Words that are repeated within a sentence. A run without spaces is left to the limit of a reply's length."""
 
 
 class Repetition:

@@ -141,6 +141,11 @@ class Fact(BaseModel, extra="forbid"):
             _pattern(key, True, False)
         return keys
 
+    @field_validator("text", "hint", "again")
+    @classmethod
+    def _on_one_line(cls, text: str) -> str:
+        return " ".join(text.split())
+
     @model_validator(mode="before")
     @classmethod
     def _text_alone(cls, value: Any) -> Any:

@@ -198,6 +198,11 @@ def test_a_fact_that_cannot_work_is_refused(fact: dict[str, Any], problem: str) 
         Fact.model_validate(fact)
 
 
+def test_a_fact_over_several_lines_is_said_on_one() -> None:
+    assert Fact(text="The ferry\n   stopped.", hint=" Ask\nOsk. ").text == "The ferry stopped."
+    assert Fact(text="x", hint=" Ask\nOsk. ").hint == "Ask Osk."
+
+
 def test_a_large_world_is_searched_through_its_index() -> None:
     lore = facts(*({"text": f"Village {n} lies on river {n % 97}.", "keys": [f"village{n}"]} for n in range(3000)))
     assert best(ask(Knowledge({}, lore), "where is village 2999", kind="where")) == "Village 2999 lies on river 89."
