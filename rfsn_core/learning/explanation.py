@@ -69,7 +69,7 @@ def explain(
 
     :param states: at the start of the turn, at the decision, and at the end.
     """
-    start, decided, end = ({name: state.plain()[name] for name in FEELINGS} for state in states)
+    start, decided, end = ({name: getattr(state, name) for name in FEELINGS} for state in states)
     knowledge = made.knowledge
     return Explanation(
         player_text=player_text[:MOST_WORDS_KEPT],
