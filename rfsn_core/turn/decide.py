@@ -52,24 +52,25 @@ async def gate_input(request: Request, runtime: Runtime, state: NpcState) -> Pla
     METRICS.inputs.labels(verdict.kind).inc()
     stopped = verdict.kind not in ("allow", "rewrite")
     text = _text(request, verdict)
-    understanding = understand(request, runtime, state)
+    # A stopped text is understood too, so that the answer fits; a rewritten one only as the gate left it.
+    understanding = understand(request, runtime, state, request.text if stopped else text)
     if stopped:
         understanding = replace(understanding, words="", acts=(), topics=(), entities=(), asks="", question="")
     return PlayerInput(text, verdict.reasons[0] if stopped else "", understanding)
 
 
-def understand(request: Request, runtime: Runtime, state: NpcState) -> Understanding:
-    """Return what the player means; the game's own signal counts more than the words."""
+def understand(request: Request, runtime: Runtime, state: NpcState, text: str) -> Understanding:
+    """Return what a text of the player means; the game's own signal counts more than the words."""
     context = UnderstandingContext(
         npc=request.npc.id, names=runtime.world.names, last_action=state.last_action, examples=runtime.world.examples
     )
     try:
         with contained():
-            understanding = runtime.understander.understand(request.text, context)
+            understanding = runtime.understander.understand(text, context)
     except Exception as error:  # noqa: BLE001  the provider's code: the turn continues without it
         METRICS.errors.labels("understanding").inc()
         log.error("understanding.failed", error=repr(error))
-        understanding = Understanding(signal="statement", confidence=0.0, words=request.text)
+        understanding = Understanding(signal="statement", confidence=0.0, words=text)
     if request.signal:
         understanding = replace(understanding, signal=request.signal, confidence=1.0, alternatives=(), source="game")
     return understanding

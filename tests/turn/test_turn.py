@@ -165,6 +165,15 @@ async def test_of_several_gates_the_most_severe_verdict_wins(tmp_path: Path, ord
     assert only(got, protocol.SentenceBlocked)[0].reasons == ["harmful_content"]
 
 
+async def test_a_rewritten_player_text_is_understood_as_rewritten(tmp_path: Path) -> None:
+    renderer = Tokens()
+    gate = Judge({"kill": Verdict("rewrite", ("mild",), "Hello there, smith!")})
+    async with kernel(tmp_path, plugin(rendering={"t": renderer}, gating={"g": gate})) as it:
+        got = await turn(it, "I will kill you")
+    assert only(got, protocol.Decision)[0].signal == "greet"
+    assert "kill" not in str(renderer.prompts[0])
+
+
 async def test_a_blocked_player_text_is_deflected_and_never_reaches_prompt_or_memory(tmp_path: Path) -> None:
     renderer, store = Tokens(), Memory()
     gate = Judge({"secret": BLOCK})
