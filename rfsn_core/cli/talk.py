@@ -14,6 +14,7 @@ from rich.console import Console
 
 from rfsn_core import protocol
 from rfsn_core.cli.options import json_option, load_runtimes, player_option, read_state, state_option, world_options
+from rfsn_core.cli.typed_lines import TypedLines
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import conversation, running
 from rfsn_core.telemetry import logs
@@ -126,9 +127,11 @@ async def _chat(runtimes: Runtimes, npc: str, player: str, mute: bool) -> None:
         name = runtimes.current.world.npc(npc).name
         console.print(f"[dim]You talk with {name}. Enter an empty line to stop.[/dim]")
         speaker = None if mute else _open_loudspeaker(console, runtimes)
+        lines = TypedLines()
         while True:
+            console.print("[bold]> [/bold]", end="")
             try:
-                text = await asyncio.to_thread(console.input, "[bold]> [/bold]")
+                text = await lines.next()
             except EOFError:
                 return
             if not text.strip():

@@ -66,21 +66,34 @@ def test_a_closed_standard_output_is_no_traceback(tmp_path: Path, arguments: str
 
 
 @posix
-def test_ctrl_c_stops_the_server_with_code_0_and_chat_without_a_traceback(
-    tmp_path: Path, serve: Callable[..., Server]
-) -> None:
+def test_ctrl_c_stops_the_server_with_code_0(serve: Callable[..., Server]) -> None:
     server = serve()
     assert any("web page:" in line for line in server.said)
     server.process.send_signal(signal.SIGINT)
     assert server.wait() == 0
     assert server.log.read_text("utf-8").splitlines()[-1] == "rfsn: stopped"
+
+
+@posix
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipes", "terminal"])
+def test_ctrl_c_ends_a_chat_that_waits_for_a_line(tmp_path: Path, terminal: bool) -> None:
+    keyboard, screen = os.openpty() if terminal else os.pipe()[::-1]
     chat = subprocess.Popen(
-        [*RFSN, "chat", "innkeeper"], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env={**os.environ, "RFSN_DATA_DIR": str(tmp_path / "other")},
+        [*RFSN, "chat", "innkeeper", "--mute"], cwd=tmp_path, stdin=screen,
+        stdout=screen if terminal else subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "RFSN_DATA_DIR": str(tmp_path / "data")},
     )  # fmt: skip
-    assert chat.stdout is not None
-    assert b"You talk with" in chat.stdout.readline()
-    chat.send_signal(signal.SIGINT)
-    _, stderr = chat.communicate(timeout=30)
-    assert chat.returncode == 1
-    assert b"Traceback" not in stderr
+    os.close(screen)
+    shown = keyboard if chat.stdout is None else chat.stdout.fileno()
+    try:
+        os.write(keyboard, b"Good evening!\n")
+        text = b""
+        while b">" not in text.partition(b"trust")[2]:  # the second prompt
+            text += os.read(shown, 1000)
+        chat.send_signal(signal.SIGINT)
+        _, stderr = chat.communicate(timeout=30)  # standard input is still open
+        assert (chat.returncode, stderr.strip()) == (1, b"Aborted!")
+    finally:
+        chat.kill()
+        chat.communicate()
+        os.close(keyboard)
