@@ -159,7 +159,7 @@ async def measure_lengths(folder: Path, lengths: Sequence[int]) -> None:
                 await store.search(scope(npc), query, 5)
                 times.append(time.process_time() - begun)
             cpu[length] += min(times) / len(queries)
-    await store.stop()
+    await store.close()
     for length in lengths:
         ratio = cpu[length] / cpu[lengths[0]]
         print(f"search among {length:7} turns: {cpu[length] * 1e6:6.0f} µs of CPU, {ratio:5.2f} × the shortest")

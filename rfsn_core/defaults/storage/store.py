@@ -36,8 +36,8 @@ log = logger("storage")
 
 EXPORT_PAGE = 500
 """Turns that an export reads at once."""
-HITS = 64
-"""Turns from the index that a search ranks together with their neighbours."""
+HITS = 16
+"""Turns from the index that a search ranks together with their neighbours; more when more are wanted."""
 
 
 class Sqlite:
@@ -89,7 +89,7 @@ class Sqlite:
             if conversation is None:
                 return ()
             scores = word_index.search(db, conversation, words)
-            rows = sorted(scores, key=lambda row: (-scores[row], -row))[:HITS]
+            rows = sorted(scores, key=lambda row: (-scores[row], -row))[: max(HITS, limit)]
             sql = f"SELECT id, position, length(player_text) + length(npc_text) FROM turns WHERE id IN ({_marks(rows)})"
             matches = db.execute(sql, rows).fetchall()
             average = sum(length for _, _, length in matches) / (len(matches) or 1)
