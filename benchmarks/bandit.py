@@ -171,7 +171,7 @@ def whole_decision(rounds: int) -> float:
     from rfsn_core.contract.storage import Scope
     from rfsn_core.defaults.abstraction import Buckets
     from rfsn_core.defaults.abstraction import Settings as BucketSettings
-    from rfsn_core.learning.records import decision_record
+    from rfsn_core.learning.records import Result, decision_record
     from rfsn_core.settings.folders import example_world
     from rfsn_core.world import candidates
     from rfsn_core.world.actions import Actions
@@ -189,7 +189,7 @@ def whole_decision(rounds: int) -> float:
         signal = "question"
         situation = Situation(hear(state, signal), signal, {"location": "tavern"})
         made = decider.decide(situation, npc, scope, f"d{number}")
-        record = decision_record(made, scope, "", state, time=0.0, explored=True, delivered=True)
+        record = decision_record(made, scope, "", state, Result(delivered=True), time=0.0, explored=True)
         msgspec.json.encode(record)
         times.append(time.perf_counter() - start)
     return statistics.median(times) * 1e6

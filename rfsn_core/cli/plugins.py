@@ -30,9 +30,11 @@ def plugins(name: str | None, world: Path | None) -> None:
     """
     from rich.console import Console
 
-    from rfsn_core.plugins.discovery import discover
+    from rfsn_core.plugins.discovery import ON_DEMAND, discover
 
     plugins = discover(world=find_world(world))
+    for hook in ON_DEMAND:  # those that fail are among the problems
+        plugins.offers(hook)
     console = Console()
     if name is None:
         _list(console, plugins)

@@ -120,6 +120,7 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
 
 
 def _report_failed_plugins(runtimes: Runtimes) -> None:
+    runtimes.plugins.offers("rfsn_routes")  # those that fail are among the problems
     for plugin in runtimes.plugins.found:
         if plugin.state == "failed":
             click.echo(f"rfsn: plugin {plugin.name} ({plugin.label}) failed: {plugin.reason}", err=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
 from contextlib import suppress
 from threading import Thread
+from typing import TextIO
 
 
 class TypedLines:
@@ -54,7 +54,7 @@ class TypedLines:
         return text.rstrip("\r\n")
 
 
-def _same_file(stream: io.TextIOBase) -> io.TextIOBase:
+def _same_file(stream: TextIO) -> TextIO:
     """Return another reader of a stream's file; the stream itself when it has none."""
     try:
         number = stream.fileno()

@@ -1,7 +1,4 @@
-"""Helpers for authors of plugins.
-
-A plugin may use these names; `backups` and `chat` are modules. All are imported when they are first used.
-"""
+"""Helpers for authors of plugins. Each name is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -9,7 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rfsn_core.kit import backups, chat
+    from rfsn_core.kit.backups import describe_backup, find_backup, list_backups, new_backup
+    from rfsn_core.kit.chat import (
+        REACHED_LIMIT,
+        REPORT_GRAMMAR,
+        WholeCharacters,
+        chat_request,
+        check_reply_end,
+        content_text,
+        decode_json,
+        model_ids,
+        stream_chat,
+        token_count,
+    )
     from rfsn_core.kit.documents import Document, DocumentError, read_document, read_text
     from rfsn_core.kit.explain import explain_errors, nearest
     from rfsn_core.kit.files import replace_file
@@ -26,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_TERMS",
+    "REACHED_LIMIT",
+    "REPORT_GRAMMAR",
     "STOP_WORDS",
     "Document",
     "DocumentError",
@@ -36,18 +47,26 @@ __all__ = [
     "RemoteSettings",
     "Resampler",
     "UnknownVoices",
+    "WholeCharacters",
     "WriterThread",
     "add_neighbours",
     "api_key",
-    "backups",
-    "chat",
+    "chat_request",
+    "check_reply_end",
     "clauses",
+    "content_text",
     "content_words",
+    "decode_json",
     "deliver",
+    "describe_backup",
     "explain_errors",
+    "find_backup",
     "language_of",
+    "list_backups",
+    "model_ids",
     "nearest",
     "nearest_voices",
+    "new_backup",
     "pcm16",
     "read_document",
     "read_text",
@@ -57,20 +76,25 @@ __all__ = [
     "shapes_of",
     "stem",
     "stems_of",
+    "stream_chat",
     "terms",
+    "token_count",
     "visemes_of",
     "whole_text",
     "words_of",
 ]
 
 _HOMES = {
+    "backups": "describe_backup find_backup list_backups new_backup",
+    "chat": "REACHED_LIMIT REPORT_GRAMMAR WholeCharacters chat_request check_reply_end content_text decode_json"
+    " model_ids stream_chat token_count",
     "documents": "Document DocumentError read_document read_text",
     "explain": "explain_errors nearest",
     "files": "replace_file",
     "http": "Remote api_key server_sent",
-    "remote_settings": "RemoteSettings",
     "jsonl": "JsonLines Line",
     "pcm": "clauses pcm16",
+    "remote_settings": "RemoteSettings",
     "resample": "Resampler",
     "search": "MAX_TERMS STOP_WORDS add_neighbours search_turns stems_of terms whole_text",
     "visemes": "shapes_of visemes_of",
@@ -83,8 +107,6 @@ _MODULES = {name: module for module, names in _HOMES.items() for name in names.s
 
 def __getattr__(name: str) -> Any:
     """Import the module of a name when somebody asks for the name (PEP 562)."""
-    if name in ("backups", "chat"):
-        return import_module(f"{__name__}.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

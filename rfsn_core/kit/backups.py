@@ -9,7 +9,7 @@ from rfsn_core.contract.errors import NotFound
 from rfsn_core.contract.storage import Backup
 
 
-def new(folder: Path, prefix: str, suffix: str) -> Path:
+def new_backup(folder: Path, prefix: str, suffix: str) -> Path:
     """Return a free path for the next backup, named by the time; make the folder.
 
     Write to a `.partial` file next to it first, so that half a backup never has the name of a whole one.
@@ -19,7 +19,7 @@ def new(folder: Path, prefix: str, suffix: str) -> Path:
     return next(path for n in range(10_000) if not (path := folder / f"{stamp}{f'-{n}' if n else ''}{suffix}").exists())
 
 
-def find(folder: Path, name: str) -> Path:
+def find_backup(folder: Path, name: str) -> Path:
     """Return the path of a backup. Raises NotFound, also for a name that leads out of the folder."""
     path = folder / name
     if path.parent != folder or not path.is_file():
@@ -27,12 +27,14 @@ def find(folder: Path, name: str) -> Path:
     return path
 
 
-def listed(folder: Path, pattern: str) -> list[Backup]:
+def list_backups(folder: Path, pattern: str) -> list[Backup]:
     """Return the backups whose file name fits the pattern, the newest first."""
-    return sorted(map(described, folder.glob(pattern)), key=lambda backup: (backup.time, backup.name), reverse=True)
+    return sorted(
+        map(describe_backup, folder.glob(pattern)), key=lambda backup: (backup.time, backup.name), reverse=True
+    )
 
 
-def described(path: Path) -> Backup:
+def describe_backup(path: Path) -> Backup:
     """Return the name, time and size of a backup."""
     stat = path.stat()
     return Backup(path.name, stat.st_mtime, stat.st_size)

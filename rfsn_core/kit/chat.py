@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -16,7 +16,9 @@ from rfsn_core.protocol.server import Usage
 
 T = TypeVar("T")
 
-TOO_LONG = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
+REACHED_LIMIT = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
+)
 """Why a reply ended: it reached its limit."""
 WITHHELD = frozenset(
     {"content_filter", "content_filtered", "safety", "sensitive", "recitation", "refusal", "blocklist"}
@@ -43,20 +45,20 @@ class _Chunk(msgspec.Struct):
     error: Any = None
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
+_decoder = msgspec.json.Decoder(_Chunk)
 
 
-def decoded(data: bytes, decode: Callable[[bytes], T], kind: type[T]) -> T:
+def decode_json(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode JSON, also with characters that a server cut in two. Raises ValueError for what is no such JSON."""
     try:
-        return decode(data)
+        return decoder.decode(data)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        return msgspec.convert(json.loads(data.decode("utf-8", "replace")), kind)
+        return msgspec.convert(json.loads(data.decode("utf-8", "replace")), decoder.type)
 
 
-class Characters:
+class WholeCharacters:
     """Joins the halves of characters that came in two pieces of text; a half alone is dropped."""
 
     def __init__(self) -> None:
@@ -72,18 +74,18 @@ class Characters:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
 
 
-def text_of(content: Any) -> str:
+def content_text(content: Any) -> str:
     """Return the text of a message's content: a string, or a list of parts, of which thoughts are left out."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "".join(text_of(part) for part in content)
+        return "".join(content_text(part) for part in content)
     if isinstance(content, dict) and content.get("type", "text") in ("text", "output_text", "text_delta"):
-        return text_of(content.get("text"))
+        return content_text(content.get("text"))
     return ""
 
 
-def count(value: Any) -> int | None:
+def token_count(value: Any) -> int | None:
     """Return a number of tokens; None for what is no such number."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
@@ -93,9 +95,9 @@ def _usage(usage: Any) -> Usage | None:
         return None
     details = usage.get("prompt_tokens_details")
     told = Usage(
-        prompt_tokens=count(usage.get("prompt_tokens")),
-        completion_tokens=count(usage.get("completion_tokens")),
-        cached_tokens=count(details.get("cached_tokens")) if isinstance(details, dict) else None,
+        prompt_tokens=token_count(usage.get("prompt_tokens")),
+        completion_tokens=token_count(usage.get("completion_tokens")),
+        cached_tokens=token_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
     )
     return None if told == Usage() else told
 
@@ -109,7 +111,7 @@ text ::= "\"" [^"\\\n]{1,120} "\""
 """Words, then the report, neither without end; in GBNF, for engines that accept a grammar."""
 
 
-def body(prompt: Prompt, model: str, options: Mapping[str, Any], omit: Collection[str] = ()) -> dict[str, Any]:
+def chat_request(prompt: Prompt, model: str, options: Mapping[str, Any], omit: Collection[str] = ()) -> dict[str, Any]:
     """Return a request for a streamed reply; options that are None are left out, and so are the keys in `omit`."""
     request = {
         "model": model,
@@ -122,10 +124,10 @@ def body(prompt: Prompt, model: str, options: Mapping[str, Any], omit: Collectio
     return {name: value for name, value in request.items() if name not in omit}
 
 
-async def completion(remote: Remote, request: Mapping[str, Any]) -> AsyncGenerator[str | Usage]:
+async def stream_chat(remote: Remote, request: Mapping[str, Any]) -> AsyncGenerator[str | Usage]:
     """Stream a reply from `/chat/completions`. Raises EngineError, also for a stream that ends before its end."""
     finished, said, thought = "", False, False
-    characters = Characters()
+    characters = WholeCharacters()
     async with remote.stream("/chat/completions", request) as lines:
         async with aclosing(server_sent(lines)) as stream:
             async for data in stream:
@@ -133,7 +135,7 @@ async def completion(remote: Remote, request: Mapping[str, Any]) -> AsyncGenerat
                     finished = finished or "stop"
                     break
                 try:
-                    chunk = decoded(data, _decode, _Chunk)
+                    chunk = decode_json(data, _decoder)
                 except (ValueError, msgspec.MsgspecError, RecursionError) as error:
                     raise EngineError(f"{remote} sent what is no chat chunk: {data[:100]!r}") from error
                 if chunk.error is not None:
@@ -147,29 +149,29 @@ async def completion(remote: Remote, request: Mapping[str, Any]) -> AsyncGenerat
                         said = True
                         yield text
                     finished = str(choice.finish_reason or finished).lower()
-    check_end(remote, finished, said=said, thought=thought, limit="max_tokens")
+    check_reply_end(remote, finished, said=said, thought=thought, limit="max_tokens")
 
 
 def _content(choice: _Choice) -> tuple[str, bool]:
     """Return the text of a choice, and whether there were thoughts in it."""
     message = choice.delta if isinstance(choice.delta, dict) else choice.message
     if not isinstance(message, dict):
-        return text_of(choice.text), False
+        return content_text(choice.text), False
     content = message.get("content")
     thoughts = bool(message.get("reasoning_content") or message.get("reasoning"))
-    text = text_of(content)
+    text = content_text(content)
     return text, thoughts or (bool(content) and not text)
 
 
-def check_end(remote: Remote, finished: str, *, said: bool, thought: bool, limit: str) -> None:
-    """Raise what the end of a reply means; nothing for one that is complete.
+def check_reply_end(remote: Remote, finished: str, *, said: bool, thought: bool, limit: str) -> None:
+    """Raise EngineError for a reply that ended early; ReplyTooLong for one that reached its limit.
 
     :param finished: why the engine says that it ended, in lower case; empty when the stream just stopped.
     :param limit: the setting that ends a reply.
     """
     if not finished:
         raise EngineError(f"{remote} stopped in the middle", retryable=True)
-    if finished in TOO_LONG:
+    if finished in REACHED_LIMIT:
         if thought and not said:
             raise ReplyTooLong(
                 f"{remote}: all of {limit} went into thinking, and nothing was said",
@@ -186,8 +188,8 @@ def _message(error: Any) -> str:
     return str(error.get("message", error) if isinstance(error, dict) else error)[:500]
 
 
-def models(remote: Remote, found: Any) -> list[str]:
-    """The ids in an answer of `/models`. Raises EngineError when it is none."""
+def model_ids(remote: Remote, found: Any) -> list[str]:
+    """Return the ids in an answer of `/models`. Raises EngineError when it is none."""
     if not isinstance(found, dict) or not isinstance(found.get("data"), list):
         raise EngineError(f"{remote} does not speak OpenAI's language", hint="Does the address end with /v1?")
     return [str(model.get("id")) for model in found["data"] if isinstance(model, dict)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
@@ -117,17 +118,24 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
         return Context(self.decision_id, slot, self.npc, self.conversation, self.abstraction, action)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of a decision: the last fields of its record."""
+
+    delivered: bool
+    final_json: str = ""
+    explanation: Explanation | None = None
+
+
 def decision_record(
     deliberation: Deliberation,
     scope: Scope,
     prior: str,
     state: NpcState,
+    result: Result,
     *,
     time: float,
     explored: bool,
-    delivered: bool,
-    final_json: str = "",
-    explanation: Explanation | None = None,
 ) -> DecisionRecord:
     """Return the log record of a decision.
 
@@ -164,9 +172,9 @@ def decision_record(
         ],
         vetoes=deliberation.options.vetoes,
         forced_by=event.forced_by,
-        delivered=delivered,
-        final_json=final_json,
-        explanation=explanation,
+        delivered=result.delivered,
+        final_json=result.final_json,
+        explanation=result.explanation,
     )
 
 

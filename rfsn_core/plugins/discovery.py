@@ -35,7 +35,10 @@ from rfsn_core.settings.trust import judge
 GROUP = "rfsn"
 PREFIX = "rfsn_"
 ASYNC_HOOKS = frozenset({"rfsn_started", "rfsn_stopping"})
-OFFERS = frozenset({"rfsn_actions", "rfsn_safety_rules", "rfsn_routes", "rfsn_commands"})
+OFFERS = frozenset({"rfsn_actions", "rfsn_safety_rules"})
+"""Hooks that are asked at once: what they offer decides whether the settings are right."""
+ON_DEMAND = ("rfsn_routes", "rfsn_commands")
+"""Hooks that are asked when something needs their offers: these often import a web framework or a program's parts."""
 CONTRACT = "rfsn-core"
 DEFAULTS = ("understanding", "abstraction", "selection", "rendering", "gating", "storage", "speech", "embedding")
 
@@ -132,7 +135,20 @@ class Plugins:
         return self._providers[stage]
 
     def offers(self, hook: str) -> list[tuple[Any, Plugin]]:
-        """What the plugins offered through one of the other offer hooks."""
+        """Return what the plugins offer through a hook of `OFFERS` or `ON_DEMAND`.
+
+        An implementation of the latter that raises gives nothing, and is one of the `problems`.
+        """
+        if hook not in self._offers:
+            offers = self._offers[hook] = []
+            for item, function, _ in list(self.functions(hook)):
+                try:
+                    with contained():
+                        offers += [(offer, item) for offer in list(function() or ())]
+                except Exception as error:  # noqa: BLE001  a plugin's own code runs here
+                    self.problems.append(
+                        f"{hook} of plugin {item.name} ({item.label}): {type(error).__name__}: {error}"
+                    )
         return self._offers[hook]
 
     def functions(self, hook: str) -> Iterator[tuple[Plugin, Any, tuple[str, ...]]]:

@@ -11,7 +11,7 @@ from rfsn_core.contract.understanding import Understanding
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.learning.explanation import explain
 from rfsn_core.learning.recent_decisions import RecentDecisions
-from rfsn_core.learning.records import decision_record, state_change
+from rfsn_core.learning.records import Result, decision_record, state_change
 from rfsn_core.memory.update import with_changes
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
@@ -66,22 +66,21 @@ async def store(
         state=outcome.at_end.plain(),
     )
     learning = runtime.settings.learning.enabled
+    explanation = explain(
+        outcome.deliberation,
+        outcome.understanding,
+        (outcome.at_start, outcome.at_decision, outcome.at_end),
+        outcome.player_text,
+        outcome.text,
+    )
     logged = decision_record(
         outcome.deliberation,
         request.scope,
         outcome.prior_decision_id,
         outcome.at_decision,
+        Result(delivered=bool(outcome.text), final_json=outcome.final_json, explanation=explanation),
         time=record.time if learning else float(outcome.at_decision.turns),
         explored=learning,
-        delivered=bool(outcome.text),
-        final_json=outcome.final_json,
-        explanation=explain(
-            outcome.deliberation,
-            outcome.understanding,
-            (outcome.at_start, outcome.at_decision, outcome.at_end),
-            outcome.player_text,
-            outcome.text,
-        ),
     )
     update = conversation.memory_update(runtime.store_access)
     if outcome.text or outcome.reason == "complete":

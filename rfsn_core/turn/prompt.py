@@ -6,7 +6,8 @@ What is the same in every turn comes first, in a message of its own, so that an 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -76,15 +77,6 @@ def _about(facts: TurnFacts) -> str:
     fact = facts.fact
     own = fact is not None and not fact.unmet and fact.entry.owner in ("", facts.npc.id)
     return fact.entry.fact.text if fact is not None and own else ""
-
-
-def _largest(count: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest number below `count` that fits, by bisection; 0 if none does."""
-    low, high = 0, count
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
 
 
 class SystemPrompt(NamedTuple):
@@ -160,7 +152,7 @@ class Prompts:
         count = len(facts) + len(lore)
         text = render(count)
         if tokens(text) > limit:
-            count = _largest(count, lambda count: tokens(render(count)) <= limit)
+            count = bisect_right(range(1, count), limit, key=lambda count: tokens(render(count)))
             text = render(count)
         if (left_out := len(facts) - count) > 0:
             notes.append(f"left out: {left_out} of the facts")
@@ -227,17 +219,7 @@ class Prompts:
             stopped_by=facts.stopped_by,
             game=facts.game,
             messages=(ChatMessage("system", system.text), ChatMessage("user", turn)),
-            persona={
-                "title": npc.file.title,
-                "tags": npc.file.tags,
-                "archetype": npc.file.archetype,
-                "language": self._language(npc),
-                "styles": npc.file.styles,
-                "temperament": npc.file.temperament.model_dump(),
-                "lines": npc.file.lines,
-                "shared_lines": self._world.lines,
-                "plain_action": action.variant_of or action.name,
-            },
+            persona=self._persona(npc, action),
             state=facts.state.plain(),
             memories=tuple(memory.text for memory in material.memories),
             provenance=tuple(memory.provenance for memory in material.known if memory.provenance),
@@ -248,6 +230,20 @@ class Prompts:
             tokens=total,
             notes=tuple(dict.fromkeys(notes)),
         )
+
+    def _persona(self, npc: Npc, action: Action) -> dict[str, Any]:
+        """Return what a renderer may need of the NPC beyond the messages."""
+        return {
+            "title": npc.file.title,
+            "tags": npc.file.tags,
+            "archetype": npc.file.archetype,
+            "language": self._language(npc),
+            "styles": npc.file.styles,
+            "temperament": npc.file.temperament.model_dump(),
+            "lines": npc.file.lines,
+            "shared_lines": self._world.lines,
+            "plain_action": action.variant_of or action.name,
+        }
 
     def _known(self, facts: TurnFacts) -> Known:
         """Return what this player may hear of what the NPC knows."""

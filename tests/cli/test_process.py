@@ -82,6 +82,7 @@ def test_ctrl_c_ends_a_chat_that_waits_for_a_line(tmp_path: Path, terminal: bool
         [*RFSN, "chat", "innkeeper", "--mute"], cwd=tmp_path, stdin=screen,
         stdout=screen if terminal else subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "RFSN_DATA_DIR": str(tmp_path / "data")},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
     os.close(screen)
     shown = keyboard if chat.stdout is None else chat.stdout.fileno()

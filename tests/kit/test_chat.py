@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rfsn_core.contract.errors import EngineError, ReplyTooLong
-from rfsn_core.kit import chat
+from rfsn_core.kit.chat import chat_request, stream_chat
 from rfsn_core.kit.http import Remote
 from rfsn_core.protocol.server import Usage
 from rfsn_core.testing.engine import Fault, StandIn
@@ -36,7 +36,7 @@ async def reply(content: bytes) -> tuple[str, list[Usage], EngineError | None]:
         engine.faults.append(Fault("body", content=content))
         remote = Remote(f"{engine.url}/v1", "the server", connect_timeout=5)
         try:
-            async for part in chat.completion(remote, chat.body(make_prompt(), "tiny", {})):
+            async for part in stream_chat(remote, chat_request(make_prompt(), "tiny", {})):
                 if isinstance(part, Usage):
                     usage.append(part)
                 else:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfsn_core.contract.errors import EngineError
-from rfsn_core.kit import chat
+from rfsn_core.kit.chat import chat_request, stream_chat
 from rfsn_core.kit.http import Remote, complaint, retry_after, server_sent
 from rfsn_core.testing.engine import Fault, StandIn
 from rfsn_core.testing.suites import make_prompt
@@ -77,7 +77,7 @@ async def read(engine: StandIn) -> tuple[str, str]:
     remote = Remote(f"{engine.url}/v1", "it", connect_timeout=2)
     said = []
     try:
-        async for part in chat.completion(remote, chat.body(make_prompt(), "tiny", {})):
+        async for part in stream_chat(remote, chat_request(make_prompt(), "tiny", {})):
             if isinstance(part, str):
                 said.append(part)
     except EngineError as error:
@@ -154,7 +154,7 @@ async def test_what_speaks_no_proper_http_is_an_error_of_ours(answer: bytes, sai
         remote = Remote(url, "it", connect_timeout=2)
         found, failed = [], ""
         try:
-            async for part in chat.completion(remote, chat.body(make_prompt(), "tiny", {})):
+            async for part in stream_chat(remote, chat_request(make_prompt(), "tiny", {})):
                 found.append(str(part))
         except EngineError as problem:
             failed = str(problem)
@@ -168,7 +168,7 @@ async def test_a_connection_is_used_again() -> None:
     with StandIn(["Hello."]) as engine:
         remote = Remote(f"{engine.url}/v1", "it", connect_timeout=2)
         for _ in range(5):
-            async for _ in chat.completion(remote, chat.body(make_prompt(), "tiny", {})):
+            async for _ in stream_chat(remote, chat_request(make_prompt(), "tiny", {})):
                 pass
             pool = remote.client._transport._pool  # type: ignore[attr-defined]
             assert [connection.is_idle() for connection in pool.connections] == [True]

@@ -88,6 +88,13 @@ async def test_an_offer_or_a_validator_that_ends_the_process_is_reported(tmp_pat
     found = discover([plugin({"rfsn_actions": raising(error)})], installed=False)
     assert found.found[-1].state == "failed"
 
+    plugins = discover([plugin({"rfsn_routes": raising(error)})], installed=False)
+    assert plugins.problems == []  # nobody asked for routes
+    assert plugins.offers("rfsn_routes") == []
+    (problem,) = plugins.problems
+    assert problem.startswith("rfsn_routes of plugin given_")
+    assert plugins.found[-1].state == "loaded"
+
     class Settings(BaseModel):
         value: int = 0
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rfsn_core import EngineError, Prompt, RenderOptions, Usage
-from rfsn_core.kit import Remote, chat, server_sent
+from rfsn_core.kit import (
+    Remote,
+    WholeCharacters,
+    check_reply_end,
+    content_text,
+    decode_json,
+    model_ids,
+    server_sent,
+    token_count,
+)
 
 if TYPE_CHECKING:
     from rfsn_llm_anthropic import Settings
@@ -40,7 +49,7 @@ class _Event(msgspec.Struct):
     error: _Error | None = None
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+_decoder = msgspec.json.Decoder(_Event)
 
 
 class Anthropic:
@@ -81,11 +90,11 @@ class Anthropic:
         }
         request = {name: value for name, value in request.items() if name not in settings.omit}
         usage, stopped, said, thought = Usage(), "", False, False
-        characters = chat.Characters()
+        characters = WholeCharacters()
         async with self._remote.stream("/messages", request) as lines, aclosing(server_sent(lines)) as stream:
             async for data in stream:
                 try:
-                    event = chat.decoded(data, _decode, _Event)
+                    event = decode_json(data, _decoder)
                 except (ValueError, msgspec.MsgspecError, RecursionError) as error:
                     raise EngineError(f"{self._remote} sent what is no event: {data[:100]!r}") from error
                 if event.type == "content_block_delta" and event.delta is not None:
@@ -101,7 +110,7 @@ class Anthropic:
                     usage.prompt_tokens = _count(event.usage, "input_tokens")
                     usage.completion_tokens = _count(event.usage, "output_tokens")
                     stopped = event.stop_reason or "end_turn"
-                    if text := characters.feed(chat.text_of(event.content)):
+                    if text := characters.feed(content_text(event.content)):
                         said = True
                         yield text
                 elif event.type == "message_delta":
@@ -115,7 +124,7 @@ class Anthropic:
                     break
         if stopped:
             yield usage
-        chat.check_end(self._remote, stopped, said=said, thought=thought, limit="max_tokens")
+        check_reply_end(self._remote, stopped, said=said, thought=thought, limit="max_tokens")
 
     async def health(self) -> str:
         """What is there."""
@@ -124,8 +133,8 @@ class Anthropic:
 
     async def models(self) -> Sequence[str]:
         """Those of this account."""
-        return chat.models(self._remote, await self._remote.ask("GET", "/models"))
+        return model_ids(self._remote, await self._remote.ask("GET", "/models"))
 
 
 def _count(usage: Any, name: str) -> int | None:
-    return chat.count(usage.get(name)) if isinstance(usage, dict) else None
+    return token_count(usage.get(name)) if isinstance(usage, dict) else None

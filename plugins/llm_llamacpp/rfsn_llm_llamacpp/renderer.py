@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import EngineError, Prompt, RenderOptions, ReplyTooLong, Usage
-from rfsn_core.kit import chat
+from rfsn_core.kit import REACHED_LIMIT, REPORT_GRAMMAR
 
 if TYPE_CHECKING:
     from rfsn_llm_llamacpp import Settings
@@ -40,7 +40,7 @@ class LlamaCpp:
         except ImportError as error:
             raise EngineError("the package llama-cpp-python is not installed", hint=INSTALL) from error
         settings = self._settings
-        self._grammar = llama_cpp.LlamaGrammar.from_string(chat.REPORT_GRAMMAR, verbose=False)
+        self._grammar = llama_cpp.LlamaGrammar.from_string(REPORT_GRAMMAR, verbose=False)
         try:
             self._llama = llama_cpp.Llama(
                 str(self._path),
@@ -109,7 +109,7 @@ class LlamaCpp:
                     count += 1
                     put(text)
             put(Usage(completion_tokens=count))
-            put(ReplyTooLong("llama.cpp: the reply reached max_tokens") if finished in chat.TOO_LONG else None)
+            put(ReplyTooLong("llama.cpp: the reply reached max_tokens") if finished in REACHED_LIMIT else None)
         except ValueError as error:  # among others, a prompt that is longer than the context
             put(EngineError(f"llama.cpp refused: {error}", engine_at_fault=started))
         except Exception as error:  # noqa: BLE001  the library's code, in a thread where nobody else would see it

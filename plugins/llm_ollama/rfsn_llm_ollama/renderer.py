@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rfsn_core import EngineError, Prompt, RenderOptions, Usage
-from rfsn_core.kit import Remote, chat
+from rfsn_core.kit import Remote, WholeCharacters, check_reply_end, content_text, decode_json, token_count
 
 if TYPE_CHECKING:
     from rfsn_llm_ollama import Settings
@@ -34,7 +34,7 @@ class _Line(msgspec.Struct):
     eval_duration: Any = None
 
 
-_decode = msgspec.json.Decoder(_Line).decode
+_decoder = msgspec.json.Decoder(_Line)
 
 
 class Ollama:
@@ -93,33 +93,33 @@ class Ollama:
         request["options"] = {name: value for name, value in request["options"].items() if name not in settings.omit}
         request = {name: value for name, value in request.items() if name not in settings.omit}
         finished, said, thought = "", False, False
-        characters = chat.Characters()
+        characters = WholeCharacters()
         async with self._remote.stream("/api/chat", request) as lines:
             async for data in lines:
                 if not data.strip():
                     continue
                 try:
-                    line = chat.decoded(data, _decode, _Line)
+                    line = decode_json(data, _decoder)
                 except (ValueError, msgspec.MsgspecError, RecursionError) as error:
                     raise EngineError(f"{self._remote} sent what is no reply: {data[:100]!r}") from error
                 if line.error:
                     raise EngineError(f"{self._remote} failed: {line.error}", retryable=True)
                 if line.message is not None:
                     thought = thought or bool(line.message.thinking)
-                    if text := characters.feed(chat.text_of(line.message.content)):
+                    if text := characters.feed(content_text(line.message.content)):
                         said = True
                         yield text
                 if line.done:
                     yield Usage(
-                        prompt_tokens=chat.count(line.prompt_eval_count),
-                        completion_tokens=chat.count(line.eval_count),
+                        prompt_tokens=token_count(line.prompt_eval_count),
+                        completion_tokens=token_count(line.eval_count),
                         load_ms=_ms(line.load_duration),
                         prompt_ms=_ms(line.prompt_eval_duration),
                         generation_ms=_ms(line.eval_duration),
                     )
                     finished = str(line.done_reason or "stop").lower()
                     break
-        chat.check_end(self._remote, finished, said=said, thought=thought, limit="max_tokens")
+        check_reply_end(self._remote, finished, said=said, thought=thought, limit="max_tokens")
 
     async def health(self) -> str:
         """What is there."""
@@ -140,5 +140,5 @@ class Ollama:
 
 
 def _ms(nanoseconds: Any) -> float | None:
-    number = chat.count(nanoseconds)
+    number = token_count(nanoseconds)
     return None if number is None else number / 1e6

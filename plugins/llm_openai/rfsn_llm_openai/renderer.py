@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from rfsn_core import EngineError, Prompt, RenderOptions, Usage
-from rfsn_core.kit import Remote, chat
+from rfsn_core.kit import Remote, chat_request, model_ids, stream_chat
 
 if TYPE_CHECKING:
     from rfsn_llm_openai import Settings
@@ -40,8 +40,8 @@ class OpenAi:
             "max_completion_tokens": max_tokens,  # newer models refuse `max_tokens`
             **settings.extra,
         }
-        request = chat.body(prompt, settings.model, given, settings.omit)
-        async with aclosing(chat.completion(self._remote, request)) as stream:
+        request = chat_request(prompt, settings.model, given, settings.omit)
+        async with aclosing(stream_chat(self._remote, request)) as stream:
             async for part in stream:
                 yield part
 
@@ -54,4 +54,4 @@ class OpenAi:
 
     async def models(self) -> Sequence[str]:
         """Those of this account."""
-        return chat.models(self._remote, await self._remote.ask("GET", "/models"))
+        return model_ids(self._remote, await self._remote.ask("GET", "/models"))

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
 from rfsn_core import EngineError, Host, Prompt, RenderOptions, Usage
-from rfsn_core.kit import Remote, chat
+from rfsn_core.kit import REPORT_GRAMMAR, Remote, chat_request, model_ids, stream_chat
 from rfsn_llm_vllm.adapters import Adapters
 from rfsn_llm_vllm.archetypes import Registry, Shared
 
@@ -64,7 +64,7 @@ class Vllm:
                 model = adapter or await self._base()
                 said = False
                 try:
-                    async with aclosing(chat.completion(self._remote, self._request(prompt, model, options))) as stream:
+                    async with aclosing(stream_chat(self._remote, self._request(prompt, model, options))) as stream:
                         async for part in stream:
                             said = True
                             yield part
@@ -86,9 +86,9 @@ class Vllm:
             "temperature": temperature,
             "max_tokens": max_tokens,
             "priority": settings.priority,
-            "structured_outputs": {"grammar": chat.REPORT_GRAMMAR} if held else None,
+            "structured_outputs": {"grammar": REPORT_GRAMMAR} if held else None,
         }
-        return chat.body(prompt, model, {**given, **settings.extra}, settings.omit)
+        return chat_request(prompt, model, {**given, **settings.extra}, settings.omit)
 
     async def _base(self) -> str:
         """The model's name; the server's first one where the settings name none."""
@@ -157,4 +157,4 @@ class Vllm:
 
     async def models(self) -> Sequence[str]:
         """Those that it serves, adapters included."""
-        return chat.models(self._remote, await self._remote.ask("GET", "/models"))
+        return model_ids(self._remote, await self._remote.ask("GET", "/models"))

@@ -33,7 +33,7 @@ from rfsn_core import (
     TurnRecord,
     VersionConflict,
 )
-from rfsn_core.kit import backups, replace_file, search_turns
+from rfsn_core.kit import describe_backup, find_backup, list_backups, new_backup, replace_file, search_turns
 from rfsn_memory_redis import keys
 from rfsn_memory_redis.client import Client
 from rfsn_memory_redis.learning import RedisLearning
@@ -331,17 +331,17 @@ class RedisStore:
         return await asyncio.to_thread(self._write_backup, turns)
 
     def _write_backup(self, turns: Sequence[TurnRecord]) -> Backup:
-        path = backups.new(self._backups, "redis-", ".ndjson")
+        path = new_backup(self._backups, "redis-", ".ndjson")
         with replace_file(path) as file:
             file.writelines(msgspec.json.encode(turn) + b"\n" for turn in turns)
-        return backups.described(path)
+        return describe_backup(path)
 
     async def backups(self) -> Sequence[Backup]:
-        return await asyncio.to_thread(backups.listed, self._backups, "redis-*.ndjson")
+        return await asyncio.to_thread(list_backups, self._backups, "redis-*.ndjson")
 
     async def restore(self, name: str) -> None:
         """Replace all conversations by a backup, which is read completely before anything changes."""
-        path = backups.find(self._backups, name)
+        path = find_backup(self._backups, name)
         try:
             turns = await asyncio.to_thread(lambda: [_turn.decode(line) for line in path.read_bytes().splitlines()])
         except msgspec.MsgspecError as error:

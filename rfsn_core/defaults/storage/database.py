@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 from rfsn_core.contract.errors import StoreError, StoreInUse
 from rfsn_core.defaults.storage import tables, word_index
-from rfsn_core.kit import backups
+from rfsn_core.kit.backups import new_backup
 from rfsn_core.kit.writer import Job, WriterThread, deliver
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Database(WriterThread[Operation]):
 
     def copy(self, db: sqlite3.Connection) -> Path:
         """Write a backup of the whole file and return its path. Called in the thread."""
-        path = backups.new(self.backups, "", ".db")
+        path = new_backup(self.backups, "", ".db")
         partial = path.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         db.execute("VACUUM INTO ?", (str(partial),))

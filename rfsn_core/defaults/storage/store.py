@@ -26,7 +26,7 @@ from rfsn_core.contract.storage import (
 from rfsn_core.defaults.storage import Settings, tables, word_index
 from rfsn_core.defaults.storage.database import Database
 from rfsn_core.defaults.storage.tables import FIELDS, add_to_audit, checksum
-from rfsn_core.kit import backups
+from rfsn_core.kit.backups import describe_backup, find_backup, list_backups
 from rfsn_core.kit.search import add_neighbours, terms
 from rfsn_core.memory.beliefs import latest
 from rfsn_core.telemetry.logs import logger
@@ -257,15 +257,15 @@ class Sqlite:
             path = self._file.copy(db)
             for old in sorted(self._file.backups.glob("2*.db"), reverse=True)[self._keep :]:
                 old.unlink()
-            return backups.described(path)
+            return describe_backup(path)
 
         return await self._do(job)
 
     async def backups(self) -> Sequence[Backup]:
-        return await asyncio.to_thread(backups.listed, self._file.backups, "*.db")
+        return await asyncio.to_thread(list_backups, self._file.backups, "*.db")
 
     async def restore(self, name: str) -> None:
-        path = backups.find(self._file.backups, name)
+        path = find_backup(self._file.backups, name)
         await asyncio.to_thread(_check_backup, path)
         await self.backup()
 
