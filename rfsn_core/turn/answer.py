@@ -12,7 +12,8 @@ from rfsn_core.turn import gates
 from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.out_of_character import REASON as OUT_OF_CHARACTER
 from rfsn_core.turn.out_of_character import is_out_of_character
-from rfsn_core.turn.rendering import FirstToken, Rendering, Retraction, Switch
+from rfsn_core.turn.rendering import FirstToken, Rendering, Switch
+from rfsn_core.turn.reply_parser import Retraction
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.sentences import Piece

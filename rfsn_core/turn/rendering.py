@@ -23,7 +23,7 @@ from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.breaker import Engine
 from rfsn_core.turn.deadline import Deadline
 from rfsn_core.turn.repetition import Repetition
-from rfsn_core.turn.reply_parser import Reply
+from rfsn_core.turn.reply_parser import Narration, Part, Reply, Retraction
 from rfsn_core.turn.sentences import Piece, Sentences
 
 log = logger("rendering")
@@ -73,16 +73,6 @@ class Switch(NamedTuple):
     failed: str
     next: str
     reason: str
-
-
-class Retraction(NamedTuple):
-    """All that was said so far were the model's thoughts."""
-
-
-class Narration(NamedTuple):
-    """What the NPC does, as the model tells it."""
-
-    text: str
 
 
 Item = Piece | FirstToken | Narration | Retraction
@@ -200,17 +190,22 @@ class Words:
 
     def feed(self, token: str) -> list[Item]:
         """Take a token; return what has become certain."""
-        words = self._reply.feed(token)
-        items: list[Item] = []
-        if self._reply.leaked():
-            self._sentences.flush()
-            items.append(Retraction())
-        items += [Narration(text) for text in self._reply.narration()]
-        pieces = self._sentences.feed(words) if words else []
+        items = self._items(self._reply.feed(token))
         if self._reply.reporting and not self._flushed:
             self._flushed = True
-            pieces += self._sentences.flush()
-        return items + self._new(pieces)
+            items += self._new(self._sentences.flush())
+        return items
+
+    def _items(self, parts: list[Part]) -> list[Item]:
+        items: list[Item] = []
+        for part in parts:
+            if isinstance(part, str):
+                items += self._new(self._sentences.feed(part))
+            else:
+                if isinstance(part, Retraction):
+                    self._sentences.flush()
+                items.append(part)
+        return items
 
     def finish(self, *, cut: bool) -> list[Item]:
         """End the reply; return the rest of it.
@@ -219,14 +214,11 @@ class Words:
         """
         if self._flushed or self.repeats:
             return []
-        rest = "" if self._reply.ended else self._reply.close()
-        items: list[Item] = [Retraction()] if self._reply.leaked() else []
-        items += [Narration(text) for text in self._reply.narration()]
-        pieces = self._sentences.feed(rest) if rest else []
+        items = [] if self._reply.ended else self._items(self._reply.close())
         last = self._sentences.flush()
         if cut:
             last = [piece for piece in last if _WHOLE.search(piece.text)]
-        return items + self._new(pieces + last)
+        return items + self._new(last)
 
     def _new(self, pieces: list[Piece]) -> list[Item]:
         new: list[Item] = []
@@ -311,8 +303,9 @@ class Attempt:
                     if not self.tokens:
                         yield FirstToken(self.engine.name)
                     self.tokens += 1
+                    room = self._limits.characters - characters
                     characters += len(token)
-                    if items := words.feed(token):
+                    if items := words.feed(token[:room]):
                         deadline.stop()  # the gate and the voice have time limits of their own
                         for item in items:
                             yield item

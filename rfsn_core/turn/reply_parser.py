@@ -14,20 +14,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from rfsn_core.protocol.server import Report
-from rfsn_core.turn.reply import labels, marks, report
+from rfsn_core.turn.reply import labels
 from rfsn_core.turn.reply.labels import Labels
 from rfsn_core.turn.reply.marks import LEAK, Marks
-from rfsn_core.turn.reply.markup import Markup
+from rfsn_core.turn.reply.markup import NARRATION, Markup
 from rfsn_core.turn.reply.report import Reports
 
-_TRIGGER = re.compile(r"[`{<\[*#(\"_~◁（【]|(?<![^\W_])[fF]|\s$")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffd\u200b\u2060\ufeff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd\u200b\u2060\ufeff]")
+_SPECIAL = re.compile(f'{_CONTROL.pattern[:-1]}\n\t\xa0`{{<\\[*#("_~◁（【fF]')
+_REPORT = re.compile(r"(?<![^\W_])[fF](?:$|[iI](?:$|[nN](?:$|[aA])))")
+PIECE = 500
+"""Characters that are taken at once: a method of a stage sees all that waits, so its time grows with it."""
+
+
+_PARTS = re.compile(f"({LEAK}|{NARRATION}[^{NARRATION}]*{NARRATION})")
+
+
+class Narration(NamedTuple):
+    """What the NPC does, as the model tells it."""
+
+    text: str
+
+
+class Retraction(NamedTuple):
+    """All that was said so far were the model's thoughts."""
+
+
+Part = str | Narration | Retraction
+"""What a reply is made of; a string is the NPC's words."""
 
 
 class Reply:
-    """One reply. Feed it what the model emits; it returns what the NPC says.
+    """One reply. Feed it what the model emits; it returns what the NPC says and does.
 
     :param own: names under which the NPC itself may speak.
     :param others: names of everybody else in the world.
@@ -37,8 +58,11 @@ class Reply:
     def __init__(self, own: Iterable[str] = (), others: Iterable[str] = (), player: Iterable[str] = ()) -> None:
         self._marks, self._reports, self._markup = Marks(), Reports(), Markup()
         self._labels = Labels(own, others, player)
-        self._began = self._leaked = False
+        self._began = False
         self._fresh = False  # nothing was said since a leak
+        self._plain = False  # whether the stages would only pass on a word
+        self._passed: list[str] = []  # words that the stages did not see
+        self._space = ""  # behind them
         self._stages = (self._marks, self._reports, self._labels, self._markup)
 
     @property
@@ -56,58 +80,71 @@ class Reply:
         """Whether the model thinks, or thought until its reply ended."""
         return self._marks.thinking
 
-    def leaked(self) -> bool:
-        """Return whether a mark told that all words before the last piece were thoughts; a second call: False."""
-        leaked, self._leaked = self._leaked, False
-        return leaked
+    def feed(self, text: str) -> list[Part]:
+        """Take the next piece of the reply; return what has become certain, in order."""
+        if self._space:  # a stage direction may follow, and take it along
+            text, self._space = self._space + text, ""
+        if self._plain and self._is_plain(text):  # nearly every token
+            words = text.rstrip(" ")
+            self._space = text[len(words) :]
+            if words:
+                self._passed.append(words)
+            return [words] if words else []
+        if len(text) <= PIECE:
+            return self._parts(self._read(text))
+        return self._parts("".join([self._read(text[place : place + PIECE]) for place in range(0, len(text), PIECE)]))
 
-    def narration(self) -> list[str]:
-        """Return the stage directions since the last call."""
-        narration, self._markup.narration = self._markup.narration, []
-        return narration
+    def _is_plain(self, text: str) -> bool:
+        """Return whether text has no mark, nor anything that begins a report."""
+        special = _SPECIAL.search(text)
+        while special is not None:
+            if special[0] not in "fF" or _REPORT.match(text, special.start()):
+                return False
+            special = _SPECIAL.search(text, special.end())
+        return True
 
-    def feed(self, text: str) -> str:
-        """Take the next piece of the reply; return what can be said now."""
-        if self._is_plain() and text.isprintable() and _TRIGGER.search(text) is None and "\ufffd" not in text:
-            if text:  # nearly every token comes this way
-                self._reports.last = text[-1]
-                self._markup.passed(text)
-            return text
-        text = _CONTROL.sub("", text)
+    def _read(self, text: str) -> str:
+        """Send text through the stages."""
+        self._plain = False
+        if self._passed:
+            passed = "".join(self._passed)
+            self._passed.clear()
+            self._reports.last = passed[-1]
+            self._markup.passed(passed)
+        if not text.isprintable() or "\ufffd" in text:
+            text = _CONTROL.sub("", text)
         for stage in self._stages:
             if not text:
-                break
+                return ""
             text = stage.feed(text)
         self._began = self._began or any(map(str.isalnum, text))
-        return self._after_leak(text)
-
-    def _after_leak(self, text: str) -> str:
-        _, leak, after = text.rpartition(LEAK)
-        if leak:
-            self._leaked = self._fresh = True
-            self._markup.narration.clear()
-            text = after
-        if self._fresh:
-            text = text.lstrip()
-            self._fresh = not text
+        self._plain = self._began and self._markup.plain and all(stage.plain for stage in self._stages)
         return text
 
-    def _is_plain(self) -> bool:
-        return (
-            self._began
-            and self._markup.plain
-            and self._labels.state is labels.State.WORDS
-            and self._reports.state is report.State.WORDS
-            and self._marks.state is marks.State.WORDS
-            and not (self._labels.held or self._reports.held or self._marks.held)
-        )
+    def _parts(self, text: str) -> list[Part]:
+        """Return words, stage directions and retractions in order; nothing before a retraction."""
+        if not self._fresh and LEAK not in text and NARRATION not in text:
+            return [text] if text else []
+        parts: list[Part] = []
+        for part in _PARTS.split(text):
+            if part == LEAK:
+                self._fresh = True
+                parts = [Retraction()]
+            elif part.startswith(NARRATION):
+                parts.append(Narration(part.strip(NARRATION)))
+            else:
+                words = part.lstrip() if self._fresh else part
+                self._fresh = self._fresh and not words
+                parts += [words] if words else []
+        return parts
 
-    def close(self) -> str:
-        """End the reply; return what was held back and was words after all."""
-        text = ""
+    def close(self) -> list[Part]:
+        """End the reply; return what was held back."""
+        text = self._read(self._space)
+        rest = ""
         for stage in self._stages:
-            text = (stage.feed(text) if text else "") + stage.close()
-        return self._after_leak(text)
+            rest = (stage.feed(rest) if rest else "") + stage.close()
+        return self._parts(text + rest)
 
     def report(self) -> Report | None:
         """Return the report when it is there and has the right shape."""

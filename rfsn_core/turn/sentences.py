@@ -29,13 +29,13 @@ _HESITANT = frozenset(
 
 _OPEN = {"“": "”", "„": "“", "«": "»", "(": ")", "[": "]", "「": "」", "『": "』"}
 _CLOSE = frozenset(_OPEN.values())
-_FINAL = "。！？।॥۔؟።፧။།｡．⁇⁈⁉‽"
+FINAL = "。！？।॥۔؟።፧။།｡．⁇⁈⁉‽"
 """Terminators after which nothing else can follow in the same sentence."""
-_STOP = re.compile(rf"[.!?…{_FINAL}\n\"“”„«»()\[\]「」『』]")
+_STOP = re.compile(rf"[.!?…{FINAL}\n\"“”„«»()\[\]「」『』]")
 _WORD = re.compile(r"[^\W_]+(?:[.'’\-][^\W_]+)*$")
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|\bwww(?=\.|$)|\w[\w.+-]*@)\S*$", re.IGNORECASE)
 _RUN = re.compile(r"[.!?…]*[\"'”’»)\]}*_~」』]*")
-_TAIL = re.compile(rf"[\"'”’»)\]}}*_~.!?…{_FINAL}」』]*")
+_TAIL = re.compile(rf"[\"'”’»)\]}}*_~.!?…{FINAL}」』]*")
 _SPACE = re.compile(r"\s*")
 _CLAUSE = re.compile(r".*[,;:—–](?=\s)", re.DOTALL)
 
@@ -151,7 +151,7 @@ class Sentences:
         if mark == "\n":
             self._quotes.clear()
             return at + 1
-        if mark in _FINAL:
+        if mark in FINAL:
             return at + 1
         if _ADDRESS.search(self._buffer, max(0, at - 200), at):
             return self._after_address(at)

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rfsn_core.turn.reply_parser import Reply
+from rfsn_core.turn.reply_parser import Part, Reply, Retraction
 
 REPORT = 'FINAL_JSON {"action": "greet", "tone": "warm", "claims": ["The ferry is late."]}'
 
 
 def read(*tokens: str) -> tuple[str, Reply]:
     reply = Reply(("Berit Holm", "Berit", "smith"), ("Osk", "Pim Reed"), ("Ann",))
-    said = "".join([reply.feed(token) for token in tokens]) + reply.close()
+    said = "".join([part for part in parts(reply, tokens) if isinstance(part, str)])
     return said, reply
+
+
+def parts(reply: Reply, tokens: Iterable[str]) -> list[Part]:
+    """Return what comes out, without what was retracted."""
+    out: list[Part] = []
+    for new in [*map(reply.feed, tokens), reply.close()]:
+        for part in new:
+            if isinstance(part, Retraction):
+                out.clear()
+            out.append(part)
+    return out
 
 
 @pytest.mark.parametrize(
@@ -36,6 +50,7 @@ def read(*tokens: str) -> tuple[str, Reply]:
         '<|im_start|>assistant\nGood evening.\nFINAL_JSON {"action": "greet"}',
     ],
 )
+@settings(max_examples=20)
 @given(data=st.data())
 def test_the_report_is_found_however_it_is_cut_and_nothing_of_it_is_spoken(text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(text) - 1))))
@@ -51,6 +66,45 @@ def test_a_report_that_is_cut_short_is_not_spoken_either(size: int) -> None:
         said, reply = read(*tokens)
         assert said.strip() == "Good evening."
         assert reply.outcome("greet") in ("missing", "invalid")
+
+
+BITS = (
+    "Well met, love. ", "The ferry is late… ", "*smiles warmly* ", "*leans closer.* ", "(sighs) ", "[laughs] ",
+    "**two silver** ", "_never_ ", "I *told* you. ",
+    "five * two ", "Mr. ", "\n", "\n\n", "\n- ale\n", "\n## Tea\n", "=== ",
+    "\n---\n", "> ", "Berit: ", "\nBerit (smiling): ", "\nOld Man: ", "\nAnn: ", "Listen: ", "Narrator: She nods.\n",
+    "Sure! Here's Berit's reply:\n", "Okay. ", "Great, ", "(OOC: short.) ", "\n(Note: hm.)", "As an AI model, ",
+    "<think>a fool</think>", "a fool</think>", "[THINK]x[/THINK]", "◁think▷a◁/think▷", "<|im_end|>", "[/INST]",
+    "<|channel|>analysis<|message|>hm<|end|>", "<|channel|>final<|message|>", "<|im_start|>assistant\n", "<unk>",
+    '<tool_call>{"a": {}}</tool_call>', "[TOOL_CALLS][{}]", "<｜end▁of▁sentence｜>", '<player name="p">Hi</player>',
+    "```json\n", 'FINAL_JSON {"action": "greet"}', '\nfinal_json {"a":1}', '\nReport: {"action":"x"}', "f", "fin",
+    '"Well met." ', "“So.” ", "[a](http://x.y) ", "`friend` ", "😊", "{", "}", "* ", "*", "**", "(", "[", "<", "नमस्ते। ",
+    "你好。", " ", "\t", "a_b", "\u00a0", "\ufffd", "\x00", "<i>Well</i> ",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(BITS), max_size=12).map("".join), st.data())
+@example('a fool</think>"Well met." (sighs) ', None)
+def test_a_reply_comes_out_the_same_however_it_is_cut(text: str, data: st.DataObject | None) -> None:
+    def read_all(pieces: list[str]) -> tuple[list[Part], str]:
+        reply = Reply(("Berit Holm", "Berit", "smith"), ("Osk", "Pim Reed"), ("Ann",))
+        out = parts(reply, pieces)
+        return [*joined(out)], reply.outcome("greet")
+
+    whole = read_all([text])
+    assert read_all(list(text)) == whole
+    if data is not None and text:
+        cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))))
+        assert read_all([text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]) == whole
+
+
+def joined(out: list[Part]) -> Iterator[Part]:
+    """Yield the parts, words that follow each other as one."""
+    for is_text, group in groupby(out, key=lambda part: isinstance(part, str)):
+        if is_text:
+            yield "".join(part for part in group if isinstance(part, str))
+        else:
+            yield from group
 
 
 @given(st.lists(st.text("aF INAL_JSON{}<>*`\"'\n.:|[]()#thinkBer", max_size=6), max_size=30))

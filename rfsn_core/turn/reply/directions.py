@@ -61,7 +61,7 @@ _STRESSED = frozenset(
 )
 """Words that are stressed by asterisks more often than they are a stage direction."""
 _NOTE = re.compile(
-    r"[\s(\[*_]*(?:(?:ooc|out[ -]of[ -]character|as an ai|a/n|(?:author|editor|translator)'?s? note|disclaimer"
+    r"(?:(?:ooc|out[ -]of[ -]character|as an ai|a/n|(?:author|editor|translator)'?s? note|disclaimer"
     r"|word count)\b|(?:note|notes|n\.?b\.?|ic|meta|edit|system|system note"
     r"|anmerkung|hinweis|remarque|nota)\s*[:：–—])",
     re.IGNORECASE,
@@ -71,7 +71,7 @@ BOUNDARY_MARKS = ",;:-–—&'’/+=("
 
 def is_note(text: str) -> bool:
     """Return whether a bracket holds a note of the model's to the reader."""
-    return _NOTE.match(text) is not None
+    return _NOTE.match(text.lstrip("([*_ \t\n")) is not None
 
 
 def is_direction(text: str, mark: str, before: str) -> bool:

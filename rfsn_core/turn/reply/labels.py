@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import ClassVar
 
 from rfsn_core.kit.words import STOP_WORDS
 from rfsn_core.turn.reply.directions import is_note
 from rfsn_core.turn.reply.stage import Stage, Step
+from rfsn_core.turn.sentences import FINAL
 from rfsn_core.world.names import ARTICLES, ROLES, TITLES, name_forms
 
 LONGEST = 90
@@ -43,22 +44,17 @@ _COMMON = frozenset(
     " house wisdom lesson moral sign motto inscription letter title chapter verse".split()
 )
 """Words that begin a line with a colon without being anybody's name."""
-_PREAMBLE_BEGINS = re.compile(
-    r"[\"*_ ]*(?:(?:sure|certainly|of course|okay|ok|absolutely|alright|understood|got it|as requested"
-    r"|great)\b[\s,.!:—-]*"
-    r"(?:thing[\s,.!]*)?)?(?:here(?:['’]s| is| are| goes)|this is|below is|the following is|i(?:['’]ll"
-    r"| will) respond)\b[^\n:.!?]{0,100}",
-    re.IGNORECASE,
-)
+_LEADS = "sure|certainly|of course|okay|ok|absolutely|alright|understood|got it|as requested|great"
+_BEGINNINGS = "here's|here is|here are|here goes|this is|below is|the following is|i'll respond|i will respond"
+_LEAD = re.compile(rf"[\"*_ ]*(?:(?:{_LEADS})\b[\s,.!:—-]*(?:thing[\s,.!]*)?)?", re.IGNORECASE)
+_PREAMBLE_BEGINS = re.compile(rf"{_LEAD.pattern}(?:{_BEGINNINGS})\b[^\n:.!?]{{0,100}}", re.IGNORECASE)
 _PREAMBLE_NOUN = re.compile(
     r"\b(?:reply|response|answer|dialogue|line|lines|version|message|continuation|rewrite|attempt|output|in character"
     r"|say|says|respond|responds|speak|speech|role-?play)\b",
     re.IGNORECASE,
 )
-_PREAMBLE_STARTS = tuple(
-    "sure|certainly|of course|ok|absolutely|alright|understood|got it|as requested|great|here|this is|below is"
-    "|the following is|i'll respond|i will respond".split("|")
-)
+_PREAMBLE_STARTS = tuple(f"{_LEADS}|{_BEGINNINGS}|thing".split("|"))
+_AFTER_PREAMBLE = re.compile(r"[\n:.!?]")
 _SAYS = re.compile(
     r"[\s,]+(?:says?|said|repl(?:ies|ied)|answers?|asks?|whispers?|shouts?|mutters?|responds?)(?:\s+\w+ly)?$"
 )
@@ -66,7 +62,11 @@ _ASIDE = re.compile(r"\([^()]*\)|\*[^*]*\*|(?<=.)\[[^\[\]]*\]")
 _SHORT_TITLES = frozenset("mr mrs ms dr st sgt capt lt prof col gen no".split())
 
 
-class State(Enum):
+_NO_NAME = f"!?;,…\n，،、{FINAL}"
+_AFTER_NAME = re.compile(r"[^\w \t'’-]")
+
+
+class State(IntEnum):
     """What the next character belongs to."""
 
     LINE_START = auto()
@@ -94,14 +94,12 @@ class Labels(Stage[State]):
         self._decoration = ""  # may follow the label's colon
 
     def _words(self, text: str, final: bool) -> Step | None:
-        end = text.find("\n") + 1
-        if end:
-            self.state = State.LINE_START
-        return self._pass(text[: end or len(text)])
+        self.state = State.LINE_START
+        return Step(1, "\n")
 
-    def _pass(self, text: str) -> Step:
+    def _say(self, text: str) -> str:
         self._began = self._began or any(map(str.isalnum, text))
-        return Step(len(text), text)
+        return text
 
     def _skipped_line(self, text: str, final: bool) -> Step | None:
         end = text.find("\n") + 1
@@ -125,7 +123,7 @@ class Labels(Stage[State]):
 
     def _line_start(self, text: str, final: bool) -> Step | None:
         if text[0] == "\n":
-            return self._pass("\n")
+            return Step(1, "\n")
         if not self._began:
             preamble = self._preamble(text, final)
             if preamble is not self._NO_PREAMBLE:
@@ -133,7 +131,7 @@ class Labels(Stage[State]):
         colon = _colon(text[:LONGEST])
         if colon is None:
             if not final and len(text) < LONGEST:
-                return None
+                return self._wait(_AFTER_NAME, LONGEST)
             colon = -1
         if colon < 0:
             return self._no_label(text, final)
@@ -203,20 +201,21 @@ class Labels(Stage[State]):
 
     def _preamble(self, text: str, final: bool) -> Step | None:
         """Deal with "Sure, here is Tilda's reply:", which nobody says."""
-        start = text[:20].lstrip('"*_ ').casefold().replace("’", "'")
-        if not any(start.startswith(word) or word.startswith(start) for word in _PREAMBLE_STARTS):
-            return self._NO_PREAMBLE
-        match = _PREAMBLE_BEGINS.match(text[:LONGEST_PREAMBLE])
+        text = text[:LONGEST_PREAMBLE].replace("’", "'")
+        match = _PREAMBLE_BEGINS.match(text)
         if match is None:
-            undecided = not final and len(text) < 40 and not re.search(r"[.!?:\n][^\n]{12}", text)
-            return None if undecided else self._NO_PREAMBLE
+            lead = _LEAD.match(text)
+            rest = text[lead.end() if lead else 0 :].casefold()
+            undecided = len(rest) < 20 and any(start.startswith(rest) for start in _PREAMBLE_STARTS)
+            return None if undecided and len(text) < LONGEST_PREAMBLE and not final else self._NO_PREAMBLE
         end = match.end()
         if end == len(text) and not final and end < LONGEST_PREAMBLE:
-            return None
+            return self._wait(_AFTER_PREAMBLE, LONGEST_PREAMBLE)
         if text[end : end + 1] == ":" and _PREAMBLE_NOUN.search(match[0]):
             return Step(end + 1)
         return self._NO_PREAMBLE
 
+    triggers: ClassVar = {State.WORDS: re.compile("\n")}
     handlers: ClassVar = {
         State.LINE_START: _line_start,
         State.AFTER_LABEL: _after_label,
@@ -242,7 +241,7 @@ def _colon(line: str) -> int | None:
             word = re.search(r"(\w+)$", line[:place])
             if word is None or word[1].casefold() not in _SHORT_TITLES | TITLES:
                 return -1
-        elif character in "!?;,…\n。！？，":
+        elif character in _NO_NAME:
             return -1
     return None
 

@@ -7,7 +7,7 @@ somebody else's message, only a report is looked for.
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import ClassVar
 
 from rfsn_core.turn.reply.directions import is_direction
@@ -44,6 +44,9 @@ _TRIGGER = re.compile(r"[<\[◁]")
 _MARK = re.compile(r"<([|｜]?)(?![\s\d])([^<>|｜\n]{1,80})([|｜]?)>")
 _TAG = re.compile(r"(/?)\s*([A-Za-z][\w:.\-]*)((?:[=\s][^<>]*)?)\s*/?$")
 _ATTRIBUTES = re.compile(r"(?:=\S*)?(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"']+))*\s*$")
+_AFTER_MARK = re.compile(r"[<>\n]")
+_UNFINISHED = re.compile(r"<[|｜/]?[^<>\n]{0,90}$")
+_UNFINISHED_NAME = re.compile(r"<[|｜/]?[\w|｜▁:]+$")
 _SQUARE = re.compile(r"\[(/?)([A-Z][A-Z_▁ ]{1,24})\]")
 _SQUARE_BEGINS = re.compile(r"\[/?[A-Z_▁ ]{0,25}$")
 _OWN_MESSAGE = (
@@ -55,7 +58,7 @@ _REPORT_TAGS = frozenset("final_json final-json finaljson json final_report".spl
 _HTML = frozenset("br p hr li".split())
 
 
-class State(Enum):
+class State(IntEnum):
     """What the next character belongs to."""
 
     WORDS = auto()
@@ -92,12 +95,11 @@ class Marks(Stage[State]):
         """Whether nothing can follow that is of any use."""
         return self.state is State.OVER and self._after_end > MOST_AFTER_END
 
+    def _say(self, text: str) -> str:
+        self._began = self._began or not text.isspace()
+        return text
+
     def _words(self, text: str, final: bool) -> Step | None:
-        match = _TRIGGER.search(text)
-        if match is None or match.start():
-            said = text[: match.start()] if match else text
-            self._began = self._began or not said.isspace()
-            return Step(len(said), said)
         if text[0] == "<":
             return self._angle(text, final)
         return self._square(text, final) if text[0] == "[" else self._moon(text, final)
@@ -107,11 +109,13 @@ class Marks(Stage[State]):
     def _angle(self, text: str, final: bool) -> Step | None:
         match = _MARK.match(text)
         if match is None:
-            unfinished = re.match(r"<[|｜/]?[^<>\n]{0,90}$", text)
+            unfinished = _UNFINISHED.match(text)
             if unfinished and not (len(text) > 1 and (text[1].isspace() or text[1].isdigit())):
                 if not final:
-                    return None if len(text) < LONGEST_MARK else Step(1, "<")
-                if re.match(r"<[|｜/]?[\w|｜▁:]+$", text):
+                    if len(text) >= LONGEST_MARK:
+                        return Step(1, "<")
+                    return self._wait(_AFTER_MARK, LONGEST_MARK) if len(text) > 1 else None
+                if _UNFINISHED_NAME.match(text):
                     return Step(len(text))  # a mark that the model did not finish
             return Step(1, "<")
         size, (opening, inside, closing) = match.end(), match.groups()
@@ -205,7 +209,8 @@ class Marks(Stage[State]):
     def _skipped(self, text: str, final: bool) -> Step | None:
         match = self._closing.search(text)
         if match is None:
-            keep = 0 if final else self._longest
+            begins = _TRIGGER.search(text, max(0, len(text) - self._longest))
+            keep = len(text) - begins.start() if begins and not final else 0
             return Step(len(text) - keep) if len(text) > keep else None
         self.state, self.thinking = State.WORDS, False
         return Step(match.end())
@@ -296,6 +301,7 @@ class Marks(Stage[State]):
         self._after_end += size
         return Step(size)
 
+    triggers: ClassVar = {State.WORDS: _TRIGGER}
     handlers: ClassVar = {
         State.WORDS: _words,
         State.SKIPPED: _skipped,

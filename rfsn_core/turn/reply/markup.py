@@ -1,14 +1,16 @@
-"""The last stage: stage directions and Markdown. Words come out; what is done is collected as narration."""
+"""The last stage: stage directions and Markdown. Words come out, and what is done, between marks of our own."""
 
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import ClassVar
 
 from rfsn_core.turn.reply.directions import is_direction, is_note
 from rfsn_core.turn.reply.stage import Stage, Step
 
+NARRATION = "\x01"
+"""Stands before and after what is done. No reply has it otherwise."""
 LONGEST_SPAN = 600
 """Characters that a stage direction has at most."""
 LONGEST_SMALL = 160
@@ -23,10 +25,19 @@ _LINK_BEGINS = re.compile(r"\](?:\([^()\n]{0,300})?$")
 _LINE_MARKS_BEGIN = re.compile(r"(?:#{1,6}|>+|[-*+•‣▪●]|!)$")
 _RULE = re.compile(r"[ \t]*([-*_=])(?:[ \t]*\1){2,}[ \t]*(?:\n|$)")
 _RULE_BEGINS = re.compile(r"[ \t]*([-*_=])(?:[ \t]*\1)*[ \t]*$")
+LONGEST_RUN = 3
+_SPANS = {
+    (mark, run): re.compile(rf"[^\n]+?(?<=\S){re.escape(mark) * run}")
+    for mark in "*_"
+    for run in range(1, LONGEST_RUN + 1)
+}
+_CLOSES = {mark: re.compile(rf"[\n{re.escape(mark + _CLOSING.get(mark, ''))}]") for mark in (*"*_", *_CLOSING)}
+DEEPEST = 4
+"""Brackets within brackets of a stage direction, at most."""
 _PUNCTUATION = ",.;:!?…)，。！？"
 
 
-class State(Enum):
+class State(IntEnum):
     """What the next character belongs to."""
 
     LINE_START = auto()
@@ -34,14 +45,10 @@ class State(Enum):
 
 
 class Markup(Stage[State]):
-    """Takes stage directions and Markdown out of words.
-
-    :ivar narration: what the NPC does, since it was last read and cleared.
-    """
+    """Takes Markdown out of words, and marks what is done with `NARRATION`."""
 
     def __init__(self) -> None:
         super().__init__(State.LINE_START)
-        self.narration: list[str] = []
         self._before = ""
         """The last characters of this line that were passed on."""
         self._gap = ""  # white space that was not passed on yet
@@ -51,7 +58,7 @@ class Markup(Stage[State]):
     @property
     def plain(self) -> bool:
         """Whether the next word would only be passed on."""
-        return self.state is State.WORDS and not self.held and not self._gap and not self._dropped
+        return super().plain and not self._gap and not self._dropped
 
     def passed(self, text: str) -> None:
         """Note that words without any mark were passed on elsewhere."""
@@ -65,7 +72,10 @@ class Markup(Stage[State]):
 
     # ── words ────────────────────────────────────────────────────────────────────────────────────
 
-    def _say(self, text: str, size: int | None = None) -> Step:
+    def _pass(self, text: str, size: int | None = None) -> Step:
+        return Step(len(text) if size is None else size, self._say(text))
+
+    def _say(self, text: str) -> str:
         """Pass words on, after the white space that waits."""
         gap, self._gap = self._gap, ""
         if self._dropped:
@@ -76,16 +86,13 @@ class Markup(Stage[State]):
         self._began = True
         self.state = State.WORDS
         self._before = (self._before + gap + text)[-40:]
-        return Step(len(text) if size is None else size, gap + text)
+        return gap + text
 
     def _drop(self, size: int) -> Step:
         self._dropped = True
         return Step(size)
 
     def _words(self, text: str, final: bool) -> Step | None:
-        match = _TRIGGER.search(text)
-        if match is None or match.start():
-            return self._say(text[: match.start()] if match else text)
         first = text[0]
         if first.isspace():
             space = _SPACE.match(text)
@@ -104,8 +111,8 @@ class Markup(Stage[State]):
         if first == "~":
             if len(text) == 1 and not final:
                 return None
-            return Step(2) if text[1:2] == "~" else self._say("~")
-        return self._say(first)
+            return Step(2) if text[1:2] == "~" else self._pass("~")
+        return self._pass(first)
 
     def _line_start(self, text: str, final: bool) -> Step | None:
         """Deal with the marks of headings, lists, quotations and rules."""
@@ -140,31 +147,25 @@ class Markup(Stage[State]):
         if not after or after.isspace():
             # A sign between two words, as in "five * two", or the end of something that did not begin.
             alone = run == 1 and mark == "*" and bool(self._gap) and bool(after)
-            return self._say(mark) if alone else Step(run)
+            return self._pass(mark) if alone else Step(run)
         if joined and (mark == "_" or run == 1 or after.isalnum()):
-            return self._say(mark * run) if after.isalnum() else Step(run)
+            return self._pass(mark * run) if after.isalnum() else Step(run)
         end = self._closing(text, mark, run)
         if end is None:
+            text = text[:LONGEST_SPAN]
             line = text.find("\n")
             if not final and line < 0 and len(text) < LONGEST_SPAN:
-                return None
+                return self._wait(_CLOSES[mark], LONGEST_SPAN)
             return self._unclosed(text, run, len(text) if line < 0 else line)
         inside = text[run:end]
         if is_direction(inside.strip("*_ "), mark if run == 1 else "**", self._before):
-            self._narrate(inside)
-            return self._drop(end + run)
+            return self._narrate(inside, end + min(run, LONGEST_RUN))
         return Step(run)
 
     def _closing(self, text: str, mark: str, run: int) -> int | None:
         """Return where the marks that close a span begin; None when they are not on this line."""
-        place = run
-        while True:
-            place = text.find(mark * run, place)
-            if place < 0 or "\n" in text[run:place]:
-                return None
-            if not text[place - 1].isspace() and place > run:
-                return place
-            place += run
+        closing = _SPANS[mark, min(run, LONGEST_RUN)].match(text, run, LONGEST_SPAN)
+        return closing.end() - min(run, LONGEST_RUN) if closing else None
 
     def _unclosed(self, text: str, run: int, end: int) -> Step:
         """Deal with a mark that nothing closes: a stage direction goes to the end of the line, or to what is said."""
@@ -177,40 +178,40 @@ class Markup(Stage[State]):
             and not re.search(r"[.!?]\s", inside)
             and is_direction(inside, "*", self._before)
         ):
-            self._narrate(inside)
-            return self._drop(end)
+            return self._narrate(inside, end)
         return Step(run)
 
     def _bracket(self, text: str, final: bool) -> Step | None:
         opening = text[0]
         if opening == "(" and not self._gap and self._before[-1:] in (":", ";", "-"):
-            return self._say("(")
+            return self._pass("(")
         end = _matching(text, opening, _CLOSING[opening])
         if end is None:
-            if not final and "\n" not in text and len(text) < LONGEST_SPAN:
-                return None
-            inside = text[1:].split("\n")[0]
+            line = text[:LONGEST_SPAN].split("\n", 1)[0]
+            if not final and len(line) == len(text) and len(text) < LONGEST_SPAN and line.count(opening) < DEEPEST:
+                return self._wait(_CLOSES[opening], LONGEST_SPAN)
+            inside = line[1:]
             if is_note(inside) or (opening == "[" and not self._before.strip() and is_direction(inside, "*", "")):
                 return self._drop(1 + len(inside))
-            return self._say(opening)
+            return self._pass(opening)
         inside = text[1:end]
         if opening == "[":
             link = _LINK.match(text, end)
             if link:
-                return self._say(inside, link.end()) if inside.strip() else self._drop(link.end())
+                return self._pass(inside, link.end()) if inside.strip() else self._drop(link.end())
             if not final and _LINK_BEGINS.match(text, end):
                 return None
         kind = "[" if opening in "[【" else "("
         if is_note(inside) or is_direction(inside.strip("*_ "), kind, self._before):
-            self._narrate(inside)
-            return self._drop(end + 1)
-        return self._say(opening)
+            return self._narrate(inside, end + 1)
+        return self._pass(opening)
 
-    def _narrate(self, text: str) -> None:
-        text = text.strip(" *_")
-        if text and not is_note(text):
-            self.narration.append(text)
+    def _narrate(self, text: str, size: int) -> Step:
+        text = " ".join(text.strip(" *_").split())
+        self._dropped = True
+        return Step(size, f"{NARRATION}{text}{NARRATION}" if text and not is_note(text) else "")
 
+    triggers: ClassVar = {State.WORDS: _TRIGGER}
     handlers: ClassVar = {
         State.LINE_START: _line_start,
         State.WORDS: _words,
@@ -220,10 +221,11 @@ class Markup(Stage[State]):
 def _matching(text: str, opening: str, closing: str) -> int | None:
     """Return the place of the bracket that closes the first one; None when it is not on this line."""
     depth = 0
-    for place, character in enumerate(text[:LONGEST_SPAN]):
-        if character == "\n":
-            return None
-        depth += (character == opening) - (character == closing)
+    for match in _CLOSES[opening].finditer(text, 0, LONGEST_SPAN):
+        mark = match[0]
+        depth += (mark == opening) - (mark == closing)
         if depth == 0:
-            return place
+            return match.start()
+        if mark == "\n" or depth >= DEEPEST:
+            return None
     return None

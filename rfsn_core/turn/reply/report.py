@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import ClassVar
 
 import msgspec
@@ -41,12 +41,16 @@ _LABEL_BEGINS = re.compile(
     r"[ \t>*_#\[(<\"'`-]*(?:[^\W\d]|_)?[\w \t-]{0,30}[\])>*_\"']*[ \t]*[:：=]?[*_:=\"'`]*(?:j|js|jso|json)?\s*\{?\s*$",
     re.IGNORECASE,
 )
+_NAME_BEGINS = re.compile(r"[^\W\d_][\w \t-]{0,25}$")
+_AFTER_NAME = re.compile(r"[^\w \t-]")
+_MOST_NAME = 28
 _FENCE = re.compile(r"```[ \t]*(\w*)[ \t]*\n?")
 _AFTER = re.compile(r"(?:[\s`*_\])}\"'.,;]|</?[\w-]+>)*")
+_DECORATED = re.compile(r"[*_#<\[(\"' \t]*")
 _object = json.JSONDecoder().raw_decode
 
 
-class State(Enum):
+class State(IntEnum):
     """What the next character belongs to."""
 
     LINE_START = auto()
@@ -87,16 +91,21 @@ class Reports(Stage[State]):
         if _NAMED.match(line) and final:
             return Step(len(text))  # the beginning of a report that the model did not finish
         if not final and len(text) < LONGEST_LABEL and text.strip(" \t") and _LABEL_BEGINS.match(line):
-            return None
+            return self._wait(_AFTER_NAME, _MOST_NAME) if _NAME_BEGINS.match(line) else None
         if not text.strip(" \t") and not final:
             return None
         self.state = State.WORDS
         return Step(0)
 
+    def _say(self, text: str) -> str:
+        self.last = text[-1]
+        self._began = self._began or any(map(str.isalnum, text))
+        return text
+
+    def _pass(self, text: str) -> Step:
+        return Step(len(text), self._say(text))
+
     def _words(self, text: str, final: bool) -> Step | None:
-        match = _TRIGGER.search(text)
-        if match is None or match.start():
-            return self._pass(text[: match.start()] if match else text)
         if text[0] == "\n":
             self.state = State.LINE_START
             return self._pass("\n")
@@ -136,15 +145,11 @@ class Reports(Stage[State]):
         if letters.startswith(MARK):
             return self._begin()
         if core and not (letters and MARK.startswith(letters)):
-            return self._pass(text[0])
+            run = _DECORATED.match(text)
+            return self._pass(text[: max(1, run.end()) if run else 1])
         if not final:
-            return None if len(text) < LONGEST_LABEL else self._pass(text[0])
+            return None if len(text) < LONGEST_LABEL else self._pass(text[0] if core else text[: 1 - LONGEST_LABEL])
         return Step(len(text)) if _is_beginning(core) else self._pass(text)
-
-    def _pass(self, text: str) -> Step:
-        self.last = text[-1]
-        self._began = self._began or any(map(str.isalnum, text))
-        return Step(len(text), text)
 
     # ── the report ───────────────────────────────────────────────────────────────────────────────
 
@@ -214,6 +219,7 @@ class Reports(Stage[State]):
             return "missing" if "{" not in "".join(self._kept) else "invalid"
         return "ok" if report.action.strip().casefold().replace(" ", "_") in actions else "mismatch"
 
+    triggers: ClassVar = {State.WORDS: _TRIGGER}
     handlers: ClassVar = {
         State.LINE_START: _line_start,
         State.WORDS: _words,
