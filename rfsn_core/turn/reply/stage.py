@@ -25,7 +25,7 @@ class Stage(Generic[S]):
     A subclass names a method for each of its states. It gets the text that waits, and whether that is the end of the
     reply. It returns a `Step`, or None while more text must come first; at the end it never returns None. What it
     returns must not depend on text that comes later than what it needs: then the result is the same however the reply
-    is cut into tokens. A method that waits should say for what, with `_wait`: then what is held is read once, and not
+    is cut into tokens. A method that waits should say for what, with `_wait`: then what waits is read once, and not
     again with each token.
     """
 
