@@ -11,7 +11,7 @@ import math
 import re
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +144,9 @@ class SignalModel:
     def of_text(self, text: str) -> str:
         """Return the likeliest signal of a text."""
         return self.likeliest(tokens(fold(text[:MOST_CHARACTERS])))[0][0]
+
+
+@cache
+def built_in_model() -> SignalModel:
+    """Return the model of RFSN, read once: not again at each reload."""
+    return SignalModel.load()

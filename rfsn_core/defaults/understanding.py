@@ -19,7 +19,7 @@ from rfsn_core.contract.understanding import Entity, Understander, Understanding
 from rfsn_core.defaults.asks import asks
 from rfsn_core.defaults.questions import asks_yes_no, question_kind
 from rfsn_core.defaults.short_lines import signal_of
-from rfsn_core.defaults.signal_model import MOST_CHARACTERS, SignalModel
+from rfsn_core.defaults.signal_model import MOST_CHARACTERS, built_in_model
 from rfsn_core.kit.plain_text import fold, tokens
 from rfsn_core.kit.words import content_words, language_of, words_of
 
@@ -184,7 +184,7 @@ class Signals:
 
     def __init__(self, settings: Settings) -> None:
         self._sure = settings.sure
-        self._model = SignalModel.load()
+        self._model = built_in_model()
         self._examples: tuple[Mapping[str, str], dict[str, str]] = ({}, {})
         self._names = Names({})
 

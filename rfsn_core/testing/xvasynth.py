@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import struct
 import wave
 from pathlib import Path
 
+import numpy as np
+
 from rfsn_core.testing.engine import Send, StandIn, answer
 from rfsn_core.testing.wires import Body
+
+LONGEST = 60.0
+"""Seconds of sound at most, however long the text is."""
 
 
 class XvaSynthStandIn(StandIn):
@@ -37,10 +40,10 @@ class XvaSynthStandIn(StandIn):
         if self.content is not None:
             Path(body["outfile"]).write_bytes(self.content)
             return
-        count = int(self.rate * 0.07 * len(body["sequence"]) * body["pace"])
-        samples = [round(8000 * math.sin(2 * math.pi * 220 * n / self.rate)) for n in range(count)]
+        seconds = min(LONGEST, 0.07 * len(body["sequence"]) * body["pace"])
+        hum = 8000 * np.sin(2 * np.pi * 220 / self.rate * np.arange(int(self.rate * seconds)))
         with wave.open(body["outfile"], "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(self.rate)
-            file.writeframes(struct.pack(f"<{count}h", *samples))
+            file.writeframes(hum.round().astype("<i2").tobytes())

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from rfsn_core.contract.actions import Action
 from rfsn_core.contract.errors import WorldError
@@ -34,7 +35,6 @@ TEMPLATES = {
     for name in ("system", "turn")
 }
 """The built-in templates; `<world>/prompts/system.j2` and `turn.j2` replace them."""
-_BUILT_IN = Environment(undefined=StrictUndefined, autoescape=False)
 
 FACTS = 5
 """Facts that fit, besides the one that the decision is about."""
@@ -79,6 +79,13 @@ def _about(facts: TurnFacts) -> str:
     return fact.entry.fact.text if fact is not None and own else ""
 
 
+@cache
+def _built_in() -> Mapping[str, Template]:
+    """Return the built-in templates, compiled once: not again at each reload."""
+    environment = Environment(undefined=StrictUndefined, autoescape=False)
+    return {name: environment.from_string(text) for name, text in TEMPLATES.items()}
+
+
 class SystemPrompt(NamedTuple):
     """The part of a prompt that is the same for every turn of an NPC."""
 
@@ -97,7 +104,7 @@ class Prompts:
 
     def __init__(self, world: World, budget: int = 3000, *, final_json: bool = False) -> None:
         self._environment = PromptEnvironment()
-        self._built_in = {name: _BUILT_IN.from_string(text) for name, text in TEMPLATES.items()}
+        self._built_in = _built_in()
         own = {name: text for name, text in world.prompts.items() if name in TEMPLATES}
         self._own = {name: self._environment.from_string(text) for name, text in own.items()}
         self._world, self._budget, self._final_json = world, budget, final_json

@@ -87,20 +87,13 @@ MISTAKES = [
 ]
 
 
-def test_a_mistake_ends_in_one_line(rfsn: Run) -> None:
+def test_what_is_refused_changes_nothing(rfsn: Run, tmp_path: Path) -> None:
     for arguments, message in MISTAKES:
         printed = rfsn("memory", *arguments, code=2)
         assert message in printed
         assert len(printed.strip().splitlines()) == 1
-
-
-def test_a_file_that_is_not_an_export_is_refused_with_its_line(rfsn: Run, tmp_path: Path) -> None:
     (tmp_path / "odd.ndjson").write_bytes(b"PK\x03\x04 a zip, or what not")
     assert "line 1 is not a turn" in rfsn("memory", "import", str(tmp_path / "odd.ndjson"), code=2)
-    assert "plums" in rfsn("memory", "show", "smith")
-
-
-def test_erasing_asks_first(rfsn: Run) -> None:
     assert "This cannot be undone" in rfsn("memory", "erase", "--player", "player", code=1)
     assert "plums" in rfsn("memory", "show", "smith")
 

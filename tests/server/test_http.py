@@ -45,29 +45,28 @@ async def test_a_turn_streams_its_sentences(http: httpx.AsyncClient, path: str) 
     assert all(set(line) == {"sentence", "is_final", "latency_ms"} and line["latency_ms"] > 0 for line in told)
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        (b"", 400, "bad_message"),
-        (b"{", 400, "bad_message"),
-        (b"[]", 400, "bad_message"),
-        (b'{"npc_name": "smith"}', 400, "bad_message"),
-        (b'{"npc_name": "smith", "user_input": ""}', 400, "bad_message"),
-        (b'{"npc_name": "smith", "user_input": 1}', 400, "bad_message"),
-        (b'{"npc_name": "smith", "user_input": "Hi", "nope": 1}', 400, "bad_message"),
-        (b'{"npc_name": "smith", "user_input": "Hi", "state": 1}', 400, "bad_message"),
-        (b'{"npc_name": "nobody", "user_input": "Hi"}', 404, "unknown_npc"),
-        (b'{"npc_name": "smith", "user_input": "' + b"a" * 5000 + b'"}', 400, "bad_message"),
-        (b'{"npc_name": "smith", "user_input": "' + b"a" * 1_000_000 + b'"}', 400, "too_long"),
-        (b'{"npc_name": "smith", "user_input": "\xff"}', 400, "bad_message"),
-        (b'{"npc_name": "smith", "user_input": "Hi", "state": ' + b"[" * 100_000 + b"}", 400, "bad_message"),
-    ],
-    ids=range(13),
-)
-async def test_bad_requests_get_a_typed_error(http: httpx.AsyncClient, body: bytes, status: int, code: str) -> None:
-    answer = await http.post("/chat", content=body)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert answer.json()["error"]["message"]
+BAD_REQUESTS = [
+    (b"", 400, "bad_message"),
+    (b"{", 400, "bad_message"),
+    (b"[]", 400, "bad_message"),
+    (b'{"npc_name": "smith"}', 400, "bad_message"),
+    (b'{"npc_name": "smith", "user_input": ""}', 400, "bad_message"),
+    (b'{"npc_name": "smith", "user_input": 1}', 400, "bad_message"),
+    (b'{"npc_name": "smith", "user_input": "Hi", "nope": 1}', 400, "bad_message"),
+    (b'{"npc_name": "smith", "user_input": "Hi", "state": 1}', 400, "bad_message"),
+    (b'{"npc_name": "nobody", "user_input": "Hi"}', 404, "unknown_npc"),
+    (b'{"npc_name": "smith", "user_input": "' + b"a" * 5000 + b'"}', 400, "bad_message"),
+    (b'{"npc_name": "smith", "user_input": "' + b"a" * 1_000_000 + b'"}', 400, "too_long"),
+    (b'{"npc_name": "smith", "user_input": "\xff"}', 400, "bad_message"),
+    (b'{"npc_name": "smith", "user_input": "Hi", "state": ' + b"[" * 100_000 + b"}", 400, "bad_message"),
+]
+
+
+async def test_bad_requests_get_a_typed_error(http: httpx.AsyncClient) -> None:
+    for body, status, code in BAD_REQUESTS:
+        answer = await http.post("/chat", content=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), body[:100]
+        assert answer.json()["error"]["message"]
 
 
 async def test_a_reader_who_leaves_stops_the_turn(tmp_path: Path) -> None:
