@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from rfsn_core.contract.actions import Action, SafetyRule, Situation
     from rfsn_core.contract.archive import Archive
     from rfsn_core.contract.capabilities import Capabilities, HasHealth, ListsModels, ListsVoices
+    from rfsn_core.contract.dialects import Dialect, DialectHost, DialectSettings, DialectTurn, Sound
     from rfsn_core.contract.embedding import Embedder
     from rfsn_core.contract.errors import (
         BadMessage,
         ConfigError,
+        ConversationBusy,
         EngineError,
         NotFound,
         PluginError,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
         SearchHit,
         Snapshot,
         Store,
+        TakesBack,
         TurnRecord,
     )
     from rfsn_core.contract.understanding import (
@@ -69,10 +72,15 @@ if TYPE_CHECKING:
         Understanding,
         UnderstandingContext,
     )
+    from rfsn_core.protocol.audio import AudioFrame
+    from rfsn_core.protocol.client import GameEvent, Hello, PlayerTurn, Reward, TakeBack
     from rfsn_core.protocol.server import (
         Decision,
+        NpcInfo,
         Sentence,
         ServerMessage,
+        SpeechFinished,
+        SpeechStarted,
         State,
         TurnCancelled,
         TurnFailed,
@@ -91,6 +99,7 @@ __all__ = [
     "Action",
     "Archive",
     "Arm",
+    "AudioFrame",
     "Backup",
     "BadMessage",
     "Capabilities",
@@ -99,12 +108,19 @@ __all__ = [
     "Checkpoints",
     "ConfigError",
     "Context",
+    "ConversationBusy",
     "Decision",
+    "Dialect",
+    "DialectHost",
+    "DialectSettings",
+    "DialectTurn",
     "Embedder",
     "EngineError",
     "Entity",
+    "GameEvent",
     "Gate",
     "HasHealth",
+    "Hello",
     "Host",
     "Known",
     "ListsModels",
@@ -118,9 +134,11 @@ __all__ = [
     "NoSettings",
     "NotFound",
     "Notices",
+    "NpcInfo",
     "NpcState",
     "Offer",
     "Past",
+    "PlayerTurn",
     "PluginError",
     "Policy",
     "Prompt",
@@ -128,6 +146,7 @@ __all__ = [
     "RenderOptions",
     "Renderer",
     "ReplyTooLong",
+    "Reward",
     "RfsnError",
     "SafetyRule",
     "Scope",
@@ -140,12 +159,17 @@ __all__ = [
     "SharedStore",
     "Situation",
     "Snapshot",
+    "Sound",
     "Speech",
+    "SpeechFinished",
+    "SpeechStarted",
     "StaleSave",
     "State",
     "Store",
     "StoreError",
     "StoreInUse",
+    "TakeBack",
+    "TakesBack",
     "Temperament",
     "TurnCancelled",
     "TurnFailed",
@@ -175,10 +199,11 @@ _HOMES = {
     "contract.actions": "Action SafetyRule Situation",
     "contract.archive": "Archive",
     "contract.capabilities": "Capabilities HasHealth ListsModels ListsVoices",
+    "contract.dialects": "Dialect DialectHost DialectSettings DialectTurn Sound",
     "contract.embedding": "Embedder",
     "contract.errors": (
-        "BadMessage ConfigError EngineError NotFound PluginError ReplyTooLong RfsnError StaleSave StoreError "
-        "StoreInUse UnknownNpc UserError VersionConflict WorldError"
+        "BadMessage ConfigError ConversationBusy EngineError NotFound PluginError ReplyTooLong RfsnError "
+        "StaleSave StoreError StoreInUse UnknownNpc UserError VersionConflict WorldError"
     ),
     "contract.gating": "Gate Utterance Verdict",
     "contract.hooks": "ServerInfo hookimpl",
@@ -190,11 +215,14 @@ _HOMES = {
     "contract.speech": "Speech Voice VoiceStyle",
     "contract.storage": (
         "GOVERNED Backup MemoryKind MemoryRecord MemorySource MemoryStatus Past Scope SearchHit Snapshot "
-        "Store TurnRecord"
+        "Store TakesBack TurnRecord"
     ),
     "contract.understanding": "ASKS SIGNALS Entity Understander Understanding UnderstandingContext",
+    "protocol.audio": "AudioFrame",
+    "protocol.client": "GameEvent Hello PlayerTurn Reward TakeBack",
     "protocol.server": (
-        "Decision Sentence ServerMessage State TurnCancelled TurnFailed TurnFinished TurnStarted Usage Viseme"
+        "Decision NpcInfo Sentence ServerMessage SpeechFinished SpeechStarted State TurnCancelled TurnFailed "
+        "TurnFinished TurnStarted Usage Viseme"
     ),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}

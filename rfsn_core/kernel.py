@@ -139,6 +139,21 @@ class Kernel:
 
         return self.conversations.queue(conversation, store, f"event {message.kind}")
 
+    def take_back(self, message: protocol.TakeBack) -> asyncio.Task[protocol.TurnTakenBack]:
+        """Undo the last turn of a conversation, when the turns before this have ended.
+
+        Raises UnknownNpc; the task raises StoreError.
+        """
+        npc = self.runtimes.current.world.npc(message.npc)
+        conversation = self.conversations[Scope(message.save, npc.id, message.player)]
+
+        async def undo() -> protocol.TurnTakenBack:
+            access = self.runtimes.current.store_access
+            decision_id = await conversation.take_back(access, npc.initial, message.decision_id)
+            return protocol.TurnTakenBack(npc=npc.id, player=message.player, save=message.save, decision_id=decision_id)
+
+        return self.conversations.queue(conversation, undo, "take back")
+
     def prefetch(self, message: protocol.Prefetch) -> list[asyncio.Task[None]]:
         """Load what NPCs know of a player, all at once. Raises UnknownNpc; the tasks raise StoreError."""
         npcs = [self.runtimes.current.world.npc(name) for name in message.npcs]

@@ -17,14 +17,16 @@ import rfsn_core.kit
 
 ROOT = Path(__file__).parents[1]
 NAMES = """
-    ASKS GOVERNED SIGNALS Abstraction Abstractor Action Archive Arm Backup BadMessage Capabilities ChatMessage
-    Checkpoint Checkpoints ConfigError Context Decision Embedder EngineError Entity Gate HasHealth Host Known
-    ListsModels ListsVoices LogEntry LogPage MemoryKind MemoryRecord MemorySource MemoryStatus NoSettings
-    NotFound Notices NpcState Offer Past PluginError Policy Prompt Provider RenderOptions Renderer ReplyTooLong
-    RfsnError SafetyRule Scope SearchHit Selection Sentence ServerInfo ServerMessage SharedLearning SharedStore
-    Situation Snapshot Speech StaleSave State Store StoreError StoreInUse Temperament TurnCancelled TurnFailed
-    TurnFinished TurnRecord TurnStarted Understander Understanding UnderstandingContext UnknownNpc Update
-    UpdateResult Usage UserError Utterance Verdict VersionConflict Viseme Voice VoiceStyle WorldError hookimpl
+    ASKS GOVERNED SIGNALS Abstraction Abstractor Action Archive Arm AudioFrame Backup BadMessage Capabilities
+    ChatMessage Checkpoint Checkpoints ConfigError Context ConversationBusy Decision Dialect DialectHost
+    DialectSettings DialectTurn Embedder EngineError Entity GameEvent Gate HasHealth Hello Host Known ListsModels
+    ListsVoices LogEntry LogPage MemoryKind MemoryRecord MemorySource MemoryStatus NoSettings NotFound Notices
+    NpcInfo NpcState Offer Past PlayerTurn PluginError Policy Prompt Provider RenderOptions Renderer ReplyTooLong
+    Reward RfsnError SafetyRule Scope SearchHit Selection Sentence ServerInfo ServerMessage SharedLearning
+    SharedStore Situation Snapshot Sound Speech SpeechFinished SpeechStarted StaleSave State Store StoreError
+    StoreInUse TakeBack TakesBack Temperament TurnCancelled TurnFailed TurnFinished TurnRecord TurnStarted Understander
+    Understanding UnderstandingContext UnknownNpc Update UpdateResult Usage UserError Utterance Verdict
+    VersionConflict Viseme Voice VoiceStyle WorldError hookimpl
 """
 KIT = """
     MAX_TERMS REACHED_LIMIT REPORT_GRAMMAR STOP_WORDS Document DocumentError Job JsonLines Line Remote

@@ -58,7 +58,7 @@ def run_workers(runtimes: Runtimes, overrides: Mapping[str, Any], count: int) ->
     Raises UserError when the port is taken or the store cannot be shared.
     """
     from rfsn_core.server import address, supervisor
-    from rfsn_core.server.app import listen
+    from rfsn_core.server.listener import listen
     from rfsn_core.settings.protection import check_bind
     from rfsn_core.telemetry import logs
 
@@ -94,8 +94,9 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
     :param shared: the listening socket that this process shares with other workers; None opens one.
     """
     from rfsn_core.server import address
-    from rfsn_core.server.app import http_server, listen, serving
+    from rfsn_core.server.app import http_server, serving
     from rfsn_core.server.collector import Collector
+    from rfsn_core.server.listener import listen
     from rfsn_core.settings.protection import check_bind
     from rfsn_core.telemetry import logs
 

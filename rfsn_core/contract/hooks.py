@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rfsn_core.contract.abstraction import Abstractor
     from rfsn_core.contract.actions import Action, SafetyRule, Situation
     from rfsn_core.contract.archive import Archive
+    from rfsn_core.contract.dialects import Dialect
     from rfsn_core.contract.embedding import Embedder
     from rfsn_core.contract.gating import Gate
     from rfsn_core.contract.provider import Offer
@@ -126,6 +127,11 @@ def rfsn_safety_rules() -> Iterable[SafetyRule]:
 @hookspec
 def rfsn_routes() -> Iterable[BaseRoute]:
     """Add Starlette routes to the server, mounted under `/plugins/<plugin name>/`."""
+
+
+@hookspec
+def rfsn_dialects() -> Iterable[Dialect[Any]]:
+    """Offer dialects: wires of other servers, served from the root, so that existing clients need no change."""
 
 
 @hookspec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -209,3 +209,12 @@ class Store(Protocol):
 
     async def reset(self, npc: str) -> Backup:
         """Delete everything about an NPC, after a backup, and return that backup."""
+
+
+@runtime_checkable
+class TakesBack(Protocol):
+    """A store that can undo the last turn of a conversation; the turns before it are then as if it had not been."""
+
+    async def take_back(self, scope: Scope, turn_id: str) -> bool:
+        """Undo a turn, and what was stored after it without words. False: it is not the conversation's last turn."""
+        ...

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from rfsn_core.contract.errors import StaleSave, VersionConflict
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.provider_call import provider_call
-from rfsn_core.contract.storage import MemoryRecord, Scope, SearchHit, Store, TurnRecord
+from rfsn_core.contract.storage import MemoryRecord, Scope, SearchHit, Store, TakesBack, TurnRecord
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.conversation.known_past import KnownPast
 from rfsn_core.conversation.spool import Spool
@@ -174,6 +174,25 @@ class Conversation:
         self._archive.put(record)
         self._past = (self._past or KnownPast(state=state)).after(record, state)
         return durable
+
+    async def take_back(self, access: StoreAccess, initial: NpcState, decision_id: str = "") -> str:
+        """Undo the last turn and return its decision; empty when there is none, or the store cannot.
+
+        A game event is no turn: what came before it stays. Raises StoreError.
+
+        :param decision_id: of the turn to undo, if it is the last; empty: the last one, whichever it is.
+        """
+        await self.load(access, initial)
+        last = self.recent[-1] if self.recent else None
+        if last is None or last.outcome == "event" or decision_id not in ("", last.decision_id):
+            return ""
+        if self._spool or not isinstance(access.store, TakesBack):
+            return ""
+        if not await call_store(access.store.take_back(self.scope, last.turn_id), access.seconds):
+            return ""
+        self._past = self._index = None
+        await self.load(access, initial)
+        return last.decision_id
 
     async def _append(self, record: TurnRecord, state: NpcState, access: StoreAccess) -> tuple[TurnRecord, NpcState]:
         """Store a turn; return what of it is valid after a version conflict with another server."""

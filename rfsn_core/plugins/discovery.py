@@ -35,7 +35,7 @@ from rfsn_core.settings.trust import judge
 GROUP = "rfsn"
 PREFIX = "rfsn_"
 ASYNC_HOOKS = frozenset({"rfsn_started", "rfsn_stopping"})
-OFFERS = frozenset({"rfsn_actions", "rfsn_safety_rules"})
+OFFERS = frozenset({"rfsn_actions", "rfsn_safety_rules", "rfsn_dialects"})
 """Hooks that are asked at once: what they offer decides whether the settings are right."""
 ON_DEMAND = ("rfsn_routes", "rfsn_commands")
 """Hooks that are asked when something needs their offers: these often import a web framework or a program's parts."""

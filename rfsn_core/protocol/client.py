@@ -108,6 +108,16 @@ class Rollback(Message, tag="rollback", kw_only=True):
     save: Name = "default"
 
 
+class TakeBack(Message, tag="take_back", kw_only=True):
+    """Undo the last turn with an NPC: its words, its memories and what it changed. The answer is `turn.taken_back`."""
+
+    npc: Name
+    player: Name = "player"
+    save: Name = "default"
+    decision_id: str = ""
+    """Only if the last turn is the one of this decision; empty: whichever it is."""
+
+
 class Cancel(Message, tag="cancel", kw_only=True):
     """Stop the turn, its generation and its speech (barge-in)."""
 
@@ -143,7 +153,18 @@ class Ping(Message, tag="ping", kw_only=True):
 
 
 ClientMessage = (
-    Hello | PlayerTurn | GameEvent | Remember | Prefetch | TakeSnapshot | Rollback | Cancel | Reward | Played | Ping
+    Hello
+    | PlayerTurn
+    | GameEvent
+    | Remember
+    | Prefetch
+    | TakeSnapshot
+    | Rollback
+    | TakeBack
+    | Cancel
+    | Reward
+    | Played
+    | Ping
 )
 
 

@@ -311,6 +311,16 @@ class SnapshotTaken(Message, tag="snapshot.taken", kw_only=True):
     turns: int
 
 
+class TurnTakenBack(Message, tag="turn.taken_back", kw_only=True):
+    """The last turn of a conversation was undone."""
+
+    npc: str
+    player: str
+    save: str
+    decision_id: str = ""
+    """Of the turn; empty when there was none to take back, or the store cannot."""
+
+
 class SaveRolledBack(Message, tag="save.rolled_back", kw_only=True):
     """The save was rolled back to a snapshot. Its running turns were cancelled."""
 
@@ -381,6 +391,7 @@ ServerMessage = (
     | Remembered
     | SnapshotTaken
     | SaveRolledBack
+    | TurnTakenBack
     | LearningChanged
     | ConfigChanged
     | ConfigRejected

@@ -47,8 +47,8 @@ def effects(world_dir: Path, files: Sequence[str], old: Runtime, new: Runtime, w
     :param warnings: what is probably a mistake; told again when it concerns one of the files.
     """
     changed = list(_changed_settings(_plain(old.settings), _plain(new.settings)))
-    restart = [".".join(key) for key in changed if key in RESTART]
-    applied = [".".join(key) for key in changed if key not in RESTART]
+    restart = [".".join(key) for key in changed if key in RESTART or key[0] == "dialects"]
+    applied = [name for key in changed if (name := ".".join(key)) not in restart]
     applied += _changed_world(old.world, new.world)
     passed_over: list[str] = []
     for name in files:

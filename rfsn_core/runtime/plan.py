@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from rfsn_core.contract.actions import SafetyRule
+from rfsn_core.contract.dialects import Dialect, DialectSettings
 from rfsn_core.contract.errors import ConfigError, contained
 from rfsn_core.contract.provider import Provider
 from rfsn_core.contract.stages import STAGES
@@ -33,6 +34,8 @@ INSTALL = {
     "xvasynth": "rfsn-tts-xvasynth",
 }  # fmt: skip
 """Provider → the distribution of RFSN's own that offers it."""
+DIALECTS = ("mantella", "openai")
+"""The dialects of RFSN's own."""
 SUBSTITUTES = {"rendering": "scripted", "speech": "silent"}
 """Stage → what is always there, and takes over from a provider that is not installed."""
 
@@ -57,6 +60,15 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DialectChoice:
+    """A dialect that the server speaks, with its settings."""
+
+    dialect: Dialect[Any]
+    plugin: Plugin
+    settings: DialectSettings
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Settings and world, checked, and the providers to open."""
 
@@ -67,6 +79,7 @@ class Plan:
     actions: Actions
     rules: tuple[SafetyRule, ...]
     choices: tuple[Choice, ...]
+    dialects: tuple[DialectChoice, ...]
     warnings: tuple[str, ...]
     """What is probably a mistake, one line each."""
 
@@ -76,6 +89,7 @@ async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None,
     settings, source, trust = await asyncio.to_thread(load_world, world_dir, config_file, overrides)
     choosing = _Choosing(plugins, settings, source)
     choices = tuple(choosing.choices())
+    dialects = tuple(choosing.dialects())
     problems = [*choosing.problems, *_unknown_variants(plugins, settings, source)]
     if problems:
         raise ConfigError(problems)
@@ -93,6 +107,7 @@ async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None,
         actions=actions,
         rules=rules,
         choices=choices,
+        dialects=dialects,
         warnings=(*misnamed, *source.warnings, *choosing.warnings, *world.warnings),
     )
 
@@ -161,6 +176,30 @@ class _Choosing:
                 substitute = self._choice(stage, table, SUBSTITUTES[stage], 0)
                 if substitute:
                     yield substitute
+
+    def dialects(self) -> Iterator[DialectChoice]:
+        """Yield the dialects that are not switched off, with their settings."""
+        tables = self._settings.dialects
+        offered: dict[str, tuple[Dialect[Any], Plugin]] = {}
+        for dialect, plugin in self._plugins.offers("rfsn_dialects"):
+            if dialect.name in offered:
+                first = offered[dialect.name][1]
+                self.problems.append(f"dialect '{dialect.name}' is offered twice: by {first.label} and {plugin.label}")
+            offered.setdefault(dialect.name, (dialect, plugin))
+        for name in tables:
+            if name not in offered:
+                where = self._source.where(["dialects", name])
+                hint = f" is not installed: pip install rfsn-dialect-{name}" if name in DIALECTS else ""
+                self.problems.append(f"{where}: dialect '{name}'{hint or ' does not exist' + nearest(name, offered)}")
+        for dialect, plugin in offered.values():
+            try:
+                settings = dialect.settings.model_validate(tables.get(dialect.name, {}))
+            except ValidationError as error:
+                key = ["dialects", dialect.name]
+                self.problems += explain_errors(error, self._source, dialect.settings, key)
+                continue
+            if settings.enabled:
+                yield DialectChoice(dialect=dialect, plugin=plugin, settings=settings)
 
     def _choice(self, stage: str, table: Stage | GatingStage | ArchiveStage, name: str, position: int) -> Choice | None:
         offered = self._plugins.providers(stage)

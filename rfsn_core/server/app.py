@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +18,6 @@ from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from rfsn_core import protocol
-from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import Kernel, running
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.runtime.loop_watch import watched
@@ -29,6 +26,8 @@ from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.server.api import STATIC, Api
 from rfsn_core.server.auth import bound_address, refusal
 from rfsn_core.server.collector import Collector
+from rfsn_core.server.cors import Pages
+from rfsn_core.server.dialects import dialects
 from rfsn_core.server.redaction import Redacting
 from rfsn_core.server.sse import problem
 from rfsn_core.server.websocket import ABORT, Connections
@@ -58,14 +57,12 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
     runtimes.announcements.subscribe(connections.broadcast)
     metrics = WorkerMetrics(METRICS, runtimes.data_dir, runtimes.worker)
     api = Api(kernel, metrics)
-    app = Starlette(
-        routes=[
-            *api.routes(),
-            WebSocketRoute("/v1/ws", connections.serve),
-            WebSocketRoute("/ws/metrics", api.live),
-            Mount("/static", StaticFiles(directory=STATIC)),
-        ],
-    )
+    own = [
+        *api.routes(),
+        WebSocketRoute("/v1/ws", connections.serve),
+        WebSocketRoute("/ws/metrics", api.live),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
 
     async def stopping() -> None:
         await kernel.drain()
@@ -76,12 +73,14 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
         check_bind(runtimes.current.settings.server, address)
         runtimes.bound = address
 
-    app.state.stopping = stopping
-    app.state.listening = listening
-    app.add_middleware(Authentication, kernel=kernel, routes=app.routes)
-    app.add_middleware(Redacting)
     stop = asyncio.Event()
-    async with metrics.shared(), watched(runtimes.plugins):
+    async with metrics.shared(), watched(runtimes.plugins), dialects(kernel, own) as offered:
+        app = Starlette(routes=[*own, *offered])
+        app.state.stopping = stopping
+        app.state.listening = listening
+        app.add_middleware(Authentication, kernel=kernel, routes=app.routes)
+        app.add_middleware(Pages, runtimes=runtimes)
+        app.add_middleware(Redacting)
         following = asyncio.create_task(_follow_reloads(kernel, connections, collector, stop))
         try:
             if collector:
@@ -137,26 +136,6 @@ def http_server(app: Starlette, settings: ServerSettings) -> Server:
             timeout_graceful_shutdown=3,
         )
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises UserError when the port is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol's number asyncio leaves Nagle's algorithm on, and small frames wait 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if os.name != "nt":  # on Windows it would let a second server steal the port
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(512)  # the address is announced before the server accepts
-    except OSError as error:
-        listener.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise UserError(
-                f"port {port} on {host} is taken", hint="Is RFSN running already? --port picks another"
-            ) from error
-        raise UserError(f"cannot listen on {host}:{port}: {error}") from error
-    return listener
 
 
 class Abortable(WebSocketsSansIOProtocol):

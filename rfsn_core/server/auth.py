@@ -25,16 +25,19 @@ def bound_address(sockets: Iterable[socket.socket]) -> str:
     return next((host for host in hosts if not is_local(host)), hosts[0] if hosts else "")
 
 
-def refusal(connection: HTTPConnection, runtimes: Runtimes) -> tuple[int, str] | None:
-    """Return (status, reason) when this request must be refused; None when it may be served."""
+def refusal(connection: HTTPConnection, runtimes: Runtimes, *, own_port: bool = False) -> tuple[int, str] | None:
+    """Return (status, reason) when this request must be refused; None when it may be served.
+
+    :param own_port: whether it came to a dialect's own port, which only this machine reaches and which asks for no key.
+    """
     settings = runtimes.current.settings.server
     host = _host(connection.headers.get("host", ""))
-    if is_local(runtimes.bound or settings.host) and not is_local(host):
+    if (own_port or is_local(runtimes.bound or settings.host)) and not is_local(host):
         return 421, f"Host '{host}' is not this machine"
     origin = connection.headers.get("origin")
-    if origin is not None and not _allowed_origin(origin, connection.headers.get("host", ""), settings):
+    if origin is not None and not allowed_origin(origin, connection.headers.get("host", ""), settings):
         return 403, f"web page '{origin}' may not connect; server.origins lists those that may"
-    if settings.key:
+    if settings.key and not own_port:
         scheme, _, key = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key:
             key = connection.query_params.get("key", "")
@@ -47,7 +50,8 @@ def _host(header: str) -> str:
     return header.rsplit(":", 1)[0] if header.count(":") == 1 else header.partition("]")[0].lstrip("[") or header
 
 
-def _allowed_origin(origin: str, host: str, settings: ServerSettings) -> bool:
+def allowed_origin(origin: str, host: str, settings: ServerSettings) -> bool:
+    """Return whether a page may connect: one that the settings name, or our own."""
     if origin in settings.origins:
         return True
     parts = urlsplit(origin)

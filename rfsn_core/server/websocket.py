@@ -261,6 +261,9 @@ class Connection:
 
         self._answer_later(asyncio.create_task(roll_back()))
 
+    def _take_back(self, message: protocol.TakeBack) -> None:
+        self._answer_later(self._kernel.take_back(message))
+
     def _answer_later(self, task: asyncio.Task[Any]) -> None:
         """Send the result of a task when it is done, without delaying the messages behind it."""
 
@@ -294,6 +297,7 @@ HANDLERS: dict[type[protocol.Message], Callable[[Connection, Any], None]] = {
     protocol.Prefetch: Connection._prefetch,
     protocol.TakeSnapshot: Connection._snapshot,
     protocol.Rollback: Connection._rollback,
+    protocol.TakeBack: Connection._take_back,
 }
 """What each message of a client does. A handler returns at once; slow work is answered later."""
 

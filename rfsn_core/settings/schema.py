@@ -237,6 +237,10 @@ class Settings(BaseModel, extra="forbid"):
     archive: ArchiveStage = ArchiveStage()
     embedding: EmbeddingStage = EmbeddingStage(provider="none")
 
+    dialects: dict[str, dict[str, Any]] = Field(
+        {}, description="Dialect → its settings: wires of other servers that this one speaks, for existing clients."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _without_white_space(cls, values: Any) -> Any:

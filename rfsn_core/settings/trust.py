@@ -228,7 +228,7 @@ def _risky_settings(values: Mapping[str, Any], world: Path) -> Iterator[tuple[Ke
             yield ("server", "key"), server["key"], "is a key that the world's author knows"
         if server.get("origins"):
             yield ("server", "origins"), server["origins"], f"lets web pages connect: {server['origins']!r}"
-    for stage in STAGES:
+    for stage in (*STAGES, "dialects"):
         table = values.get(stage)
         for provider, own in table.items() if isinstance(table, Mapping) else ():
             if isinstance(own, Mapping):

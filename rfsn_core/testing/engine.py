@@ -23,7 +23,7 @@ from typing import Any, Literal, Self
 
 import uvicorn
 
-from rfsn_core.server.app import listen
+from rfsn_core.server.listener import listen
 from rfsn_core.testing.wires import AnthropicWire, Body, ChatWire, OllamaWire
 
 Send = Callable[[MutableMapping[str, Any]], Any]

@@ -16,7 +16,8 @@ from rfsn_core.contract.stages import STAGES
 from rfsn_core.kernel import Kernel, conversation, running
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.server.app import http_server, listen, serving
+from rfsn_core.server.app import http_server, serving
+from rfsn_core.server.listener import listen
 from rfsn_core.turn.outbox import Audio, Item
 
 NPC = "smith"

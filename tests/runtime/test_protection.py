@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from rfsn_core.contract.errors import ConfigError
-from rfsn_core.server.app import listen
 from rfsn_core.server.auth import bound_address
+from rfsn_core.server.listener import listen
 from rfsn_core.settings.protection import check_bind, is_local
 from rfsn_core.settings.schema import ServerSettings
 from rfsn_core.testing import make_world, served

@@ -13,7 +13,8 @@ import pytest
 from rfsn_core import protocol
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.server.app import http_server, listen, serving
+from rfsn_core.server.app import http_server, serving
+from rfsn_core.server.listener import listen
 from rfsn_core.testing import NPC, make_world, plugin
 from rfsn_core.testing.client import Client, connected, kind
 from rfsn_core.testing.scripted import Memory, Tokens

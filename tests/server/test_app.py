@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from rfsn_core.contract.errors import UserError
-from rfsn_core.server.app import listen
+from rfsn_core.server.listener import listen
 
 
 def test_small_frames_are_sent_at_once() -> None:

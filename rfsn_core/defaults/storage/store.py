@@ -167,6 +167,23 @@ class Sqlite:
 
         return await self._do(job, writes=True)
 
+    async def take_back(self, scope: Scope, turn_id: str) -> bool:
+        """Undo the last turn with words; its row stays, for snapshots that have it."""
+
+        def job(db: sqlite3.Connection) -> bool:
+            newest = f"SELECT id, position, turn_id FROM turns WHERE {_CONVERSATION} AND {_SPOKEN}"
+            row = db.execute(f"{newest} ORDER BY position DESC, id DESC LIMIT 1", _key(scope)).fetchone()
+            if row is None or row[2] != turn_id:
+                return False
+            undone = f"{_CONVERSATION} AND (id = ? OR position >= ? AND NOT {_SPOKEN})"
+            values = (*_key(scope), row[0], row[1])
+            word_index.remove(db, undone, values)
+            db.execute(f"UPDATE turns SET live=0 WHERE {undone}", values)
+            self._file.positions.clear()
+            return True
+
+        return await self._do(job, writes=True)
+
     # ── what an operator does ────────────────────────────────────────────────────────────────────
 
     async def stats(self, npc: str) -> Mapping[str, Any]:
