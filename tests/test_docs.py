@@ -134,7 +134,7 @@ async def test_the_hooks_page_works(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_every_hook_is_documented() -> None:
     page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
     hooks = [name for name in vars(hookspecs) if name.startswith("rfsn_")]
-    assert len(hooks) == 19
+    assert len(hooks) == 20
     for name in hooks:
         hook = getattr(hookspecs, name)
         assert f"`{name}`" in page
