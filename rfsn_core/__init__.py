@@ -61,8 +61,8 @@ if TYPE_CHECKING:
         SearchHit,
         Snapshot,
         Store,
-        TakesBack,
         TurnRecord,
+        UndoesTurns,
     )
     from rfsn_core.contract.understanding import (
         ASKS,
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
         UnderstandingContext,
     )
     from rfsn_core.protocol.audio import AudioFrame
-    from rfsn_core.protocol.client import GameEvent, Hello, PlayerTurn, Reward, TakeBack
+    from rfsn_core.protocol.client import GameEvent, Hello, PlayerTurn, Reward, Undo
     from rfsn_core.protocol.server import (
         Decision,
         NpcInfo,
@@ -168,8 +168,6 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreInUse",
-    "TakeBack",
-    "TakesBack",
     "Temperament",
     "TurnCancelled",
     "TurnFailed",
@@ -179,6 +177,8 @@ __all__ = [
     "Understander",
     "Understanding",
     "UnderstandingContext",
+    "Undo",
+    "UndoesTurns",
     "UnknownNpc",
     "Update",
     "UpdateResult",
@@ -215,11 +215,11 @@ _HOMES = {
     "contract.speech": "Speech Voice VoiceStyle",
     "contract.storage": (
         "GOVERNED Backup MemoryKind MemoryRecord MemorySource MemoryStatus Past Scope SearchHit Snapshot "
-        "Store TakesBack TurnRecord"
+        "Store UndoesTurns TurnRecord"
     ),
     "contract.understanding": "ASKS SIGNALS Entity Understander Understanding UnderstandingContext",
     "protocol.audio": "AudioFrame",
-    "protocol.client": "GameEvent Hello PlayerTurn Reward TakeBack",
+    "protocol.client": "GameEvent Hello PlayerTurn Reward Undo",
     "protocol.server": (
         "Decision NpcInfo Sentence ServerMessage SpeechFinished SpeechStarted State TurnCancelled TurnFailed "
         "TurnFinished TurnStarted Usage Viseme"

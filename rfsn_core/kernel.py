@@ -139,7 +139,7 @@ class Kernel:
 
         return self.conversations.queue(conversation, store, f"event {message.kind}")
 
-    def take_back(self, message: protocol.TakeBack) -> asyncio.Task[protocol.TurnTakenBack]:
+    def undo(self, message: protocol.Undo) -> asyncio.Task[protocol.TurnUndone]:
         """Undo the last turn of a conversation, when the turns before this have ended.
 
         Raises UnknownNpc; the task raises StoreError.
@@ -147,12 +147,12 @@ class Kernel:
         npc = self.runtimes.current.world.npc(message.npc)
         conversation = self.conversations[Scope(message.save, npc.id, message.player)]
 
-        async def undo() -> protocol.TurnTakenBack:
+        async def undone() -> protocol.TurnUndone:
             access = self.runtimes.current.store_access
-            decision_id = await conversation.take_back(access, npc.initial, message.decision_id)
-            return protocol.TurnTakenBack(npc=npc.id, player=message.player, save=message.save, decision_id=decision_id)
+            decision_id = await conversation.undo(access, npc.initial, message.decision_id)
+            return protocol.TurnUndone(npc=npc.id, player=message.player, save=message.save, decision_id=decision_id)
 
-        return self.conversations.queue(conversation, undo, "take back")
+        return self.conversations.queue(conversation, undone, "undo")
 
     def prefetch(self, message: protocol.Prefetch) -> list[asyncio.Task[None]]:
         """Load what NPCs know of a player, all at once. Raises UnknownNpc; the tasks raise StoreError."""

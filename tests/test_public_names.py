@@ -24,8 +24,8 @@ NAMES = """
     NpcInfo NpcState Offer Past PlayerTurn PluginError Policy Prompt Provider RenderOptions Renderer ReplyTooLong
     Reward RfsnError SafetyRule Scope SearchHit Selection Sentence ServerInfo ServerMessage SharedLearning
     SharedStore Situation Snapshot Sound Speech SpeechFinished SpeechStarted StaleSave State Store StoreError
-    StoreInUse TakeBack TakesBack Temperament TurnCancelled TurnFailed TurnFinished TurnRecord TurnStarted Understander
-    Understanding UnderstandingContext UnknownNpc Update UpdateResult Usage UserError Utterance Verdict
+    StoreInUse Temperament TurnCancelled TurnFailed TurnFinished TurnRecord TurnStarted Understander Understanding
+    UnderstandingContext Undo UndoesTurns UnknownNpc Update UpdateResult Usage UserError Utterance Verdict
     VersionConflict Viseme Voice VoiceStyle WorldError hookimpl
 """
 KIT = """

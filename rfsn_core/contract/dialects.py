@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from pydantic import BaseModel, Field
 
 from rfsn_core.protocol.audio import AudioFrame
-from rfsn_core.protocol.client import GameEvent, Hello, PlayerTurn, Reward, TakeBack
+from rfsn_core.protocol.client import GameEvent, Hello, PlayerTurn, Reward, Undo
 from rfsn_core.protocol.server import NpcInfo, RewardAccepted, ServerMessage, State
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class DialectHost(Protocol):
         :param wants: what the turn sends; by default no sound.
         """
 
-    async def take_back(self, message: TakeBack) -> bool:
+    async def undo(self, message: Undo) -> bool:
         """Undo the last turn of a conversation: its words, its memories and what it changed in the NPC.
 
         Returns False when there is none, or the store cannot. Raises StoreError.

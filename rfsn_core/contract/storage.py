@@ -212,9 +212,9 @@ class Store(Protocol):
 
 
 @runtime_checkable
-class TakesBack(Protocol):
+class UndoesTurns(Protocol):
     """A store that can undo the last turn of a conversation; the turns before it are then as if it had not been."""
 
-    async def take_back(self, scope: Scope, turn_id: str) -> bool:
+    async def undo(self, scope: Scope, turn_id: str) -> bool:
         """Undo a turn, and what was stored after it without words. False: it is not the conversation's last turn."""
         ...

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from rfsn_core.contract.errors import StaleSave, VersionConflict
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.provider_call import provider_call
-from rfsn_core.contract.storage import MemoryRecord, Scope, SearchHit, Store, TakesBack, TurnRecord
+from rfsn_core.contract.storage import MemoryRecord, Scope, SearchHit, Store, TurnRecord, UndoesTurns
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.conversation.known_past import KnownPast
 from rfsn_core.conversation.spool import Spool
@@ -175,7 +175,7 @@ class Conversation:
         self._past = (self._past or KnownPast(state=state)).after(record, state)
         return durable
 
-    async def take_back(self, access: StoreAccess, initial: NpcState, decision_id: str = "") -> str:
+    async def undo(self, access: StoreAccess, initial: NpcState, decision_id: str = "") -> str:
         """Undo the last turn and return its decision; empty when there is none, or the store cannot.
 
         A game event is no turn: what came before it stays. Raises StoreError.
@@ -186,9 +186,9 @@ class Conversation:
         last = self.recent[-1] if self.recent else None
         if last is None or last.outcome == "event" or decision_id not in ("", last.decision_id):
             return ""
-        if self._spool or not isinstance(access.store, TakesBack):
+        if self._spool or not isinstance(access.store, UndoesTurns):
             return ""
-        if not await call_store(access.store.take_back(self.scope, last.turn_id), access.seconds):
+        if not await call_store(access.store.undo(self.scope, last.turn_id), access.seconds):
             return ""
         self._past = self._index = None
         await self.load(access, initial)

@@ -108,8 +108,8 @@ class Rollback(Message, tag="rollback", kw_only=True):
     save: Name = "default"
 
 
-class TakeBack(Message, tag="take_back", kw_only=True):
-    """Undo the last turn with an NPC: its words, its memories and what it changed. The answer is `turn.taken_back`."""
+class Undo(Message, tag="undo", kw_only=True):
+    """Undo the last turn with an NPC: its words, its memories and what it changed. The answer is `turn.undone`."""
 
     npc: Name
     player: Name = "player"
@@ -160,7 +160,7 @@ ClientMessage = (
     | Prefetch
     | TakeSnapshot
     | Rollback
-    | TakeBack
+    | Undo
     | Cancel
     | Reward
     | Played

@@ -311,14 +311,14 @@ class SnapshotTaken(Message, tag="snapshot.taken", kw_only=True):
     turns: int
 
 
-class TurnTakenBack(Message, tag="turn.taken_back", kw_only=True):
+class TurnUndone(Message, tag="turn.undone", kw_only=True):
     """The last turn of a conversation was undone."""
 
     npc: str
     player: str
     save: str
     decision_id: str = ""
-    """Of the turn; empty when there was none to take back, or the store cannot."""
+    """Of the turn; empty when there was none to undo, or the store cannot."""
 
 
 class SaveRolledBack(Message, tag="save.rolled_back", kw_only=True):
@@ -391,7 +391,7 @@ ServerMessage = (
     | Remembered
     | SnapshotTaken
     | SaveRolledBack
-    | TurnTakenBack
+    | TurnUndone
     | LearningChanged
     | ConfigChanged
     | ConfigRejected

@@ -63,9 +63,9 @@ class Host:
         outbox = Outbox(patience=60)
         return Turn(self._kernel.begin(checked(turn), outbox, wants or SILENT), outbox)
 
-    async def take_back(self, message: protocol.TakeBack) -> bool:
+    async def undo(self, message: protocol.Undo) -> bool:
         """Undo the last turn of a conversation. Raises UnknownNpc or StoreError."""
-        return bool((await self._kernel.take_back(checked(message))).decision_id)
+        return bool((await self._kernel.undo(checked(message))).decision_id)
 
     async def event(self, event: protocol.GameEvent) -> protocol.State:
         """Tell an NPC what happened in the game. Raises UnknownNpc or StoreError."""

@@ -261,8 +261,8 @@ class Connection:
 
         self._answer_later(asyncio.create_task(roll_back()))
 
-    def _take_back(self, message: protocol.TakeBack) -> None:
-        self._answer_later(self._kernel.take_back(message))
+    def _undo(self, message: protocol.Undo) -> None:
+        self._answer_later(self._kernel.undo(message))
 
     def _answer_later(self, task: asyncio.Task[Any]) -> None:
         """Send the result of a task when it is done, without delaying the messages behind it."""
@@ -297,7 +297,7 @@ HANDLERS: dict[type[protocol.Message], Callable[[Connection, Any], None]] = {
     protocol.Prefetch: Connection._prefetch,
     protocol.TakeSnapshot: Connection._snapshot,
     protocol.Rollback: Connection._rollback,
-    protocol.TakeBack: Connection._take_back,
+    protocol.Undo: Connection._undo,
 }
 """What each message of a client does. A handler returns at once; slow work is answered later."""
 

@@ -26,8 +26,8 @@ from rfsn_core import (
     PlayerTurn,
     Reward,
     Sentence,
-    TakeBack,
     TurnFinished,
+    Undo,
     UnknownNpc,
     UserError,
 )  # fmt: skip
@@ -53,7 +53,7 @@ async def parrot(settings: ParrotSettings, host: DialectHost) -> AsyncIterator[l
                 decision = item.decision_id
         await host.reward(Reward(decision_id=decision, value=1.0))
         state = await host.event(GameEvent(npc="smith", kind="gift"))
-        undone = await host.take_back(TakeBack(npc="smith"))  # an event came after it
+        undone = await host.undo(Undo(npc="smith"))  # an event came after it
         return PlainTextResponse(f"{' '.join(sentences)} {len(sound) > 1000} {state.affinity > 0} {undone}")
 
     yield [Route(settings.path, say, methods=["POST"])]

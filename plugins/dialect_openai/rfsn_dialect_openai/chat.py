@@ -20,10 +20,10 @@ from rfsn_core import (
     Hello,
     PlayerTurn,
     RfsnError,
-    TakeBack,
     TurnCancelled,
     TurnFailed,
     TurnFinished,
+    Undo,
     UnknownNpc,
 )
 from rfsn_dialect_openai import Settings
@@ -179,7 +179,7 @@ class Chats:
             before = self._last.pop(asked.scope, None)
             if before is not None and before[0] == asked.fingerprint:
                 npc, player, save = asked.scope
-                await self.host.take_back(TakeBack(npc=npc, player=player, save=save, decision_id=before[1]))
+                await self.host.undo(Undo(npc=npc, player=player, save=save, decision_id=before[1]))
             turn = self.host.begin(
                 PlayerTurn(
                     npc=asked.npc,

@@ -109,7 +109,7 @@ async def test_a_stream_has_only_data_lines_and_ends_as_clients_expect(tmp_path:
         assert lines[-1] == "data: [DONE]"
 
 
-async def test_regenerate_takes_the_last_turn_back(tmp_path: Path) -> None:
+async def test_regenerate_undoes_the_last_turn(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         await server.say("Hello")
         await server.say("Hello", "My name is Ada.")
@@ -121,7 +121,7 @@ async def test_regenerate_takes_the_last_turn_back(tmp_path: Path) -> None:
         assert (await server.turns())[1:] == ["My name is Ada."] * 2
 
 
-async def test_a_repeated_greeting_after_another_clients_turn_takes_nothing_back(tmp_path: Path) -> None:
+async def test_a_repeated_greeting_after_another_clients_turn_undoes_nothing(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         await server.say("Hello")
         body = {"npc_name": "smith", "user_input": "From the game."}

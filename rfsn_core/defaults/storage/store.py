@@ -167,7 +167,7 @@ class Sqlite:
 
         return await self._do(job, writes=True)
 
-    async def take_back(self, scope: Scope, turn_id: str) -> bool:
+    async def undo(self, scope: Scope, turn_id: str) -> bool:
         """Undo the last turn with words; its row stays, for snapshots that have it."""
 
         def job(db: sqlite3.Connection) -> bool:
