@@ -75,6 +75,8 @@ class UnderstandingContext:
     """What the NPC did last: after an offer, "yes" accepts."""
     examples: Mapping[str, str] = field(default_factory=dict)
     """The world's own examples: line → signal."""
+    spoken_of: Entity | None = None
+    """The NPC of whom the conversation was last: "he" or "she" may be about them."""
 
 
 @dataclass(frozen=True, kw_only=True)

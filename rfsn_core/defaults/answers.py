@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from rfsn_core.defaults.line_values import mentions
-from rfsn_core.defaults.telling import CLOSED, Telling
+from rfsn_core.defaults.telling import Telling
+from rfsn_core.world.decision import CLOSED
 
 _TRADE = re.compile(
     r"\b(?:sells?|selling|for sale|to buy|goods|wares|in stock|second-hand)\b",

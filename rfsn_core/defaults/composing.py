@@ -9,8 +9,9 @@ import re
 from rfsn_core.defaults import hearing
 from rfsn_core.defaults.answers import Answers
 from rfsn_core.defaults.lines import pools
-from rfsn_core.defaults.telling import CLOSED, FIERCE
 from rfsn_core.kit.words import content_words
+from rfsn_core.world import subject
+from rfsn_core.world.decision import CLOSED, FIERCE
 
 _SOFT_SIGNALS = frozenset(
     "statement smalltalk question agree disagree accept refuse request offer help compliment apologize unclear greet"
@@ -148,9 +149,9 @@ class Composer(Answers):
         known = self.prompt.known
         if known.keyed or self.signal != "question":
             return False
-        if hearing.about_you(self.words):
+        if subject.about_npc(self.words):
             return known.fact not in self.prompt.facts or not _OF_ITSELF.search(known.fact)
-        return hearing.about_me(self.words)
+        return subject.about_player(self.words)
 
     def _fresh_fact(self) -> str:
         """Return the fact, when a mere statement calls for it: it was not told yet, and is about the same."""

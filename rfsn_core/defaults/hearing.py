@@ -86,26 +86,6 @@ _MOMENTS = (
     ("praise", _PRAISE),
 )
 
-_ACCUSED = _any(
-    r"\b(?:did you|have you(?: ever)?|was it you who|were you the one who) (?:\w+ )?"
-    r"(?:kill|murder|steal|stole|take|took|hid|lie|cheat|betray|poison|cut|burn|drown|move|do it|do this|done)\w*",
-    r"\bwas it you\b",
-)
-_START = r"^(?:\W*(?:and|but|so|well|hey|ok|oh|really|then|tell me),?\s+)*"
-_KNOWING = r"(?! (?:know|heard?|see|seen|saw|tell|remember|think|got|sell|help|give|show|take|lend|spare|want|need))"
-_ABOUT_YOU = _any(
-    rf"{_START}(?P<asks>do|are|have|did|were|can|could|would|will|am|has) (?:you|ya|u)\b{_KNOWING}"
-    r"(?!(?: have| got)? (?:any|anything|some|something)\b)",
-    r"^.{0,30}?\b(?P<wh>why|how|what|where|when|who|which)\b(?! (?:much|many)).{0,24}?"
-    rf"\b(?:are|do|did|have|were|would|will|can) (?:you|ya|u)\b{_KNOWING}(?! have)",
-    r"\b(?P<old>how old|your age)\b.*\b(?:you|your)\b",
-    r"\b(?:about|of) (?:you|yourself|your (?:family|life|past|childhood|youth))\b",
-)
-_KINDS = {"are": "are", "were": "are", "am": "are", "can": "can", "could": "can", "would": "would", "will": "would"}
-_ABOUT_ME = _any(
-    r"^\W*(?:and |but |so |then )?(?:will|am|shall|should|would|did|have|must|may) i\b", r"\bhappen to me\b"
-)
-
 _INTRODUCTION = re.compile(
     r"\b(?i:my name(?: is|'s|s)|(?:people |they |you (?:can|may) )?call me|i(?:'m| am) called|the name'?s) "
     r"(?P<name>(?i:[a-z])[\w'’-]+(?: (?:the |of )?[A-Z][\w'’-]+)*)"
@@ -184,26 +164,6 @@ def moment(words: str) -> str:
     if laugh is not None and len(words) - laugh.end() < 20:
         return "laugh"
     return next((name for name, pattern in _MOMENTS if pattern.search(words)), "")
-
-
-def about_you(words: str) -> str:
-    """Return how a question is about the NPC: `accused`, `old`, `are`, `can`, `would`, `yes_no`, `why`, `what` …
-
-    Empty when it is about something else.
-    """
-    if _ACCUSED.search(words):
-        return "accused"
-    match = _ABOUT_YOU.search(words)
-    if match is None:
-        return ""
-    if match["asks"]:
-        return _KINDS.get(match["asks"].lower(), "yes_no")
-    return "old" if match["old"] or "how old" in words.lower() else (match["wh"] or "what").lower()
-
-
-def about_me(words: str) -> bool:
-    """Whether a question is about what becomes of the player."""
-    return bool(_ABOUT_ME.search(words))
 
 
 def introduced(words: str) -> str:

@@ -6,24 +6,9 @@ from random import Random
 from typing import Protocol
 
 from rfsn_core.contract.rendering import Prompt
-from rfsn_core.defaults import hearing
 from rfsn_core.defaults.line_values import excerpt, values_of, voice_of
 from rfsn_core.defaults.lines import pick, pools
-
-FIERCE = frozenset({"attack", "defend", "flee", "threaten", "betray", "insult"})
-"""Actions that leave no room for small words."""
-CLOSED = FIERCE | {
-    "refuse",
-    "refuse_polite",
-    "refuse_firm",
-    "deflect",
-    "hint",
-    "probe",
-    "disagree",
-    "stern_warning",
-    "ignore",
-}
-"""Actions in which no fact is told."""
+from rfsn_core.world import subject
 
 
 class Authored(Protocol):
@@ -106,7 +91,7 @@ class Telling:
     def referral(self) -> str:
         """Return who knows better."""
         known = self.prompt.known
-        if not known.refer or known.refer == self.prompt.name or hearing.about_you(self.words):
+        if not known.refer or known.refer == self.prompt.name or subject.about_npc(self.words):
             return self.unsure()
         return self.first("refer", "refer.plain")
 
@@ -115,9 +100,9 @@ class Telling:
         words = self.words
         if self.values["my_thing"] and self.chance(0.7):
             return self.say("personal.thing")
-        if personal := hearing.about_you(words):
+        if personal := subject.about_npc(words):
             return self.first(f"personal.{personal}", "personal")
-        if hearing.about_me(words):
+        if subject.about_player(words):
             return self.say("unsure.player")
         if own := self.own("unsure"):
             return own

@@ -22,6 +22,7 @@ from rfsn_core.defaults.short_lines import signal_of
 from rfsn_core.defaults.signal_model import MOST_CHARACTERS, built_in_model
 from rfsn_core.kit.plain_text import fold, tokens
 from rfsn_core.kit.words import content_words, language_of, words_of
+from rfsn_core.world.subject import names_somebody
 
 _ACT = re.compile(r"\*([^*\n]{1,300})\*")
 _EMOTE = re.compile(r"^\s*/(?:me|emote)\s+(.{1,300})$", re.IGNORECASE | re.DOTALL)
@@ -196,6 +197,8 @@ class Signals:
         line = _line(text, folded)
         language = language_of(line.words, line.split)
         named = self._names.find(folded)
+        if context.spoken_of and not any(entity.kind == "npc" for entity in named) and names_somebody(line.words):
+            named = (*named, context.spoken_of)
         signal, confidence, alternatives, source = self._signal(line, context.examples)
         asked = asks(line.plain, language, named) if signal in ASKING else ""
         if asked and source == "model" and signal in UNCERTAIN and confidence < 0.5:

@@ -21,7 +21,7 @@ from rfsn_core.turn import gates
 from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
-from rfsn_core.world.decision import Deliberation
+from rfsn_core.world.decision import Deliberation, is_told
 from rfsn_core.world.feelings import adopt, drift, hear, perceive
 from rfsn_core.world.knowledge import Question, Recall
 
@@ -62,7 +62,11 @@ async def gate_input(request: Request, runtime: Runtime, state: NpcState) -> Pla
 def understand(request: Request, runtime: Runtime, state: NpcState, text: str) -> Understanding:
     """Return what a text of the player means; the game's own signal counts more than the words."""
     context = UnderstandingContext(
-        npc=request.npc.id, names=runtime.world.names, last_action=state.last_action, examples=runtime.world.examples
+        npc=request.npc.id,
+        names=runtime.world.names,
+        last_action=state.last_action,
+        examples=runtime.world.examples,
+        spoken_of=runtime.world.person_of(state.topic),
     )
     try:
         with contained():
@@ -160,7 +164,7 @@ def knowing(understanding: Understanding, knowledge: Recall) -> frozenset[str]:
         meant = any(hit.entry.id in knowledge.matched for hit in (*knowledge.answers, *knowledge.secrets))
         if not meant:
             return frozenset({"answer"})
-    if understanding.asks and not conditions & {"answer", "secret", "withconditions"}:
+    if understanding.asks and not conditions & {"answer", "secret", "withheld"}:
         return frozenset({"answer"})
     if understanding.signal == "question" and not conditions:
         return frozenset({"unknown"})
@@ -171,16 +175,24 @@ MOST_TOLD, MOST_CALLED = 200, 50
 """Facts of which a state remembers when they were told, and when their keys were heard."""
 
 
-def remembered(state: NpcState, deliberation: Deliberation) -> NpcState:
-    """Return the state with what the turn was about: the topic, the fact that was told, and what was done."""
+MOST_TOPICS = 8
+
+
+def remembered(state: NpcState, deliberation: Deliberation, said: str) -> NpcState:
+    """Return the state with what the turn was about: the topic, the fact that was told, and what was done.
+
+    :param said: what the NPC said.
+    """
     told, called = state.told, state.called
-    if deliberation.fact is not None and deliberation.event.action not in ("hint", "refer"):
-        told = dict(list({**told, deliberation.fact.entry.id: state.turns}.items())[-MOST_TOLD:])
-    knowledge = deliberation.knowledge
+    knowledge, action = deliberation.knowledge, deliberation.event.action
+    topic = list(knowledge.topic)
+    fact = deliberation.fact
+    if fact is not None and is_told(fact.entry.fact, action, said):
+        told = dict(list({**told, fact.entry.id: state.turns}.items())[-MOST_TOLD:])
+        topic += [name for name in fact.entry.names if name not in topic]  # "Corin is my brother": who is "he"?
     if knowledge.matched:
         called = dict(list({**called, **dict.fromkeys(knowledge.matched, state.turns)}.items())[-MOST_CALLED:])
-    topic = list(knowledge.topic[:6])
-    return msgspec.structs.replace(state, told=told, called=called, topic=topic, last_action=deliberation.event.action)
+    return msgspec.structs.replace(state, told=told, called=called, topic=topic[:MOST_TOPICS], last_action=action)
 
 
 def new_decision_id(runtime: Runtime, conversation: Conversation, turns: int) -> str:

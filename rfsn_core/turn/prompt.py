@@ -24,8 +24,8 @@ from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.turn_facts import Material, Memory, TurnFacts, neutral, tokens
 from rfsn_core.world.actions import STYLES
+from rfsn_core.world.facts import Condition, Fact
 from rfsn_core.world.files import Npc, World
-from rfsn_core.world.knowledge import Condition, Fact
 from rfsn_core.world.templates import FAILURES, PromptEnvironment, failure
 
 log = logger("prompt")

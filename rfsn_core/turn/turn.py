@@ -105,7 +105,7 @@ class Turn:
         prompt = await self._prompt(deliberation)
         rendering = Rendering(runtime.renderers, prompt, self._options, Limits.of(runtime.settings))
         answer = await self._speak(rendering, deliberation)
-        self._state = self._after(deliberation)
+        self._state = self._after(deliberation, answer.text)
         durable = await self._store(deliberation, rendering.reason, answer.text, rendering.trace.final_json)
         self._events.mark("total")
         self._events.emit(state_event(request.scope, self._state, request.turn_id))
@@ -121,9 +121,9 @@ class Turn:
         )
         self._end(finished, rendering.reason)
 
-    def _after(self, deliberation: Deliberation) -> NpcState:
+    def _after(self, deliberation: Deliberation, said: str) -> NpcState:
         action = self.runtime.decider.actions[deliberation.event.action]
-        return after(decide.remembered(self._state, deliberation), action, deliberation.event.signal)
+        return after(decide.remembered(self._state, deliberation, said), action, deliberation.event.signal)
 
     # ── what others ask of a turn ────────────────────────────────────────────────────────────────
 
@@ -239,7 +239,7 @@ class Turn:
             text = self._answer.text if self.heard is None else self._answer.heard(*self.heard)
         if self._made is not None:
             if text:
-                self._state = self._after(self._made)
+                self._state = self._after(self._made, text)
             try:
                 await self._store(self._made, "cancelled", text)
             except StoreError as error:

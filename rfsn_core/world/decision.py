@@ -6,6 +6,7 @@ The policy chooses among what the rules leave. It can neither get around them no
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -13,11 +14,13 @@ from rfsn_core.contract.abstraction import Abstraction, Abstractor
 from rfsn_core.contract.actions import SafetyRule, Situation
 from rfsn_core.contract.selection import Arm, Context, Policy, Selection
 from rfsn_core.contract.storage import Scope
+from rfsn_core.kit.words import content_words
 from rfsn_core.protocol.server import Candidate, Decision, Veto
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.candidates import Candidates, candidates
+from rfsn_core.world.facts import Fact
 from rfsn_core.world.files import Npc
 from rfsn_core.world.knowledge import Hit, Recall
 from rfsn_core.world.scoring import Score, Weights, score_actions, score_styles
@@ -44,20 +47,47 @@ class Deliberation:
     """The fact that the NPC tells, confides or hints at."""
 
 
+FIERCE = frozenset({"attack", "defend", "flee", "threaten", "betray", "insult"})
+"""Actions that leave no room for small words."""
+CLOSED = FIERCE | {
+    "refuse",
+    "refuse_polite",
+    "refuse_firm",
+    "deflect",
+    "hint",
+    "probe",
+    "disagree",
+    "stern_warning",
+    "ignore",
+}
+"""Actions in which no fact is told."""
+_PLAIN = frozenset({"greet", "farewell", "unsure"})
+
+
 def chosen_fact(action: str, knowledge: Recall) -> Hit | None:
-    """Return the fact that an action is about."""
+    """Return the fact that an action is about; None when it tells none."""
     pool = {"confide": knowledge.secrets, "hint": knowledge.withheld, "refer": knowledge.elsewhere}.get(action)
     if pool is None:
-        if action in _PLAIN_TALK:
-            return None
-        pool = knowledge.answers
+        pool = () if action in CLOSED or action in _PLAIN else knowledge.answers
     return pool[0] if pool else None
 
 
-_PLAIN_TALK = frozenset(
-    {"greet", "farewell", "unsure", "deflect", "ignore", "insult", "threaten", "attack", "flee", "defend"}
-)
-"""Actions in which nothing is told."""
+_SENTENCE = re.compile(r"[^.!?…]+")
+ENOUGH_SAID, ENOUGH_MEANT = 0.5, 0.2
+"""Share of the words of a fact's sentence that must be said for it to count as told; the second, when it was the
+purpose of the action: a model words it freely."""
+
+
+def is_told(fact: Fact, action: str, said: str) -> bool:
+    """Whether an NPC told a fact, or at least a sentence of it, with what it said."""
+    if action in ("hint", "refer"):
+        return False
+    words = set(content_words(said, "en"))
+    enough = ENOUGH_MEANT if action in ("explain", "confide") else ENOUGH_SAID
+    sentences = [set(content_words(sentence, "en")) for sentence in (fact.text, *_SENTENCE.findall(fact.text))]
+    return any(len(stems & words) >= max(1, enough * len(stems)) for stems in sentences if len(stems) > 1) or (
+        fact.text in said
+    )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@
       lore/*.md         what every NPC knows, a fact a paragraph
       lore/*.toml       facts with keys and conditions, as [[facts]] tables (optional)
       signals.toml      what players say in this world and what it means, as [examples] (optional)
+      synonyms.toml     words that players use for others (optional)
       lines/*.toml      scripted lines for all NPCs, as [lines.<action>] tables (optional)
       prompts/*.j2      prompt templates that replace the built-in ones (optional)
       plugins/*.py      plugins without packaging (optional)
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,10 +32,13 @@ from rfsn_core.contract.speech import VoiceStyle
 from rfsn_core.contract.understanding import SIGNALS, Entity
 from rfsn_core.kit.documents import Document, DocumentError, read_document, read_text
 from rfsn_core.kit.explain import explain_errors, nearest
+from rfsn_core.kit.words import stem
 from rfsn_core.world.actions import STYLES, Actions
+from rfsn_core.world.facts import Fact
 from rfsn_core.world.feelings import Nature
-from rfsn_core.world.knowledge import Fact, Knowledge
+from rfsn_core.world.knowledge import Knowledge
 from rfsn_core.world.lines import problem as line_problem
+from rfsn_core.world.synonyms import SynonymsFile
 from rfsn_core.world.templates import syntax_problem
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -146,16 +150,34 @@ class World:
     """What is probably a mistake, one line each: misnamed files, two NPCs of one name."""
     examples: dict[str, str] = field(default_factory=dict)
     """What players say in this world → the signal it is."""
+    synonyms: SynonymsFile | None = None
+    """Words that stand for others in this world."""
 
     @cached_property
     def knowledge(self) -> Knowledge:
         """All facts, indexed."""
-        return Knowledge({npc.id: npc.file.knows for npc in self.npcs.values()}, self.lore)
+        return Knowledge({npc.id: npc.file.knows for npc in self.npcs.values()}, self.lore, self.synonyms)
 
     @cached_property
     def names(self) -> dict[str, Entity]:
         """Folded name, or part of one → what it stands for. A part that several share, or a title, stands for none."""
         return _names(self.npcs.values())
+
+    def person_of(self, topic: Sequence[str]) -> Entity | None:
+        """Return the NPC that the last topic is about; None when it is about somebody or something else.
+
+        :param topic: stems, the first name among them counts.
+        """
+        for word in topic:
+            if entity := self._named_by_stem.get(word):
+                return entity
+            if word in self.knowledge.proper:
+                return None
+        return None
+
+    @cached_property
+    def _named_by_stem(self) -> dict[str, Entity]:
+        return {stem(name): entity for name, entity in self.names.items() if " " not in name}
 
     def npc(self, name: str) -> Npc:
         """Return the NPC of that id or display name, in capitals or not. Raises UnknownNpc, which lists the ids."""
@@ -213,12 +235,12 @@ def read_world(path: Path, actions: Actions | None = None, allowed: Callable[[st
         lines.update(reading.lines(file))
     prompts = {file.stem: reading.prompt(file) for file in reading.files("prompts", ".j2")}
     lore = tuple(reading.lore())
-    examples = reading.examples()
+    examples, synonyms = reading.examples(), reading.synonyms()
     if not npcs and not reading.problems:
         reading.problems.append(f"{folder}: no NPC files (*.toml)" + "".join(f"; {w}" for w in reading.warnings))
     if reading.problems:
         raise WorldError("\n".join(reading.problems))
-    return World(path, npcs, lore, lines, prompts, (*reading.warnings, *_same_names(npcs)), examples)
+    return World(path, npcs, lore, lines, prompts, (*reading.warnings, *_same_names(npcs)), examples, synonyms)
 
 
 class _Reading:
@@ -292,6 +314,13 @@ class _Reading:
             return {}
         self._check_names(document, ("examples",), data.examples, SIGNALS, "signal")
         return {line: signal for signal, lines in data.examples.items() for line in lines}
+
+    def synonyms(self) -> SynonymsFile | None:
+        """Return the words of `synonyms.toml`."""
+        file = self._path / "synonyms.toml"
+        if not file.exists() or not self._allowed(file.name):
+            return None
+        return self._model(file, SynonymsFile)[1]
 
     def prompt(self, file: Path) -> str:
         """Return a prompt template."""

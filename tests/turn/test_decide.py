@@ -8,7 +8,8 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.understanding import Understanding
 from rfsn_core.kit.words import content_words
 from rfsn_core.turn.decide import knowing
-from rfsn_core.world.knowledge import Fact, Knowledge, Question, Recall
+from rfsn_core.world.facts import Fact
+from rfsn_core.world.knowledge import Knowledge, Question, Recall
 
 
 def recall(text: str, *facts: Fact) -> tuple[Understanding, Recall]:

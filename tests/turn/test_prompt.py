@@ -20,8 +20,8 @@ from rfsn_core.testing.scripted import Tokens
 from rfsn_core.turn.prompt import Prompts
 from rfsn_core.turn.turn_facts import TurnFacts, tokens
 from rfsn_core.world.actions import Actions
+from rfsn_core.world.facts import Fact
 from rfsn_core.world.files import read_world
-from rfsn_core.world.knowledge import Fact
 
 SMITH = 'name = "Berit"\npersona = "Speaks little."\nknows = ["The hinge was cut.", "Shoes cost a silver."]\n'
 

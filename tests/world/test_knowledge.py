@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.understanding import Entity, Understanding
 from rfsn_core.kit.words import content_words
-from rfsn_core.world.knowledge import Fact, Knowledge, Question, Recall
+from rfsn_core.world.facts import Fact
+from rfsn_core.world.knowledge import Knowledge, Question, Recall
 
 TILDA = [
     "The ferry stopped running nine days ago. Osk says the rope is rotten.",

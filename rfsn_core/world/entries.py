@@ -1,0 +1,88 @@
+"""Facts as they are found: the stems, names and patterns of each, made once when a world is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rfsn_core.kit.words import content_words, stem, words_of
+from rfsn_core.world.facts import Fact, pattern
+
+KEY = 1.6
+"""What a key counts, where a word of the fact's text counts 1."""
+PART = 0.75
+"""What a word of a key of several words counts by itself."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A fact with what is needed to find it."""
+
+    id: str
+    fact: Fact
+    owner: str
+    """Id of the NPC whose file it is in; empty for lore."""
+    weights: Mapping[str, float]
+    """Stem → what it counts."""
+    length: float
+    names: tuple[str, ...]
+    """The stems of the names in it."""
+    phrases: tuple[frozenset[str], ...]
+    """The stems of each key of several words: all of them in what was asked, in any order, are as good as the key."""
+    primary: tuple[re.Pattern[str], ...]
+    secondary: tuple[re.Pattern[str], ...]
+
+
+def key_length(entry: Entry, words: int, asked: frozenset[str]) -> int:
+    """Return how many words the longest key has that calls for a fact; 0 when none does.
+
+    :param words: of the longest key that is in the text as written.
+    :param asked: stems of what was asked now, and what they stand for.
+    """
+    return max([words, *(len(phrase) for phrase in entry.phrases if phrase <= asked)])
+
+
+def has_secondary(entry: Entry, text: str) -> bool:
+    """Whether the secondary keys of a fact let it in."""
+    if not entry.secondary:
+        return True
+    there = [bool(pattern.search(text)) for pattern in entry.secondary]
+    return {"any": any(there), "all": all(there), "not_any": not any(there), "not_all": not all(there)}[
+        entry.fact.logic
+    ]
+
+
+_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][\w'’-]*[a-z]\w*")
+
+
+def make_entry(fact: Fact, owner: str, number: int) -> Entry:
+    """Return a fact ready to be found.
+
+    :param owner: id of the NPC whose fact it is; empty for lore.
+    :param number: its place among the facts of its owner.
+    """
+    stems = content_words(fact.text, "en")
+    weights = dict.fromkeys(stems, 1.0)
+    phrases = []
+    for key in fact.keys:
+        if key.startswith("/"):
+            continue
+        words = content_words(key, "en")
+        if len(words_of(key)) == 1:
+            weights[stem(key.casefold())] = KEY
+        else:  # a word of a phrase says less than the phrase
+            weights = dict.fromkeys(words, PART) | weights
+        if len(words) > 1:
+            phrases.append(frozenset(words))
+    return Entry(
+        id=fact.id or f"{owner or 'lore'}.{number}",
+        fact=fact,
+        owner=owner,
+        weights=weights,
+        length=float(len(stems) or 1),
+        names=tuple(dict.fromkeys(stem(name.casefold()) for name in _NAME.findall(" ".join((fact.text, *fact.keys))))),
+        phrases=tuple(phrases),
+        primary=tuple(pattern(key, fact.whole_words, fact.match_case) for key in fact.keys),
+        secondary=tuple(pattern(key, fact.whole_words, fact.match_case) for key in fact.secondary),
+    )
