@@ -6,6 +6,7 @@ import re
 
 from rfsn_core.defaults.line_values import mentions
 from rfsn_core.defaults.telling import Telling
+from rfsn_core.world import subject
 from rfsn_core.world.decision import CLOSED
 
 _TRADE = re.compile(
@@ -52,7 +53,8 @@ class Answers(Telling):
     def answer(self) -> str:
         """Return the answer to what everybody can be asked; empty when nothing of the kind was asked."""
         asks = self.understanding.asks
-        if not asks and self.prompt.people and self.signal == "question" and len(self.words.split()) < 4:
+        short = self.signal == "question" and len(self.words.split()) < 4
+        if not asks and self.prompt.people and short and not subject.names_somebody(self.words):
             asks = "person"  # "and Pim?"
         if not asks or self.prompt.action in CLOSED or (self.prompt.action == "confide" and self.fact):
             return ""

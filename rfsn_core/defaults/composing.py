@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from rfsn_core.defaults import hearing
+from rfsn_core.defaults import hearing, remarks
 from rfsn_core.defaults.answers import Answers
 from rfsn_core.defaults.lines import pools
 from rfsn_core.kit.words import content_words
@@ -22,10 +22,11 @@ _SECRETIVE = re.compile(
     r"(?:between (?:us|you)|do not tell|promise|listen|i will tell|i tell you|you did not)", re.IGNORECASE
 )
 """How a secret begins that needs no introduction."""
-_OF_ITSELF = re.compile(r"\b(?:I|me|my|mine|myself|we|our|us)\b")
 _QUIET = frozenset({"statement", "smalltalk", "agree", "disagree", "accept", "refuse", "compliment"})
 _ALWAYS = frozenset({"condolence", "joking", "laugh", "gives_up", "presence", "trust_me"})
 """Moments that count whatever the signal is."""
+_WHATEVER_THE_SIGNAL = frozenset({"performs", "romance", "proposal", "owed", "accused", "guess"})
+"""The same, of what `remarks.said` returns."""
 _CARING = frozenset({"help", "help_eager", "help_grudging", "inquire", "acknowledge", "offer", "unsure"})
 _OFF_THE_TRACK = frozenset(
     {
@@ -107,7 +108,15 @@ class Composer(Answers):
             moment = "acknowledge.compliment"
         if moment and self.signal in _QUIET and not self._fresh_fact():
             return self.say(moment)
-        return ""
+        return "" if moment else self._remarked()
+
+    def _remarked(self) -> str:
+        """Return the words for what a remark is about."""
+        remark = remarks.said(self.words)
+        quiet = self.signal in _QUIET and not self.understanding.question
+        if not remark or not (quiet or remark in _WHATEVER_THE_SIGNAL) or self._fresh_fact():
+            return ""
+        return self._fresh(f"said.{remark}")
 
     def _is_foreign(self) -> bool:
         foreign, own = self.understanding.language, str(self.prompt.persona.get("language", "en"))
@@ -150,7 +159,7 @@ class Composer(Answers):
         if known.keyed or self.signal != "question":
             return False
         if subject.about_npc(self.words):
-            return known.fact not in self.prompt.facts or not _OF_ITSELF.search(known.fact)
+            return known.fact not in self.prompt.facts and self.prompt.action != "confide"
         return subject.about_player(self.words)
 
     def _fresh_fact(self) -> str:

@@ -73,7 +73,10 @@ _HELPING = _any(
     r"\bneed (?:any |some |a )?(?:help|hand)\b.*\?",
     r"\bis there (?:anything|something) (?:that )?i can do\b|\bwhat can i do for you\b",
 )
-_PRESENCE = re.compile(r"\b(?:anybody|anyone|somebody|someone) (?:here|there|home|around)\W*$", re.IGNORECASE)
+_PRESENCE = re.compile(
+    r"^\W*(?:(?:hello|hey|hi|ho|uh|is|but)\W+)*(?:anybody|anyone|somebody|someone) (?:here|there|home|around)\W*$",
+    re.IGNORECASE,
+)
 _GIVES_UP = _any(r"\b(?:what(?:'?s| is)|tell me) the (?:answer|solution)\b", r"\bi give up\b")
 _MOMENTS = (
     ("gives_up", _GIVES_UP),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from rfsn_core.contract.rendering import Prompt
-from rfsn_core.defaults import hearing
+from rfsn_core.defaults import hearing, remarks
 from rfsn_core.kit.words import content_words
 
 _STYLES = {
@@ -95,7 +95,7 @@ def values_of(prompt: Prompt) -> dict[str, str]:
     refer_title = prompt.known.refer_title
     other = _other(prompt)
     fact = _player_fact(prompt)
-    weather = prompt.game.get("weather", "")
+    weather, time_of_day = (prompt.game.get(name, "") for name in ("weather", "time_of_day"))
     values = {
         "name": prompt.name,
         "first": prompt.name.split()[0] if prompt.name.split() else prompt.name,
@@ -113,6 +113,9 @@ def values_of(prompt: Prompt) -> dict[str, str]:
         "other": other[1],
         "other_title": other[2],
         "player_fact": fact,
+        "role": remarks.role(words),
+        "from": remarks.home(words),
+        "time": time_of_day.replace("_", " ") if isinstance(time_of_day, str) else "",
         "weather": weather if isinstance(weather, str) else "",
     }
     return values | {name.capitalize(): text[:1].upper() + text[1:] for name, text in values.items()}

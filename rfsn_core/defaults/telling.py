@@ -6,9 +6,13 @@ from random import Random
 from typing import Protocol
 
 from rfsn_core.contract.rendering import Prompt
+from rfsn_core.defaults import remarks
 from rfsn_core.defaults.line_values import excerpt, values_of, voice_of
 from rfsn_core.defaults.lines import pick, pools
 from rfsn_core.world import subject
+
+LONG_ENOUGH = 110
+"""Characters from which nothing is added to a fact."""
 
 
 class Authored(Protocol):
@@ -65,6 +69,8 @@ class Telling:
             return f"{reply} {fact}"
         if self.understanding.asks or self.signal not in ("question", "request"):
             return fact
+        if len(fact) > LONG_ENOUGH:
+            return fact
         before = "" if "?" in fact[:40] else self._sometimes("lead", 0.1 if self.voice in ("terse", "cold") else 0.22)
         if before or "?" in fact or self.signal == "request":
             return f"{before} {fact}".strip()
@@ -98,13 +104,40 @@ class Telling:
     def unsure(self) -> str:
         """Return that the NPC does not know; of itself, that it would rather not say."""
         words = self.words
-        if self.values["my_thing"] and self.chance(0.7):
-            return self.say("personal.thing")
-        if personal := subject.about_npc(words):
-            return self.first(f"personal.{personal}", "personal")
+        personal = subject.about_npc(words)
+        if personal == "accused":
+            return self.say("personal.accused")
+        if line := self._put_aside(words) or self._of_itself(words, personal):
+            return line
         if subject.about_player(words):
             return self.say("unsure.player")
-        if own := self.own("unsure"):
+        somebody = subject.pronoun(words)
+        if somebody and self.chance(0.75) and (line := self._fresh(f"unsure.{somebody}")):
+            return line
+        if own := self.own("unsure") if self.chance(0.6) else "":
             return own
-        kinds = [f"unsure.{self.understanding.question}"] * 2 if self.understanding.question else []
+        kinds = [f"unsure.{self.understanding.question}"] * 3 if self.understanding.question else []
         return self.say("unsure", "unsure.thing", *kinds)
+
+    def _put_aside(self, words: str) -> str:
+        """Return the answer to a question that is answered, or put aside, in its own way; empty for others."""
+        asked = remarks.asked(words)
+        if not asked:
+            return ""
+        return self._fresh(f"asked.{asked}.game") or self._fresh(f"asked.{asked}")
+
+    def _of_itself(self, words: str, personal: str) -> str:
+        """Return what the NPC says of itself without a fact; empty when that was not asked."""
+        if not subject.speaks_to_npc(words):
+            return ""
+        about = remarks.of_npc(words)
+        if about and (line := self._fresh(f"about.{about}")):
+            return line
+        if self.values["my_thing"] and self.chance(0.7):
+            return self.say("personal.thing")
+        return self.first(f"personal.{personal}", "personal") if personal else ""
+
+    def _fresh(self, key: str) -> str:
+        """Return a line of a pool that was not said lately; empty when there is none."""
+        line = self.say(key) if key in pools() else ""
+        return "" if line in self.past else line

@@ -189,7 +189,9 @@ def remembered(state: NpcState, deliberation: Deliberation, said: str) -> NpcSta
     fact = deliberation.fact
     if fact is not None and is_told(fact.entry.fact, action, said):
         told = dict(list({**told, fact.entry.id: state.turns}.items())[-MOST_TOLD:])
-        topic += [name for name in fact.entry.names if name not in topic]  # "Corin is my brother": who is "he"?
+        # "Corin is my brother": who is "he"? And what is "it", when no word of the question is in the fact?
+        added = (*fact.entry.subject(topic), *fact.entry.names)
+        topic += [word for word in dict.fromkeys(added) if word not in topic]
     if knowledge.matched:
         called = dict(list({**called, **dict.fromkeys(knowledge.matched, state.turns)}.items())[-MOST_CALLED:])
     return msgspec.structs.replace(state, told=told, called=called, topic=topic[:MOST_TOPICS], last_action=action)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rfsn_core.kit.words import content_words, stem, words_of
@@ -32,6 +32,25 @@ class Entry:
     """The stems of each key of several words: all of them in what was asked, in any order, are as good as the key."""
     primary: tuple[re.Pattern[str], ...]
     secondary: tuple[re.Pattern[str], ...]
+
+    def subject(self, topic: Sequence[str]) -> tuple[str, ...]:
+        """Return the stem of the first key, for a topic that shares no word with the fact; else nothing."""
+        if any(word in self.weights for word in topic):
+            return ()
+        return tuple(word for word, weight in self.weights.items() if weight == KEY)[:1]
+
+    def suits(self, pronoun: str) -> bool:
+        """Whether a fact may be about "he" or "she": it does not speak only of the other."""
+        own, other = (_MALE, _FEMALE) if pronoun == "he" else (_FEMALE, _MALE)
+        return pronoun not in ("he", "she") or bool(own.search(self.fact.text)) or not other.search(self.fact.text)
+
+
+_MALE = re.compile(
+    r"\b(?:he|him|his|man|boy|lad|father|brother|son|husband|uncle|grandfather|lord|king|mister|sir)\b", re.IGNORECASE
+)
+_FEMALE = re.compile(
+    r"\b(?:she|her|hers|woman|girl|lass|mother|sister|daughter|wife|aunt|grandmother|lady|queen|dame)\b", re.IGNORECASE
+)
 
 
 def key_length(entry: Entry, words: int, asked: frozenset[str]) -> int:

@@ -18,7 +18,7 @@ from rfsn_core.contract.understanding import Understanding
 from rfsn_core.kit.words import content_words, words_of
 from rfsn_core.world.entries import Entry, has_secondary, key_length, make_entry
 from rfsn_core.world.facts import Fact
-from rfsn_core.world.subject import concerns_npc, detail, refers_back
+from rfsn_core.world.subject import concerns_npc, detail, pronoun, refers_back
 from rfsn_core.world.synonyms import Synonyms, SynonymsFile, built_in
 
 CARRIED = 0.6
@@ -33,6 +33,8 @@ ENOUGH = 0.45
 """Share of what was asked that a fact must cover to be an answer."""
 ENOUGH_TO_REFER = 0.6
 """The same, for a fact that only another NPC knows."""
+ENOUGH_IF_REFERRED = 0.8
+"""The same, when the words refer to what was spoken of before."""
 PHRASE = 0.3
 """What each word of a key counts after its first: "lamp oil" fits better than "lamp"."""
 TOLD, TOLD_ON_TOPIC = 0.8, 0.5
@@ -205,7 +207,7 @@ class Knowledge:
         said = understanding.topics
         if words != understanding.words:
             said = content_words(words, understanding.language)
-        wanted = dict.fromkeys(said, 1.0)
+        wanted = {word: self._synonyms.strength(word) for word in said}
         named = {word for entity in understanding.entities for word in content_words(entity.name, "en")}
         wanted |= dict.fromkeys((word for word in named if word in self._postings), 1.2)
         fresh = frozenset(wanted)
@@ -251,6 +253,7 @@ class Knowledge:
         """Return the facts of this NPC that fit, the best first, and the best of each other NPC."""
         sums: dict[int, float] = dict.fromkeys(matched, 0.0)
         touched: dict[int, int] = {}
+        present: dict[int, float] = {}
         spoken = total = 0.0
         for word, share in search.wanted.items():
             found = self._found(word)
@@ -259,9 +262,14 @@ class Knowledge:
             spoken += mass if word in search.fresh else 0.0
             for index, weight in found.items():
                 sums[index] = sums.get(index, 0.0) + mass * weight
+                present[index] = present.get(index, 0.0) + mass
                 if word in search.fresh:
                     touched[index] = touched.get(index, 0) + 1
+        if not search.refers and all(self._synonyms.strength(word) < 1 for word in search.fresh):
+            # Words that say little find nothing by themselves, as if a rare word had been said that no fact has.
+            total, spoken = total + self._rarity(0), spoken + self._rarity(0)
         kind = _KIND_WORDS.get(search.question)
+        somebody = pronoun(search.words) if search.refers else ""
         own_matter = concerns_npc(search.words)
         hits: list[Hit] = []
         others: dict[str, Hit] = {}
@@ -270,17 +278,22 @@ class Knowledge:
             key = key_length(entry, matched.get(index, 0), search.alike)
             # What is carried over from the last topic helps a fact that fits what was said; it need not be covered.
             whole = spoken if index in touched and not search.refers else total
-            covered = share = weight / whole if whole else 0.0
+            covered = weight / whole if whole else 0.0
             if key:
                 covered = max(covered, 0.6) + 0.3 + PHRASE * (min(key, 5) - 1)
             suits = kind is not None and bool(kind.search(entry.fact.text))
             on_topic_only = not key and index not in touched
             if covered < ENOUGH or (on_topic_only and search.fresh and not suits):
                 continue
+            if not key and not entry.suits(somebody):
+                continue
             score = covered / (0.85 + 0.15 * entry.length / self._average) + 0.2 * (entry.fact.importance - 0.5)
             score *= 1.25 if suits else 0.9 if kind is not None else 1.0
             if entry.owner not in ("", question.npc):
-                sure = share >= ENOUGH_TO_REFER and (key or touched.get(index, 0) > 1)
+                share = present.get(index, 0.0) / total if total else 0.0
+                sure = share >= (ENOUGH_IF_REFERRED if search.refers else ENOUGH_TO_REFER) and (
+                    key or touched.get(index, 0) > 1
+                )
                 better = entry.owner not in others or score > others[entry.owner].score
                 if sure and better and not own_matter and not entry.fact.secret:
                     others[entry.owner] = Hit(entry, round(score, 6), told=False)

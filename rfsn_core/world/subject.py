@@ -29,19 +29,19 @@ _ABOUT_PLAYER = _any(
     r"^\W*(?:and |but |so |then )?(?:will|am|shall|should|would|did|have|must) i\b", r"\bhappen to me\b"
 )
 _YOURS = re.compile(r"\b(?:your|ur)\b(?! (?:opinion|guess|advice|honou?r))", re.IGNORECASE)
+_YOU = re.compile(r"\b(?:you|your|yours|yourself|ya|u|ur)\b", re.IGNORECASE)
 _PERSON = re.compile(r"\b(?:he|him|his|she|her|hers|they|them|their|hes|shes)\b|\b(?:he|she|they)['’]", re.IGNORECASE)
+_PRONOUNS = {
+    name: re.compile(rf"\b(?:{forms})\b", re.IGNORECASE)
+    for name, forms in (("he", "he|him|his"), ("she", "she|her|hers"), ("they", "they|them|their"))
+}
 _SOMEBODY = re.compile(
     r"\b(?:he|him|she|they|them|hes|shes)\b|\b(?:he|she|they)['’]"
     r"|\bher\b(?=\W*$| (?:and|but|now|today|lately|here|there|at|in|on|well)\b)",
     re.IGNORECASE,
 )
 _THING = re.compile(r"\b(?:it|its|that|those|these|this|there)\b|\b(?:it|that)['’]s\b", re.IGNORECASE)
-_NO_SOMEBODY = re.compile(
-    r"\b(?:he|him|she|they|them|hes|shes)\b|\b(?:he|she|they)['’]"
-    r"|\bher\b(?=\W*$| (?:and|but|now|today|lately|here|there|at|in|on|well)\b)",
-    re.IGNORECASE,
-)
-_THING = re.compile(
+_NO_THING = re.compile(
     r"\bis (?:it|that) (?:always|often|true|safe|really|usually|ever)\b|\b(?:is|are|was|were|isn't) there\b"
     r"|\bthere (?:is|are|was|were)\b"
     r"|\bwhat time is it\b|\b(?:this|that|these|those) [a-z]{3,}|\bover there\b|\bthat'?s\b",
@@ -77,11 +77,21 @@ def concerns_npc(words: str) -> bool:
     return bool(about_npc(words)) or bool(_YOURS.search(words))
 
 
+def speaks_to_npc(words: str) -> bool:
+    """Whether a question is put to the NPC, about itself or about what it knows or thinks."""
+    return bool(_YOU.search(words))
+
+
 def refers_back(words: str) -> str:
     """Return `person` for "who is he?", `thing` for "where is it?", or nothing: what was spoken of before."""
     if _PERSON.search(words):
         return "person"
     return "thing" if _THING.search(_NO_THING.sub(" ", words)) else ""
+
+
+def pronoun(words: str) -> str:
+    """Return `he`, `she` or `they` when the words are about somebody who is not named; empty for none."""
+    return next((name for name, pattern in _PRONOUNS.items() if pattern.search(words)), "")
 
 
 def names_somebody(words: str) -> bool:

@@ -12,14 +12,15 @@ from pydantic import BaseModel, Field
 
 from rfsn_core.kit.words import stem
 
-SAME, WIDER = 0.85, 0.7
-"""What a word counts that is found in place of another, and one that is found by a wider word."""
+SAME, WIDER, WEAK = 0.85, 0.7, 0.35
+"""What a word counts that is found in place of another, one that is found by a wider word, and one that says little."""
 
 
 class SynonymsFile(BaseModel, extra="forbid"):
     """What a world's `synonyms.toml` may say."""
 
     same: list[str] = Field([], description="Groups of words with one meaning, each in one text.")
+    weak: str = Field("", description="Words that say little by themselves.")
     wider: dict[str, str] = Field({}, description="A word → the words that it also asks for.")
     phrases: dict[str, str] = Field({}, description="A phrase → what is looked for in its place; may be empty.")
 
@@ -32,8 +33,10 @@ class Synonyms:
 
     def __init__(self, files: Iterable[SynonymsFile] = (), keys: Iterable[str] = ()) -> None:
         self._others: dict[str, dict[str, float]] = {}
+        self._weak: set[str] = set()
         phrases: dict[str, str] = {}
         for file in files:
+            self._weak.update(stem(word.casefold()) for word in file.weak.split())
             for group in file.same:
                 stems = {stem(word.casefold()) for word in group.split()}
                 for word in stems:
@@ -56,6 +59,10 @@ class Synonyms:
     def alike(self, word: str) -> Mapping[str, float]:
         """Return the stems that a stem stands for besides itself, and what each counts."""
         return self._others.get(word, _NONE)
+
+    def strength(self, word: str) -> float:
+        """Return what a stem counts that was said: less than 1 for one that says little."""
+        return WEAK if word in self._weak else 1.0
 
     def plain(self, text: str) -> str:
         """Return a text without phrases whose words do not mean what they say."""
