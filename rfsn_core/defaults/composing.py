@@ -22,6 +22,7 @@ _SECRETIVE = re.compile(
     r"(?:between (?:us|you)|do not tell|promise|listen|i will tell|i tell you|you did not)", re.IGNORECASE
 )
 """How a secret begins that needs no introduction."""
+_OF_ITSELF = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|[Oo]ur|us)\b")
 _QUIET = frozenset({"statement", "smalltalk", "agree", "disagree", "accept", "refuse", "compliment"})
 _ALWAYS = frozenset({"condolence", "joking", "laugh", "gives_up", "presence", "trust_me"})
 """Moments that count whatever the signal is."""
@@ -114,7 +115,8 @@ class Composer(Answers):
         """Return the words for what a remark is about."""
         remark = remarks.said(self.words)
         quiet = self.signal in _QUIET and not self.understanding.question
-        if not remark or not (quiet or remark in _WHATEVER_THE_SIGNAL) or self._fresh_fact():
+        asked = self.fact and self.signal in ("question", "request")
+        if not remark or asked or not (quiet or remark in _WHATEVER_THE_SIGNAL) or self._fresh_fact():
             return ""
         return self._fresh(f"said.{remark}")
 
@@ -159,7 +161,7 @@ class Composer(Answers):
         if known.keyed or self.signal != "question":
             return False
         if subject.about_npc(self.words):
-            return known.fact not in self.prompt.facts and self.prompt.action != "confide"
+            return known.fact not in self.prompt.facts or not _OF_ITSELF.search(known.fact)
         return subject.about_player(self.words)
 
     def _fresh_fact(self) -> str:

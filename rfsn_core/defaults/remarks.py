@@ -15,7 +15,7 @@ Table = Mapping[str, re.Pattern[str]]
 
 
 @cache
-def _tables() -> Mapping[str, Table]:
+def tables() -> Mapping[str, Table]:
     """Return `words/subjects.toml`: table → what is spoken of → its pattern."""
     text = resources.files(__package__).joinpath("words", "subjects.toml").read_text("utf-8")
     return {
@@ -26,7 +26,7 @@ def _tables() -> Mapping[str, Table]:
 
 def _first(table: str, words: str) -> str:
     plain = words.replace("’", "'")
-    return next((name for name, pattern in _tables()[table].items() if pattern.search(plain)), "")
+    return next((name for name, pattern in tables()[table].items() if pattern.search(plain)), "")
 
 
 def of_npc(words: str) -> str:

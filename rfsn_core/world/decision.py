@@ -85,9 +85,7 @@ def is_told(fact: Fact, action: str, said: str) -> bool:
     words = set(content_words(said, "en"))
     enough = ENOUGH_MEANT if action in ("explain", "confide") else ENOUGH_SAID
     sentences = [set(content_words(sentence, "en")) for sentence in (fact.text, *_SENTENCE.findall(fact.text))]
-    return any(len(stems & words) >= max(1, enough * len(stems)) for stems in sentences if len(stems) > 1) or (
-        fact.text in said
-    )
+    return fact.text in said or any(len(stems & words) >= max(2, enough * len(stems)) for stems in sentences)
 
 
 @dataclass(frozen=True)

@@ -244,8 +244,11 @@ class Knowledge:
         return found
 
     def _rarity(self, count: int) -> float:
-        """Return how much a word tells that so many facts have: log((facts + 1.5) / (count + 0.5))."""
-        return math.log((len(self.entries) + 1.5) / (count + 0.5))
+        """Return how much a word tells that so many facts have: log((facts + 1.5) / (count + 0.5)).
+
+        A word that no fact has tells as much as one that a single fact has.
+        """
+        return math.log((len(self.entries) + 1.5) / (max(count, 1) + 0.5))
 
     def _hits(
         self, question: Question, search: _Search, matched: Mapping[int, int]
@@ -265,7 +268,7 @@ class Knowledge:
                 present[index] = present.get(index, 0.0) + mass
                 if word in search.fresh:
                     touched[index] = touched.get(index, 0) + 1
-        if not search.refers and all(self._synonyms.strength(word) < 1 for word in search.fresh):
+        if search.fresh and not search.refers and all(self._synonyms.strength(word) < 1 for word in search.fresh):
             # Words that say little find nothing by themselves, as if a rare word had been said that no fact has.
             total, spoken = total + self._rarity(0), spoken + self._rarity(0)
         kind = _KIND_WORDS.get(search.question)

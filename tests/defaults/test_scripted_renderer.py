@@ -8,6 +8,7 @@ import pytest
 
 from rfsn_core.contract.rendering import Known, Prompt, RenderOptions
 from rfsn_core.contract.understanding import Entity, Understanding
+from rfsn_core.defaults import remarks
 from rfsn_core.defaults.line_values import values_of
 from rfsn_core.defaults.lines import VOICES, pools
 from rfsn_core.defaults.rendering import Scripted
@@ -351,7 +352,7 @@ def test_gibberish_and_other_languages_are_not_understood() -> None:
 def test_a_question_about_the_npc_itself_is_not_answered_with_i_do_not_know() -> None:
     for text in ("do you believe in ghosts?", "are you married?", "how old are you", "why did you leave?"):
         line = said("unsure", text=text, signal="question", question="yes_no")
-        assert any(line in lines_of(key) for key in pools() if key.startswith("personal"))
+        assert any(line in lines_of(key) for key in pools() if key.startswith(("personal", "about")))
 
 
 @pytest.mark.parametrize("signal", ["thanks", "statement", "smalltalk", "compliment", "accept"])
@@ -362,7 +363,7 @@ def test_the_signal_picks_the_words(signal: str) -> None:
 
 def test_nobody_else_and_no_chance_fact_answers_for_the_npc() -> None:
     asked: dict[str, Any] = {"text": "do you ever laugh?", "signal": "question", "question": "yes_no"}
-    personal = {line for key in pools() if key.startswith("personal") for line in lines_of(key)}
+    personal = {line for key in pools() if key.startswith(("personal", "about")) for line in lines_of(key)}
     assert said("refer", **asked, known=Known(refer="Maud Harrow")) in personal
     chance = "He could laugh all day."
     assert said("explain", **asked, known=Known(fact=chance), facts=(chance,)) in personal
@@ -382,3 +383,52 @@ def test_there_are_lines_for_every_built_in_action_and_all_can_be_filled_in() ->
             for line in lines:
                 assert set(line.names) <= known, (key, line.text)
                 assert line.text.strip()[-1] in ".?!…:'\"", (key, line.text)
+
+
+# ── what no fact answers ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "pool"),
+    [
+        ("how old are you?", "about.age"),
+        ("do you have kids", "about.children"),
+        ("have you got a girlfriend", "about.love"),
+        ("do you believe in god", "about.faith"),
+        ("what are you making?", "about.doing"),
+        ("what time is it", "asked.time"),
+        ("can i go in there?", "asked.permitted"),
+        ("are there bandits on the road", "asked.exists"),
+        ("whats 2+2", "asked.sums"),
+        ("how old is he?", "unsure.he"),
+    ],
+)
+def test_a_question_without_a_fact_is_answered_as_far_as_it_can_be(text: str, pool: str) -> None:
+    said_by = {said("unsure", text=text, signal="question", seed=seed) for seed in range(8)}
+    assert said_by & lines_of(pool), said_by
+
+
+@pytest.mark.parametrize(
+    ("text", "pool"),
+    [
+        ("i killed one yesterday", "said.news"),
+        ("someone stole my purse", "said.misfortune"),
+        ("you owe me money", "said.owed"),
+        ("i want to find your brother", "said.intends"),
+        ("want to hear a song?", "said.performs"),
+        ("you should get some sleep", "said.advised"),
+        ("i think he did it", "said.supposes"),
+    ],
+)
+def test_a_remark_is_answered_by_what_it_is_about(text: str, pool: str) -> None:
+    assert said("acknowledge", text=text) in lines_of(pool)
+
+
+def test_what_the_player_says_to_be_is_repeated_with_its_article() -> None:
+    assert "bard" in said("acknowledge", text="i'm a bard by the way").lower()
+    assert "Farrow" in said("acknowledge", text="i come from farrow")
+
+
+def test_the_subjects_and_their_lines_belong_together() -> None:
+    for table, prefix in (("of_npc", "about"), ("asked", "asked"), ("said", "said")):
+        assert {f"{prefix}.{name}" for name in remarks.tables()[table]} <= pools().keys()

@@ -12,6 +12,7 @@ from rfsn_core.contract.understanding import Entity, Understanding
 from rfsn_core.kit.words import content_words
 from rfsn_core.world.facts import Fact
 from rfsn_core.world.knowledge import Knowledge, Question, Recall
+from rfsn_core.world.synonyms import SynonymsFile
 
 TILDA = [
     "The ferry stopped running nine days ago. Osk says the rope is rotten.",
@@ -271,3 +272,66 @@ def test_what_is_not_so_yet_is_not_held_back() -> None:
     recall = ask(knowledge, "where is Corin?", "maud", kind="where")
     assert [hit.entry.fact.text for hit in recall.withheld] == ["Corin owes me."]
     assert best(ask(knowledge, "where is Corin?", "maud", kind="where", game={"flags": ["found"]})) == "Corin is home."
+
+
+KIN = {
+    "smith": facts(
+        {"text": "My wife Ilse died of the cough two winters ago.", "keys": ["wife"], "id": "wife"},
+        {"text": "I have a son, Perrin. He is seventeen.", "id": "son"},
+        {"text": "A sword costs forty silver.", "id": "sword"},
+        {"text": "I charge by the hour.", "keys": ["charge"], "id": "charge"},
+        {"text": "The old bridge is down.", "id": "bridge"},
+        {"text": "The guards drink at noon.", "id": "guards"},
+        {"text": "The road north goes to Farrow.", "id": "road"},
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("do you have any kids?", "son"),
+        ("do you have a family?", "wife"),
+        ("where is your missus", "wife"),
+        ("seen any cops around?", "guards"),
+        ("how much for a blade", "sword"),
+        ("which way leads to farrow", "road"),
+        ("who is in charge here?", ""),
+        ("how old are you", ""),
+        ("is the old bridge safe", "bridge"),
+    ],
+)
+def test_other_words_for_the_same_find_a_fact_and_chance_words_do_not(text: str, found: str) -> None:
+    assert best_id(ask(Knowledge(KIN), text, "smith")) == found
+
+
+def test_a_world_has_words_of_its_own() -> None:
+    knowledge = Knowledge(
+        {"smith": facts("The grimlocks come at night.")}, synonyms=SynonymsFile(same=["grimlock beastie"])
+    )
+    assert best(ask(knowledge, "what are the beasties?", "smith"))
+    assert not best(ask(Knowledge({"smith": facts("The grimlocks come at night.")}), "what are the beasties?", "smith"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "topic", "found"),
+    [
+        ("how old is he?", "how", ("son", "perrin"), "son"),
+        ("what did she die of?", "what", ("wife", "ils"), "wife"),
+        ("how old is he?", "how", ("wife", "ils"), ""),
+        ("where does it lead?", "where", ("road",), "road"),
+        ("does she like fish?", "yes_no", ("wife", "ils"), ""),
+    ],
+)
+def test_he_she_and_it_are_what_was_spoken_of(text: str, kind: str, topic: tuple[str, ...], found: str) -> None:
+    assert best_id(ask(Knowledge(KIN), text, "smith", kind=kind, topic=topic)) == found
+
+
+@pytest.mark.parametrize("text", ["do you ever sleep?", "does your hand hurt?", "is it always this quiet?"])
+def test_nobody_is_sent_to_others_with_a_question_about_oneself_or_for_a_chance_word(text: str) -> None:
+    wenna = facts(
+        {"text": "I give him valerian, so that he can sleep.", "keys": ["sleep"]},
+        "Willow for what hurts.",
+        "It was quiet in the siege.",
+    )
+    assert not ask(Knowledge({"wenna": wenna, "maud": facts("I keep the watch.")}), text, "maud").elsewhere
