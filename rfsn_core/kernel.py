@@ -8,23 +8,23 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from rfsn_core import protocol
-from rfsn_core.admin.archive_queue import ArchiveQueue
+from rfsn_core.admin.archiving import Archiving
 from rfsn_core.admin.maintenance import Maintenance
 from rfsn_core.admin.memory import MemoryAdmin
 from rfsn_core.admin.pause import SavePauses
 from rfsn_core.admin.saves import Saves
 from rfsn_core.admin.transfer import Transfer
+from rfsn_core.contract.errors import RfsnError
 from rfsn_core.contract.hooks import ServerInfo
 from rfsn_core.contract.rendering import Prompt
 from rfsn_core.contract.storage import Scope
 from rfsn_core.contract.version import version
 from rfsn_core.conversation.game_events import store_event
 from rfsn_core.conversation.registry import Conversations
-from rfsn_core.conversation.spool import Spool
-from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.learning.rewards import Rewards
+from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.telemetry.logs import logger
@@ -34,6 +34,8 @@ from rfsn_core.turn.turns import RunningTurn, Turns
 
 log = logger("kernel")
 
+TIDY_SECONDS = 600.0
+"""Between two looks at the older files of the log."""
 STOP_SECONDS = 5.0
 """Time limit for the plugins' `rfsn_stopping` hooks."""
 
@@ -44,20 +46,20 @@ class Kernel:
     def __init__(self, runtimes: Runtimes) -> None:
         self.runtimes = runtimes
         data = runtimes.own_dir
-        # Memory: the store, the spool before it, the archives behind it.
-        self._archive = ArchiveQueue(data / "archive.jsonl", runtimes)
-        self.conversations = Conversations(runtimes, Spool(data / "spool.jsonl"), self._archive)
+        # The log of everything that happened, and memory: the store and the archives, which follow it.
+        self.turn_log = TurnLog(data / "log", int(runtimes.current.settings.log.file_mb * 1_000_000))
+        self._archiving = Archiving(self.turn_log, runtimes)
+        self.conversations = Conversations(runtimes, self.turn_log)
         # Learning: decisions and rewards in, updates of the policy out.
-        self.decision_log = DecisionLog(data / "learning")
-        self.decisions = RecentDecisions(self.decision_log, runtimes)
-        self.learner = Learner(self.decision_log, runtimes)
+        self.decisions = RecentDecisions(self.turn_log, runtimes)
+        self.learner = Learner(self.turn_log, data / "learning", runtimes)
         self.guard = self.learner.guard
-        self.rewards = Rewards(self.decision_log, self.decisions, self.learner, runtimes)
+        self.rewards = Rewards(self.turn_log, self.decisions, self.learner, runtimes)
         # What operators and games do with memory outside of turns.
-        self.pauses = SavePauses(runtimes, self.conversations, self.decision_log, self._archive, data)
+        self.pauses = SavePauses(runtimes, self.conversations, self.turn_log, self._archiving, data)
         self.memory = MemoryAdmin(runtimes, self.conversations)
         self.saves = Saves(runtimes, self.conversations, self.pauses)
-        self.maintenance = Maintenance(runtimes, self.conversations, self.pauses, self.decision_log, self._archive)
+        self.maintenance = Maintenance(runtimes, self.conversations, self.pauses, self.turn_log, self._archiving)
         self.transfer = Transfer(runtimes, self.conversations)
         # Turns.
         follow_up = FollowUp(self.rewards, self.decisions, self.guard, self.conversations, self.memory)
@@ -67,14 +69,16 @@ class Kernel:
     async def start(self) -> None:
         """Open all parts, and take over what an earlier run left behind."""
         note_store(self.runtimes)
-        await self.decision_log.open()
-        await self.pauses.open()  # before the spooled turns are stored: they may have been erased meanwhile
-        self.conversations.replay_soon()
+        self.runtimes.before_store_change = self.conversations.flush
+        await self.turn_log.open()
+        await self.pauses.open()  # before waiting turns are stored: they may have been erased meanwhile
         await self.learner.open()
         await self.rewards.resume()
         self._tasks = [
             asyncio.create_task(self.conversations.evict(), name="evict"),
-            asyncio.create_task(self._archive.run(), name="archive"),
+            asyncio.create_task(self.conversations.follower.run(), name="store"),
+            asyncio.create_task(self._archiving.follower.run(), name="archive"),
+            asyncio.create_task(self._tidy_log(), name="tidy log"),
             asyncio.create_task(self.learner.follow(), name="follow"),
             asyncio.create_task(self.pauses.follow(), name="notices"),
         ]
@@ -90,18 +94,28 @@ class Kernel:
         await self.turns.close()
         await self.conversations.close()
         if self._tasks:
-            await self._archive.flush()
-            self._archive.close()
+            await self.conversations.flush()
+            await self._archiving.flush()
             for task in self._tasks:
                 task.cancel()
             await self.pauses.close()
         await self.learner.close()
-        await self.decision_log.close()
+        await self.turn_log.close()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self.runtimes.current.hooks.stopping.run(info=self._info())
         except TimeoutError:
             log.warning("plugins.stop_timeout", seconds=STOP_SECONDS)
+
+    async def _tidy_log(self) -> None:
+        """Compress and delete older files of the log, until cancelled."""
+        while True:
+            settings = self.runtimes.current.settings.log
+            try:
+                await self.turn_log.tidy(compressed=settings.compress, days=settings.keep_days)
+            except (RfsnError, OSError) as error:
+                log.warning("turn_log.not_tidied", error=str(error))
+            await asyncio.sleep(TIDY_SECONDS)
 
     def _info(self) -> ServerInfo:
         return ServerInfo(self.runtimes.world_dir, version())
@@ -135,7 +149,7 @@ class Kernel:
 
         async def store() -> protocol.State:
             access = self.runtimes.current.store_access
-            return await store_event(message, conversation, npc.nature, access, self.decision_log)
+            return await store_event(message, conversation, npc.nature, access)
 
         return self.conversations.queue(conversation, store, f"event {message.kind}")
 

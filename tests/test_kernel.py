@@ -133,7 +133,7 @@ async def test_no_turn_begins_while_the_kernel_stops(tmp_path: Path) -> None:
             begin(it)
 
 
-async def test_spooled_turns_of_an_earlier_run_are_stored_at_the_next_start(tmp_path: Path) -> None:
+async def test_waiting_turns_of_an_earlier_run_are_stored_at_the_next_start(tmp_path: Path) -> None:
     store = Memory()
     make_world(tmp_path)
     store.away = True
@@ -141,18 +141,18 @@ async def test_spooled_turns_of_an_earlier_run_are_stored_at_the_next_start(tmp_
         tmp_path, plugin({}, storage={"m": store}), settings={"operations": {"store_timeout": 0.1}}
     ) as it:
         store.away = False
-        await asyncio.wait([begin(it)[0].task])  # loads, and stores
+        await turn(it)  # loads, and stores
         store.away = True
-        got = await turn(it, "Keep this.")
+        await turn(it, "Keep this.")
+        got = await turn(it, "And this.")
         assert isinstance(got[-1], protocol.TurnFinished)
         assert not got[-1].durable
-    assert (tmp_path / ".rfsn" / "spool.jsonl").exists()
+    assert len(store.turns) == 1
     store.away = False
     async with kernel(tmp_path, plugin({}, storage={"m": store})), asyncio.timeout(5):
-        while len(store.turns) < 2:  # noqa: ASYNC110
+        while len(store.turns) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert [record.player_text for record in store.turns] == ["Hello", "Keep this."]
-    assert not (tmp_path / ".rfsn" / "spool.jsonl").exists()
+    assert [record.player_text for record in store.turns] == ["Good evening!", "Keep this.", "And this."]
 
 
 async def test_rewards_are_for_decisions_that_were_made(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class MemoryAdmin:
     async def show(self, npc_name: str, player: str, save: str, turns: int = 10) -> dict[str, Any]:
         """Return all that an NPC knows of a player, with what it does not believe. Raises UnknownNpc or StoreError."""
         npc, scope = self._npc_and_scope(npc_name, player, save)
+        await self._conversations.stored()
         past = await call_store(self._store.load(scope, turns))
         now = time.time()
         believed = beliefs.believed(past.memories, now)
@@ -82,6 +83,7 @@ class MemoryAdmin:
     async def search(self, npc_name: str, player: str, save: str, query: str, limit: int) -> list[dict[str, Any]]:
         """Return turns that contain the query's words, best first. Raises UnknownNpc or StoreError."""
         _, scope = self._npc_and_scope(npc_name, player, save)
+        await self._conversations.stored()
         hits = retrieval.rank_hits(await call_store(self._store.search(scope, query, limit)), time.time())
         return [_turn_fields(hit.turn) | {"relevance": round(hit.relevance, 3)} for hit in hits]
 
@@ -109,6 +111,7 @@ class MemoryAdmin:
         npc, scope = self._npc_and_scope(npc_name, player, save)
 
         async def change() -> MemoryRecord:
+            await self._conversations.stored()
             past = await call_store(self._store.load(scope, 0))
             known = {memory.memory_id: memory for memory in past.memories}
             if (memory := known.get(memory_id)) is None:

@@ -57,7 +57,7 @@ class ResumeNotice(msgspec.Struct, kw_only=True, tag="resume"):
     """The end of the pause with the same id."""
 
     id: str
-    discard_spooled: bool = False
+    discard_waiting: bool = False
     """The conversations were rolled back, reset or replaced; turns that wait for the store there are discarded."""
     rolled_back: protocol.SaveRolledBack | None = None
     """Sent to all clients."""

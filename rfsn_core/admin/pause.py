@@ -19,14 +19,14 @@ from typing import Literal
 
 import msgspec
 
-from rfsn_core.admin.archive_queue import ArchiveQueue
+from rfsn_core.admin.archiving import Archiving
 from rfsn_core.admin.notices import PauseNotice, ResumeNotice, ScopeFilter, decode
 from rfsn_core.contract.errors import RfsnError, contained
 from rfsn_core.contract.shared_storage import Notices, SharedStore
 from rfsn_core.contract.storage import TurnRecord
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.kit.files import replace_file
-from rfsn_core.learning.decision_log import DecisionLog
+from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.telemetry.logs import logger
 
@@ -49,11 +49,11 @@ class SavePauses:
     """
 
     def __init__(
-        self, runtimes: Runtimes, conversations: Conversations, decision_log: DecisionLog, archive: ArchiveQueue,
+        self, runtimes: Runtimes, conversations: Conversations, turn_log: TurnLog, archiving: Archiving,
         folder: Path,
     ) -> None:  # fmt: skip
         self._runtimes, self._conversations = runtimes, conversations
-        self._decision_log, self._archive = decision_log, archive
+        self._log, self._archiving = turn_log, archiving
         self._position_file = folder / "notices"
         self._server = uuid.uuid4().hex
         self._position: tuple[SharedStore, str] | None = None
@@ -203,8 +203,10 @@ class SavePauses:
                     await self._erase_own_files(pause)
                 pause.started.set_result(None)
                 resume = await self._wait_for_resume(pause)
-                if resume is not None and resume.discard_spooled:
-                    await self._conversations.spool.drop(pause.affects)
+                if resume is not None and resume.discard_waiting:
+                    follower = self._conversations.follower
+                    async with follower.lock:
+                        await self._log.discard(pause.affects, follower.position)
         except Exception as error:
             if pause.started.done():
                 raise
@@ -228,12 +230,10 @@ class SavePauses:
         return None
 
     async def _erase_own_files(self, pause: RemotePause) -> None:
-        """Erase the affected turns from the spool, the archive queue, the decision log, and from backups if asked."""
+        """Erase the affected turns from the log, and from backups if asked."""
         notice = pause.notice
-
-        await self._conversations.spool.drop(pause.affects)
-        await self._archive.drop(pause.affects)
-        decisions = await self._decision_log.erase(notice.scopes, notice.time)
+        async with self._archiving.follower.lock, self._conversations.follower.lock:
+            decisions = await self._log.erase(notice.scopes, notice.time)
         if (shared := self._runtimes.current.shared_store) is not None and notice.erase == "all":
             await shared.scrub(pause.affects)
         log.info("memory.erased", decisions=decisions, asked_by=notice.server)

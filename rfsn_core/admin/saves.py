@@ -23,7 +23,7 @@ class Saves:
 
     async def snapshot(self, save: str, tag: str) -> Snapshot:
         """Keep the state of a save under a tag; an older snapshot with this tag is replaced. Raises StoreError."""
-        await self._conversations.wait_for_spool()
+        await self._conversations.log_operation("snapshot", save=save, tag=tag)
         return await call_store(self._runtimes.current.store.snapshot(save, tag))
 
     async def snapshots(self, save: str) -> Sequence[Snapshot]:
@@ -35,10 +35,11 @@ class Saves:
 
         Turns that run in this save are cancelled, on every server. Raises NotFound or StoreError.
         """
-        await self._conversations.wait_for_spool()
+        await self._conversations.stored()
         async with self._pauses.paused(save, "", "", "rollback") as resume:
+            await self._conversations.log_operation("rollback", save=save, tag=tag)
             turns = await call_store(self._runtimes.current.store.rollback(save, tag))
-            resume.discard_spooled = True
+            resume.discard_waiting = True
             resume.rolled_back = protocol.SaveRolledBack(save=save, tag=tag, turns=turns)
         log.info("save.rolled_back", save=save, tag=tag, turns=turns)
         self._runtimes.announcements.send(resume.rolled_back)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import IO
 
 import msgspec
@@ -12,12 +13,13 @@ from rfsn_core.contract.errors import BadMessage
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.conversation.registry import Conversations
-from rfsn_core.conversation.store_access import call_store
 from rfsn_core.memory.cards import Card
 from rfsn_core.runtime.builder import Runtimes
 
 MAX_LINE_BYTES = 1_000_000
 """Bytes of one imported turn."""
+PAGE = 500
+"""Turns that are logged at once."""
 LONGEST_NAME = 500
 """Characters of an imported id or name."""
 LATEST = 253_402_300_799.0
@@ -35,6 +37,7 @@ class Transfer:
 
         `save`, `npc` and `player` select exact names; an empty text selects all.
         """
+        await self._conversations.stored()
         runtime = self._runtimes.current
         with runtime.leased():
             async for turn in runtime.store.export(save, npc, player):
@@ -46,7 +49,6 @@ class Transfer:
         `chunks` may be cut anywhere. All lines are checked before the first one is stored. Raises BadMessage, which
         names the line, and StoreError.
         """
-        await self._conversations.wait_for_spool()
         scopes: set[Scope] = set()
         own = self._runtimes.own_dir
         own.mkdir(parents=True, exist_ok=True)
@@ -54,10 +56,11 @@ class Transfer:
             number = await _receive(chunks, file)
             file.seek(0)
             try:
-                for line in file:
-                    turn = msgspec.json.decode(line, type=TurnRecord)
-                    scopes.add(turn.scope)
-                    await call_store(self._runtimes.current.store.append(turn))
+                while lines := list(islice(file, PAGE)):
+                    turns = [msgspec.json.decode(line, type=TurnRecord) for line in lines]
+                    scopes.update(turn.scope for turn in turns)
+                    await self._conversations.import_turns(turns)
+                await self._conversations.stored()
             finally:
                 async with self._conversations.paused(scopes.__contains__, "cancelled"):
                     pass  # conversations in memory are dropped, and read from the store again

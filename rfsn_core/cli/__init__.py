@@ -27,11 +27,11 @@ COMMANDS = (
         INSPECT, "memory", "rfsn_core.cli.memory:memory", "Show and edit what NPCs remember; snapshots and backups."
     ),
     Command(INSPECT, "decision", "rfsn_core.cli.decisions:decision", "Explain a decision and show its rewards."),
-    Command(INSPECT, "replay", "rfsn_core.cli.decisions:replay", "Recompute logged decisions and compare."),
+    Command(INSPECT, "replay", "rfsn_core.cli.replay:replay", "Check the log, and recompute its decisions."),
     Command(INSPECT, "episode", "rfsn_core.cli.episode:episode", "Play many turns with an NPC and plot them."),
     Command(
         INSPECT, "evaluate", "rfsn_core.cli.decisions:evaluate",
-        "Estimate from a decision log what another policy would have earned.",
+        "Estimate from a log what another policy would have earned.",
     ),
     Command(OPERATE, "trust", "rfsn_core.cli.trust:trust", "Show what a world would be allowed to do, and ask."),
     Command(OPERATE, "doctor", "rfsn_core.cli.engines:doctor", "Open every provider and report what does not work."),

@@ -1,4 +1,4 @@
-"""`rfsn decision`, `rfsn replay` and `rfsn evaluate`: explain, recompute and evaluate logged decisions."""
+"""`rfsn decision` and `rfsn evaluate`: explain and evaluate logged decisions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 log_option = click.option(
     "--log", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
-    help="A folder with decisions.jsonl; without it, that of the world.",
+    help="A folder with a log; without it, that of the world.",
 )  # fmt: skip
 
 
-def _log_folder(folder: Path | None, world: Path | None, config_file: Path | None) -> Path:
+def log_folder(folder: Path | None, world: Path | None, config_file: Path | None) -> Path:
+    """Return the folder with the log that a command reads: the given one, or that of the world."""
     if folder is not None:
         return folder
     from rfsn_core.settings.folders import data_folder
@@ -61,7 +62,7 @@ def decision(
     from rfsn_core.learning.log_files import read_tree
     from rfsn_core.learning.records import DecisionRecord, RewardRecord, UpdateRecord
 
-    path = _log_folder(folder, world, config_file)
+    path = log_folder(folder, world, config_file)
     records = [record for record in read_tree(path, DecisionRecord) if record.decision_id.startswith(decision_id)]
     if not records:
         raise UserError(f"no decision '{decision_id}' in {path}")
@@ -119,33 +120,6 @@ def _drawn(slot: Slot) -> str:
     return "chose the best score" if slot.draw is None else f"drew {slot.draw:.6f}"
 
 
-@click.command()
-@click.argument("decision_id", required=False)
-@world_options
-@log_option
-def replay(decision_id: str | None, world: Path | None, config_file: Path | None, folder: Path | None) -> None:
-    """Recompute logged decisions and compare.
-
-    Each decision is computed again from the numbers in its record; a difference means that the log was changed.
-    Without DECISION_ID, all decisions are checked. The beginning of an id is enough.
-
-    \b
-    Example: rfsn replay --world my_world
-    """
-    from rfsn_core.learning.log_files import read_tree
-    from rfsn_core.learning.records import DecisionRecord
-
-    path = _log_folder(folder, world, config_file)
-    records = [r for r in read_tree(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
-    if not records:
-        raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")
-    for record in records:
-        for slot in (record.action, record.style):
-            if slot.repeated() != slot.chosen:
-                raise UserError(f"{record.decision_id}: the log says {slot.chosen}, its numbers say {slot.repeated()}")
-    click.echo(f"{len(records)} decision{'s' * (len(records) != 1)}: the same")
-
-
 # ── evaluation ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -169,13 +143,13 @@ def replay(decision_id: str | None, world: Path | None, config_file: Path | None
     help="Write plots to a PNG file.",
 )
 def evaluate(logdir: Path, policy: str, train: float, world: Path | None, as_json: bool, picture: Path | None) -> None:
-    """Estimate from a decision log what another policy would have earned.
+    """Estimate from a log what another policy would have earned.
 
-    LOGDIR is a folder with decisions.jsonl. Nothing is played: the estimates (direct method, IPS, SNIPS and doubly
+    LOGDIR is a folder with a log. Nothing is played: the estimates (direct method, IPS, SNIPS and doubly
     robust, with 95 % intervals) come from the log alone.
 
     \b
-    Example: rfsn evaluate my_world/.rfsn/learning --policy linucb
+    Example: rfsn evaluate my_world/.rfsn/log --policy linucb
     """
     from dataclasses import asdict
 

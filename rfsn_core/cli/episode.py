@@ -171,7 +171,7 @@ async def _turn(
     if reward is not None:
         await kernel.reward(protocol.Reward(decision_id=decision.decision_id, value=reward))
         await kernel.learner.settle()
-    record = await kernel.decision_log.decision(decision.decision_id)
+    record = await kernel.turn_log.decision(decision.decision_id)
     assert record is not None
     after = await kernel.state(npc, message.player, message.save)
     return EpisodeTurn(

@@ -394,6 +394,19 @@ def restore(name: str, **place: Any) -> None:
 
 @memory.command()
 @world_options
+def rebuild(**place: Any) -> None:
+    """Make the store again from the log, after a backup.
+
+    For a store that is damaged or lost. The log must go back to the first turn: see `log.keep_days`.
+
+    \b
+    Example: rfsn memory rebuild
+    """
+    click.echo(f"The store has {_post(place, '/api/memory/rebuild')['turns']} turns.")
+
+
+@memory.command()
+@world_options
 def check(**place: Any) -> None:
     """Read the whole store and report what is damaged.
 

@@ -218,3 +218,11 @@ class UndoesTurns(Protocol):
     async def undo(self, scope: Scope, turn_id: str) -> bool:
         """Undo a turn, and what was stored after it without words. False: it is not the conversation's last turn."""
         ...
+
+
+@runtime_checkable
+class BatchStore(Store, Protocol):
+    """A store that takes several turns with one commit, which costs less than one after the other."""
+
+    async def append_all(self, turns: Sequence[TurnRecord]) -> None:
+        """Store turns in their order, all or nothing, as `append` does."""

@@ -11,11 +11,14 @@ from typing import Any, Protocol, TypeVar
 from rfsn_core.contract.errors import StaleSave, VersionConflict
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.provider_call import provider_call
+from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.storage import MemoryRecord, Scope, SearchHit, Store, TurnRecord, UndoesTurns
 from rfsn_core.conversation.embedding_index import EmbeddingIndex
 from rfsn_core.conversation.known_past import KnownPast
-from rfsn_core.conversation.spool import Spool
 from rfsn_core.conversation.store_access import StoreAccess, call_store
+from rfsn_core.learning.log_follower import Follower
+from rfsn_core.learning.records import DecisionRecord, LoggedTurn, Operation
+from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.update import MemoryUpdate
 from rfsn_core.telemetry.logs import logger
@@ -35,24 +38,19 @@ class RunningTurn(Protocol):
         """Stop it."""
 
 
-class TurnQueue(Protocol):
-    """Takes turns, such as those that wait for an archive."""
-
-    def put(self, turn: TurnRecord) -> None:
-        """Add a turn."""
-
-
 class Conversation:
     """What is known of one conversation, and the turns that run in it, one after the other.
 
-    :param spool: where turns wait for an unavailable store.
-    :param archive: receives each turn that was stored or spooled.
+    :param turn_log: receives each turn; the store follows it.
+    :param follower: what hands the turns of the log to the store.
     :param paused: ends when a pause of this conversation ends; nothing begins before.
     """
 
-    def __init__(self, scope: Scope, spool: Spool, archive: TurnQueue, paused: asyncio.Future[None] | None) -> None:
+    def __init__(
+        self, scope: Scope, turn_log: TurnLog, follower: Follower, paused: asyncio.Future[None] | None
+    ) -> None:
         self.scope = scope
-        self._spool, self._archive = spool, archive
+        self._log, self._follower = turn_log, follower
         self.last: asyncio.Future[Any] | None = paused
         """The newest work in this conversation."""
         self._work: set[asyncio.Future[Any]] = set() if paused is None else {paused}
@@ -125,6 +123,8 @@ class Conversation:
         """
         past = self._past
         if past is None or self._store is not access.store:  # or the settings name another store now
+            if self._follower.lacks(self.scope):
+                await self._follower.caught_up(access.seconds)
             loaded = await access.load(self.scope, access.recent)
             past = self._replace(KnownPast.of(self.scope, loaded, initial))
             self._store = access.store
@@ -151,29 +151,30 @@ class Conversation:
 
     # ── storing ──────────────────────────────────────────────────────────────────────────────────
 
-    async def keep(self, record: TurnRecord, state: NpcState, access: StoreAccess) -> bool:
-        """Store a turn with its decision and state, all or nothing. False: spooled, because the store is unavailable.
+    async def keep(
+        self, record: TurnRecord, state: NpcState, access: StoreAccess, *decisions: DecisionRecord
+    ) -> tuple[bool, list[bytes]]:
+        """Log a turn with its decision and state, all or nothing.
 
-        Raises StoreError when the disk takes neither; then nothing has changed here either. Raises StaleSave when
-        another server rolled the save back meanwhile.
+        Returns whether the store takes turns at the moment, else this one waits in the log; and the decisions, encoded.
+        Raises StoreError when the disk refuses; then nothing has changed here either. Raises StaleSave when another
+        server rolled the save back meanwhile.
         """
-        durable = False
-        if not self._spool:  # otherwise it waits behind the spooled turns
+        stored = False
+        if access.shared_store is not None and not self._follower.waiting:  # otherwise it waits behind the others
             try:
                 async with provider_call(access.seconds):
-                    record, state = await self._append(record, state, access)
-                durable = True
+                    record, state = await self._append(record, state, access.shared_store, access)
+                stored = True
             except StaleSave:
                 self._past = None
                 raise
             except Exception as error:  # noqa: BLE001  the store's code: nothing acknowledged may be lost
                 METRICS.errors.labels("storage").inc()
-                log.error("store.unavailable", error=repr(error), spool=str(self._spool.path))
-        if not durable:
-            await self._spool.append(record)
-        self._archive.put(record)
+                log.error("store.unavailable", error=repr(error), hint="The turn waits in the log")
+        *lines, _ = await self._log.append(*decisions, LoggedTurn(turn=record, stored=stored))
         self._past = (self._past or KnownPast(state=state)).after(record, state)
-        return durable
+        return stored or (access.shared_store is None and not self._follower.failures), lines
 
     async def undo(self, access: StoreAccess, initial: NpcState, decision_id: str = "") -> str:
         """Undo the last turn and return its decision; empty when there is none, or the store cannot.
@@ -186,20 +187,26 @@ class Conversation:
         last = self.recent[-1] if self.recent else None
         if last is None or last.outcome == "event" or decision_id not in ("", last.decision_id):
             return ""
-        if self._spool or not isinstance(access.store, UndoesTurns):
+        if not isinstance(access.store, UndoesTurns):
             return ""
+        await self._follower.caught_up(access.seconds)
+        scope = self.scope
+        await self._log.append(
+            Operation(
+                name="undo", time=time.time(), after=self._follower.position, save=scope.save, npc=scope.npc,
+                player=scope.player, tag=last.turn_id,
+            )
+        )  # fmt: skip
         if not await call_store(access.store.undo(self.scope, last.turn_id), access.seconds):
             return ""
         self._past = self._index = None
         await self.load(access, initial)
         return last.decision_id
 
-    async def _append(self, record: TurnRecord, state: NpcState, access: StoreAccess) -> tuple[TurnRecord, NpcState]:
+    async def _append(
+        self, record: TurnRecord, state: NpcState, store: SharedStore, access: StoreAccess
+    ) -> tuple[TurnRecord, NpcState]:
         """Store a turn; return what of it is valid after a version conflict with another server."""
-        store = access.shared_store
-        if store is None:
-            await access.store.append(record)
-            return record, state
         past = self._past or KnownPast(state=state)
         while True:
             try:

@@ -10,8 +10,6 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.store_access import StoreAccess
-from rfsn_core.learning.decision_log import DecisionLog
-from rfsn_core.learning.records import state_change
 from rfsn_core.memory.update import with_changes
 from rfsn_core.world.feelings import Nature, happened
 
@@ -20,9 +18,8 @@ MAX_TEXT = 2000
 
 
 async def store_event(
-    message: protocol.GameEvent, conversation: Conversation, nature: Nature, access: StoreAccess,
-    decision_log: DecisionLog,
-) -> protocol.State:  # fmt: skip
+    message: protocol.GameEvent, conversation: Conversation, nature: Nature, access: StoreAccess
+) -> protocol.State:
     """Apply an event to the NPC's state and store it; return the new state. Raises StoreError."""
     before = await conversation.load(access, nature.baseline)
     state = happened(before, message.kind, nature)
@@ -39,7 +36,6 @@ async def store_event(
     )
     update = conversation.memory_update(access)
     update.add_event(record, message.kind, message.data, state)
-    await decision_log.append(state_change(conversation.scope, f"event: {message.kind}", before, state, record.time))
     await conversation.keep(with_changes(record, update), state, access)
     return state_event(conversation.scope, state)
 

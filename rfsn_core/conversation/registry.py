@@ -1,29 +1,35 @@
-"""The conversations in memory, and the replay of spooled turns."""
+"""The conversations in memory, and the store that follows the log of their turns."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from rfsn_core.contract.errors import StoreError
 from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.storage import Scope
+from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.conversation.background import Background
-from rfsn_core.conversation.conversation import Conversation, TurnQueue
-from rfsn_core.conversation.spool import Spool
+from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.store_access import StoreAccess
+from rfsn_core.learning.log_follower import Follower
+from rfsn_core.learning.records import LoggedTurn, Operation
+from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
 log = logger("conversations")
 
-SPOOL_RETRY = 0.5
-"""Seconds between attempts to store what was spooled."""
-SPOOL_WAIT = 3.0
-"""Seconds that an operation on a whole save waits for the store to take the spooled turns."""
+BATCH = 64
+"""Turns that the store takes at once."""
+PAUSE = 0.05
+"""Seconds to wait for more turns before the store gets them."""
+RETRY = (0.5,)
+"""Seconds between attempts while the store is unavailable."""
+STORE_WAIT = 3.0
+"""Seconds that an operation on stored memory waits for the store to take the turns before it."""
 EVICT_EVERY = 60.0
 """Seconds between two looks for idle conversations."""
 
@@ -50,15 +56,16 @@ class CurrentRuntime(Protocol):
 class Conversations:
     """The conversations of one process.
 
-    :param spool: where turns wait for an unavailable store.
-    :param archive: receives each turn that was stored or spooled.
+    :param turn_log: receives each turn.
     """
 
-    def __init__(self, runtimes: CurrentRuntime, spool: Spool, archive: TurnQueue) -> None:
-        self._runtimes, self.spool, self._archive = runtimes, spool, archive
+    def __init__(self, runtimes: CurrentRuntime, turn_log: TurnLog) -> None:
+        self._runtimes, self._log = runtimes, turn_log
+        self.follower = Follower(
+            "store", turn_log, self._store, batch=BATCH, pause=PAUSE, retries=RETRY, skips_stored=True
+        )
         self._conversations: dict[Scope, Conversation] = {}  # the longest idle first
         self._pauses: list[tuple[Selected, asyncio.Future[None]]] = []
-        self._replaying: asyncio.Task[None] | None = None
         self._background = Background()
 
     def __len__(self) -> int:
@@ -69,7 +76,7 @@ class Conversations:
         conversation = self._conversations.pop(scope, None)
         if conversation is None:
             paused = next((over for selected, over in self._pauses if selected(scope)), None)
-            conversation = Conversation(scope, self.spool, self._archive, paused)
+            conversation = Conversation(scope, self._log, self.follower, paused)
         self._conversations[scope] = conversation
         conversation.last_used = time.monotonic()
         self._evict()
@@ -78,7 +85,7 @@ class Conversations:
     def _evict(self) -> None:
         """Remove conversations that are too many or idle for too long: they are loaded again when needed."""
         settings = self._access.settings
-        if self.spool:  # what is spooled cannot be loaded again yet
+        if self.follower.failures:  # what the store lacks cannot be loaded again yet
             return
         idle_since = time.monotonic() - settings.memory.cache_minutes * 60
         excess = len(self._conversations) - settings.world.max_conversations
@@ -99,9 +106,7 @@ class Conversations:
             self._evict()
 
     async def close(self) -> None:
-        """Stop replaying; what is spooled stays there for the next start."""
-        if self._replaying:
-            self._replaying.cancel()
+        """Wait for what happens in the background."""
         await self._background.wait(5)
 
     @property
@@ -115,10 +120,7 @@ class Conversations:
 
         async def leased_work() -> T:
             with self._access.leases.held():
-                try:
-                    return await work()
-                finally:
-                    self.replay_soon()
+                return await work()
 
         return conversation.start(leased_work, name)
 
@@ -165,30 +167,43 @@ class Conversations:
             self._pauses.remove((selected, over))
             over.set_result(None)
 
-    # ── the spool ────────────────────────────────────────────────────────────────────────────────
+    # ── the store ────────────────────────────────────────────────────────────────────────────────
 
-    def replay_soon(self) -> None:
-        """Store the spooled turns as soon as the store is available."""
-        if self.spool and self._replaying is None:
-            self._replaying = asyncio.create_task(self._replay())
+    async def stored(self) -> None:
+        """Wait until the store has all turns of the log. Raises StoreError after `STORE_WAIT` seconds."""
+        await self.follower.caught_up(STORE_WAIT)
 
-    async def wait_for_spool(self) -> None:
-        """Wait until the store has taken all spooled turns. Raises StoreError after `SPOOL_WAIT` seconds."""
-        self.replay_soon()
-        deadline = time.monotonic() + SPOOL_WAIT
-        while self.spool:
-            if time.monotonic() > deadline:
-                raise StoreError("turns wait for the store", hint="Try again when the store is available")
-            await asyncio.sleep(0.05)
-
-    async def _replay(self) -> None:
+    async def flush(self) -> None:
+        """Wait a while until the store has all turns, when the server stops."""
         try:
-            while self.spool:
-                try:
-                    turns = await self.spool.replay(lambda turn: self._access.append(turn))
-                    log.info("spool.replayed", turns=turns)
-                except Exception as error:  # noqa: BLE001  the store's code: what is spooled stays there
-                    log.warning("spool.replay_failed", error=repr(error))
-                    await asyncio.sleep(SPOOL_RETRY)
-        finally:
-            self._replaying = None
+            await self.stored()
+        except StoreError:
+            log.warning("store.flush_timeout", hint="Turns wait in the log; the store gets them at the next start")
+
+    async def import_turns(self, turns: Sequence[TurnRecord]) -> None:
+        """Log turns that happened elsewhere; the store gets them from there. Raises StoreError."""
+        await self._log.append(*(LoggedTurn(turn=turn) for turn in turns))
+
+    async def log_operation(
+        self, name: Literal["snapshot", "rollback", "restore", "reset"], *, save: str = "", npc: str = "", tag: str = ""
+    ) -> None:
+        """Log what is about to be done with a whole save, when the store has all turns before it. Raises StoreError."""
+        await self.stored()
+        after = self.follower.position
+        await self._log.append(Operation(name=name, time=time.time(), after=after, save=save, npc=npc, tag=tag))
+
+    async def _store(self, turns: Sequence[TurnRecord]) -> None:
+        """Hand turns to the store. Raises what it raises."""
+        access = self._access
+        try:
+            with access.leases.held():
+                await access.append(turns)
+        except Exception as error:
+            if not self.follower.failures:
+                METRICS.errors.labels("storage").inc()
+                log.error("store.unavailable", error=repr(error), hint="Turns wait in the log")
+            METRICS.waiting.set(self.follower.waiting)
+            raise
+        if self.follower.failures:
+            log.info("store.available", hint="It takes the turns that waited")
+            METRICS.waiting.set(0)

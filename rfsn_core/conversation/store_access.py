@@ -10,7 +10,7 @@ from rfsn_core.contract.embedding import Embedder
 from rfsn_core.contract.errors import RfsnError, StoreError
 from rfsn_core.contract.provider_call import provider_call
 from rfsn_core.contract.shared_storage import SharedStore
-from rfsn_core.contract.storage import Past, Scope, SearchHit, Store, TurnRecord
+from rfsn_core.contract.storage import BatchStore, Past, Scope, SearchHit, Store, TurnRecord
 from rfsn_core.conversation.leases import Leases
 from rfsn_core.memory.update import MemoryRules
 from rfsn_core.settings.schema import Settings
@@ -66,6 +66,10 @@ class StoreAccess:
         """Find turns by their words. Raises StoreError."""
         return await call_store(self.store.search(scope, text, limit), self.seconds)
 
-    async def append(self, record: TurnRecord) -> None:
-        """Store a turn. Raises StoreError."""
-        await call_store(self.store.append(record), self.seconds)
+    async def append(self, turns: Sequence[TurnRecord]) -> None:
+        """Store turns, in their order. Raises StoreError."""
+        if isinstance(self.store, BatchStore):
+            await call_store(self.store.append_all(turns), self.seconds)
+            return
+        for turn in turns:
+            await call_store(self.store.append(turn), self.seconds)

@@ -68,12 +68,16 @@ class WriterThread(ABC, Generic[W]):
 
     async def submit(self, work: W) -> Any:
         """Have a piece of work done and return its result. Raises its error, and StoreError when too much waits."""
-        job = Job(work, asyncio.get_running_loop())
+        job = self.new_job(work, asyncio.get_running_loop())
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
             raise StoreError(f"{self._subject}: {MOST_WAITING} operations are waiting") from None
         return await job.future
+
+    def new_job(self, work: W, loop: asyncio.AbstractEventLoop) -> Job[W]:
+        """Return the job for a piece of work."""
+        return Job(work, loop)
 
     @abstractmethod
     def _open(self) -> None:

@@ -11,6 +11,7 @@ import math
 import time
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 from msgspec import structs
 
@@ -18,10 +19,10 @@ from rfsn_core.contract.errors import RfsnError, contained
 from rfsn_core.contract.selection import Update, UpdateResult
 from rfsn_core.contract.shared_storage import Checkpoint, Checkpoints
 from rfsn_core.learning.checkpoints import CheckpointFolder, seal, unseal
-from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.guard_control import GuardControl
 from rfsn_core.learning.records import DecisionRecord, UpdateRecord
 from rfsn_core.learning.server_runtime import CurrentRuntime
+from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.learning.update_log import (
     PAGE,
     GuardEntry,
@@ -51,13 +52,16 @@ NO_RESULT = UpdateResult(0.0, 0.0)
 
 
 class Learner:
-    """Applies all updates of the policy that is in use."""
+    """Applies all updates of the policy that is in use.
 
-    def __init__(self, decision_log: DecisionLog, runtimes: CurrentRuntime) -> None:
-        self._decision_log, self._runtimes = decision_log, runtimes
+    :param folder: for checkpoints and the state of the guard.
+    """
+
+    def __init__(self, turn_log: TurnLog, folder: Path, runtimes: CurrentRuntime) -> None:
+        self._log, self._runtimes = turn_log, runtimes
         self._server = uuid.uuid4().hex
-        self._logs = UpdateLogs(runtimes, CheckpointFolder(decision_log.folder / "checkpoints"))
-        self.guard = GuardControl(runtimes, self._logs, decision_log.folder / "guard.json", self._server)
+        self._logs = UpdateLogs(runtimes, CheckpointFolder(folder / "checkpoints"))
+        self.guard = GuardControl(runtimes, self._logs, folder / "guard.json", self._server)
         self._queue: list[UpdateEntry] = []
         self._records: list[UpdateRecord] = []
         self._processing: asyncio.Task[None] | None = None
@@ -198,7 +202,7 @@ class Learner:
             METRICS.updates.labels("rejected" if record.rejected else "applied").inc()
         if records:
             try:
-                await self._decision_log.append(*records)
+                await self._log.append(*records)
             except RfsnError as error:
                 log.error("learning.updates_not_logged", error=str(error))
 

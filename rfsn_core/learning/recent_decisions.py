@@ -10,16 +10,18 @@ import msgspec
 
 from rfsn_core.contract.errors import StoreError, contained
 from rfsn_core.contract.shared_storage import SharedLearning
-from rfsn_core.learning.decision_log import DecisionLog, decode_decision
-from rfsn_core.learning.records import DecisionRecord, StateChange
+from rfsn_core.learning.records import DecisionRecord
 from rfsn_core.learning.server_runtime import CurrentRuntime
+from rfsn_core.learning.turn_log import TurnLog, decode_decision
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
 log = logger("learning")
 
-IN_MEMORY = 20_000
-"""Decisions that are kept in memory; older ones are read from disk."""
+IN_MEMORY = 500
+"""Decisions that are kept in memory; older ones are read from the log."""
+MOST_WAITING = 200_000
+"""Decisions that may wait for a reward; of each only the id is kept."""
 UNSHARED = 1000
 """Decisions, the newest, that wait for an unavailable shared store."""
 SHARE_TIMEOUT = 2.0
@@ -29,7 +31,7 @@ SHARE_TIMEOUT = 2.0
 class RecentDecision:
     """A decision that was stored.
 
-    It is kept encoded: 20,000 decisions as objects would be half a million for the garbage collector to walk.
+    It is kept encoded, because of all its parts as objects the garbage collector would walk each again and again.
     """
 
     __slots__ = ("_line", "is_credited", "rewards")
@@ -53,13 +55,15 @@ class RecentDecision:
 class RecentDecisions:
     """The decisions of one server."""
 
-    def __init__(self, decision_log: DecisionLog, runtimes: CurrentRuntime) -> None:
-        self._decision_log, self._runtimes = decision_log, runtimes
+    def __init__(self, turn_log: TurnLog, runtimes: CurrentRuntime) -> None:
+        self._log, self._runtimes = turn_log, runtimes
         self._in_progress: dict[str, asyncio.Event] = {}
         """Decision → set when its turn has ended, or stored it."""
         self._stored: OrderedDict[str, RecentDecision] = OrderedDict()
         self._without_reward: OrderedDict[str, float] = OrderedDict()
         """Decision → when it counts as one that no reward comes for."""
+        self._credited: OrderedDict[str, None] = OrderedDict()
+        """Decisions that were learned from, whose update may not be logged yet."""
         self._unshared: deque[tuple[str, bytes]] = deque(maxlen=UNSHARED)
 
     @property
@@ -73,20 +77,21 @@ class RecentDecisions:
         """Add the decision of a running turn. Rewards for it wait until it is stored."""
         self._in_progress[decision_id] = asyncio.Event()
 
-    async def record(self, record: DecisionRecord, change: StateChange) -> None:
-        """Store a decision and the change of the NPC's state, here and for other servers. Raises StoreError."""
-        shared = self._shared
-        if shared is None:
-            line, _ = await self._decision_log.append(record, change)
-        else:
-            (line, _), _ = await asyncio.gather(
-                self._decision_log.append(record, change),
-                self._share(shared, record.decision_id, msgspec.json.encode(record)),
-            )
+    def share(self, record: DecisionRecord) -> asyncio.Task[None] | None:
+        """Save a decision for the servers that share a store; None where there is no such store."""
+        if (shared := self._shared) is None:
+            return None
+        return asyncio.create_task(self._share(shared, record.decision_id, msgspec.json.encode(record)))
+
+    def add(self, record: DecisionRecord, line: bytes) -> None:
+        """Take a decision that was logged.
+
+        :param line: the same, encoded.
+        """
         if record.action.draw is not None:
             METRICS.importance.observe(1 / (len(record.action.arms) * record.action.propensity))
         self._add(record.decision_id, RecentDecision(line))
-        if record.delivered:
+        if record.delivered and len(self._without_reward) < MOST_WAITING:
             wait = self._runtimes.current.settings.learning.wait
             self._without_reward[record.decision_id] = time.monotonic() + wait
         self.end(record.decision_id)
@@ -121,7 +126,7 @@ class RecentDecisions:
 
     async def load(self, decision_id: str) -> DecisionRecord | None:
         """Return a decision that was stored, by this server or another. Raises StoreError."""
-        record = await self._decision_log.decision(decision_id)
+        record = await self._log.decision(decision_id)
         if record is None and (shared := self._shared) is not None:
             with contained():
                 data = await shared.load_decision(decision_id)
@@ -141,17 +146,34 @@ class RecentDecisions:
             record = await self.load(decision_id)
             if record is None:
                 return None
-            rewards = frozenset(reward.reward_id for reward in await self._decision_log.rewards(decision_id))
-            is_credited = await self._decision_log.has_update(decision_id)
+            rewards = frozenset(reward.reward_id for reward in await self._log.rewards(decision_id))
+            is_credited = decision_id in self._credited or await self._log.has_update(decision_id)
             if decision_id not in self._stored:  # it may have been loaded meanwhile
                 self._add(decision_id, RecentDecision(msgspec.json.encode(record), rewards, is_credited=is_credited))
         return self._stored.get(decision_id)
 
+    async def find_all(self, decision_ids: list[str]) -> list[RecentDecision]:
+        """Return those of some decisions of this server that were stored, with one read of the log. Raises
+        StoreError."""
+        missing = [decision_id for decision_id in decision_ids if decision_id not in self._stored]
+        lines = await self._log.decision_lines(missing) if missing else {}
+        decisions = []
+        for decision_id in decision_ids:
+            if (decision := self._stored.get(decision_id)) is not None:
+                decisions.append(decision)
+            elif decision_id in lines:
+                is_credited = decision_id in self._credited
+                decisions.append(RecentDecision(lines[decision_id], is_credited=is_credited))
+        return decisions
+
     def credited(self, decision_id: str) -> None:
         """Note that a decision was used for an update: it does not wait for a reward any more."""
         self._without_reward.pop(decision_id, None)
+        self._credited[decision_id] = None
+        if len(self._credited) > MOST_WAITING:
+            self._credited.popitem(last=False)
 
-    def pop_expired(self) -> list[RecentDecision]:
+    def pop_expired(self) -> list[str]:
         """Return, once, the decisions that no reward came for in time."""
         expired, now = [], time.monotonic()
         while self._without_reward:
@@ -159,9 +181,7 @@ class RecentDecisions:
             if due > now:
                 break
             del self._without_reward[decision_id]
-            decision = self._stored.get(decision_id)
-            if decision is not None and not decision.is_credited:
-                expired.append(decision)
+            expired.append(decision_id)
         return expired
 
     def _add(self, decision_id: str, decision: RecentDecision) -> None:

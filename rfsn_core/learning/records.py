@@ -1,19 +1,20 @@
-"""What is logged of a decision and of what came of it: the lines of `learning/*.jsonl`."""
+"""What the turn log holds: turns, decisions, rewards, updates, and what was done with whole saves."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from rfsn_core.contract.abstraction import Abstraction
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.selection import Arm, Context, Selection
-from rfsn_core.contract.storage import Scope
+from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.learning.explanation import Explanation
 from rfsn_core.world.decision import Deliberation
 
@@ -54,8 +55,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
         return self.propensities[self.index]
 
 
-class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision, whole: `decisions.jsonl`."""
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="decision"):
+    """A decision, whole."""
 
     decision_id: str
     time: float
@@ -194,8 +195,8 @@ def _slot(arms: Sequence[Arm], choice: Selection) -> Slot:
     )
 
 
-class RewardRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A reward that was stored: `rewards.jsonl`."""
+class RewardRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="reward"):
+    """A reward that was stored."""
 
     reward_id: str
     decision_id: str
@@ -206,8 +207,8 @@ class RewardRecord(msgspec.Struct, frozen=True, kw_only=True):
     time: float
 
 
-class QuarantineRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A reward that was refused, and why: `rewards_quarantine.jsonl`."""
+class QuarantineRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="quarantine"):
+    """A reward that was refused, and why."""
 
     decision_id: str
     value: float | None
@@ -216,40 +217,8 @@ class QuarantineRecord(msgspec.Struct, frozen=True, kw_only=True):
     time: float
 
 
-class StateChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of an NPC's state, and its cause: `states.jsonl`."""
-
-    time: float
-    save: str
-    npc: str
-    player: str
-    cause: str
-    """`turn`, `event` or `game`, and what it was."""
-    before: dict[str, object]
-    after: dict[str, object]
-    """Only the fields that changed."""
-    violations: list[str] = []
-    """Invariants that would have been broken; empty, or there is a bug."""
-
-
-def state_change(scope: Scope, cause: str, before: NpcState, after: NpcState, time: float) -> StateChange:
-    """Return the log record of a change."""
-    old, new = before.plain(), after.plain()
-    changed = [name for name in new if new[name] != old[name]]
-    return StateChange(
-        time=time,
-        save=scope.save,
-        npc=scope.npc,
-        player=scope.player,
-        cause=cause,
-        before={name: old[name] for name in changed},
-        after={name: new[name] for name in changed},
-        violations=after.violations(),
-    )
-
-
-class UpdateRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reward changed, or why it changed nothing: `updates.jsonl`."""
+class UpdateRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="update"):
+    """What a reward changed, or why it changed nothing."""
 
     time: float
     decision_id: str
@@ -266,3 +235,78 @@ class UpdateRecord(msgspec.Struct, frozen=True, kw_only=True):
     reward_id: str = ""
     """The reward that it came from; empty for silence."""
     rejected: str = ""
+
+
+class LoggedTurn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="turn"):
+    """A turn, with the NPC's state after it."""
+
+    turn: TurnRecord
+    stored: bool = False
+    """Whether a shared store had it before; else the store takes it from here."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="operation"):
+    """What was done with stored memory besides adding turns. A store that is made again from the log does it again."""
+
+    name: Literal["snapshot", "rollback", "restore", "reset", "undo", "erase"]
+    time: float
+    after: int
+    """Number of the last turn that the store had then."""
+    save: str = ""
+    npc: str = ""
+    player: str = ""
+    tag: str = ""
+    """Of the snapshot, the name of the backup, or the id of the turn that was undone."""
+    lines: int = 0
+    """How many lines of the log were erased."""
+
+
+class Positions(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="positions"):
+    """How far those who follow the log have come."""
+
+    positions: dict[str, int]
+    """Follower → number of the last line that it has."""
+
+
+LogRecord = (
+    LoggedTurn | DecisionRecord | RewardRecord | QuarantineRecord | UpdateRecord | Operation | Positions
+)  # fmt: skip
+"""What a line of the turn log holds; `kind` says which."""
+
+
+class StateChange(NamedTuple):
+    """A change of an NPC's state, and its cause. It is not stored: it follows from a turn and the one before it."""
+
+    scope: Scope
+    time: float
+    cause: str
+    before: dict[str, object]
+    after: dict[str, object]
+    """Only the fields that changed."""
+
+
+def state_changes(records: Iterable[LogRecord]) -> Iterator[StateChange]:
+    """Yield how the turns of a log changed the states of NPCs."""
+    states: dict[Scope, Mapping[str, object]] = {}
+    decisions: dict[str, DecisionRecord] = {}
+    for record in records:
+        if isinstance(record, DecisionRecord):
+            decisions[record.decision_id] = record
+        elif isinstance(record, LoggedTurn):
+            turn = record.turn
+            old, new = states.get(turn.scope, {}), turn.state
+            changed = [name for name in new if new[name] != old.get(name)]
+            states[turn.scope] = new
+            yield StateChange(
+                turn.scope,
+                turn.time,
+                _cause(turn, decisions.pop(turn.decision_id, None)),
+                {name: old[name] for name in changed if name in old},
+                {name: new[name] for name in changed},
+            )
+
+
+def _cause(turn: TurnRecord, decision: DecisionRecord | None) -> str:
+    if decision is None:
+        return f"{turn.outcome}: {turn.player_text}"
+    return f"turn: heard {decision.signal}, did {decision.action.chosen}, {turn.outcome}"

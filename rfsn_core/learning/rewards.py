@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rfsn_core.contract.errors import BadMessage, RfsnError, StoreError, UnknownDecision
-from rfsn_core.learning.decision_log import DecisionLog
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.recent_decisions import RecentDecision, RecentDecisions
 from rfsn_core.learning.records import DecisionRecord, QuarantineRecord, RewardRecord
 from rfsn_core.learning.server_runtime import CurrentRuntime
+from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.settings.schema import LearningSettings
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
@@ -40,9 +40,9 @@ class Rewards:
     """The rewards of one server."""
 
     def __init__(
-        self, decision_log: DecisionLog, decisions: RecentDecisions, learner: Learner, runtimes: CurrentRuntime
+        self, turn_log: TurnLog, decisions: RecentDecisions, learner: Learner, runtimes: CurrentRuntime
     ) -> None:
-        self._decision_log, self._decisions, self._learner = decision_log, decisions, learner
+        self._log, self._decisions, self._learner = turn_log, decisions, learner
         self._runtimes = runtimes
         self._in_progress: set[str] = set()
         """Ids of the rewards that are being stored."""
@@ -106,7 +106,7 @@ class Rewards:
         return decision
 
     async def _quarantine(self, reward: RewardRecord, reason: str) -> RewardResult:
-        await self._decision_log.append(
+        await self._log.append(
             QuarantineRecord(
                 decision_id=reward.decision_id[:200],
                 value=reward.value,
@@ -128,7 +128,7 @@ class Rewards:
                 if reward_id in mine and not (reward_id in decision.rewards or await self._belongs_to_another(reward)):
                     new.append((reward, decision))
             if new:
-                await self._decision_log.append(*(reward for reward, _ in new))
+                await self._log.append(*(reward for reward, _ in new))
             for reward, decision in new:
                 decision.rewards |= {reward.reward_id}
         finally:
@@ -146,7 +146,7 @@ class Rewards:
         """Whether the id was used for another decision. One that we made cannot have been."""
         if reward.reward_id.startswith(f"{reward.decision_id}/"):
             return False
-        return await self._decision_log.has_reward(reward.reward_id)
+        return await self._log.has_reward(reward.reward_id)
 
     async def _credit(self, reward: RewardRecord, decision: RecentDecision) -> None:
         """Give the decision its reward, and those before it in the conversation their discounted share."""
@@ -180,7 +180,7 @@ class Rewards:
         """Credit the rewards whose updates still waited when the process was killed."""
         if not self._learner.learns:
             return
-        for reward in await self._decision_log.unprocessed_rewards(RESUMED):
+        for reward in await self._log.unprocessed_rewards(RESUMED):
             try:
                 decision = await self._decisions.find(reward.decision_id)
             except StoreError as error:
@@ -189,15 +189,16 @@ class Rewards:
             if decision is not None and self._may_change_weights(reward):
                 await self._credit(reward, decision)
 
-    def credit_missing(self) -> None:
+    async def credit_missing(self) -> None:
         """Give a reward of 0 to decisions that none came for in `learning.wait` seconds: else only what is rewarded
-        would be learned."""
+        would be learned. Raises StoreError."""
         expired = self._decisions.pop_expired()
-        if not self._learner.learns or not self._settings.enabled or self._settings.strict:
+        if not expired or not self._learner.learns or not self._settings.enabled or self._settings.strict:
             return
-        for decision in expired:
-            decision.is_credited = True
-            self._learner.learn(decision.record, 0.0)
+        for decision in await self._decisions.find_all(expired):
+            if not decision.is_credited:
+                decision.is_credited = True
+                self._learner.learn(decision.record, 0.0)
 
 
 def validate(

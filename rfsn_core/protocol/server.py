@@ -260,7 +260,7 @@ class TurnFinished(Message, tag="turn.finished", kw_only=True):
     renderer: str = ""
     """The provider that worded the reply; a fallback's name when the first one failed."""
     durable: bool = True
-    """False when the store is unavailable. The turn is then spooled on disk and stored when the store is back."""
+    """False when the store is unavailable. The turn then waits in the log, until the store is back."""
     latency: Latency
     trace: Trace = msgspec.field(default_factory=Trace)
 

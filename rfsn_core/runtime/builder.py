@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +74,8 @@ class Runtimes:
         self.trust: Trust | None = None
         """The trust in the world, as of the newest start or reload."""
         self.announcements = Announcements()
+        self.before_store_change: Callable[[], Awaitable[None]] = _nothing
+        """What is done while the old store is still in use."""
         self._engines = Engines(self.announcements)
 
     @property
@@ -159,6 +161,8 @@ class Runtimes:
             keys = {opened.key for opened in old.opened}
             reopened = tuple(opened.name for opened in new.opened if opened.key not in keys)
             _hand_over(old.decider, new.decider)
+            if new.store is not old.store:
+                await self.before_store_change()
             self._current = new
             task = asyncio.create_task(self._retire(old))
             self._draining.add(task)
@@ -248,6 +252,10 @@ def _hand_over(old: Decider, new: Decider) -> None:
             new.policy.restore(old.policy.checkpoint())
     except Exception:
         log.exception("policy.not_handed_over", policy=new.policy_name, hint="It starts without what was learned")
+
+
+async def _nothing() -> None:
+    """Do nothing."""
 
 
 async def _release(items: Sequence[OpenProvider]) -> None:

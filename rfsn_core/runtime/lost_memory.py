@@ -1,9 +1,10 @@
-"""Warns when memory has disappeared: decisions are logged, and the store's file is empty or missing."""
+"""Warns when memory has disappeared: turns are logged, and the store's file is empty or missing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from rfsn_core.learning.log_files import log_files
 from rfsn_core.settings.schema import Settings
 from rfsn_core.telemetry.logs import logger
 
@@ -19,19 +20,17 @@ def warn_of_lost_memory(settings: Settings, data: Path, own: Path) -> None:
         return
     options = (settings.storage.model_extra or {}).get("sqlite", {})
     file = data / str(options.get("file", "memory.db") if isinstance(options, dict) else "memory.db")
-    decisions = own / "learning" / "decisions.jsonl"
-    if _size(file) or not _size(decisions):
+    turn_log = own / "log"
+    if _size(file) or not any(map(_size, log_files(turn_log))):
         return
     backups = sorted(path.name for path in (data / "backups").glob("*.db"))
     log.warning(
         "store.empty",
         file=str(file),
-        decisions=str(decisions),
+        log=str(turn_log),
         backups=backups[-5:],
-        hint="Memory of the logged decisions is gone. Stop the server and copy a backup from"
-        f" {data / 'backups'} to this file, or use `rfsn memory restore`"
-        if backups
-        else "Memory of the logged decisions is gone, and there is no backup",
+        hint="What NPCs remembered is gone. `rfsn memory rebuild` makes it again from the log"
+        + (", or `rfsn memory restore` from a backup" if backups else ""),
     )
 
 

@@ -211,7 +211,7 @@ class Api:
             limit = min(1000, max(1, int(query.get("limit", "50"))))
         except ValueError:
             return sse.problem(400, "bad_message", "limit must be a number")
-        decisions = await self._kernel.decision_log.decisions(
+        decisions = await self._kernel.turn_log.decisions(
             npc=query.get("npc", ""), conversation=query.get("conversation", ""), limit=limit
         )
         return sse.as_json({"decisions": decisions})
@@ -222,7 +222,7 @@ class Api:
         record = await self._kernel.decisions.load(decision_id)
         if record is None:
             raise UnknownDecision(f"no decision '{decision_id[:80]}'")
-        return sse.as_json({"decision": record, "rewards": await self._kernel.decision_log.rewards(decision_id)})
+        return sse.as_json({"decision": record, "rewards": await self._kernel.turn_log.rewards(decision_id)})
 
     async def _learning(self, request: Request) -> Response:
         kernel = self._kernel

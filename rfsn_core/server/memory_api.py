@@ -68,6 +68,7 @@ class MemoryRoutes:
             ("/api/memory/backups", self._backups, get),
             ("/api/memory/backups", self._backup, post),
             ("/api/memory/restore", self._restore, post),
+            ("/api/memory/rebuild", self._rebuild, post),
             ("/api/memory/erase", self._erase, post),
             ("/api/memory/export", self._export, get),
             ("/api/memory/import", self._import, post),
@@ -140,6 +141,9 @@ class MemoryRoutes:
     async def _restore(self, request: Request) -> Response:
         await self._kernel.maintenance.restore((await self._body(request, BackupName)).name)
         return sse.as_json({"backups": [asdict(backup) for backup in await self._kernel.maintenance.backups()]})
+
+    async def _rebuild(self, request: Request) -> Response:
+        return sse.as_json({"turns": await self._kernel.maintenance.rebuild()})
 
     async def _erase(self, request: Request) -> Response:
         body = await self._body(request, Erasure)

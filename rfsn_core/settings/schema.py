@@ -122,6 +122,16 @@ class MemorySettings(MemoryRules, extra="forbid"):
     cache_minutes: float = Field(30.0, gt=0, description="A conversation that is idle for longer is read again.")
 
 
+class LogSettings(BaseModel, extra="forbid"):
+    """`[log]`: the log of all turns, decisions and rewards, from which the store and the archives are filled."""
+
+    file_mb: float = Field(64, gt=0, description="Megabytes after which a new file is begun. Needs a restart.")
+    compress: bool = Field(True, description="Compress the older files.")
+    keep_days: float = Field(
+        0, ge=0, description="Days until older files are deleted, but for what the store or archive lacks. 0: never."
+    )
+
+
 class OperationsSettings(BaseModel, extra="forbid"):
     """`[operations]`: logs, and how long to wait for what."""
 
@@ -131,7 +141,7 @@ class OperationsSettings(BaseModel, extra="forbid"):
     first_token_timeout: float = Field(30.0, gt=0, description="Seconds until the renderer's first text.")
     token_timeout: float = Field(15.0, gt=0, description="Seconds between two pieces of text.")
     speech_timeout: float = Field(15.0, gt=0, description="Seconds until the next piece of audio.")
-    store_timeout: float = Field(5.0, gt=0, description="Seconds until a turn is spooled instead.")
+    store_timeout: float = Field(5.0, gt=0, description="Seconds for one call of the store.")
     max_reply: int = Field(4000, ge=100, description="Longest reply in characters; the renderer is stopped there.")
     reload: bool = Field(True, description="Watch the settings, NPC and prompt files.")
 
@@ -190,7 +200,6 @@ class ArchiveStage(BaseModel, extra="allow"):
     """`[archive]`: where copies of all turns go to stay; nothing is read from there."""
 
     provider: str | list[str] = Field([], description="One archive or several, which get every turn a little later.")
-    queue_mb: float = Field(4096, gt=0, description="Megabytes of turns that may wait for an unavailable archive.")
 
     def chosen(self) -> list[str]:
         """Return the providers to open; usually none."""
@@ -226,6 +235,7 @@ class Settings(BaseModel, extra="forbid"):
     world: WorldSettings = WorldSettings()
     learning: LearningSettings = Field(default_factory=LearningSettings)
     memory: MemorySettings = MemorySettings()
+    log: LogSettings = LogSettings()
     operations: OperationsSettings = OperationsSettings()
     understanding: Stage = Stage(provider="signals")
     abstraction: Stage = Stage(provider="buckets")

@@ -75,10 +75,7 @@ class Metrics:
             "rfsn_version_conflicts", "Turns to whose conversation another server appended first."
         )
         self.archived = self._counter("rfsn_archived_turns", "Turns written to the archive.")
-        self.archive_lost = self._counter(
-            "rfsn_archive_lost_turns", "Turns dropped from the archive queue before they were archived."
-        )
-        self.spooled = self._gauge("rfsn_spooled_turns", "Turns in the spool, which wait for the store.")
+        self.waiting = self._gauge("rfsn_waiting_turns", "Turns in the log that wait for an unavailable store.")
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return _quick(Counter(name, description, labels, registry=self.registry))

@@ -146,10 +146,15 @@ def _runtimes(folder: Path, plugins: Sequence[tuple[str, Any]], settings: Mappin
 
 
 async def turn(running_kernel: Kernel, text: str = "Good evening!", npc: str = NPC, **fields: Any) -> list[Item]:
-    """Run one turn and return all that it sent. `wants` is a Hello; the rest are fields of the turn message."""
+    """Run one turn and return all that it sent, when the store has the turn or has refused it.
+
+    `wants` is a Hello; the rest are fields of the turn message.
+    """
     wants = fields.pop("wants", protocol.Hello(text=True, visemes=True))
     message = protocol.PlayerTurn(npc=npc, text=text, **fields)
-    return [item async for item in conversation(running_kernel, message, wants)]
+    items = [item async for item in conversation(running_kernel, message, wants)]
+    await running_kernel.conversations.follower.tried()
+    return items
 
 
 def kinds(items: Iterable[Item]) -> list[str]:

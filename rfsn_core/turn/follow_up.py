@@ -36,7 +36,7 @@ class FollowUp:
         self._guard.add_turn(blocked=turn.blocked)
         if signals := _play_signals(turn):
             await self._rewards.accept_from_play(signals)
-        self._rewards.credit_missing()
+        await self._rewards.credit_missing()
         await self._decisions.share_again()
         await self._conversations.update_index(turn.conversation)
         if turn.summary_due and turn.runtime.settings.memory.summaries == "model":

@@ -1,4 +1,4 @@
-"""What is stored of a turn: the turn record with its memory changes, and the decision in the decision log."""
+"""What is logged of a turn: the turn with its memory changes, and its decision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rfsn_core.contract.understanding import Understanding
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.learning.explanation import explain
 from rfsn_core.learning.recent_decisions import RecentDecisions
-from rfsn_core.learning.records import Result, decision_record, state_change
+from rfsn_core.learning.records import Result, decision_record
 from rfsn_core.memory.update import with_changes
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
@@ -45,7 +45,7 @@ class Stored:
     """What storing a turn led to."""
 
     durable: bool
-    """False: the turn is spooled on disk, because the store is unavailable."""
+    """False: the turn waits in the log, because the store is unavailable."""
     summary_due: bool
     """Whether the conversation was summed up."""
 
@@ -53,7 +53,7 @@ class Stored:
 async def store(
     request: Request, runtime: Runtime, conversation: Conversation, decisions: RecentDecisions, outcome: Outcome
 ) -> Stored:
-    """Log the decision, then store the turn. Raises StoreError, and StaleSave when the save was rolled back."""
+    """Log the turn and its decision. Raises StoreError, and StaleSave when the save was rolled back."""
     decision = outcome.deliberation.event
     record = TurnRecord(
         turn_id=decision.decision_id,
@@ -85,8 +85,10 @@ async def store(
     update = conversation.memory_update(runtime.store_access)
     if outcome.text or outcome.reason == "complete":
         update.add_turn(record, decision.signal, outcome.at_end, conversation.recent)
-    cause = f"turn: heard {decision.signal}, did {decision.action}, {outcome.reason}"
-    change = state_change(request.scope, cause, outcome.at_start, outcome.at_end, record.time)
-    await decisions.record(logged, change)
-    durable = await conversation.keep(with_changes(record, update), outcome.at_end, runtime.store_access)
+    sharing = decisions.share(logged)
+    access = runtime.store_access
+    durable, lines = await conversation.keep(with_changes(record, update), outcome.at_end, access, logged)
+    decisions.add(logged, lines[0])
+    if sharing is not None:
+        await sharing
     return Stored(durable, any(memory.kind is MemoryKind.SUMMARY for memory in update.changes))

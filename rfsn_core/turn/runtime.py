@@ -79,11 +79,6 @@ class Runtime:
             leases=self.leases,
         )
 
-    @property
-    def archive_limit(self) -> int:
-        """Bytes that may wait for an archive."""
-        return int(self.settings.archive.queue_mb * 1e6)
-
     @contextmanager
     def leased(self) -> Iterator[Runtime]:
         """Keep the providers open while the block runs."""

@@ -153,7 +153,6 @@ class Turns:
         turn.close()
         self.last_latency = turn.latency
         self._dropped += turn.sentences_dropped
-        self._conversations.replay_soon()
         if running.started:
             self._background.start(self._follow_up.after(turn))
         with suppress(asyncio.CancelledError):  # taking it out of the task frees the frames in its traceback

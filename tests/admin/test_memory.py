@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from rfsn_core.kernel import Kernel
 from rfsn_core.testing import NPC, kernel, make_world, plugin, served, turn
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Memory, Tokens
+from rfsn_core.testing.waiting import until
 from rfsn_core.turn.outbox import Outbox
 
 
@@ -205,7 +207,7 @@ async def test_erasing_a_player_leaves_no_trace_on_disk(tmp_path: Path) -> None:
         assert gone == {"turns": 2, "decisions": 1}
         with pytest.raises(BadMessage):
             await it.maintenance.erase("", "", "", backups=False)
-        assert len(await it.decision_log.decisions()) == 1
+        assert len(await it.turn_log.decisions()) == 1
         assert (await it.memory.show(NPC, secret, "default"))["state"] is None
         assert len((await it.memory.show(NPC, "Another", "default"))["turns"]) == 2
         assert containing(tmp_path, secret) == []
@@ -312,13 +314,13 @@ async def test_an_idle_conversation_is_dropped_and_read_again(tmp_path: Path, mo
         assert len(store.turns) == 2
 
 
-async def test_operations_on_a_save_wait_for_spooled_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfsn_core.conversation.registry.SPOOL_WAIT", 0.1)
+async def test_operations_on_a_save_wait_for_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rfsn_core.conversation.registry.STORE_WAIT", 0.1)
     store = Memory()
     async with kernel(tmp_path, plugin(rendering={"t": Tokens()}, storage={"m": store})) as it:
         await turn(it)
         store.away = True
-        assert not finished(await turn(it)).durable
+        await turn(it)
         for operation in (
             it.saves.rollback("default", "x"),
             it.maintenance.restore("x"),
@@ -326,7 +328,7 @@ async def test_operations_on_a_save_wait_for_spooled_turns(tmp_path: Path, monke
         ):
             with pytest.raises(Exception, match="turns wait for the store"):
                 await operation
-        monkeypatch.setattr("rfsn_core.conversation.registry.SPOOL_WAIT", 5.0)
+        monkeypatch.setattr("rfsn_core.conversation.registry.STORE_WAIT", 5.0)
         saving = asyncio.create_task(it.saves.snapshot("default", "x"))
         await asyncio.sleep(0.1)
         store.away = False
@@ -379,6 +381,7 @@ async def test_after_a_change_of_store_an_npc_knows_what_the_new_store_contains(
             runtimes._overrides = {**runtimes._overrides, "storage": {"provider": "two"}}
             await runtimes.reload()
             await client.turn(NPC, "Who am I?")
+            await until(lambda: two.turns)
             assert [len(store.turns) for store in (one, two)] == [1, 1]
             assert two.turns[0].state["turns"] == 1  # not the state from the other store
             assert two.turns[0].memories == ()
@@ -407,7 +410,7 @@ async def test_a_disk_that_is_full_costs_no_turn(tmp_path: Path) -> None:
         assert not last.durable
         await store._do(lambda db: db.execute("PRAGMA max_page_count=1000000").fetchone())
         async with asyncio.timeout(10):
-            while it.conversations.spool:  # noqa: ASYNC110
+            while it.conversations.follower.waiting:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         past = await store.load(Scope("default", NPC, "player"), 50)
         assert [each.player_text.split(" x")[0] for each in past.turns] == ["one", *(f"full {n}" for n in range(20))]
@@ -483,3 +486,33 @@ async def test_a_model_rewords_the_summary_when_it_can(tmp_path: Path, answer: s
         (asked,) = [prompt for prompt in model.asked if prompt.action == "sum_up"]
         assert asked.messages[-1].content.count("</conversation>") == 1
         assert it.turns.active == 0
+
+
+async def test_a_store_is_made_again_from_the_log(tmp_path: Path) -> None:
+    from rfsn_core.testing.suites import exported, record
+
+    async with kernel(tmp_path, plugin(rendering={"t": Tokens()})) as it:
+        await turn(it, "My name is Aldric.")
+        await it.saves.snapshot("default", "before")
+        await turn(it, "I hate you!")
+        await it.saves.rollback("default", "before")
+        await it.event(protocol.GameEvent(npc=NPC, kind="gift"))
+        await it.transfer.import_lines(_lines(msgspec.json.encode(record(1, Scope("other", NPC, "p")))))
+        await turn(it, "Farewell.", player="another")
+        await turn(it, "Erase me.", player="gone")
+        await it.maintenance.erase("", "", "gone", backups=True)
+        store: Any = it.runtimes.current.store
+        before = await exported(store)
+        known_before = await it.memory.show(NPC, "player", "default")
+        await store._do(lambda db: db.execute("DELETE FROM turns"), writes=True)
+        assert await it.maintenance.rebuild() == len(before) + 1  # and the turn that was rolled back
+        assert await exported(store) == before
+        assert (await it.memory.show(NPC, "player", "default"))["memories"] == known_before["memories"]
+        assert await it.saves.snapshots("default") != []
+        assert finished(await turn(it, "Good day.")).durable
+        assert await it.maintenance.check() == []
+
+
+async def _lines(*lines: bytes) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line + b"\n"

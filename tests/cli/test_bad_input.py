@@ -47,7 +47,7 @@ def test_a_wrong_file_is_a_mistake_and_no_traceback(rfsn: Rfsn, tmp_path: Path, 
     file = tmp_path / "given"
     file.write_bytes(content)
     (tmp_path / "log").mkdir()
-    (tmp_path / "log" / "decisions.jsonl").write_bytes(content)
+    (tmp_path / "log" / "000000000001.jsonl").write_bytes(content)
     wrong: list[str] = []
     for command in COMMANDS:
         try:

@@ -11,8 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import Result
+
+from rfsn_core.learning.log_files import read_records
+from rfsn_core.learning.records import DecisionRecord
 
 Rfsn = Callable[..., Result]
 
@@ -94,7 +98,7 @@ def test_a_script_is_played_and_repeated(rfsn: Rfsn, tmp_path: Path) -> None:
         (("episode", "innkeeper", "--out", "full"), "full is not empty"),
         (("episode", "innkeeper", "--script", "broken.txt", "--out", "out"), "broken.txt, line 1"),
         (("episode", "compare", "broken.txt", "broken.txt"), "not an episode"),
-        (("evaluate", "full"), "no decisions*.jsonl"),
+        (("evaluate", "full"), "no log here"),
         (("decision", "nothing", "--log", "full"), "no decision 'nothing'"),
         (("replay", "--log", "full"), "no decision in full"),
     ],
@@ -110,15 +114,23 @@ def test_a_mistake_ends_in_one_line(rfsn: Rfsn, tmp_path: Path, arguments: tuple
 
 def test_a_changed_log_does_not_replay(rfsn: Rfsn, tmp_path: Path) -> None:
     output(rfsn("episode", "innkeeper", "--turns", "5", "--policy", "thompson", "--out", "out"))
-    path = tmp_path / "out" / "learning" / "decisions.jsonl"
-    lines = path.read_text("utf-8").splitlines()
-    record = json.loads(lines[2])
+    assert "the same" in output(rfsn("replay", "--log", "out/log"))
+    (path,) = (tmp_path / "out" / "log").glob("*.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines) if b'"kind":"decision"' in line)
+    record = json.loads(lines[number])
     record["action"]["chosen"] = next(arm for arm in record["action"]["arms"] if arm != record["action"]["chosen"])
-    path.write_text("\n".join([*lines[:2], json.dumps(record), *lines[3:]]) + "\n", "utf-8")
-    assert "its numbers say" in output(rfsn("replay", "--log", "out/learning"), code=2)
+    changed = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    path.write_bytes(b"".join([*lines[:number], changed, *lines[number + 1 :]]))
+    printed = output(rfsn("replay", "--log", "out/log"), code=2)
+    assert "its numbers say" in printed
+    assert f"line {number + 1} was changed" in printed
+    for damaged in (lines[:number] + lines[number + 1 :], [*lines[:3], lines[2], *lines[3:]]):
+        path.write_bytes(b"".join(damaged))
+        assert "removed or inserted" in output(rfsn("replay", "--log", "out/log"), code=2)
 
 
-def test_without_learning_two_processes_log_the_same_bytes(tmp_path: Path) -> None:
+def test_without_learning_two_processes_log_the_same_decisions(tmp_path: Path) -> None:
     program = (
         "from rfsn_core.cli import main\n"
         "for text in ('Hello!', 'You fool!', 'Help me!'):\n"
@@ -131,8 +143,8 @@ def test_without_learning_two_processes_log_the_same_bytes(tmp_path: Path) -> No
             "RFSN_DATA_DIR": str(tmp_path / seed), "RFSN_SELECTION__PROVIDER": "linucb",
         }  # fmt: skip
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=100, env=environment)
-        return (tmp_path / seed / "learning" / "decisions.jsonl").read_bytes()
+        return msgspec.json.encode(list(read_records(tmp_path / seed / "log", DecisionRecord)))
 
     one, two = play("1"), play("2")
-    assert len(one.splitlines()) == 3
+    assert one.count(b'"decision_id"') == 3
     assert one == two

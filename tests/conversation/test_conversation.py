@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from rfsn_core.contract.provider_call import provider_call
 from rfsn_core.contract.storage import Past, Scope, TurnRecord
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.leases import Leases
-from rfsn_core.conversation.spool import Spool
 from rfsn_core.conversation.store_access import StoreAccess
+from rfsn_core.learning.log_follower import Follower
+from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.settings.schema import Settings
 from rfsn_core.testing.scripted import Memory
 
@@ -53,23 +55,32 @@ def access(store: Any, *, shared: bool = False, seconds: float = 5.0) -> StoreAc
     )
 
 
-class NoArchive:
-    def put(self, turn: TurnRecord) -> None:
-        pass
+@pytest.fixture
+async def turn_log(tmp_path: Path) -> AsyncIterator[TurnLog]:
+    opened = TurnLog(tmp_path / "log")
+    await opened.open()
+    yield opened
+    await opened.close()
 
 
-def conversation(tmp_path: Path) -> Conversation:
-    return Conversation(SCOPE, Spool(tmp_path / "spool.jsonl"), NoArchive(), None)
+def conversation(turn_log: TurnLog, store: Any = None) -> Conversation:
+    async def deliver(turns: Sequence[TurnRecord]) -> None:
+        for turn in turns:
+            await store.append(turn)
+
+    follower = Follower("store", turn_log, deliver, batch=10, pause=0.0, retries=(0.01,), skips_stored=True)
+    follower._must_read = False  # nothing waits from an earlier run
+    return Conversation(SCOPE, turn_log, follower, None)
 
 
-async def test_words_are_kept_and_the_state_is_the_other_servers_after_a_version_conflict(tmp_path: Path) -> None:
+async def test_words_are_kept_and_the_state_is_the_other_servers_after_a_version_conflict(turn_log: TurnLog) -> None:
     store = Shared()
-    here, there = conversation(tmp_path), conversation(tmp_path)
+    here, there = conversation(turn_log), conversation(turn_log)
     reach = access(store, shared=True)
     await here.load(reach, NpcState())
     await there.load(reach, NpcState())
-    assert await there.keep(record(1, NpcState(trust=0.9)), NpcState(trust=0.9), reach)
-    assert await here.keep(record(2, NpcState(trust=0.1)), NpcState(trust=0.1), reach)
+    assert (await there.keep(record(1, NpcState(trust=0.9)), NpcState(trust=0.9), reach))[0]
+    assert (await here.keep(record(2, NpcState(trust=0.1)), NpcState(trust=0.1), reach))[0]
     assert [turn.turn_id for turn in store.turns] == ["t1", "t2"]
     assert here.state == NpcState(trust=0.9)
     assert store.turns[1].state["trust"] == 0.9
@@ -78,16 +89,16 @@ async def test_words_are_kept_and_the_state_is_the_other_servers_after_a_version
     assert [turn.turn_id for turn in there.recent] == ["t1", "t2"]
 
 
-async def test_the_cached_past_is_used_while_the_shared_store_is_unavailable(tmp_path: Path) -> None:
+async def test_the_cached_past_is_used_while_the_shared_store_is_unavailable(turn_log: TurnLog) -> None:
     store = Shared()
-    here, reach = conversation(tmp_path), access(store, shared=True)
+    here, reach = conversation(turn_log), access(store, shared=True)
     await here.load(reach, NpcState())
     await here.keep(record(1, NpcState(trust=0.9)), NpcState(trust=0.9), reach)
     store.away = True
     assert await here.load(reach, NpcState()) == NpcState(trust=0.9)
 
 
-async def test_any_failure_of_a_store_is_a_store_error(tmp_path: Path) -> None:
+async def test_any_failure_of_a_store_is_a_store_error(turn_log: TurnLog) -> None:
     class Broken(Memory):
         async def load(self, scope: Scope, turns: int) -> Past:
             raise ZeroDivisionError("no")
@@ -99,15 +110,15 @@ async def test_any_failure_of_a_store_is_a_store_error(tmp_path: Path) -> None:
     slow = Memory()
     slow.delay = 5
     with pytest.raises(StoreError, match="the store failed: ZeroDivisionError: no"):
-        await conversation(tmp_path).load(access(Broken()), NpcState())
+        await conversation(turn_log).load(access(Broken()), NpcState())
     with pytest.raises(EngineError, match="tried to end the process"):
-        await conversation(tmp_path).load(access(Ending()), NpcState())
+        await conversation(turn_log).load(access(Ending()), NpcState())
     with pytest.raises(StoreError, match=r"did not answer in 0\.05 s"):
-        await conversation(tmp_path).load(access(slow, seconds=0.05), NpcState())
+        await conversation(turn_log).load(access(slow, seconds=0.05), NpcState())
 
 
-async def test_work_begins_when_all_before_it_has_ended_also_after_waiting_work_was_cancelled(tmp_path: Path) -> None:
-    here, done = conversation(tmp_path), list[int]()
+async def test_work_begins_when_all_before_it_has_ended_even_if_waiting_work_was_cancelled(turn_log: TurnLog) -> None:
+    here, done = conversation(turn_log), list[int]()
 
     async def work(number: int, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -57,7 +57,7 @@ async def settled(*servers: Kernel) -> None:
 
 async def views(*servers: Kernel) -> list[list[float]]:
     """What the policy of each thinks of all actions, in all situations that any server has decided in."""
-    records = [each for it in servers for each in await it.decision_log.decisions(limit=1000)]
+    records = [each for it in servers for each in await it.turn_log.decisions(limit=1000)]
     names = servers[0].runtimes.current.decider.actions
     return [
         [
@@ -76,7 +76,7 @@ def _policy(it: Kernel) -> Any:
 
 
 def updates(folder: Path) -> list[UpdateRecord]:
-    return list(read_records(folder / ".rfsn" / "learning", UpdateRecord))
+    return list(read_records(folder / ".rfsn" / "log", UpdateRecord))
 
 
 async def test_all_know_what_any_was_taught_whoever_decided(tmp_path: Path, redis: RedisServer) -> None:
@@ -129,7 +129,7 @@ async def test_a_reward_reaches_decisions_before_it_on_other_servers(tmp_path: P
         server(tmp_path / "b", redis, credit_steps=2) as two,
     ):
         decisions = [await decide(it, text) for it, text in zip((one, two, one, two), TEXTS, strict=False)]
-        record = await two.decision_log.decision(decisions[3])
+        record = await two.turn_log.decision(decisions[3])
         assert isinstance(record, DecisionRecord)
         assert record.prior_decision_id == decisions[2]
         await reward(two, decisions[3], 1.0)

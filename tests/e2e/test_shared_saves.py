@@ -15,8 +15,9 @@ import rfsn_memory_redis
 
 from rfsn_core import NotFound, Scope, StaleSave, StoreError, protocol
 from rfsn_core.admin import pause
-from rfsn_core.conversation.spool import Spool
 from rfsn_core.kernel import Kernel
+from rfsn_core.learning.records import LoggedTurn
+from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.testing import NPC, kernel, plugin, turn
 from rfsn_core.testing.databases import RedisServer
 from rfsn_core.testing.scripted import Tokens
@@ -130,27 +131,29 @@ async def test_turns_wait_for_a_pause_and_continue_when_its_server_is_lost(
         assert time.monotonic() - began > 0.5
 
 
-async def test_spooled_turns_of_another_server_are_discarded_by_a_rollback(
+async def unavailable(turns: object) -> None:
+    raise StoreError("away, for the test")
+
+
+async def test_waiting_turns_of_another_server_are_discarded_by_a_rollback(
     tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with server(tmp_path / "a", redis) as one, server(tmp_path / "b", redis) as two:
         await turn(one, "before")
         await one.saves.snapshot("default", "save")
-        monkeypatch.setattr(two.conversations, "replay_soon", lambda: None)
+        await asyncio.sleep(0.2)
+        monkeypatch.setattr(two.conversations.follower, "_deliver", unavailable)
         for text, world in (("abandoned", "default"), ("another world", "another")):
             lost = replace(record(1, Scope(world, NPC, "player"), text=text), turn_id=text, time=time.time())
-            await two.conversations.spool.append(lost)
+            await two.turn_log.append(LoggedTurn(turn=lost))
         with pytest.raises(NotFound):
             await one.saves.rollback("default", "no such save")
         await asyncio.sleep(1)
-        assert b"abandoned" in two.conversations.spool.path.read_bytes()
+        assert containing(tmp_path / "b", "abandoned")
         await one.saves.rollback("default", "save")
         await asyncio.sleep(1)
         monkeypatch.undo()
-        two.conversations.replay_soon()
-        async with asyncio.timeout(10):
-            while two.conversations.spool:  # noqa: ASYNC110  nobody tells
-                await asyncio.sleep(0.05)
+        await two.conversations.follower.caught_up(10)
         assert sorted(await texts(one)) == ["another world", "before"]
 
 
@@ -229,7 +232,7 @@ async def test_erasing_leaves_no_trace_on_any_server(tmp_path: Path, redis: Redi
         assert gone == {"turns": 2, "decisions": 1}
         assert containing(tmp_path / "a", SECRET) == []
         assert containing(tmp_path / "b", SECRET) == []
-        assert len(await two.decision_log.decisions()) == 1
+        assert len(await two.turn_log.decisions()) == 1
         async with asyncio.timeout(10):
             while containing(tmp_path / "redis", SECRET):  # noqa: ASYNC110  it rewrites its file in its own time
                 await asyncio.sleep(0.1)
@@ -238,17 +241,18 @@ async def test_erasing_leaves_no_trace_on_any_server(tmp_path: Path, redis: Redi
 async def test_a_server_that_was_not_running_erases_at_its_next_start(tmp_path: Path, redis: RedisServer) -> None:
     async with server(tmp_path / "b", redis) as two:
         await turn(two, "My name is.", player=SECRET)
-    waiting = Spool(tmp_path / "b" / ".rfsn" / "spool.jsonl")  # it was killed while Redis was away
+    waiting = TurnLog(tmp_path / "b" / ".rfsn" / "log")  # it was killed while Redis was away
+    await waiting.open()
     for player in (SECRET, "Another"):
-        await waiting.append(replace(record(1, Scope("default", NPC, player)), turn_id=player, time=time.time()))
+        turn_of = replace(record(1, Scope("default", NPC, player)), turn_id=player, time=time.time())
+        await waiting.append(LoggedTurn(turn=turn_of))
+    await waiting.close()
     async with server(tmp_path / "a", redis) as one:
         await one.maintenance.erase("", "", SECRET, backups=False)
     async with server(tmp_path / "b", redis) as two:
-        async with asyncio.timeout(10):
-            while two.conversations.spool:  # noqa: ASYNC110  nobody tells
-                await asyncio.sleep(0.05)
+        await two.conversations.follower.caught_up(10)
         assert {each.scope.player for each in await exported(two.runtimes.current.store)} == {"Another"}
-        assert await two.decision_log.decisions() == []
+        assert await two.turn_log.decisions() == []
         assert isinstance((await turn(two, player=SECRET))[-1], protocol.TurnFinished)  # who comes back is not erased
     async with server(tmp_path / "b", redis) as two:
-        assert len(await two.decision_log.decisions()) == 1
+        assert len(await two.turn_log.decisions()) == 1

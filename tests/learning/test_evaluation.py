@@ -76,7 +76,7 @@ def write_log(folder: Path, count: int = 4000, *, seed: int = 1, swap: float = 0
     """A log in two places with a uniform-ish policy; `swap`: how often the choice is replaced after it was logged."""
     folder.mkdir(parents=True)
     g = np.random.default_rng(seed)
-    with (folder / "decisions.jsonl").open("wb") as decisions, (folder / "rewards.jsonl").open("wb") as rewards:
+    with (folder / "000000000001.jsonl").open("wb") as file:
         for number in range(count):
             place = ["tavern", "gate"][int(g.integers(2))]
             p = [0.6, 0.2, 0.2] if place == "tavern" else [0.4, 0.3, 0.3]
@@ -97,8 +97,7 @@ def write_log(folder: Path, count: int = 4000, *, seed: int = 1, swap: float = 0
             reward = RewardRecord(
                 reward_id=f"r{number}", decision_id=f"d{number}", value=value, signal="", source="game", time=0.0
             )
-            decisions.write(msgspec.json.encode(record) + b"\n")
-            rewards.write(msgspec.json.encode(reward) + b"\n")
+            file.write(msgspec.json.encode(record) + b"\n" + msgspec.json.encode(reward) + b"\n")
 
 
 TRUTH = {"uniform": (sum(LIKED["tavern"]) + sum(LIKED["gate"])) / 6, "prior": (-0.2 + 0.5) / 2}
@@ -156,7 +155,7 @@ def test_a_learning_policy_is_taught_on_one_part_and_judged_on_the_other(tmp_pat
 )
 def test_what_cannot_be_evaluated_is_left_out_and_counted(tmp_path: Path, change: dict[str, object], says: str) -> None:
     write_log(tmp_path / "log", count=10)
-    path = tmp_path / "log" / "decisions.jsonl"
+    path = tmp_path / "log" / "000000000001.jsonl"
     lines = path.read_bytes().splitlines()
     first = msgspec.json.decode(lines[0])
     path.write_bytes(b"\n".join([msgspec.json.encode({**first, **change}), *lines[1:]]) + b"\n")
@@ -164,10 +163,10 @@ def test_what_cannot_be_evaluated_is_left_out_and_counted(tmp_path: Path, change
 
 
 def test_logs_without_propensities_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no decisions\*\.jsonl"):
+    with pytest.raises(UserError, match="no log here"):
         evaluation.read_log(tmp_path)
     write_log(tmp_path / "log", count=5)
-    path = tmp_path / "log" / "decisions.jsonl"
+    path = tmp_path / "log" / "000000000001.jsonl"
     path.write_bytes(
         path.read_bytes().replace(b"[0.6,0.2,0.2]", b"[1.0,0.0,0.0]").replace(b"[0.4,0.3,0.3]", b"[0,1,0]")
     )

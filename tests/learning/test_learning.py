@@ -16,13 +16,13 @@ from rfsn_core.contract.understanding import Understanding
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning import play_signals as play
 from rfsn_core.learning.guard import LearningGuard
-from rfsn_core.learning.log_files import Record, read_records
-from rfsn_core.learning.records import DecisionRecord, QuarantineRecord, RewardRecord, UpdateRecord
+from rfsn_core.learning.log_files import read_records
+from rfsn_core.learning.records import DecisionRecord, LogRecord, QuarantineRecord, RewardRecord, UpdateRecord
 from rfsn_core.settings.schema import GuardSettings
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Tokens, Tone
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=LogRecord)
 QUIET: dict[str, Any] = {"detect": False, "cooldown": 0, "credit_steps": 0}
 
 
@@ -45,7 +45,7 @@ async def decide(it: Kernel, text: str = "Hello!", **fields: Any) -> str:
 
 
 def logged(world: Path, kind: type[R]) -> list[R]:
-    return list(read_records(world / ".rfsn" / "learning", kind))
+    return list(read_records(world / ".rfsn" / "log", kind))
 
 
 async def test_a_reward_teaches_both_slots_of_its_decision(tmp_path: Path) -> None:
@@ -283,9 +283,9 @@ async def test_without_learning_two_runs_log_the_same_bytes(tmp_path: Path, monk
         async with kernel(tmp_path / run) as it:
             for text in ("Hello!", "Any work?", "You fool!", "I am sorry.", "Goodbye!"):
                 await decide(it, text)
-        logs.append((tmp_path / run / ".rfsn" / "learning" / "decisions.jsonl").read_bytes())
+        logs.append(logged(tmp_path / run, DecisionRecord))
     assert logs[0] == logs[1]
-    assert len(logs[0].splitlines()) == 5
+    assert len(logs[0]) == 5
 
 
 def feed(guard: LearningGuard, values: list[float], *, correction: bool = False) -> str:

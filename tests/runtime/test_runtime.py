@@ -250,12 +250,12 @@ async def test_workers_share_the_data_folder_and_have_one_each_in_it(tmp_path: P
         await runtimes.close()
 
 
-async def test_the_guard_and_the_archives_bound_follow_a_reload(tmp_path: Path) -> None:
+async def test_the_guard_follows_a_reload(tmp_path: Path) -> None:
     found = runtimes(tmp_path, Ticker("a"))
     async with running(found) as kernel:
         for _ in range(9):
             kernel.guard.add_turn(blocked=False)
-        configure(tmp_path, "[rendering]\nprovider = 'a'\n[learning.guard]\nwindow = 7\n[archive]\nqueue_mb = 1\n")
+        configure(tmp_path, "[rendering]\nprovider = 'a'\n[learning.guard]\nwindow = 7\n")
         await found.reload()
         for _ in range(5):
             kernel.guard.add_turn(blocked=True)

@@ -257,7 +257,7 @@ async def test_a_preview_changes_nothing(tmp_path: Path) -> None:
         made = await it.preview(protocol.PlayerTurn(npc="smith", text="Good evening!"))
         assert "Good evening!" in made.messages[1].content
         assert renderer.prompts == []
-        assert await it.decision_log.decisions() == []
+        assert await it.turn_log.decisions() == []
         assert (await it.state("smith", "player", "default"))["turns"] == 0
         await turn(it, "Good evening!")
         real = renderer.prompts[0]

@@ -69,7 +69,7 @@ async def server(folder: Path, url: str, **archive: Any) -> AsyncIterator[Kernel
 
 async def archived(it: Kernel) -> None:
     async with asyncio.timeout(15 + AWAY):
-        await it._archive._idle.wait()
+        await it._archiving.follower.caught_up(10 + AWAY)
 
 
 def finished(items: list[Any]) -> TurnFinished:
@@ -111,7 +111,7 @@ async def test_every_turn_is_archived_and_no_turn_waits_for_it(tmp_path: Path, d
             assert finished(await turn(it, f"turn {number}")).durable
         await archived(it)
         assert [row["player_text"] for row in await rows(database)] == [f"turn {number}" for number in range(20)]
-        assert it._archive.waiting == 0
+        assert it._archiving.follower.waiting == 0
         await it.maintenance.erase("", "", "player", backups=False)
         assert await rows(database) == []
 
@@ -128,7 +128,7 @@ async def test_a_database_that_stops_and_comes_back_gets_all_of_it_once(tmp_path
                     await asyncio.to_thread(database.stop)
                 if number == 40:
                     await asyncio.to_thread(database.start)
-                    assert it._archive.waiting > 0
+                    assert it._archiving.follower.waiting > 0
                 if 10 <= number < 40:
                     await asyncio.sleep(AWAY / 30)
                 assert finished(await turn(it, text)).durable
@@ -143,29 +143,20 @@ async def test_a_database_that_stops_and_comes_back_gets_all_of_it_once(tmp_path
         await asyncio.to_thread(database.stop)
 
 
-async def test_turns_in_the_queue_are_sent_after_a_restart(
+async def test_turns_that_wait_are_sent_after_a_restart(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rfsn_core.admin.archive_queue.FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr("rfsn_core.admin.archiving.FLUSH_SECONDS", 0.1)
     nowhere = "postgresql://postgres@127.0.0.1:1/postgres"
     async with server(tmp_path, nowhere) as it:  # an archive that is away is no reason not to start
         for text in ("one", "two"):
             assert finished(await turn(it, text)).durable
-    outbox = tmp_path / ".rfsn" / "archive.jsonl"
-    outbox.write_bytes(outbox.read_bytes() + b'{"turn_id": "cut off by a cra')
+    (file,) = (tmp_path / ".rfsn" / "log").glob("*.jsonl")
+    file.write_bytes(file.read_bytes() + b'{"seq":9,"turn_id": "cut off by a cra')
     async with server(tmp_path, database) as it:
         await turn(it, "three")
         await archived(it)
     assert [row["player_text"] for row in await rows(database)] == ["one", "two", "three"]
-    assert outbox.read_bytes() == b""
-
-
-async def test_a_full_queue_is_logged_and_the_turn_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfsn_core.admin.archive_queue.FLUSH_SECONDS", 0.1)
-    async with server(tmp_path, "postgresql://postgres@127.0.0.1:1/postgres", queue_mb=0.002) as it:
-        for number in range(10):
-            assert finished(await turn(it, f"turn {number}")).durable
-        assert 0 < it._archive.waiting <= 2000
 
 
 async def test_a_store_is_refused_as_an_archive_and_the_reverse(tmp_path: Path, database: str) -> None:

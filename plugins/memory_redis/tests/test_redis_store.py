@@ -185,7 +185,7 @@ async def test_turns_continue_while_redis_is_unavailable_and_are_stored_in_order
             assert isinstance(stranger[-1], TurnFailed)
             await asyncio.to_thread(database.start)
             async with asyncio.timeout(10):
-                while it.conversations.spool:  # noqa: ASYNC110  nobody tells
+                while it.conversations.follower.waiting:  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(0.05)
             assert words(await turn(it, "four")).durable
             past = await it.runtimes.current.store.load(Scope("default", NPC, "player"), 10)

@@ -77,6 +77,15 @@ class Sqlite:
         values = tables.values_of(turn)
         await self._do(lambda db: tables.insert(db, values, self._file.positions), writes=True)
 
+    async def append_all(self, turns: Sequence[TurnRecord]) -> None:
+        rows = [tables.values_of(turn) for turn in turns]
+
+        def job(db: sqlite3.Connection) -> None:
+            for values in rows:
+                tables.insert(db, values, self._file.positions)
+
+        await self._do(job, writes=True)
+
     async def search(self, scope: Scope, query: str, limit: int) -> Sequence[SearchHit]:
         """Search the words of the index; a hit also raises the score of the turns around it."""
         words = terms(query)

@@ -1,4 +1,4 @@
-"""The part of a decision log that another policy can be evaluated on."""
+"""The part of a log that another policy can be evaluated on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from rfsn_core.contract.errors import UserError
 from rfsn_core.learning.evaluation.estimators import Array
-from rfsn_core.learning.log_files import read_tree
+from rfsn_core.learning.log_files import log_folders, read_tree
 from rfsn_core.learning.records import DecisionRecord, RewardRecord
 
 
@@ -32,10 +32,8 @@ class EvaluationLog:
 
 def read_log(folder: Path) -> EvaluationLog:
     """Join the decisions and rewards of a folder, of all workers. Raises UserError when none can be evaluated."""
-    if not any(folder.rglob("decisions*.jsonl")):
-        raise UserError(
-            f"{folder}: no decisions*.jsonl here", hint="The folder is a world's data folder, or `learning/` in it"
-        )
+    if not log_folders(folder):
+        raise UserError(f"{folder}: no log here", hint="The folder is a world's data folder, or `log/` in it")
     totals: dict[str, float] = defaultdict(float)
     for reward in {reward.reward_id: reward for reward in read_tree(folder, RewardRecord)}.values():
         totals[reward.decision_id] += reward.value

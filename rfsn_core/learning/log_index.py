@@ -1,4 +1,4 @@
-"""An SQLite index of the decision log: where the decisions and rewards are in its files, and what was learned from.
+"""An SQLite index of the turn log: where the decisions and rewards are in its files, and what was learned from.
 
 The lines are the truth. The index may lag behind them after a crash; at the next start it catches up, or is deleted
 and built again.
@@ -7,47 +7,61 @@ and built again.
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 from typing import Any
 
-from rfsn_core.learning.log_files import FILES, Record, log_files, read_lines
-from rfsn_core.learning.records import DecisionRecord, RewardRecord, UpdateRecord
+import msgspec
+
+from rfsn_core.learning import log_lines
+from rfsn_core.learning.log_files import LogFiles, Place
+from rfsn_core.learning.records import DecisionRecord, LogRecord, Positions, RewardRecord, UpdateRecord
 from rfsn_core.telemetry.logs import logger
 
-log = logger("decision_log")
+log = logger("turn_log")
 
 Row = tuple[str, tuple[Any, ...]]
-Place = tuple[str, int]
-"""File, and offset of the line in it."""
 SCHEMA = """
 CREATE TABLE decisions (
-    id TEXT PRIMARY KEY, npc TEXT, conversation TEXT, time REAL, file TEXT, place INTEGER
+    id TEXT PRIMARY KEY, npc TEXT, conversation TEXT, time REAL, file INTEGER, place INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX by_npc ON decisions (npc, time);
 CREATE INDEX by_conversation ON decisions (conversation, time);
 CREATE INDEX by_time ON decisions (time);
-CREATE TABLE rewards (id TEXT PRIMARY KEY, decision TEXT, file TEXT, place INTEGER) WITHOUT ROWID;
+CREATE TABLE rewards (id TEXT PRIMARY KEY, decision TEXT, file INTEGER, place INTEGER) WITHOUT ROWID;
 CREATE INDEX by_decision ON rewards (decision);
 CREATE TABLE updated_decisions (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE processed_rewards (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE files (name TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
+CREATE TABLE log_end (file INTEGER, size INTEGER, seq INTEGER, hash TEXT, positions TEXT)
 """
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 ROWS_WAITING = 500
 """Rows that may wait while nobody asks."""
+_INDEXED: dict[str, type[DecisionRecord | RewardRecord | UpdateRecord | Positions]] = {
+    "decision": DecisionRecord, "reward": RewardRecord, "update": UpdateRecord, "positions": Positions,
+}  # fmt: skip
 
 
-class DecisionIndex:
+class LogEnd(msgspec.Struct):
+    """The end of the log: where the next line goes, and what it names as the line before it."""
+
+    file: int = 0
+    size: int = 0
+    seq: int = 0
+    hash: str = log_lines.FIRST_HASH
+    positions: dict[str, int] = {}
+    """Follower → number of the last line that it has."""
+
+
+class LogIndex:
     """The index of one folder, for the one thread that writes its files."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._path = folder / "index.db"
+    def __init__(self, files: LogFiles) -> None:
+        self._files = files
+        self._path = files.folder / "index.db"
         self._db: sqlite3.Connection
         self._rows: list[Row] = []
         """SQL and values. Not records: the garbage collector walks those again and again."""
-        self._sizes: dict[str, int] = {}
-        """File → up to where it is in the index and in `_rows`."""
+        self.end = LogEnd()
+        """Of the lines that are in the index and in `_rows`."""
         self._is_behind = False
         """Whether there are lines on disk that are neither in the index nor in `_rows`."""
 
@@ -59,7 +73,7 @@ class DecisionIndex:
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 raise
-            log.warning("decision_log.index_rebuilt", index=str(self._path), reason=str(error))
+            log.warning("turn_log.index_rebuilt", index=str(self._path), reason=str(error))
             self._delete()
             self._open()
 
@@ -72,17 +86,14 @@ class DecisionIndex:
         """Build the index again from the lines."""
         self._db.close()
         self._rows.clear()
-        self._sizes.clear()
         self._delete()
         self._open()
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────
 
-    def add(self, record: Record, file: str, start: int, end: int) -> None:
+    def add(self, record: LogRecord, place: Place) -> None:
         """Add a line. It is in the index after the next `flush`."""
-        if rows := _rows(record, file, start):
-            self._rows += rows
-            self._sizes[file] = end
+        self._rows += _rows(record, place)
 
     @property
     def waiting(self) -> int:
@@ -94,27 +105,20 @@ class DecisionIndex:
         if not (self._rows or self._is_behind):
             return
         rows, self._rows = self._rows, []
-        sizes, self._sizes = self._sizes, {}
         try:
             self._db.execute("BEGIN")
             if self._is_behind:
                 self._catch_up()
-            else:
-                for sql, values in rows:
-                    self._db.execute(sql, values)
-                self._db.executemany("INSERT OR REPLACE INTO files VALUES (?,?)", sizes.items())
+            for sql, values in rows if not self._is_behind else ():
+                self._db.execute(sql, values)
+            self._save_end()
             self._db.execute("COMMIT")
             self._is_behind = False
         except (sqlite3.Error, OSError) as error:
             self._is_behind = True
-            log.error("decision_log.index_behind", index=str(self._path), error=repr(error))
+            log.error("turn_log.index_behind", index=str(self._path), error=repr(error))
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-
-    def rename(self, old: str, new: str) -> None:
-        """Note that a file was renamed. Call `flush` before. Raises sqlite3.Error."""
-        for table, column in (("decisions", "file"), ("rewards", "file"), ("files", "name")):
-            self._db.execute(f"UPDATE {table} SET {column}=? WHERE {column}=?", (new, old))
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
@@ -127,7 +131,7 @@ class DecisionIndex:
         """Return where decisions are, newest first."""
         return self._db.execute(
             "SELECT file, place FROM decisions WHERE (?1='' OR npc=?1) AND (?2='' OR conversation=?2) AND time>=?3"
-            " ORDER BY time DESC, place DESC LIMIT ?4",
+            " ORDER BY time DESC, file DESC, place DESC LIMIT ?4",
             (npc, conversation, since, limit),
         ).fetchall()
 
@@ -140,7 +144,7 @@ class DecisionIndex:
         """Return where the newest rewards are that no update was logged for, oldest first."""
         sql = (
             "SELECT file, place FROM rewards WHERE id NOT IN (SELECT id FROM processed_rewards)"
-            " ORDER BY file='rewards.jsonl' DESC, file DESC, place DESC LIMIT ?"
+            " ORDER BY file DESC, place DESC LIMIT ?"
         )
         return self._db.execute(sql, (limit,)).fetchall()[::-1]
 
@@ -171,6 +175,7 @@ class DecisionIndex:
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             self._catch_up()
+            self._save_end()
             db.execute("COMMIT")
         except BaseException:
             db.close()
@@ -180,40 +185,63 @@ class DecisionIndex:
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
+    def _save_end(self) -> None:
+        end = self.end
+        self._db.execute("DELETE FROM log_end")
+        values = (end.file, end.size, end.seq, end.hash, msgspec.json.encode(end.positions).decode())
+        self._db.execute("INSERT INTO log_end VALUES (?,?,?,?,?)", values)
+
+    def _saved_end(self) -> LogEnd:
+        row = self._db.execute("SELECT file, size, seq, hash, positions FROM log_end").fetchone()
+        if row is None:
+            return LogEnd()
+        file, size, seq, last_hash, positions = row
+        return LogEnd(file, size, seq, last_hash, msgspec.json.decode(positions, type=dict[str, int]))
+
     def _catch_up(self) -> None:
         """Add the lines that are not indexed yet. Raises DatabaseError when indexed lines do not exist."""
-        sizes: dict[str, int] = dict(self._db.execute("SELECT name, size FROM files").fetchall())
-        for kind in (DecisionRecord, RewardRecord, UpdateRecord):
-            current = f"{FILES[kind]}.jsonl"
-            for path in log_files(self._folder, FILES[kind]):
-                if path.name != current and path.name not in sizes and current in sizes:
-                    # A process renamed it and died before it could tell the index, which has the offsets under the
-                    # old name: that of another file now.
-                    raise sqlite3.DatabaseError(f"{path.name} is not indexed")
-                start = sizes.pop(path.name, 0)
-                if start > path.stat().st_size:
-                    raise sqlite3.DatabaseError(f"{path.name} is shorter than the index says")
-                self._add_lines(path, kind, start)
-        if any(name.startswith(("decisions.", "rewards.", "updates.")) for name in sizes):
-            raise sqlite3.DatabaseError(f"missing files: {', '.join(sizes)}")
+        end, numbers = self._saved_end(), self._files.numbers
+        if end.file and (end.file not in numbers or not self._exists_until(end)):
+            raise sqlite3.DatabaseError(f"the log ends before line {end.seq}, which is indexed")
+        for number in numbers:
+            if number < end.file:
+                continue
+            start = end.size if number == end.file else 0
+            end.file, end.size = number, start
+            for offset, line in self._files.lines(number, start):
+                self._add_line(end, line, (number, offset))
+        self.end = end
 
-    def _add_lines(self, path: Path, kind: type[DecisionRecord | RewardRecord | UpdateRecord], start: int) -> None:
-        end = start
-        for line, record in read_lines(path, kind, start):
-            for sql, values in _rows(record, path.name, line.start):
-                self._db.execute(sql, values)
-            end = line.end
-        self._db.execute("INSERT OR REPLACE INTO files VALUES (?,?)", (path.name, end))
+    def _exists_until(self, end: LogEnd) -> bool:
+        if end.file != self._files.current:
+            return True  # it may be compressed by now
+        return self._files.size_of(end.file) >= end.size
+
+    def _add_line(self, end: LogEnd, line: bytes, place: Place) -> None:
+        end.size, end.seq = place[1] + len(line), end.seq + 1
+        end.hash = log_lines.hash_of(line)
+        try:
+            head = log_lines.header(line)
+            end.seq, end.hash = head.seq, head.hash or end.hash
+            if (kind := _INDEXED.get(head.kind)) is None:
+                return
+            record = msgspec.json.decode(line, type=kind)
+        except msgspec.MsgspecError as error:
+            log.warning("turn_log.line_skipped", file=place[0], offset=place[1], error=str(error))
+            return
+        if isinstance(record, Positions):
+            end.positions |= record.positions
+        for sql, values in _rows(record, place):
+            self._db.execute(sql, values)
 
 
-def _rows(record: Record, file: str, offset: int) -> list[Row]:
+def _rows(record: LogRecord, place: Place) -> list[Row]:
     """Return what to execute for a record: SQL and values."""
     if isinstance(record, DecisionRecord):
-        decision = (record.decision_id, record.npc, record.conversation, record.time, file, offset)
+        decision = (record.decision_id, record.npc, record.conversation, record.time, *place)
         return [("INSERT OR IGNORE INTO decisions VALUES (?,?,?,?,?,?)", decision)]
     if isinstance(record, RewardRecord):
-        reward = (record.reward_id, record.decision_id, file, offset)
-        return [("INSERT OR IGNORE INTO rewards VALUES (?,?,?,?)", reward)]
+        return [("INSERT OR IGNORE INTO rewards VALUES (?,?,?,?)", (record.reward_id, record.decision_id, *place))]
     if not isinstance(record, UpdateRecord):
         return []
     rows: list[Row] = [("INSERT OR IGNORE INTO processed_rewards VALUES (?)", (record.reward_id,))]

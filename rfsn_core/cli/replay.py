@@ -1,0 +1,89 @@
+"""`rfsn replay`: check that a log is whole and unchanged, and compute its decisions again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rfsn_core.cli.decisions import log_folder, log_option
+from rfsn_core.cli.options import world_options
+from rfsn_core.contract.errors import UserError
+
+if TYPE_CHECKING:
+    from rfsn_core.learning.log_lines import Chain
+    from rfsn_core.learning.records import DecisionRecord
+
+MOST_SHOWN = 20
+"""Problems that are printed; the rest are counted."""
+
+
+@click.command()
+@click.argument("decision_id", required=False)
+@click.option("--head", metavar="HASH", help="A head that was printed earlier: fail if the log does not contain it.")
+@world_options
+@log_option
+def replay(
+    decision_id: str | None, head: str | None, world: Path | None, config_file: Path | None, folder: Path | None
+) -> None:
+    """Check the log, and recompute its decisions.
+
+    Every line names the hash of the line before it, so a line that was changed, removed or inserted is found. Each
+    decision is computed again from the numbers in its record. With DECISION_ID, only that one is; the beginning of an
+    id is enough.
+
+    The head is the hash of the last line. Note it somewhere else: with --head, lines that are missing at the end
+    are found, too.
+
+    \b
+    Example: rfsn replay --world my_world
+    """
+    from rfsn_core.learning.log_files import log_folders, read_tree
+    from rfsn_core.learning.log_lines import Chain
+    from rfsn_core.learning.records import DecisionRecord
+
+    path = log_folder(folder, world, config_file)
+    problems: list[str] = []
+    heads: set[str] = set()
+    for one in log_folders(path):
+        chain = Chain()
+        problems += _check(one, chain, heads)
+        erased = f", {chain.erased} of them erased" if chain.erased else ""
+        click.echo(f"{one}: {chain.lines} lines{erased}; head {chain.head}")
+    if head and head not in heads:
+        problems.append(f"no line has the hash {head}: lines are missing, or were changed")
+    records = [r for r in read_tree(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
+    if not records and not problems:
+        raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")
+    problems += [problem for record in records for problem in _differences(record)]
+    for problem in problems[:MOST_SHOWN]:
+        click.echo(problem, err=True)
+    if problems:
+        raise UserError(f"{len(problems)} problems: the log was changed or is damaged")
+    click.echo(f"{len(records)} decision{'s' * (len(records) != 1)}: the same")
+
+
+def _check(folder: Path, chain: Chain, heads: set[str]) -> Iterator[str]:
+    """Yield what is wrong with the lines of a log; add the hash of each."""
+    from rfsn_core.learning import log_lines
+    from rfsn_core.learning.log_files import all_records, lines_of, log_files
+    from rfsn_core.learning.records import Operation
+
+    def lines() -> Iterator[tuple[str, bytes]]:
+        for path in log_files(folder):
+            for _, line in lines_of(path):
+                yield path.name, line
+                heads.add(chain.head)
+
+    yield from log_lines.check(lines(), chain)
+    erasures = (record for record in all_records(folder) if isinstance(record, Operation) and record.name == "erase")
+    if chain.erased > (counted := sum(erasure.lines for erasure in erasures)):
+        yield f"{folder}: {chain.erased} lines are marked as erased, but only {counted} were"
+
+
+def _differences(record: DecisionRecord) -> Iterator[str]:
+    for slot in (record.action, record.style):
+        if slot.repeated() != slot.chosen:
+            yield f"{record.decision_id}: the log says {slot.chosen}, its numbers say {slot.repeated()}"
