@@ -72,7 +72,7 @@ def run(
 ) -> None:  # fmt: skip
     """Play an episode with NPC.
 
-    Writes episode.jsonl, episode.png, summary.json and the decision log to the folder that --out names.
+    Writes episode.jsonl, episode.png, summary.json and the log to the folder that --out names.
 
     \b
     Example: rfsn episode innkeeper --turns 100 --policy linucb --out first

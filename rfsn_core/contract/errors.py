@@ -109,7 +109,7 @@ class UnknownTurn(UserError):
 
 
 class UnknownDecision(UserError):
-    """No decision of that id is in the decision log."""
+    """No decision of that id is in the log."""
 
     code = "unknown_decision"
 

@@ -1,1 +1,1 @@
-"""The decision log, rewards, policy updates and the guard that limits them."""
+"""The log of turns, decisions and rewards; policy updates and the guard that limits them."""

@@ -99,7 +99,7 @@ class UpdateLog(Protocol):
 class LocalUpdateLog:
     """The log of a server that learns alone.
 
-    It is in memory: the decision log has the rewards, and which of them were processed, and survives a crash.
+    It is in memory: the turn log has the rewards, and which of them were processed, and survives a crash.
     """
 
     position = ""

@@ -18,7 +18,7 @@ class Settings(BaseModel, extra="forbid"):
     prefix: str = Field("rfsn:", max_length=40, description="Begins every key: several games can share a Redis.")
     days: float = Field(30.0, gt=0, description="Turns that are older are dropped, and conversations idle for so long.")
     decision_hours: float = Field(6.0, gt=0, description="A reward may come so late to another server than decided.")
-    timeout: float = Field(0.25, gt=0, description="Seconds for one round trip; then the turn is spooled.")
+    timeout: float = Field(0.25, gt=0, description="Seconds for one round trip; then the turn waits in the log.")
     connections: int = Field(32, ge=1, description="At once.")
 
 
