@@ -168,6 +168,17 @@ class Kernel:
 
         return self.conversations.queue(conversation, undone, "undo")
 
+    def end(self, message: protocol.EndConversation) -> asyncio.Task[None]:
+        """Note that the player has left a conversation, after the turns that run. Raises UnknownNpc."""
+        npc = self.runtimes.current.world.npc(message.npc)
+        conversation = self.conversations[Scope(message.save, npc.id, message.player)]
+
+        async def end() -> None:
+            await conversation.load(self.runtimes.current.store_access, npc.initial)
+            await self.rewards.accept_end(conversation.last_decision)
+
+        return self.conversations.queue(conversation, end, "end")
+
     def prefetch(self, message: protocol.Prefetch) -> list[asyncio.Task[None]]:
         """Load what NPCs know of a player, all at once. Raises UnknownNpc; the tasks raise StoreError."""
         npcs = [self.runtimes.current.world.npc(name) for name in message.npcs]

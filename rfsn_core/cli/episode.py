@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +80,10 @@ def run(
     """
     from dataclasses import asdict
 
+    import msgspec
     from rich.console import Console
 
-    from rfsn_core.learning.episodes.episodes import plot, read_script, summarise
+    from rfsn_core.learning.episodes.episodes import plot, read_script, summarise, with_rewards
     from rfsn_core.telemetry import logs
 
     if script and player:
@@ -89,17 +91,10 @@ def run(
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty", hint="Choose a new folder: an episode does not add to another")
     lines = read_script(script) if script else None
-    learning: dict[str, Any] = {
-        "cooldown": 0,
-        "detect": bool(lines) and all(line.reward is None for line in lines or ()),
-    }
-    if lines is None:
-        learning["credit_steps"] = 0  # this player says after each turn what it thought of that turn
     overrides: dict[str, Any] = {
         "data_dir": str(out.resolve()),
         "world": {"seed": seed},
         "speech": {"provider": "silent"},
-        "learning": learning,
         "operations": {"reload": False},
     }
     if policy:
@@ -109,12 +104,25 @@ def run(
     console = Console(highlight=False)
     out.mkdir(parents=True, exist_ok=True)
     played = asyncio.run(_play(runtimes, npc, turns, lines, seed, strangers, out / "episode.jsonl", console))
+    played = with_rewards(played, out / "learning")
+    (out / "episode.jsonl").write_bytes(b"".join(msgspec.json.encode(turn) + b"\n" for turn in played))
     summary = summarise(played)
     name = policy or runtimes.load().selection.provider
     plot({name: played}, out / "episode.png")
+    console.print(f"The world's settings, except: {', '.join(_settings(overrides))}", style="dim", soft_wrap=True)
+    console.print("Updates do not wait for the cooldown: turns follow each other at once.", style="dim")
     _show_summaries(console, {name: summary})
     (out / "summary.json").write_text(json.dumps(asdict(summary), indent=2), "utf-8")
     console.print(f"[dim]{out / 'episode.jsonl'}, {out / 'episode.png'}; the log is in {out / 'learning'}[/dim]")
+
+
+def _settings(overrides: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Yield each setting as `table.key = value`."""
+    for name, value in overrides.items():
+        if isinstance(value, dict):
+            yield from _settings(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name} = {json.dumps(value)}"
 
 
 async def _play(
@@ -170,7 +178,7 @@ async def _turn(
     reward = player.reward(decision.signal, decision.action, decision.style) if player else line.reward
     if reward is not None:
         await kernel.reward(protocol.Reward(decision_id=decision.decision_id, value=reward))
-        await kernel.learner.settle()
+    await kernel.learner.settle()
     record = await kernel.turn_log.decision(decision.decision_id)
     assert record is not None
     after = await kernel.state(npc, message.player, message.save)

@@ -59,9 +59,9 @@ class Update:
     """The arm's prior at the time."""
     propensity: float
     reward: float
-    """-1…1"""
+    """-1…1; -2…2 for a change"""
     again: bool = False
-    """The choice was learned from before: this reward adds to the first one, and is no second observation."""
+    """The choice was learned from before: this is the change of its reward, and no second observation."""
     weight: float = 1.0
     """Of the observation, 0…1; the guard lowers it."""
     max_step: float = math.inf

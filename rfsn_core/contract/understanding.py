@@ -52,6 +52,11 @@ ASKS = {
 """What every NPC can be asked → what that is about."""
 
 
+REACTIONS = ("contradiction", "correction", "end", "more")
+"""What a text may say about what the NPC said before: that the NPC contradicts itself, that it misunderstood, that the
+player has had enough, or that it wants to hear more."""
+
+
 @dataclass(frozen=True)
 class Entity:
     """Something of the world that a text names."""
@@ -107,6 +112,8 @@ class Understanding:
     """ISO 639-1 code, as far as can be told."""
     sentiment: float = 0.0
     """-1…1"""
+    reaction: str = ""
+    """What the text says about the NPC's last line: one of `REACTIONS`; empty: nothing."""
 
 
 class Understander(Protocol):

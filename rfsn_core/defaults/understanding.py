@@ -18,6 +18,7 @@ from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.understanding import Entity, Understander, Understanding, UnderstandingContext
 from rfsn_core.defaults.asks import asks
 from rfsn_core.defaults.questions import asks_yes_no, question_kind
+from rfsn_core.defaults.reactions import reaction
 from rfsn_core.defaults.short_lines import signal_of
 from rfsn_core.defaults.signal_model import MOST_CHARACTERS, built_in_model
 from rfsn_core.kit.plain_text import fold, tokens
@@ -223,6 +224,7 @@ class Signals:
             question=question,
             language=language,
             sentiment=sentiment(line.tokens, signal),
+            reaction=reaction(" ".join(line.plain)),
         )
 
     def _signal(

@@ -131,6 +131,18 @@ class Learner:
                 self._log_result(entry, NO_RESULT, objection)
             else:
                 self._queue.append(entry)
+        self._process_soon()
+
+    def note(self, decision: DecisionRecord, reward_id: str, reason: str) -> None:
+        """Log that a reward changes nothing, and why."""
+        part = decision.action
+        prior = part.priors[part.index]
+        update = Update(decision.context("action"), part.chosen, prior, part.propensity, 0.0)
+        entry = UpdateEntry(server=self._server, policy=decision.policy, reward_id=reward_id, update=update)
+        self._log_result(entry, NO_RESULT, reason)
+        self._process_soon()
+
+    def _process_soon(self) -> None:
         if self._processing is None:
             self._processing = asyncio.create_task(self._process(), name="learn")
 

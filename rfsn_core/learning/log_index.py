@@ -28,11 +28,11 @@ CREATE INDEX by_conversation ON decisions (conversation, time);
 CREATE INDEX by_time ON decisions (time);
 CREATE TABLE rewards (id TEXT PRIMARY KEY, decision TEXT, file INTEGER, place INTEGER) WITHOUT ROWID;
 CREATE INDEX by_decision ON rewards (decision);
-CREATE TABLE updated_decisions (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE updated_decisions (id TEXT PRIMARY KEY, taught REAL) WITHOUT ROWID;
 CREATE TABLE processed_rewards (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE log_end (file INTEGER, size INTEGER, seq INTEGER, hash TEXT, positions TEXT)
 """
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 ROWS_WAITING = 500
 """Rows that may wait while nobody asks."""
 _INDEXED: dict[str, type[DecisionRecord | RewardRecord | UpdateRecord | Positions]] = {
@@ -152,9 +152,20 @@ class LogIndex:
         """Whether there is a reward of this id."""
         return self._exists("SELECT 1 FROM rewards WHERE id=?", reward_id)
 
-    def has_update(self, decision_id: str) -> bool:
-        """Whether a decision changed the weights."""
-        return self._exists("SELECT 1 FROM updated_decisions WHERE id=?", decision_id)
+    def newest_rewards(self, limit: int) -> list[Place]:
+        """Return where the newest rewards are, newest first."""
+        sql = "SELECT file, place FROM rewards ORDER BY file DESC, place DESC LIMIT ?"
+        return self._db.execute(sql, (limit,)).fetchall()
+
+    def processed_rewards(self, decision_id: str) -> frozenset[str]:
+        """Return the ids of a decision's rewards that an update was logged for."""
+        sql = "SELECT id FROM rewards WHERE decision=? AND id IN (SELECT id FROM processed_rewards)"
+        return frozenset(name for (name,) in self._db.execute(sql, (decision_id,)))
+
+    def taught(self, decision_id: str) -> float | None:
+        """Return the sum of the updates of a decision's action; None when there was none."""
+        row = self._db.execute("SELECT taught FROM updated_decisions WHERE id=?", (decision_id,)).fetchone()
+        return None if row is None else float(row[0])
 
     def _exists(self, sql: str, value: str) -> bool:
         return self._db.execute(sql, (value,)).fetchone() is not None
@@ -245,6 +256,7 @@ def _rows(record: LogRecord, place: Place) -> list[Row]:
     if not isinstance(record, UpdateRecord):
         return []
     rows: list[Row] = [("INSERT OR IGNORE INTO processed_rewards VALUES (?)", (record.reward_id,))]
-    if not record.rejected:
-        rows.append(("INSERT OR IGNORE INTO updated_decisions VALUES (?)", (record.decision_id,)))
+    if not record.rejected and record.slot == "action":
+        sql = "INSERT INTO updated_decisions VALUES (?,?) ON CONFLICT (id) DO UPDATE SET taught=taught+excluded.taught"
+        rows.append((sql, (record.decision_id, record.reward)))
     return rows

@@ -2,57 +2,46 @@
 
 from __future__ import annotations
 
-import re
-
 from rfsn_core.contract.understanding import Understanding
-from rfsn_core.kit.plain_text import plain
 
-_SAID = r"(?:sa+i+d|told me|tolt me|claimed|swore|promised|mentioned)"
-_MEANT = r"(?:said|sad|me?a?nt|menat|asked|aksed|wanted|was asking)"
-_CONTRADICTION = re.compile(
-    rf"\bbut (?:\w+ )?you (?:just |already |once )?{_SAID}\b"
-    rf"|\byou (?:just |already )?{_SAID}\b.*\b(?:now|but now|a minute ago|a moment ago|the opposite|otherwise"
-    r"|something else|different(?:ly)?|before|earlier)\b"
-    rf"|\b(?:earlier|before|yesterday|last time|a (?:minute|moment) ago|just now) you {_SAID}\b"
-    rf"|\bthat is not what you {_SAID}\b|\bfirst (?:it|you|he|she|they|the)\b.*\bnow\b"
-    r"|\bcontradict\w*|\b(?:you|so you|have you) (?:lied|have been lying)\b|\blied to me\b|\bmake up your mind\b"
-    r"|\bwhich (?:one )?is it\b|\b(?:does|do) not add up\b|\bchanged? your (?:story|mind|tune)\b"
-)
-_CORRECTION = re.compile(
-    rf"\b(?:that|this|it) (?:is|was) not what i {_MEANT}\b|\bi did not (?:say|mean|ask"
-    rf"|want) (?:that|it|this|for|about)\b"
-    rf"|^(?:no |nope |nah |hey |well |sorry )*i {_MEANT}\b(?! to\b)|\bno i (?:{_MEANT}|am (?:talking|asking))\b"
-    r"|\bmis(?:s)?under?st[aou]+nd?\w*|\bmishe[a]?rd\b|\byou (?:got|get|have|took"
-    r"|heard) (?:me|it|that) (?:all )?wrong\b"
-    r"|^(?:no |nope |nah |but )*(?:you are|that is|this is) (?:all )?(?:wrong"
-    r"|mistaken|incorrect|not (?:true|right|correct))"
-    r"|\bwrong (?:guy|person|one|man|woman|way|place|question|thing|name|answer)\b|\bnot (?:that|this) one\b"
-    r"|\bnot listening\b|\b(?:are you|you) (?:even )?listening\b|\banswer (?:my|the) question\b"
-    r"|\b(?:that|which) (?:is|does) not (?:an )?answer\b|^no not (?:that|him|her|the|this|them)\b"
-    r"|\bi (?:was|am) (?:asking|talking) about\b"
-)
-_END = re.compile(
-    r"\b(?:i am )?(?:done|finished|through) (?:talking|with (?:you|this))\b|\b(?:this"
-    r"|that|you) (?:is|are) (?:so |really )*"
-    r"(?:boring|pointless|useless|a waste)\b|^(?:boring|enough|whatever|forget it|never ?mind|shut up)\b"
-    r"|\bwaste of (?:my )?time\b|\bleave me alone\b|\bstop talking\b"
-    r"|\bnot talking to you\b|\bgot? ?to (?:go|run|leave)\b"
-)
-_MORE = re.compile(r"\b(?:tell me more|go on|say more|what else|show me|and then|more about|explain)\b")
+ENDED = "conversation_ended"
+NEWEST = 50
+"""Judgements after which the running mean forgets the oldest at the pace at which new ones come."""
 _ENDS = frozenset({"farewell", "attack", "flee", "ignore"})
+"""What the player does who does not continue the conversation."""
 
 
-def signals(text: str, understanding: Understanding) -> list[str]:
-    """Return the reward signals for the previous decision that the player's words contain.
-
-    :param understanding: what the player means.
-    """
-    words = plain(text)
-    if _CONTRADICTION.search(words):
+def signals(understanding: Understanding) -> list[str]:
+    """Return the reward signals for the previous decision, by what the player's next words mean."""
+    reaction = understanding.reaction
+    if reaction == "contradiction":
         return ["contradiction_detected"]
-    if _CORRECTION.search(words):
+    if reaction == "correction":
         return ["user_correction"]
-    if understanding.signal in _ENDS or _END.search(words):
-        return []
-    asks = understanding.signal == "question" or understanding.question or understanding.asks or _MORE.search(words)
+    if reaction == "end" or understanding.signal in _ENDS:
+        return [ENDED]
+    asks = understanding.signal == "question" or understanding.question or understanding.asks or reaction == "more"
     return ["conversation_continued", *(["follow_up_question"] if asks else [])]
+
+
+def is_over(signal: str) -> bool:
+    """Whether nothing can follow a decision that answers this signal: how the player continues says nothing of it."""
+    return signal in _ENDS
+
+
+class RunningMean:
+    """What play says of a decision on average. That a player continues is the usual case and no praise, so what
+    play says counts as a deviation from this."""
+
+    def __init__(self) -> None:
+        self._count, self._mean = 0, 0.0
+
+    def resume(self, mean: float) -> None:
+        """Continue from the mean of an earlier run."""
+        self._count, self._mean = NEWEST, mean
+
+    def add(self, value: float) -> float:
+        """Take in what play says of one more decision; returns the mean with it."""
+        self._count = min(NEWEST, self._count + 1)
+        self._mean += (value - self._mean) / self._count
+        return self._mean

@@ -10,8 +10,9 @@ import msgspec
 
 from rfsn_core.contract.errors import StoreError, contained
 from rfsn_core.contract.shared_storage import SharedLearning
-from rfsn_core.learning.records import DecisionRecord
+from rfsn_core.learning.records import DecisionRecord, RewardRecord
 from rfsn_core.learning.server_runtime import CurrentRuntime
+from rfsn_core.learning.tally import Tally
 from rfsn_core.learning.turn_log import TurnLog, decode_decision
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
@@ -28,20 +29,29 @@ SHARE_TIMEOUT = 2.0
 """Seconds for sharing a decision; its turn waits for it."""
 
 
+Earned = tuple[Tally, float | None]
+"""The rewards of a decision, and what was learned from it in total."""
+
+
 class RecentDecision:
     """A decision that was stored.
 
     It is kept encoded, because of all its parts as objects the garbage collector would walk each again and again.
     """
 
-    __slots__ = ("_line", "is_credited", "rewards")
+    __slots__ = ("_line", "rewards", "tally", "taught")
 
-    def __init__(self, line: bytes, rewards: frozenset[str] = frozenset(), *, is_credited: bool = False) -> None:
+    def __init__(
+        self, line: bytes, rewards: frozenset[str] = frozenset(), tally: Tally | None = None,
+        taught: float | None = None,
+    ) -> None:  # fmt: skip
         self._line = line
         self.rewards = rewards
         """Ids of the rewards that were stored for it."""
-        self.is_credited = is_credited
-        """Whether it was learned from: by its own reward, a share of a later one, or because none came."""
+        self.tally = tally or Tally()
+        """The rewards that may be learned from."""
+        self.taught = taught
+        """What was learned from it in total; None: nothing yet."""
 
     @property
     def record(self) -> DecisionRecord:
@@ -62,8 +72,8 @@ class RecentDecisions:
         self._stored: OrderedDict[str, RecentDecision] = OrderedDict()
         self._without_reward: OrderedDict[str, float] = OrderedDict()
         """Decision → when it counts as one that no reward comes for."""
-        self._credited: OrderedDict[str, None] = OrderedDict()
-        """Decisions that were learned from, whose update may not be logged yet."""
+        self._earned: OrderedDict[str, Earned] = OrderedDict()
+        """Decision → what it earned and what was learned from it; the update may not be logged yet."""
         self._unshared: deque[tuple[str, bytes]] = deque(maxlen=UNSHARED)
 
     @property
@@ -146,11 +156,20 @@ class RecentDecisions:
             record = await self.load(decision_id)
             if record is None:
                 return None
-            rewards = frozenset(reward.reward_id for reward in await self._log.rewards(decision_id))
-            is_credited = decision_id in self._credited or await self._log.has_update(decision_id)
+            rewards = await self._log.rewards(decision_id)
+            tally, taught = self._earned.get(decision_id) or await self._logged_earnings(decision_id, rewards)
+            ids = frozenset(reward.reward_id for reward in rewards)
             if decision_id not in self._stored:  # it may have been loaded meanwhile
-                self._add(decision_id, RecentDecision(msgspec.json.encode(record), rewards, is_credited=is_credited))
+                self._add(decision_id, RecentDecision(msgspec.json.encode(record), ids, tally, taught))
         return self._stored.get(decision_id)
+
+    async def _logged_earnings(self, decision_id: str, rewards: list[RewardRecord]) -> Earned:
+        processed = await self._log.processed_rewards(decision_id)
+        tally = Tally.of(reward for reward in rewards if reward.reward_id in processed)
+        taught = await self._log.taught(decision_id)
+        if taught is not None and (share := taught - tally.total):
+            tally = tally.add("game", share)  # of a later decision's reward
+        return tally, taught
 
     async def find_all(self, decision_ids: list[str]) -> list[RecentDecision]:
         """Return those of some decisions of this server that were stored, with one read of the log. Raises
@@ -162,17 +181,20 @@ class RecentDecisions:
             if (decision := self._stored.get(decision_id)) is not None:
                 decisions.append(decision)
             elif decision_id in lines:
-                is_credited = decision_id in self._credited
-                decisions.append(RecentDecision(lines[decision_id], is_credited=is_credited))
+                tally, taught = self._earned.get(decision_id, (Tally(), None))
+                decisions.append(RecentDecision(lines[decision_id], frozenset(), tally, taught))
         return decisions
 
-    def credited(self, decision_id: str) -> None:
-        """Note that a decision was used for an update: it does not wait for a reward any more."""
+    def rewarded(self, decision_id: str) -> None:
+        """Note that a reward came for a decision: it does not wait for one any more."""
         self._without_reward.pop(decision_id, None)
-        self._credited[decision_id] = None
-        if len(self._credited) > MOST_WAITING:
-            self._credited.popitem(last=False)
 
+    def taught(self, decision_id: str, decision: RecentDecision) -> None:
+        """Note what was learned from a decision, before the update is logged."""
+        self.rewarded(decision_id)
+        self._earned[decision_id] = (decision.tally, decision.taught)
+        if len(self._earned) > MOST_WAITING:
+            self._earned.popitem(last=False)
     def pop_expired(self) -> list[str]:
         """Return, once, the decisions that no reward came for in time."""
         expired, now = [], time.monotonic()

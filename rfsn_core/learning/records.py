@@ -203,8 +203,10 @@ class RewardRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     value: float
     signal: str
     source: str
-    """`game` for one that was sent, `play` for one that was read off the play."""
+    """`game` for one that was sent, `play` for one that was read off the play, `designer` for a person's judgement."""
     time: float
+    baseline: float = 0.0
+    """What play says of a decision on average: the value counts as a deviation from it."""
 
 
 class QuarantineRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="quarantine"):

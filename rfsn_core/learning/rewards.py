@@ -7,8 +7,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from rfsn_core.contract.errors import BadMessage, RfsnError, StoreError, UnknownDecision
 from rfsn_core.learning.learner import Learner
+from rfsn_core.learning.play_signals import ENDED, RunningMean, is_over
 from rfsn_core.learning.recent_decisions import RecentDecision, RecentDecisions
 from rfsn_core.learning.records import DecisionRecord, QuarantineRecord, RewardRecord
 from rfsn_core.learning.server_runtime import CurrentRuntime
@@ -46,6 +49,7 @@ class Rewards:
         self._runtimes = runtimes
         self._in_progress: set[str] = set()
         """Ids of the rewards that are being stored."""
+        self._play = RunningMean()
 
     @property
     def _settings(self) -> LearningSettings:
@@ -74,29 +78,32 @@ class Rewards:
         await self._take_effect(reward, decision)
         return RewardResult(reward.value)
 
-    async def accept_from_play(self, signals: Sequence[tuple[str, str]]) -> None:
-        """Take in (decision, signal) that were read off the play, with one write for all of them. A reward that cannot
-        be taken in is only logged.
+    async def accept_from_play(self, decision_id: str, signals: Sequence[str], *, judges: bool = False) -> None:
+        """Take in signals that were read off the play, with one write for all of them. Those that cannot be taken in
+        are only logged.
+
+        :param judges: they are what came next in the conversation, so they count as a deviation from the usual.
         """
-        found: list[Rewarded] = []
-        for decision_id, signal in signals:
-            try:
-                reward = validate(self._settings, decision_id, None, signal, "", "play")
-                decision = await self._resolve(reward)
-                if decision is None:
-                    await self._quarantine(reward, "no such decision")
-                else:
-                    found.append((reward, decision))
-            except RfsnError as error:
-                log.warning("reward.refused", signal=signal, source="play", error=str(error))
         try:
-            stored = await self._store(found)
-        except StoreError as error:
-            names = [reward.signal for reward, _ in found]
-            log.warning("reward.refused", signal=names, source="play", error=str(error))
+            rewards = [validate(self._settings, decision_id, None, signal, "", "play") for signal in signals]
+            decision = await self._decisions.find(decision_id)
+            if decision is None or not rewards or (judges and is_over(decision.record.signal)):
+                return
+            if judges:
+                earlier = decision.tally.play or 0.0
+                mean = self._play.add(earlier + sum(reward.value for reward in rewards))
+                rewards[0] = structs.replace(rewards[0], baseline=mean)
+            stored = await self._store([(reward, decision) for reward in rewards])
+        except RfsnError as error:
+            log.warning("reward.refused", signal=list(signals), source="play", error=str(error))
             return
         for reward, decision in stored:
             await self._take_effect(reward, decision)
+
+    async def accept_end(self, decision_id: str) -> None:
+        """Take in that the player left after a decision, if there was one."""
+        if decision_id and self._settings.detect and ENDED in self._settings.signals:
+            await self.accept_from_play(decision_id, [ENDED], judges=True)
 
     async def _resolve(self, reward: RewardRecord) -> RecentDecision | None:
         """Find the decision of a reward."""
@@ -141,6 +148,8 @@ class Rewards:
         self._learner.guard.add_reward(reward.value, correction=reward.signal in CORRECTIONS)
         if self._may_change_weights(reward):
             await self._credit(reward, decision)
+        else:
+            self._decisions.rewarded(reward.decision_id)
 
     async def _belongs_to_another(self, reward: RewardRecord) -> bool:
         """Whether the id was used for another decision. One that we made cannot have been."""
@@ -149,9 +158,12 @@ class Rewards:
         return await self._log.has_reward(reward.reward_id)
 
     async def _credit(self, reward: RewardRecord, decision: RecentDecision) -> None:
-        """Give the decision its reward, and those before it in the conversation their discounted share."""
+        """Give the decision its reward, and of a reward of the game those before it in the conversation a discounted
+        share."""
         settings = self._settings
-        record = self._learn(decision, reward.value, 0, reward.reward_id)
+        record = self._learn(decision, reward.source, reward.value - reward.baseline, 0, reward.reward_id)
+        if reward.source != "game":
+            return
         for steps_back in range(1, settings.credit_steps + 1):
             try:
                 earlier = await self._decisions.find(record.prior_decision_id)
@@ -161,23 +173,38 @@ class Rewards:
             if earlier is None:
                 return
             value = reward.value * settings.credit_discount**steps_back
-            record = self._learn(earlier, value, steps_back, reward.reward_id)
+            record = self._learn(earlier, "game", value, steps_back, reward.reward_id)
 
-    def _learn(self, decision: RecentDecision, value: float, steps_back: int, reward_id: str) -> DecisionRecord:
+    def _learn(
+        self, decision: RecentDecision, source: str, value: float, steps_back: int, reward_id: str
+    ) -> DecisionRecord:
+        """Teach by how much a reward changes what the decision earned in total."""
         record = decision.record
-        self._learner.learn(record, value, steps_back=steps_back, again=decision.is_credited, reward_id=reward_id)
-        decision.is_credited = True
-        self._decisions.credited(record.decision_id)
+        decision.tally = decision.tally.add(source, value)
+        total, taught = decision.tally.total, decision.taught
+        if taught is None:
+            self._learner.learn(record, total, steps_back=steps_back, reward_id=reward_id)
+        elif change := round(total - taught, 9):
+            self._learner.learn(record, change, steps_back=steps_back, again=True, reward_id=reward_id)
+        elif decision.tally.source != source:
+            self._learner.note(record, reward_id, f"rewards of the {decision.tally.source} count instead")
+        else:
+            self._learner.note(record, reward_id, "the decision's rewards are at the end of the range already")
+        decision.taught = total
+        self._decisions.taught(record.decision_id, decision)
         return record
 
     def _may_change_weights(self, reward: RewardRecord) -> bool:
         settings = self._settings
-        if not self._learner.learns or not settings.enabled or (settings.strict and reward.source != "game"):
+        if not self._learner.learns or not settings.enabled or (settings.strict and reward.source == "play"):
             return False
         return not settings.evidence or reward.signal in settings.evidence
 
     async def resume(self) -> None:
         """Credit the rewards whose updates still waited when the process was killed."""
+        newest = await self._log.newest_rewards(RESUMED)
+        if mean := next((reward.baseline for reward in newest if reward.baseline), 0.0):
+            self._play.resume(mean)
         if not self._learner.learns:
             return
         for reward in await self._log.unprocessed_rewards(RESUMED):
@@ -190,15 +217,16 @@ class Rewards:
                 await self._credit(reward, decision)
 
     async def credit_missing(self) -> None:
-        """Give a reward of 0 to decisions that none came for in `learning.wait` seconds: else only what is rewarded
-        would be learned. Raises StoreError."""
-        expired = self._decisions.pop_expired()
-        if not expired or not self._learner.learns or not self._settings.enabled or self._settings.strict:
+        """Give a reward of 0 to decisions that none came for in `learning.wait` seconds, where the game rewards every
+        turn: there silence is a judgement, elsewhere it says nothing. Raises StoreError."""
+        expired, settings = self._decisions.pop_expired(), self._settings
+        if not (expired and settings.rewards_every_turn and settings.enabled and self._learner.learns):
             return
         for decision in await self._decisions.find_all(expired):
-            if not decision.is_credited:
-                decision.is_credited = True
-                self._learner.learn(decision.record, 0.0)
+            if decision.taught is None:
+                record, decision.taught = decision.record, 0.0
+                self._learner.learn(record, 0.0)
+                self._decisions.taught(record.decision_id, decision)
 
 
 def validate(

@@ -155,9 +155,17 @@ class TurnLog:
         """Whether a reward of this id was stored."""
         return await self._ask(lambda: self._index.has_reward(reward_id))
 
-    async def has_update(self, decision_id: str) -> bool:
-        """Whether the weights were updated by a reward of this decision."""
-        return await self._ask(lambda: self._index.has_update(decision_id))
+    async def newest_rewards(self, limit: int) -> list[RewardRecord]:
+        """Return the newest rewards, newest first."""
+        return await self._ask(lambda: self._read_rewards(self._index.newest_rewards(limit)))
+
+    async def processed_rewards(self, decision_id: str) -> frozenset[str]:
+        """Return the ids of a decision's rewards that an update was logged for."""
+        return await self._ask(lambda: self._index.processed_rewards(decision_id))
+
+    async def taught(self, decision_id: str) -> float | None:
+        """Return what the weights were updated with for a decision, in total; None when they were not."""
+        return await self._ask(lambda: self._index.taught(decision_id))
 
     def _read_rewards(self, places: list[Place]) -> list[RewardRecord]:
         return [_decode_reward(self._files.read_line(place)) for place in places]

@@ -9,6 +9,7 @@ from rfsn_core.protocol.audio import AUDIO_LAST, AUDIO_VERSION, HEADER_SIZE, Aud
 from rfsn_core.protocol.client import (
     Cancel,
     ClientMessage,
+    EndConversation,
     GameEvent,
     Hello,
     Ping,
@@ -78,6 +79,7 @@ __all__ = [
     "ConfigChanged",
     "ConfigRejected",
     "Decision",
+    "EndConversation",
     "EngineChanged",
     "Error",
     "GameEvent",

@@ -61,6 +61,15 @@ class GameEvent(Message, tag="event", kw_only=True):
     """Details to remember."""
 
 
+class EndConversation(Message, tag="end", kw_only=True):
+    """The player has left the conversation: walked away, or closed the dialogue. There is no answer. It tells learning
+    that nothing follows the NPC's last line."""
+
+    npc: Name
+    player: Name = "player"
+    save: Name = "default"
+
+
 class Remember(Message, tag="remember", kw_only=True):
     """The game tells an NPC something that the NPC saw or heard of a player. The answer is `remembered`."""
 
@@ -156,6 +165,7 @@ ClientMessage = (
     Hello
     | PlayerTurn
     | GameEvent
+    | EndConversation
     | Remember
     | Prefetch
     | TakeSnapshot

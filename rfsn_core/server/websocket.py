@@ -238,6 +238,9 @@ class Connection:
     def _event(self, message: protocol.GameEvent) -> None:
         self._answer_later(self._kernel.event(message))
 
+    def _end(self, message: protocol.EndConversation) -> None:
+        self._answer_later(self._kernel.end(message))
+
     def _reward(self, message: protocol.Reward) -> None:
         self._answer_later(asyncio.create_task(self._kernel.reward(message)))
 
@@ -292,6 +295,7 @@ HANDLERS: dict[type[protocol.Message], Callable[[Connection, Any], None]] = {
     protocol.Cancel: Connection._cancel,
     protocol.Played: Connection._played,
     protocol.GameEvent: Connection._event,
+    protocol.EndConversation: Connection._end,
     protocol.Reward: Connection._reward,
     protocol.Remember: Connection._remember,
     protocol.Prefetch: Connection._prefetch,

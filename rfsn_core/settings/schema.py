@@ -73,10 +73,15 @@ class LearningSettings(BaseModel, extra="forbid"):
     strict_rewards: bool = Field(False, description="A reward for an unknown decision is an error. STRICT_REWARDS=1.")
     detect: bool = Field(True, description="Read rewards off the play: corrections, follow-up questions, …")
     evidence: list[str] = Field([], description="Reward signals that may change weights; empty: all.")
-    max_step: float = Field(0.1, gt=0, description="how far one update may move the weights.")
+    max_step: float = Field(0.5, gt=0, description="How far one update may move the weights.")
     cooldown: float = Field(5.0, ge=0, description="Seconds between two changes of the weights; updates wait.")
-    wait: float = Field(120.0, gt=0, description="Seconds after which a decision without reward counts as 0.")
-    credit_steps: int = Field(1, ge=0, le=50, description="Earlier decisions of the conversation that share a reward.")
+    rewards_every_turn: bool = Field(
+        False, description="The game rewards every turn: a decision without a reward after `wait` counts as 0."
+    )
+    wait: float = Field(120.0, gt=0, description="Seconds that a reward may take, with `rewards_every_turn`.")
+    credit_steps: int = Field(
+        0, ge=0, le=50, description="Earlier decisions of the conversation that share a reward of the game."
+    )
     credit_discount: float = Field(0.5, ge=0, lt=1, description="What each step back is worth.")
     guard: GuardSettings = Field(GuardSettings(), description="When learning is slowed or frozen; see below.")
     signals: dict[str, float] = Field(
@@ -86,6 +91,7 @@ class LearningSettings(BaseModel, extra="forbid"):
             "tts_overrun": -0.3,
             "conversation_continued": 0.5,
             "follow_up_question": 0.3,
+            "conversation_ended": 0.0,
         },
         description="Named reward signal → value, -1…1.",
     )

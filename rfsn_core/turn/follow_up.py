@@ -10,6 +10,7 @@ from rfsn_core.learning import play_signals
 from rfsn_core.learning.guard_control import GuardControl
 from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.learning.rewards import Rewards
+from rfsn_core.memory.consistency import contradicts_earlier
 from rfsn_core.turn.turn import Turn
 from rfsn_core.world.files import Npc
 
@@ -34,23 +35,31 @@ class FollowUp:
     async def after(self, turn: Turn) -> None:
         """Do all that follows a turn."""
         self._guard.add_turn(blocked=turn.blocked)
-        if signals := _play_signals(turn):
-            await self._rewards.accept_from_play(signals)
+        await self._rewards_from_play(turn)
         await self._rewards.credit_missing()
         await self._decisions.share_again()
         await self._conversations.update_index(turn.conversation)
         if turn.summary_due and turn.runtime.settings.memory.summaries == "model":
             await self._summaries.reword_summary(turn.request.scope, turn.request.npc)
 
+    async def _rewards_from_play(self, turn: Turn) -> None:
+        """Take in what a turn says about the decision before it, and about its own."""
+        learning = turn.runtime.settings.learning
+        if not learning.detect:
+            return
+        if turn.prior_decision_id:
+            names = [name for name in play_signals.signals(turn.understanding) if name in learning.signals]
+            await self._rewards.accept_from_play(turn.prior_decision_id, names, judges=True)
+        own = {"tts_overrun": turn.overran, "contradiction_detected": _contradicts_itself(turn)}
+        names = [name for name, happened in own.items() if happened and name in learning.signals]
+        if turn.decision_id and names:
+            await self._rewards.accept_from_play(turn.decision_id, names)
 
-def _play_signals(turn: Turn) -> list[tuple[str, str]]:
-    """Return (decision, reward signal): what a turn says about the decision before it, and about its own."""
-    learning, request = turn.runtime.settings.learning, turn.request
-    if not learning.detect:
-        return []
-    rewards = []
-    if turn.prior_decision_id:
-        rewards += [(turn.prior_decision_id, name) for name in play_signals.signals(request.text, turn.understanding)]
-    if turn.decision_id and turn.overran:
-        rewards.append((turn.decision_id, "tts_overrun"))
-    return [(decision_id, name) for decision_id, name in rewards if name in learning.signals]
+
+def _contradicts_itself(turn: Turn) -> bool:
+    """Whether the NPC said something else than in the turns that it remembers."""
+    recent = turn.conversation.recent
+    if not recent or recent[-1].decision_id != turn.decision_id:
+        return False
+    single_valued = turn.runtime.settings.memory.single_valued
+    return contradicts_earlier(recent[-1].npc_text, [earlier.npc_text for earlier in recent[:-1]], single_valued)

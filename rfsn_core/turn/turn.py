@@ -56,6 +56,7 @@ class Turn:
         """(sentence, ms) up to which the client has acknowledged playback."""
         self.summary_due = False
         """Whether the conversation was summed up."""
+        self._was_cancelled = False
         self._player = decide.PlayerInput(request.text, "")
         self._at_start = self._at_decision = self._state = NpcState()
         self._made: Deliberation | None = None
@@ -144,9 +145,11 @@ class Turn:
 
     @property
     def overran(self) -> bool:
-        """Whether the NPC said more than the player would hear: it was cut off, or its voice fell behind."""
-        interrupted = self.cancel_reason == "barge_in" and self.latency.first_audio is not None
-        return interrupted or self.sentences_dropped > 0
+        """Whether the NPC said more than the player would hear: it was cut off while it spoke, or its voice fell
+        behind. A game that reports what was played tells with `cancel` that the player cut it off."""
+        spoke = self.heard is not None or (self.cancel_reason == "barge_in" and self.latency.first_audio is not None)
+        cut_off = self._was_cancelled and self.cancel_reason in ("barge_in", "cancelled")
+        return (spoke and cut_off) or self.sentences_dropped > 0
 
     @property
     def sentences_waiting(self) -> int:
@@ -233,6 +236,7 @@ class Turn:
 
     async def _cancelled(self) -> None:
         """Store what was heard before the barge-in."""
+        self._was_cancelled = True
         self._silence()
         text = ""
         if self._answer is not None:

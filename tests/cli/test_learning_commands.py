@@ -86,7 +86,7 @@ def test_a_script_is_played_and_repeated(rfsn: Rfsn, tmp_path: Path) -> None:
     output(rfsn("episode", "innkeeper", "--turns", "4", "--script", "script.txt", "--out", "out"))
     lines = [json.loads(line) for line in (tmp_path / "out" / "episode.jsonl").read_text("utf-8").splitlines()]
     assert [line["player_text"] for line in lines] == ["Hello!", "Any work?", "Goodbye.", "Hello!"]
-    assert [line["reward"] for line in lines] == [None, 0.5, None, None]
+    assert [line["reward"] for line in lines] == [0.0, 0.5, None, None]  # the first sets what is usual
     assert (tmp_path / "out" / "episode.png").exists()
 
 

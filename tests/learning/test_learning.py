@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,12 +13,14 @@ from rfsn_core import protocol
 from rfsn_core.contract.abstraction import Abstraction
 from rfsn_core.contract.errors import BadMessage
 from rfsn_core.contract.selection import Context, Selection
-from rfsn_core.contract.understanding import Understanding
+from rfsn_core.contract.understanding import UnderstandingContext
+from rfsn_core.defaults.understanding import Settings, Signals
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning import play_signals as play
 from rfsn_core.learning.guard import LearningGuard
 from rfsn_core.learning.log_files import read_records
 from rfsn_core.learning.records import DecisionRecord, LogRecord, QuarantineRecord, RewardRecord, UpdateRecord
+from rfsn_core.learning.tally import Tally
 from rfsn_core.settings.schema import GuardSettings
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Chooser, Tokens, Tone
@@ -60,7 +63,7 @@ async def test_a_reward_teaches_both_slots_of_its_decision(tmp_path: Path) -> No
     (record,) = logged(tmp_path, DecisionRecord)
     assert policy.updates[0].arm == record.action.chosen
     assert policy.updates[0].propensity == record.action.propensity
-    assert policy.updates[0].max_step == 0.1
+    assert policy.updates[0].max_step == 0.5
     updates = logged(tmp_path, UpdateRecord)
     assert [(update.slot, update.rejected) for update in updates] == [("action", ""), ("style", "")]
 
@@ -419,16 +422,17 @@ async def test_a_damaged_checkpoint_is_skipped_for_the_one_before(tmp_path: Path
         ("You said your brother was dead. Now he's a guard?", "question", ["contradiction_detected"]),
         ("first it's the wolves, now it's bandits", "statement", ["contradiction_detected"]),
         ("so you lied to me", "insult", ["contradiction_detected"]),
-        ("Goodbye.", "farewell", []),
-        ("ok thanks, gotta run", "thanks", []),
-        ("im done talking to you", "statement", []),
-        ("This is boring", "insult", []),
-        ("I will kill you!", "attack", []),
-        ("", "ignore", []),
+        ("Goodbye.", "farewell", ["conversation_ended"]),
+        ("ok thanks, gotta run", "thanks", ["conversation_ended"]),
+        ("im done talking to you", "statement", ["conversation_ended"]),
+        ("This is boring", "insult", ["conversation_ended"]),
+        ("I will kill you!", "attack", ["conversation_ended"]),
+        ("", "ignore", ["conversation_ended"]),
     ],
 )
 def test_the_next_words_say_how_good_the_last_were(text: str, signal: str, expected: list[str]) -> None:
-    assert play.signals(text, Understanding(signal=signal)) == expected
+    understanding = Signals(Settings()).understand(text, UnderstandingContext())
+    assert play.signals(replace(understanding, signal=signal)) == expected
 
 
 async def test_play_rewards_the_decision_before(tmp_path: Path) -> None:
@@ -456,9 +460,83 @@ async def test_cutting_the_npc_short_is_a_reward_too(tmp_path: Path) -> None:
     assert running.turn.cancel_reason == "barge_in"
 
 
-async def test_silence_counts_as_nothing_gained(tmp_path: Path) -> None:
+async def test_a_game_that_reports_what_it_played_tells_with_cancel_that_the_npc_was_cut_short(tmp_path: Path) -> None:
+    from rfsn_core.turn.outbox import Outbox
+
+    given = plugin(rendering={"t": Tokens(["A long tale. ", "And more."], stall_after=1)})
+    async with kernel(tmp_path, given) as it:
+        for reports in (True, False):
+            outbox = Outbox()
+            running = it.begin(protocol.PlayerTurn(npc="smith", text="Hello"), outbox, protocol.Hello(audio=False))
+            while not isinstance(await outbox.get(), protocol.Sentence):
+                pass
+            if reports:
+                running.played(0, 300)
+            running.cancel("cancelled")
+            await asyncio.wait([running.task])
+    overrun = [reward for reward in logged(tmp_path, RewardRecord) if reward.signal == "tts_overrun"]
+    assert [reward.decision_id for reward in overrun] == [logged(tmp_path, DecisionRecord)[0].decision_id]
+
+
+async def test_an_npc_that_contradicts_itself_is_blamed_for_it(tmp_path: Path) -> None:
+    places = iter(("I am from Hollow Creek.", "I am from Stone Hill.", "I like it, too."))
+    renderer = Tokens(lambda prompt: [next(places)])
+    async with kernel(tmp_path, plugin(rendering={"t": renderer}), settings={"learning": {"cooldown": 0}}) as it:
+        decisions = [await decide(it, text) for text in ("Where are you from?", "Tell me of you.", "I like it here.")]
+        await it.turns.close()
+    blamed = [r.decision_id for r in logged(tmp_path, RewardRecord) if r.signal == "contradiction_detected"]
+    assert blamed == decisions[1:2]
+
+
+async def test_that_a_player_goes_on_talking_is_no_praise_and_that_it_leaves_is_blame(tmp_path: Path) -> None:
     policy = Explorer()
-    settings = {"learning": {**QUIET, "wait": 0.01}}
+    async with kernel(tmp_path, plugin(selection={"p": policy}), settings={"learning": {"cooldown": 0}}) as it:
+        for _ in range(4):
+            await decide(it, "I like it here.")
+        await decide(it, "I am done talking to you")
+    rewards = [(reward.signal, reward.value - reward.baseline) for reward in logged(tmp_path, RewardRecord)]
+    assert rewards == [("conversation_continued", 0.0)] * 3 + [("conversation_ended", pytest.approx(-0.375))]
+
+
+async def test_a_reward_of_the_game_replaces_what_was_read_off_the_play(tmp_path: Path) -> None:
+    policy = Explorer()
+    async with kernel(tmp_path, plugin(selection={"p": policy}), settings={"learning": {"cooldown": 0}}) as it:
+        await decide(it, "I like it here.")
+        decisions = [await decide(it, "I like it here."), await decide(it, "That is not what I asked")]
+        await it.turns.close()
+        await it.reward(protocol.Reward(decision_id=decisions[0], value=0.6))
+        await it.reward(protocol.Reward(decision_id=decisions[0], value=0.7))
+        await it.reward(protocol.Reward(decision_id=decisions[1], value=0.2))
+        await decide(it, "That is not what I asked")
+        await it.turns.close()
+        await it.learner.settle()
+    taught: dict[str, float] = {}
+    for update in policy.updates:
+        if update.context.slot == "action":
+            taught[update.context.decision_id] = taught.get(update.context.decision_id, 0.0) + update.reward
+    assert taught[decisions[0]] == pytest.approx(1.0)  # clipped once
+    assert taught[decisions[1]] == pytest.approx(0.2)
+    noted = {update.rejected for update in logged(tmp_path, UpdateRecord)} - {""}
+    assert noted == {"rewards of the game count instead"}
+    tally = Tally.of(reward for reward in logged(tmp_path, RewardRecord) if reward.decision_id == decisions[0])
+    assert tally.game == pytest.approx(1.3)
+    assert (tally.source, tally.total) == ("game", 1.0)
+
+
+async def test_a_conversation_that_the_game_ends_is_judged_like_one_that_the_player_leaves(tmp_path: Path) -> None:
+    async with kernel(tmp_path, settings={"learning": {"cooldown": 0}}) as it:
+        await decide(it, "I like it here.")
+        last = await decide(it, "I like it here.")
+        await it.end(protocol.EndConversation(npc="smith"))
+        await decide(it, "Goodbye.", player="other")
+        await it.end(protocol.EndConversation(npc="smith", player="other"))
+    ended = [reward.decision_id for reward in logged(tmp_path, RewardRecord) if reward.signal == "conversation_ended"]
+    assert ended == [last]
+
+
+async def test_silence_counts_where_the_game_rewards_every_turn(tmp_path: Path) -> None:
+    policy = Explorer()
+    settings = {"learning": {**QUIET, "wait": 0.01, "rewards_every_turn": True}}
     async with kernel(tmp_path, plugin(selection={"p": policy}), settings=settings) as it:
         await decide(it)
         await asyncio.sleep(0.02)

@@ -20,24 +20,31 @@ from rfsn_core import Arm, Context, Selection, Update, UpdateResult
 from rfsn_policy_linucb import draw
 from rfsn_policy_linucb.posterior import Features, Posterior
 
-MAGIC = b"LINUCB1\n"
+MAGIC = b"LINUCB2\n"
 FORGET_EVERY = 100
 """Updates between two steps of forgetting."""
+FEWEST_NPCS = 12
+"""NPCs from which on what one differs in can be told from what all learn."""
 
 
 class Settings(BaseModel, extra="forbid"):
     """`[selection.linucb]`."""
 
-    alpha: float = Field(0.25, ge=0, description="How much uncertainty attracts. 0: only what is known counts.")
-    ridge: float = Field(1.0, gt=0, description="Strength of the prior: higher learns slower, and steadier.")
+    caution: float = Field(
+        0.2, ge=0, description="How much uncertainty repels, when it is about leaving the world model's choice."
+    )
+    alpha: float = Field(
+        0.5, ge=0, description="How much uncertainty attracts, where the world model has no favourite to leave."
+    )
+    ridge: float = Field(0.3, gt=0, description="Strength of the prior: higher learns slower, and steadier.")
     discount: float = Field(
-        1.0,
+        0.999,
         gt=0.5,
         le=1,
         description="Factor by which the weight of an observation shrinks with each update; 1: it never shrinks.",
     )
     floor: float = Field(
-        0.02, ge=0, le=1, description="Probability shared by all candidates, so that logs can be used."
+        0.01, ge=0, le=1, description="Probability shared by all candidates, so that logs can be used."
     )
     explore: str = Field(
         "bound", pattern="^(bound|softmax|thompson)$", description="How the rest is shared: see README."
@@ -45,28 +52,33 @@ class Settings(BaseModel, extra="forbid"):
     temperature: float = Field(0.05, gt=0, description="Of softmax.")
     samples: int = Field(128, ge=8, le=4096, description="Of the Thompson table.")
     share: bool = Field(True, description="One model for all NPCs. False: each NPC learns alone, and slowly.")
-    deviation: float = Field(0.3, ge=0, description="τ: how far one NPC may differ from all. 0: not at all.")
+    deviation: float = Field(
+        0.3, ge=0, description="τ: how far one NPC may differ from all, from a dozen NPCs on. 0: not at all."
+    )
 
 
 class LinUcb:
     """The opened provider."""
 
-    version = "1"
+    version = "2"
+    kind = "linucb"
 
     def __init__(self, settings: Settings, key: bytes) -> None:
         self._settings, self._key = settings, key
         self._models: dict[str, Posterior] = {}
         self._own: dict[str, dict[str, list[float]]] = {}  # model → "npc arm" → [precision, weighted sum]
+        self._npcs: set[str] = set()
+        """Of whom something was learned."""
         self._updates = 0
 
     # ── choosing ─────────────────────────────────────────────────────────────────────────────────
 
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
-        """The arm with the best upper bound, nearly always; every candidate now and then."""
+        """The best arm, nearly always; every candidate now and then."""
         settings = self._settings
         means, variances = self.predict(context, arms)
-        alpha, root = settings.alpha, math.sqrt
-        scores = [mean + alpha * root(variance) for mean, variance in zip(means, variances, strict=True)]
+        widths = [math.sqrt(variance) for variance in variances]
+        scores = [mean + pull * width for mean, pull, width in zip(means, self._pulls(arms), widths, strict=True)]
         if not context.explore:
             best = draw.first_best(scores)
             return Selection(arms[best].name, tuple(float(i == best) for i in range(len(arms))), tuple(scores))
@@ -75,12 +87,25 @@ class LinUcb:
             shares = draw.softmax(scores, settings.temperature)
         elif settings.explore == "thompson":
             table = draw.uniform(self._key, context.decision_id, context.slot, "table")
-            widths = [alpha * root(variance) for variance in variances]
-            shares = draw.best_share(means, widths, settings.samples, table)
+            shares = draw.best_share(scores, [settings.alpha * width for width in widths], settings.samples, table)
         else:
             shares = draw.greedy(scores)
         propensities = draw.floored(shares, settings.floor)
         return Selection(arms[draw.choose(propensities, u)].name, tuple(propensities), tuple(scores), u)
+
+    def _pulls(self, arms: Sequence[Arm]) -> list[float]:
+        """Return by how much the width of each arm attracts (above 0) or repels.
+
+        The favourite of the world model is what a game gets without learning. Another arm must be better than it by a
+        margin that shrinks with what is known of that arm. Without a favourite there is nothing to lose: then what may
+        be the best is tried.
+        """
+        priors = [arm.prior for arm in arms]
+        least = max(priors) - draw.TIE
+        if min(priors) >= least:
+            attracts = self._settings.explore != "thompson"  # whose draws attract already
+            return [self._settings.alpha * attracts] * len(arms)
+        return [0.0 if prior >= least else -self._settings.caution for prior in priors]
 
     def predict(self, context: Context, arms: Sequence[Arm]) -> tuple[list[float], list[float]]:
         """(means, variances) of arms in a context. Means are kept within the range of rewards."""
@@ -90,7 +115,7 @@ class LinUcb:
         rows = [known[arm.name] if arm.name in known else model.row(arm.name) for arm in arms]
         means, variances = model.predict(rows, x)
         own, spread = self._own.get(name), self._settings.deviation**2
-        if not self._settings.share or not spread:
+        if not self._settings.share or len(self._npcs) < FEWEST_NPCS:
             own, spread = None, 0.0
         if spread:
             for position, arm in enumerate(arms):
@@ -111,7 +136,8 @@ class LinUcb:
     def update(self, update: Update) -> UpdateResult:
         """Learn; see `Posterior.observe` for the bound on the step."""
         context, settings = update.context, self._settings
-        if not (-1 <= update.reward <= 1 and math.isfinite(update.prior)):
+        most = 2 if update.again else 1  # from -1 to 1
+        if not (-most <= update.reward <= most and math.isfinite(update.prior)):
             raise ValueError(f"a reward of {update.reward} on a prior of {update.prior}")
         if not 0 < update.propensity <= 1:
             raise ValueError(f"a propensity of {update.propensity}")
@@ -120,6 +146,7 @@ class LinUcb:
         x, name = Features(context.abstraction.features), self._name(context)
         model = self._model(name, len(x.full))
         row = model.row(update.arm)
+        self._npcs.add(context.npc)
         own = self._deviation(name, context.npc, update.arm)
         if update.again:
             size, weight = model.amend(row, x, update.reward, update.weight, update.max_step)
@@ -131,14 +158,24 @@ class LinUcb:
                 size, weight = model.observe(row, x, target, update.weight, update.max_step)
             else:
                 shared = model.mean(row, x)
-                size, weight = model.observe(row, x, target - own[1] / own[0], update.weight, update.max_step)
+                differs = own[1] / own[0] if len(self._npcs) >= FEWEST_NPCS else 0.0
+                size, weight = model.observe(row, x, target - differs, update.weight, update.max_step)
                 own[0] += weight
                 own[1] += weight * (target - shared)
         self._updates += 1
         if settings.discount < 1 and self._updates % FORGET_EVERY == 0:
-            for each in self._models.values():
-                each.forget(settings.discount**FORGET_EVERY)
+            self._forget(settings.discount**FORGET_EVERY)
         return UpdateResult(size, weight)
+
+    def _forget(self, keep: float) -> None:
+        for model in self._models.values():
+            model.forget(keep)
+        if self._settings.deviation:
+            start = 1 / self._settings.deviation**2
+            for arms in self._own.values():
+                for own in arms.values():
+                    own[0] = keep * own[0] + (1 - keep) * start
+                    own[1] *= keep
 
     def _deviation(self, model: str, npc: str, arm: str) -> list[float] | None:
         if not self._settings.share or not self._settings.deviation:
@@ -163,6 +200,7 @@ class LinUcb:
     def checkpoint(self) -> bytes:
         """Header as JSON, then for each model A (upper triangle) and b of its arms, as float64."""
         header: dict[str, Any] = {
+            "kind": self.kind,
             "ridge": self._settings.ridge,
             "updates": self._updates,
             "models": [
@@ -196,6 +234,8 @@ class LinUcb:
             raise ValueError("a checkpoint of linucb that is cut short or damaged")
         size = int.from_bytes(payload[:8], "little")
         header = json.loads(payload[8 : 8 + size])
+        if header["kind"] != self.kind:
+            raise ValueError(f"a checkpoint of {header['kind']}, not of {self.kind}")
         numbers = np.frombuffer(payload[8 + size :], "<f8")
         models, place = {}, 0
         for entry in header["models"]:
@@ -221,3 +261,4 @@ class LinUcb:
                 model.refactor(row)
             models[entry["name"]] = model
         self._models, self._own, self._updates = models, header["own"], header["updates"]
+        self._npcs = {key.partition("\x1f")[0] for arms in self._own.values() for key in arms}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from rfsn_policy_linucb import draw
 from rfsn_policy_linucb.linucb import LinUcb, Settings
 from rfsn_policy_linucb.posterior import Features, Posterior
+from rfsn_policy_linucb.simple import EpsilonGreedy, EpsilonSettings, Thompson, ThompsonSettings
 
 from rfsn_core import Abstraction, Arm, Context, Update
 
@@ -115,7 +117,7 @@ def test_rounding_errors_do_not_add_up(updates: int) -> None:
 
 
 def test_what_is_never_seen_again_is_forgotten_and_nothing_blows_up() -> None:
-    learner = policy(discount=0.99)
+    learner = policy(discount=0.99, ridge=1.0)
     for number in range(20_000):
         x = np.zeros(D)
         x[0], x[1 + (number % 2 if number > 1000 else number % 5)] = 0.5, 0.5
@@ -226,11 +228,40 @@ def test_what_one_npc_learns_helps_a_new_one() -> None:
 
 
 def test_an_npc_may_differ_from_the_others() -> None:
-    learner = policy(deviation=0.5)
-    for _ in range(60):
-        learner.update(an_update([0.5] * D, 0.6, npc="many"))
-        learner.update(an_update([0.5] * D, -0.2, npc="odd"))
-    assert mean(learner, "odd") < mean(learner, "new") < mean(learner, "many")
+    few, many = policy(deviation=0.5), policy(deviation=0.5)
+    for learner, npcs in ((few, 3), (many, 12)):
+        for _ in range(60):
+            for number in range(npcs):
+                learner.update(an_update([0.5] * D, 0.6 if number else -0.2, npc=f"npc {number}"))
+    assert mean(many, "npc 0") < mean(many, "new") - 0.1 < mean(many, "npc 1")
+    assert mean(few, "npc 0") == mean(few, "new")  # too few to tell what one differs in
+
+
+def test_the_favourite_is_left_only_for_what_is_known_to_be_better() -> None:
+    learner = policy(floor=0.0)
+    x, arms = [0.5] * D, [Arm("favourite", 0.5), Arm("other", 0.4)]
+    for _ in range(5):
+        learner.update(replace(an_update(x, 0.35, arm="favourite"), prior=0.5))
+    assert learner.select(context(x), arms).arm == "favourite"  # nothing is known of the other
+    for _ in range(5):
+        learner.update(replace(an_update(x, 0.6, arm="other"), prior=0.4))
+    assert learner.select(context(x), arms).arm == "other"
+
+
+@pytest.mark.parametrize("make", [lambda: EpsilonGreedy(EpsilonSettings(epsilon=0), b"k"),
+                                  lambda: Thompson(ThompsonSettings(floor=0), b"k")])  # fmt: skip
+def test_the_other_policies_use_the_situation(make: Callable[[], LinUcb]) -> None:
+    learner, arms = make(), [Arm("a", 0.0), Arm("b", 0.0)]
+    situations = ([1.0, 0.0], "a"), ([0.0, 1.0], "b")
+    for _ in range(30):
+        for x, best in situations:
+            for arm in "ab":
+                learner.update(an_update(x, 1.0 if arm == best else 0.0, arm=arm))
+    for x, best in situations:
+        choice = learner.select(context(x), arms)
+        assert choice.propensities["ab".index(best)] > 0.95
+    with pytest.raises(ValueError, match="not of linucb"):
+        policy().restore(learner.checkpoint())
 
 
 def test_isolated_npcs_learn_alone() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from rfsn_core.contract.errors import UserError
+from rfsn_core.learning.log_files import read_tree
+from rfsn_core.learning.records import RewardRecord
+from rfsn_core.learning.tally import Tally
 
 
 class EpisodeTurn(msgspec.Struct, kw_only=True):
@@ -28,6 +32,7 @@ class EpisodeTurn(msgspec.Struct, kw_only=True):
     selected_style: str
     npc_text: str
     reward: float | None
+    """What the decision earned in total, from the player and from what the player did next; null: nothing came."""
     state_after: dict[str, Any]
     decision_id: str
 
@@ -59,6 +64,20 @@ def read_script(path: Path) -> list[ScriptLine]:
     if not lines:
         raise UserError(f"{path}: no lines")
     return lines
+
+
+def with_rewards(turns: Sequence[EpisodeTurn], folder: Path) -> list[EpisodeTurn]:
+    """Return the turns with what their decisions earned, which is known only when the next turns were played.
+
+    :param folder: of the decision log.
+    """
+    rewards: dict[str, list[RewardRecord]] = defaultdict(list)
+    for reward in read_tree(folder, RewardRecord):
+        rewards[reward.decision_id].append(reward)
+    return [
+        structs.replace(turn, reward=Tally.of(given).total if (given := rewards[turn.decision_id]) else turn.reward)
+        for turn in turns
+    ]
 
 
 def read_episode(path: Path) -> list[EpisodeTurn]:

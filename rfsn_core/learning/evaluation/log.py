@@ -13,6 +13,7 @@ from rfsn_core.contract.errors import UserError
 from rfsn_core.learning.evaluation.estimators import Array
 from rfsn_core.learning.log_files import log_folders, read_tree
 from rfsn_core.learning.records import DecisionRecord, RewardRecord
+from rfsn_core.learning.tally import Tally
 
 
 @dataclass
@@ -21,7 +22,7 @@ class EvaluationLog:
 
     records: list[DecisionRecord]
     rewards: Array
-    """The sum of each decision's rewards, -1…1."""
+    """What each decision earned in total, as learning counts it, -1…1."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Reason → how many decisions were left out."""
 
@@ -34,9 +35,9 @@ def read_log(folder: Path) -> EvaluationLog:
     """Join the decisions and rewards of a folder, of all workers. Raises UserError when none can be evaluated."""
     if not log_folders(folder):
         raise UserError(f"{folder}: no log here", hint="The folder is a world's data folder, or `log/` in it")
-    totals: dict[str, float] = defaultdict(float)
+    tallies: dict[str, Tally] = defaultdict(Tally)
     for reward in {reward.reward_id: reward for reward in read_tree(folder, RewardRecord)}.values():
-        totals[reward.decision_id] += reward.value
+        tallies[reward.decision_id] = tallies[reward.decision_id].add(reward.source, reward.value - reward.baseline)
     records: list[DecisionRecord] = []
     left_out: dict[str, int] = defaultdict(int)
     for record in read_tree(folder, DecisionRecord):
@@ -48,7 +49,7 @@ def read_log(folder: Path) -> EvaluationLog:
         reasons = "; ".join(f"{count}: {reason}" for reason, count in left_out.items()) or "it is empty"
         hint = 'Log with a policy that explores, such as [selection] provider = "linucb"'
         raise UserError(f"{folder}: no decision can be evaluated ({reasons})", hint=hint)
-    rewards = np.array([max(-1.0, min(1.0, totals[record.decision_id])) for record in records])
+    rewards = np.array([tallies[record.decision_id].total for record in records])
     return EvaluationLog(records, rewards, dict(left_out))
 
 
