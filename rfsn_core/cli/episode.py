@@ -104,7 +104,7 @@ def run(
     console = Console(highlight=False)
     out.mkdir(parents=True, exist_ok=True)
     played = asyncio.run(_play(runtimes, npc, turns, lines, seed, strangers, out / "episode.jsonl", console))
-    played = with_rewards(played, out / "learning")
+    played = with_rewards(played, out / "log")
     (out / "episode.jsonl").write_bytes(b"".join(msgspec.json.encode(turn) + b"\n" for turn in played))
     summary = summarise(played)
     name = policy or runtimes.load().selection.provider

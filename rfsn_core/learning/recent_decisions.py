@@ -195,6 +195,7 @@ class RecentDecisions:
         self._earned[decision_id] = (decision.tally, decision.taught)
         if len(self._earned) > MOST_WAITING:
             self._earned.popitem(last=False)
+
     def pop_expired(self) -> list[str]:
         """Return, once, the decisions that no reward came for in time."""
         expired, now = [], time.monotonic()

@@ -154,7 +154,7 @@ class Chooser:
 
     def update(self, update: Update) -> UpdateResult:
         """Add the reward up."""
-        if not -1 <= update.reward <= 1:
+        if not abs(update.reward) <= (2 if update.again else 1):
             raise ValueError("out of range")
         self.updates.append(update)
         self.learned += update.reward * update.weight
