@@ -138,7 +138,7 @@ def test_probabilities_sum_to_one_and_every_candidate_has_its_share(
     explore: str, priors: list[float], number: int
 ) -> None:
     arms = [Arm(f"a{n}", prior) for n, prior in enumerate(priors)]
-    learner = policy(explore=explore)
+    learner = policy(explore=explore, floor=0.02)
     choice = learner.select(context([0.5] * D, number), arms)
     assert sum(choice.propensities) == pytest.approx(1, abs=1e-12)
     assert min(choice.propensities) >= 0.02 / len(arms) - 1e-15
