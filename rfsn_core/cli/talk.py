@@ -91,6 +91,8 @@ def show(console: Console, item: Item) -> None:
             console.print(f"[dim]{item.action} · {item.style} (heard: {item.signal}{forced})[/dim]")
         case protocol.Sentence():
             console.print(item.text, markup=False)
+        case protocol.Narration():
+            console.print(item.text, markup=False, style="italic dim")
         case protocol.SentenceBlocked():
             console.print(f"[yellow]({item.verdict}: {', '.join(item.reasons)})[/yellow]")
         case protocol.SpeechDropped():

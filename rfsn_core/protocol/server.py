@@ -91,6 +91,18 @@ class Sentence(Message, tag="sentence", kw_only=True):
     text: str
 
 
+class Narration(Message, tag="narration", kw_only=True):
+    """What the NPC does, as the model tells it: a stage direction. It passed the gate, and no memory keeps it.
+
+    With `rendering.narration = "voice"`, the narrator's audio follows under this index.
+    """
+
+    turn_id: str
+    index: int
+    """Counts with the sentences."""
+    text: str
+
+
 class SentenceBlocked(Message, tag="sentence.blocked", kw_only=True):
     """The gate replaced (`rewrite`) or stopped (`block`, `needs_approval`) a sentence."""
 
@@ -374,6 +386,7 @@ ServerMessage = (
     | Decision
     | Text
     | Sentence
+    | Narration
     | SentenceBlocked
     | SpeechStarted
     | Visemes

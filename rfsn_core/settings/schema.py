@@ -182,6 +182,10 @@ class RenderingStage(StageWithFallback):
         "record",
         description="Ask models to report what they did. `require`: nothing is said before the report agrees.",
     )
+    narration: Literal["show", "voice", "drop"] = Field(
+        "show",
+        description="Stage directions that a model writes: an event, also spoken by `speech.narrator`, or left out.",
+    )
     attempts: int = Field(3, ge=1, le=5, description="How often a renderer is asked for its first token.")
     retry_seconds: float = Field(0.25, ge=0, description="Pause before the second attempt; doubled each time.")
     breaker_failures: int = Field(5, ge=1, description="Failures in a row after which a renderer is left alone.")
@@ -192,6 +196,7 @@ class SpeechStage(StageWithFallback):
     """`[speech]`: what speaks, and what happens when it fails."""
 
     expressive: bool = Field(True, description="Mood and style move rate, pitch and volume a little.")
+    narrator: str = Field("", description='Voice for stage directions, with `rendering.narration = "voice"`.')
     gap_ms: int = Field(0, ge=0, le=5000, description="Silence after each sentence, besides what the voice makes.")
     queue: int = Field(16, ge=1, description="Sentences of a turn that may wait for the voice.")
     when_full: QueuePolicy = Field("wait", description="The words wait then, or which sentence is left unspoken.")

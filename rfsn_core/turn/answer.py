@@ -13,7 +13,7 @@ from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.out_of_character import REASON as OUT_OF_CHARACTER
 from rfsn_core.turn.out_of_character import is_out_of_character
 from rfsn_core.turn.rendering import FirstToken, Rendering, Switch
-from rfsn_core.turn.reply_parser import Retraction
+from rfsn_core.turn.reply_parser import Narration, Retraction
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.sentences import Piece
@@ -42,6 +42,8 @@ class Answer:
         self._said: list[tuple[int, str]] = []
         self._blocked = -1  # the sentence that the gate stopped last
         self._fallback_said = False
+        self._indices: dict[int, int] = {}  # sentence → its index in the events
+        self._narrated = 0
 
     @property
     def blocked(self) -> bool:
@@ -75,13 +77,35 @@ class Answer:
                     case Retraction():
                         log.warning("reply.thoughts_said", npc=self._request.npc.id, renderer=rendering.renderer)
                         self._said.clear()
+                    case Narration(text):
+                        await self._narrate(text)
                     case Piece():
-                        await self._say(item)
+                        await self._say(item._replace(sentence=self._index(item.sentence)))
         if usage := rendering.trace.usage:
             METRICS.engine_tokens.labels("prompt").inc(usage.prompt_tokens or 0)
             METRICS.engine_tokens.labels("completion").inc(usage.completion_tokens or 0)
         if not rendering.said:
-            await self._say(Piece(0, self._fallback(), True))
+            await self._say(Piece(self._index(0), self._fallback(), True))
+
+    def _index(self, sentence: int) -> int:
+        """Return the index of a sentence in what the client receives: stage directions count, too."""
+        return self._indices.setdefault(sentence, len(self._indices) + self._narrated)
+
+    async def _narrate(self, text: str) -> None:
+        """Gate a stage direction, send it, and hand it to the narrator's voice."""
+        manner = self._runtime.settings.rendering.narration
+        if manner == "drop":
+            return
+        index = len(self._indices) + self._narrated
+        self._narrated += 1
+        verdict = await self._verdict(text)
+        if verdict.kind in ("block", "needs_approval"):
+            self._tell_blocked(index, verdict)
+            return
+        text = verdict.text if verdict.kind == "rewrite" else text
+        self._events.emit(protocol.Narration(turn_id=self._request.turn_id, index=index, text=text))
+        if manner == "voice" and self._speaker is not None and (spoken := voice_text(text)):
+            await self._speaker.say(index, spoken, narrates=True)
 
     async def _say(self, piece: Piece) -> None:
         """Gate a sentence, send it, and hand it to the voice."""
@@ -102,24 +126,21 @@ class Answer:
 
     async def _allowed(self, piece: Piece) -> str:
         """Return what the gate lets the NPC say: the sentence, another one in its place, or nothing."""
-        if is_out_of_character(piece.text):
-            METRICS.sentences.labels("block").inc()
-            return self._replacement(piece, Verdict("block", (OUT_OF_CHARACTER,)))
-        utterance = Utterance(piece.text.strip(), "npc", self._request.npc.id, self._action, self._in_combat)
-        verdict = await gates.check(self._runtime.gates, utterance, self._runtime.settings.operations.gate_timeout)
-        METRICS.sentences.labels(verdict.kind).inc()
+        verdict = await self._verdict(piece.text.strip())
         return piece.text if verdict.kind == "allow" else self._replacement(piece, verdict)
+
+    async def _verdict(self, text: str) -> Verdict:
+        if is_out_of_character(text):
+            verdict = Verdict("block", (OUT_OF_CHARACTER,))
+        else:
+            utterance = Utterance(text, "npc", self._request.npc.id, self._action, self._in_combat)
+            verdict = await gates.check(self._runtime.gates, utterance, self._runtime.settings.operations.gate_timeout)
+        METRICS.sentences.labels(verdict.kind).inc()
+        return verdict
 
     def _replacement(self, piece: Piece, verdict: Verdict) -> str:
         """Return what is said in place of a blocked sentence: its rewriting, or once a turn the fallback line."""
-        self._events.emit(
-            protocol.SentenceBlocked(
-                turn_id=self._request.turn_id,
-                index=piece.sentence,
-                verdict=verdict.kind,
-                reasons=list(verdict.reasons),
-            )
-        )
+        self._tell_blocked(piece.sentence, verdict)
         if verdict.kind == "rewrite" and verdict.text.strip():
             return verdict.text.strip() + piece.text[len(piece.text.rstrip()) :]
         self._blocked = piece.sentence
@@ -127,6 +148,10 @@ class Answer:
             return ""
         self._fallback_said = True
         return self._fallback() + " "
+
+    def _tell_blocked(self, index: int, verdict: Verdict) -> None:
+        turn_id, reasons = self._request.turn_id, list(verdict.reasons)
+        self._events.emit(protocol.SentenceBlocked(turn_id=turn_id, index=index, verdict=verdict.kind, reasons=reasons))
 
     def _fallback(self) -> str:
         return self._request.npc.file.fallback or FALLBACK_LINE

@@ -259,21 +259,21 @@ class Attempt:
     async def stream(self, options: RenderOptions, first_token_by: float) -> AsyncGenerator[Item]:
         """Yield pieces of sentences. What the renderer's code raises ends the stream and becomes `failure`."""
         holds = self._limits.require_report and self._reports
-        waiting: list[Piece] = []
+        waiting: list[Piece | Narration] = []
         try:
             with contained():
                 async with aclosing(self._items(options, first_token_by)) as items:
                     async for item in items:
                         if holds and isinstance(item, Retraction):
                             waiting.clear()
-                        elif holds and isinstance(item, Piece):
+                        elif holds and isinstance(item, Piece | Narration):
                             waiting.append(item)
                         else:
                             yield item
                 if holds and (outcome := self._outcome()) != "ok":
                     raise EngineError(f"FINAL_JSON: {outcome}", engine_at_fault=False)
-                for item in waiting:
-                    yield item
+                for held in waiting:
+                    yield held
         except TimeoutError:
             what = "between two tokens" if self.tokens else "for its first token"
             self.failure = Failure("renderer_timeout", f"it took too long {what}")

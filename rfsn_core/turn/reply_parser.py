@@ -20,8 +20,9 @@ from rfsn_core.protocol.server import Report
 from rfsn_core.turn.reply import labels
 from rfsn_core.turn.reply.labels import Labels
 from rfsn_core.turn.reply.marks import LEAK, Marks
-from rfsn_core.turn.reply.markup import NARRATION, Markup
+from rfsn_core.turn.reply.markup import Markup
 from rfsn_core.turn.reply.report import Reports
+from rfsn_core.turn.reply.stage import NARRATION
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd\u200b\u2060\ufeff]")
 _SPECIAL = re.compile(f'{_CONTROL.pattern[:-1]}\n\t\xa0`{{<\\[*#("_~◁（【fF]')

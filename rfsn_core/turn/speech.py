@@ -86,9 +86,9 @@ class Speaker:
         """Sentences that wait for the voice."""
         return len(self._queue)
 
-    async def say(self, sentence: int, text: str) -> None:
-        """Queue a sentence; waits for room if the settings say so."""
-        for dropped in await self._queue.put(sentence, text):
+    async def say(self, sentence: int, text: str, *, narrates: bool = False) -> None:
+        """Queue a sentence, or what the narrator tells; waits for room if the settings say so."""
+        for dropped in await self._queue.put(sentence, text, narrates=narrates):
             self._drop(dropped, "full")
 
     def finish(self) -> None:
@@ -156,7 +156,9 @@ class Speaker:
     async def _voice(self, engine: Engine[Voice], sentence: QueuedSentence) -> None:
         voice, outbox = engine.provider, self._request.outbox
         style = self._manner
-        if special := self._request.npc.file.voices.get(engine.name):
+        if sentence.narrates:
+            style = VoiceStyle(self._settings.narrator)
+        elif special := self._request.npc.file.voices.get(engine.name):
             style = replace(style, voice=special)
         sound = SentenceSound(self._request, sentence.number, voice.sample_rate)
         size = 0  # bytes, at the voice's own rate

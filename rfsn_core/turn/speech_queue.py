@@ -19,6 +19,8 @@ class QueuedSentence(NamedTuple):
     text: str
     since: float
     """When it was queued, by the queue's clock."""
+    narrates: bool = False
+    """Whether the narrator speaks it, and not the NPC."""
 
 
 class SpeechQueue(BoundedQueue[QueuedSentence]):
@@ -36,11 +38,11 @@ class SpeechQueue(BoundedQueue[QueuedSentence]):
         self._patience, self._clock = patience, clock
         self._rejects = False
 
-    async def put(self, number: int, text: str) -> list[QueuedSentence]:
+    async def put(self, number: int, text: str, *, narrates: bool = False) -> list[QueuedSentence]:
         """Queue the next sentence, after waiting for room if the policy is `wait`; return the dropped ones."""
         if self.policy == "wait":
             await self.wait_for_room()
-        sentence = QueuedSentence(number, text, self._clock())
+        sentence = QueuedSentence(number, text, self._clock(), narrates)
         if self._rejects:
             return [sentence]
         METRICS.speech_queue.inc()

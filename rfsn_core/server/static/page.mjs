@@ -190,6 +190,7 @@ class Reply {
   take(event) {
     if (event.type === "decision") this.decision(event);
     else if (event.type === "sentence") this.sentence(event);
+    else if (event.type === "narration") this.narration(event);
     else if (event.type === "sentence.blocked") this.note(`The gate: ${event.verdict} (${event.reasons.join(", ")})`);
     else if (event.type === "renderer.switched") this.note(`${event.next} speaks, because ${event.failed} failed: ${event.reason}`);
     else if (event.type === "speech.off") this.note(`No speech: ${event.reason}`);
@@ -233,6 +234,13 @@ class Reply {
     span.dataset.sentence = event.index;
     span.textContent = event.text;
     this.find(".words").append(span, " ");
+  }
+
+  narration(event) {
+    const told = document.createElement("em");
+    told.dataset.sentence = event.index;
+    told.textContent = event.text;
+    this.find(".words").append(told, " ");
   }
 
   speaking(sentence) {

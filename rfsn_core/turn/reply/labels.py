@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from rfsn_core.kit.words import STOP_WORDS
 from rfsn_core.turn.reply.directions import is_note
-from rfsn_core.turn.reply.stage import Stage, Step
+from rfsn_core.turn.reply.stage import LONGEST_SPAN, NARRATION, Stage, Step
 from rfsn_core.turn.sentences import FINAL
 from rfsn_core.world.names import ARTICLES, ROLES, TITLES, name_forms
 
@@ -23,13 +23,17 @@ _OWN = frozenset(
 )
 _OTHERS = frozenset("user player human system you_(player) instruction instructions input question prompt".split())
 _LEFT_OUT = frozenset(
-    "note notes ooc out_of_character author's_note authors_note a/n disclaimer system_note narrator narration scene"
-    " setting stage_direction stage_directions action actions thought thoughts thinking inner_thought inner_thoughts"
+    "note notes ooc out_of_character author's_note authors_note a/n disclaimer system_note"
+    " setting thought thoughts thinking inner_thought inner_thoughts"
     " internal_monologue tone emotion mood style feelings translation explanation context reasoning analysis"
-    " you_do_this you_remember you_know about_the_world gesture expression body_language memory state final_json"
+    " you_do_this you_remember you_know about_the_world memory state final_json"
     " word_count edit p.s._from_the_model".split()
 )
 """Labels of lines that nobody says."""
+_NARRATED = frozenset(
+    "narrator narration scene stage_direction stage_directions action actions gesture expression body_language".split()
+)
+"""Labels of lines that say what is done."""
 _COMMON = frozenset(
     "listen look remember mind hear know mark beware careful truth rule rules price prices payment room rooms ale beer"
     " wine food bed beds first second third fourth last next then now here there tonight today tomorrow yesterday"
@@ -63,6 +67,7 @@ _SHORT_TITLES = frozenset("mr mrs ms dr st sgt capt lt prof col gen no".split())
 
 
 _NO_NAME = f"!?;,…\n，،、{FINAL}"
+_LINE_END = re.compile("\n")
 _AFTER_NAME = re.compile(r"[^\w \t'’-]")
 
 
@@ -73,6 +78,7 @@ class State(IntEnum):
     AFTER_LABEL = auto()
     """What decorates the label, and white space, is no words either."""
     SKIPPED_LINE = auto()
+    NARRATED_LINE = auto()
     WORDS = auto()
     ENDED = auto()
 
@@ -106,6 +112,14 @@ class Labels(Stage[State]):
         if end:
             self.state = State.LINE_START
         return Step(end or len(text))
+
+    def _narrated_line(self, text: str, final: bool) -> Step | None:
+        line = text[:LONGEST_SPAN].split("\n", 1)[0]
+        if len(line) == len(text) and len(text) < LONGEST_SPAN and not final:
+            return self._wait(_LINE_END, LONGEST_SPAN)
+        self.state = State.SKIPPED_LINE
+        told = line.strip(" \t*_()[]")
+        return Step(len(line), f"{NARRATION}{told}{NARRATION}" if any(map(str.isalnum, told)) else "")
 
     def _ended(self, text: str, final: bool) -> Step | None:
         return Step(len(text))
@@ -160,6 +174,8 @@ class Labels(Stage[State]):
             return self._somebody_else() if self._began else self._go(State.SKIPPED_LINE)
         if name in self._npcs:
             return self._somebody_else() if self._began else self._label(label, colon)
+        if key in _NARRATED:
+            return self._go(State.NARRATED_LINE, colon + 1)
         if key in _LEFT_OUT or is_note(label):
             return self._go(State.SKIPPED_LINE)
         if following.islower() or following == "/" or not self._is_name(label, name):
@@ -215,11 +231,12 @@ class Labels(Stage[State]):
             return Step(end + 1)
         return self._NO_PREAMBLE
 
-    triggers: ClassVar = {State.WORDS: re.compile("\n")}
+    triggers: ClassVar = {State.WORDS: _LINE_END}
     handlers: ClassVar = {
         State.LINE_START: _line_start,
         State.AFTER_LABEL: _after_label,
         State.SKIPPED_LINE: _skipped_line,
+        State.NARRATED_LINE: _narrated_line,
         State.WORDS: _words,
         State.ENDED: _ended,
     }

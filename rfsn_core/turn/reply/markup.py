@@ -7,16 +7,12 @@ from enum import IntEnum, auto
 from typing import ClassVar
 
 from rfsn_core.turn.reply.directions import is_direction, is_note
-from rfsn_core.turn.reply.stage import Stage, Step
+from rfsn_core.turn.reply.stage import LONGEST_SPAN, NARRATION, Stage, Step
 
-NARRATION = "\x01"
-"""Stands before and after what is done. No reply has it otherwise."""
-LONGEST_SPAN = 600
-"""Characters that a stage direction has at most."""
 LONGEST_SMALL = 160
 """Characters that stressed words in the middle of a sentence have at most."""
 
-_TRIGGER = re.compile(r"[\s*_`~\[(（【]")
+_TRIGGER = re.compile(rf"[\s*_`~\[(（【{NARRATION}]")
 _SPACE = re.compile(r"\s+")
 _CLOSING = {"(": ")", "[": "]", "（": "）", "【": "】"}
 _LINE_MARKS = re.compile(r"(?:#{1,6}(?=[ \t])|>+(?=[ \t]|$)|[-*+•‣▪●](?=[ \t])|\|)[ \t]*")
@@ -106,6 +102,10 @@ class Markup(Stage[State]):
             return self._stressed(text, final)
         if first in _CLOSING:
             return self._bracket(text, final)
+        if first == NARRATION:
+            self._dropped, self.state = True, State.LINE_START
+            end = text.index(NARRATION, 1) + 1
+            return Step(end, text[:end])
         if first == "`":
             return Step(1)
         if first == "~":

@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+NARRATION = "\x01"
+"""Stands before and after what is done, between the stages. No reply has it otherwise."""
+LONGEST_SPAN = 600
+"""Characters that a stage direction has at most."""
+
 S = TypeVar("S", bound=IntEnum)
 
 
