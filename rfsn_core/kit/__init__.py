@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rfsn_core.kit.chat import (
         REACHED_LIMIT,
         REPORT_GRAMMAR,
+        THOUGHTS,
         WholeCharacters,
         chat_request,
         check_reply_end,
@@ -38,6 +39,7 @@ __all__ = [
     "REACHED_LIMIT",
     "REPORT_GRAMMAR",
     "STOP_WORDS",
+    "THOUGHTS",
     "Document",
     "DocumentError",
     "Job",
@@ -86,8 +88,8 @@ __all__ = [
 
 _HOMES = {
     "backups": "describe_backup find_backup list_backups new_backup",
-    "chat": "REACHED_LIMIT REPORT_GRAMMAR WholeCharacters chat_request check_reply_end content_text decode_json"
-    " model_ids stream_chat token_count",
+    "chat": "REACHED_LIMIT REPORT_GRAMMAR THOUGHTS WholeCharacters chat_request check_reply_end content_text"
+    " decode_json model_ids stream_chat token_count",
     "documents": "Document DocumentError read_document read_text",
     "explain": "explain_errors nearest",
     "files": "replace_file",

@@ -102,6 +102,8 @@ def _usage(usage: Any) -> Usage | None:
     return None if told == Usage() else told
 
 
+THOUGHTS = "<think>"
+"""Comes before a reply whose thoughts the server's template began, so that they are not taken for words."""
 REPORT_GRAMMAR = r"""
 root ::= [^{}<>\n]{1,400} "\nFINAL_JSON {\"action\": " name ", \"tone\": " name ", \"claims\": [" claims? "]}"
 claims ::= text (", " text){0,4}
@@ -124,8 +126,13 @@ def chat_request(prompt: Prompt, model: str, options: Mapping[str, Any], omit: C
     return {name: value for name, value in request.items() if name not in omit}
 
 
-async def stream_chat(remote: Remote, request: Mapping[str, Any]) -> AsyncGenerator[str | Usage]:
-    """Stream a reply from `/chat/completions`. Raises EngineError, also for a stream that ends before its end."""
+async def stream_chat(
+    remote: Remote, request: Mapping[str, Any], *, thinks: bool = False
+) -> AsyncGenerator[str | Usage]:
+    """Stream a reply from `/chat/completions`. Raises EngineError, also for a stream that ends before its end.
+
+    :param thinks: whether the server's template begins the model's thoughts.
+    """
     finished, said, thought = "", False, False
     characters = WholeCharacters()
     async with remote.stream("/chat/completions", request) as lines:
@@ -146,8 +153,8 @@ async def stream_chat(remote: Remote, request: Mapping[str, Any]) -> AsyncGenera
                     text, thoughts = _content(choice)
                     thought = thought or thoughts
                     if text := characters.feed(text):
+                        yield text if said or not thinks else THOUGHTS + text
                         said = True
-                        yield text
                     finished = str(choice.finish_reason or finished).lower()
     check_reply_end(remote, finished, said=said, thought=thought, limit="max_tokens")
 

@@ -90,15 +90,16 @@ class Remote:
     :param url: to which paths are added.
     :param name: how messages call it: `Ollama at http://…`.
     :param start: what to do when nobody answers; the hint of the error.
+    :param provider: as the settings name it, for hints.
     :param missing: what to do when it answers 404, such as for a model that is not there.
     """
 
     def __init__(
         self, url: str, name: str, *, connect_timeout: float, headers: Mapping[str, str] | None = None,
-        start: str = "", missing: str = "",
+        start: str = "", missing: str = "", provider: str = "",
     ) -> None:  # fmt: skip
         self.url, self.name = url.rstrip("/"), name
-        self.start, self.missing = start, missing
+        self.start, self.missing, self._provider = start, missing, provider
         # No limit on reading: how long to wait for tokens is the kernel's to say, and the same for all engines.
         timeout = httpx.Timeout(None, connect=connect_timeout, pool=connect_timeout)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
@@ -129,7 +130,7 @@ class Remote:
                 "POST", self.url + path, content=msgspec.json.encode(body), headers={"Content-Type": "application/json"}
             ) as response:
                 if response.status_code != 200:
-                    raise self._refusal(response, await _beginning(response))
+                    raise self._refusal(response, await _beginning(response), body)
                 # Everything is closed here and now, and not when the garbage is collected: that is what stops engines.
                 async with aclosing(self._lines(response)) as lines:
                     yield lines
@@ -157,7 +158,7 @@ class Remote:
         with self._told():
             response = await self.client.request(method, self.url + path, json=body, timeout=patience)
             if response.status_code >= 300:
-                raise self._refusal(response, response.content)
+                raise self._refusal(response, response.content, {})
         try:
             return msgspec.json.decode(response.content)
         except msgspec.DecodeError:
@@ -186,7 +187,7 @@ class Remote:
                 f"{self} broke off: {SECRETS.redact(str(error)) or type(error).__name__}", retryable=True
             ) from error
 
-    def _refusal(self, response: httpx.Response, content: bytes) -> EngineError:
+    def _refusal(self, response: httpx.Response, content: bytes, body: Mapping[str, Any]) -> EngineError:
         status, text = response.status_code, SECRETS.redact(complaint(content))
         hint = ""
         if status in (401, 403):
@@ -196,6 +197,8 @@ class Remote:
         too_long = status in (400, 413) and ("context" in text and ("length" in text or "size" in text))
         if too_long:
             hint = "Lower rendering.prompt_tokens, or give the model a larger context"
+        elif status in (400, 422) and (key := _refused_key(text, body)):
+            hint = f'Leave it out: {self._provider}.omit = ["{key}"]'.replace(": .", ": ")
         return EngineError(
             f"{self} refused ({status}): {text or response.reason_phrase}",
             retryable=status in RETRYABLE,
@@ -203,6 +206,12 @@ class Remote:
             engine_at_fault=not too_long,
             hint=hint,
         )
+
+
+def _refused_key(text: str, body: Mapping[str, Any]) -> str:
+    """Return the key of a request that an error names in quotes, if it can do without."""
+    keys = {*body, *body.get("options", ())} - {"model", "messages", "stream"}
+    return next((name for name in re.findall(r"[\"'`]([a-z_]{2,40})[\"'`]", text) if name in keys), "")
 
 
 async def _beginning(response: httpx.Response) -> bytes:

@@ -15,4 +15,7 @@ class RemoteSettings(BaseModel, extra="forbid"):
     omit: list[str] = Field(
         [], description="Keys of the request to leave out, such as `temperature` or `seed`, which some models refuse."
     )
+    thinks: bool = Field(
+        False, description="The server's template begins the model's thoughts: nothing is said before `</think>`."
+    )
     connect_timeout: float = Field(5.0, gt=0, description="Seconds until a connection must stand.")

@@ -68,6 +68,8 @@ class StandIn:
     lora: bool = True
     """Whether adapters can be loaded at run time."""
     adapter_paths: Callable[[str], bool] = lambda path: "missing" not in path
+    loading: float = 0.0
+    """Seconds that the first request waits for the model. One that leaves earlier stops the loading, as in Ollama."""
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -84,6 +86,8 @@ class StandIn:
         self.adapters: dict[str, str] = {}
         """Loaded ones: name → path."""
         self.loads: list[str] = []
+        self.loaded = False
+        """Whether the model was loaded, for `loading`."""
         self._server: uvicorn.Server
         self._thread: threading.Thread
 
@@ -257,6 +261,9 @@ class StandIn:
             raise results[0]
 
     async def _stream(self, path: str, body: Body, fault: Fault | None, send: Send) -> None:
+        if self.loading and not self.loaded:
+            await asyncio.sleep(self.loading)
+            self.loaded = True
         kind = "application/x-ndjson" if path == "/api/chat" else "text/event-stream; charset=utf-8"
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind.encode())]})
         async for part in self._parts(path, body, fault):

@@ -180,6 +180,30 @@ class RemoteRendererSuite(RendererSuite):
 
         self.run(tmp_path, body)
 
+    def test_what_omit_names_is_left_out(self, tmp_path: Path) -> None:
+        async def body(renderer: Renderer) -> None:
+            await spoken(renderer, make_prompt())
+
+        for omit in ([], ["temperature"]):
+            type(self).settings = {**self.reach(self.engine.url), "omit": omit}
+            self.run(tmp_path, body)
+            request = self.engine.requests[-1][1]
+            assert ("temperature" in {**request, **request.get("options", {})}) is not bool(omit)
+
+    def test_a_refused_key_is_told_with_what_to_set(self, tmp_path: Path) -> None:
+        text = "Unsupported value: 'temperature' does not support 0.7 with this model."
+        self.engine.always = Fault("refuse", status=400, message=text)
+        assert f'{self.provider}.omit = ["temperature"]' in self.failing(tmp_path)[0].hint
+
+    def test_thoughts_that_the_template_began_get_their_mark(self, tmp_path: Path) -> None:
+        self.engine.tokens = ["They greet.", "</think>", "Well met."]
+        type(self).settings = {**self.reach(self.engine.url), "thinks": True}
+
+        async def body(renderer: Renderer) -> None:
+            assert await spoken(renderer, make_prompt()) == "<think>They greet.</think>Well met."
+
+        self.run(tmp_path, body)
+
     def test_health_and_models(self, tmp_path: Path) -> None:
         async def well(renderer: Any) -> None:
             assert "tiny" in await renderer.health()

@@ -10,6 +10,7 @@ import msgspec
 
 from rfsn_core import EngineError, Prompt, RenderOptions, Usage
 from rfsn_core.kit import (
+    THOUGHTS,
     Remote,
     WholeCharacters,
     check_reply_end,
@@ -61,6 +62,7 @@ class Anthropic:
             settings.url,
             "Anthropic",
             connect_timeout=settings.connect_timeout,
+            provider="anthropic",
             headers={"x-api-key": key, "anthropic-version": "2023-06-01"},
             start="Is this machine on the internet?",
             missing=f"Is '{settings.model}' a model of this account? `rfsn models` lists them",
@@ -100,8 +102,8 @@ class Anthropic:
                 if event.type == "content_block_delta" and event.delta is not None:
                     thought = thought or event.delta.type == "thinking_delta"
                     if event.delta.type == "text_delta" and (text := characters.feed(event.delta.text)):
+                        yield text if said or not settings.thinks else THOUGHTS + text
                         said = True
-                        yield text
                 elif event.type == "message_start":
                     told = event.message.get("usage") if isinstance(event.message, dict) else None
                     usage.prompt_tokens = _count(told, "input_tokens")
@@ -111,8 +113,8 @@ class Anthropic:
                     usage.completion_tokens = _count(event.usage, "output_tokens")
                     stopped = event.stop_reason or "end_turn"
                     if text := characters.feed(content_text(event.content)):
+                        yield text if said or not settings.thinks else THOUGHTS + text
                         said = True
-                        yield text
                 elif event.type == "message_delta":
                     stopped = (event.delta.stop_reason if event.delta else None) or "end_turn"
                     usage.completion_tokens = _count(event.usage, "output_tokens")

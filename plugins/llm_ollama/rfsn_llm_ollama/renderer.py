@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from rfsn_core import EngineError, Prompt, RenderOptions, Usage
-from rfsn_core.kit import Remote, WholeCharacters, check_reply_end, content_text, decode_json, token_count
+from rfsn_core.kit import THOUGHTS, Remote, WholeCharacters, check_reply_end, content_text, decode_json, token_count
 
 if TYPE_CHECKING:
     from rfsn_llm_ollama import Settings
@@ -46,19 +47,27 @@ class Ollama:
             settings.url,
             "Ollama",
             connect_timeout=settings.connect_timeout,
+            provider="ollama",
             start="Start it: ollama serve",
             missing=f"Fetch the model: ollama pull {settings.model}",
         )
-        self._preloading = asyncio.create_task(self._preload()) if settings.preload else None
+        self._loading: asyncio.Task[None] | None = None
+        if settings.preload:
+            self._load()
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._preloading is not None:
-            self._preloading.cancel()
-            await asyncio.wait([self._preloading])
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
         await self._remote.close()
 
-    async def _preload(self) -> None:
+    def _load(self) -> None:
+        """Load the model in the background."""
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._ask_to_load())
+
+    async def _ask_to_load(self) -> None:
         try:
             await self._remote.ask(
                 "POST",
@@ -92,6 +101,18 @@ class Ollama:
         }
         request["options"] = {name: value for name, value in request["options"].items() if name not in settings.omit}
         request = {name: value for name, value in request.items() if name not in settings.omit}
+        answered = False
+        try:
+            async with aclosing(self._stream(request)) as stream:
+                async for part in stream:
+                    answered = True
+                    yield part
+        except (GeneratorExit, asyncio.CancelledError):
+            if not answered and self._settings.preload:
+                self._load()  # Ollama stops loading a model when nobody waits for it any more
+            raise
+
+    async def _stream(self, request: dict[str, Any]) -> AsyncGenerator[str | Usage]:
         finished, said, thought = "", False, False
         characters = WholeCharacters()
         async with self._remote.stream("/api/chat", request) as lines:
@@ -107,8 +128,8 @@ class Ollama:
                 if line.message is not None:
                     thought = thought or bool(line.message.thinking)
                     if text := characters.feed(content_text(line.message.content)):
+                        yield text if said or not self._settings.thinks else THOUGHTS + text
                         said = True
-                        yield text
                 if line.done:
                     yield Usage(
                         prompt_tokens=token_count(line.prompt_eval_count),

@@ -22,6 +22,7 @@ class OpenAi:
             settings.url,
             "OpenAI",
             connect_timeout=settings.connect_timeout,
+            provider="openai",
             headers={"Authorization": f"Bearer {key}"},
             start="Is this machine on the internet?",
             missing=f"Is '{settings.model}' a model of this account? `rfsn models` lists them",
@@ -41,7 +42,7 @@ class OpenAi:
             **settings.extra,
         }
         request = chat_request(prompt, settings.model, given, settings.omit)
-        async with aclosing(stream_chat(self._remote, request)) as stream:
+        async with aclosing(stream_chat(self._remote, request, thinks=settings.thinks)) as stream:
             async for part in stream:
                 yield part
 

@@ -28,6 +28,7 @@ class Vllm:
             settings.url,
             "the model server",
             connect_timeout=settings.connect_timeout,
+            provider="vllm",
             headers={"Authorization": f"Bearer {settings.key}"} if settings.key else None,
             start="Is it running there? `vllm serve MODEL`, or `python -m llama_cpp.server --model FILE`",
             missing="Does the address end with /v1, and is the model there? `rfsn models` lists them",
@@ -64,7 +65,9 @@ class Vllm:
                 model = adapter or await self._base()
                 said = False
                 try:
-                    async with aclosing(stream_chat(self._remote, self._request(prompt, model, options))) as stream:
+                    request = self._request(prompt, model, options)
+                    thinks = self._settings.thinks
+                    async with aclosing(stream_chat(self._remote, request, thinks=thinks)) as stream:
                         async for part in stream:
                             said = True
                             yield part
