@@ -29,7 +29,7 @@ NAMES = """
     VersionConflict Viseme Voice VoiceStyle WorldError hookimpl
 """
 KIT = """
-    MAX_TERMS REACHED_LIMIT REPORT_GRAMMAR STOP_WORDS Document DocumentError Job JsonLines Line Remote
+    MAX_TERMS REACHED_LIMIT REPORT_GRAMMAR STOP_WORDS THOUGHTS Document DocumentError Job JsonLines Line Remote
     RemoteSettings Resampler UnknownVoices WholeCharacters WriterThread add_neighbours api_key chat_request
     check_reply_end clauses content_text content_words decode_json deliver describe_backup explain_errors
     find_backup language_of list_backups model_ids nearest nearest_voices new_backup pcm16 read_document read_text

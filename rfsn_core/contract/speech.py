@@ -19,6 +19,8 @@ class VoiceStyle:
     """1 is the engine's normal speed."""
     pitch: float = 1.0
     volume: float = 1.0
+    language: str = ""
+    """What the NPC speaks, as ISO 639-1 (`de`); empty: not known. For engines whose default voice speaks another."""
     mood: str = ""
     """How the NPC feels, and the style in which it speaks, for engines that can do more than rate, pitch and volume:
     those follow both already."""

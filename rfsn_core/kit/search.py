@@ -22,14 +22,42 @@ STOP_WORDS = frozenset(
 _WORD = re.compile(r"\w+")
 MAX_TERMS = 32
 """Words of a query that are searched for."""
+_UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
+"""Thai, Japanese, Chinese, and Korean, whose endings stand on its words."""
+_RUNS = re.compile(f"{_UNSPACED.pattern}|[^{_UNSPACED.pattern[1:-2]}]+")
 NEIGHBOURS = ((1, 0.5), (2, 0.3), (-1, 0.2))
 """(distance, share): the turn at this distance after a hit gets this share of its score."""
 
 
 def terms(text: str) -> list[str]:
     """Return the words of a query without stop words, at most `MAX_TERMS`. Nothing is found for an empty list."""
-    words = dict.fromkeys(word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS)
+    words = dict.fromkeys(word for word in _words(text.lower(), single=False) if word not in STOP_WORDS)
     return list(words)[:MAX_TERMS]
+
+
+def index_words(text: str) -> list[str]:
+    """Return the words of lower-case text under which a search finds it."""
+    return _words(text, single=True)
+
+
+def _words(text: str, *, single: bool) -> list[str]:
+    """Return the words of a text; where no spaces stand between words, the pairs of neighbouring characters.
+
+    :param single: whether to add the single characters of such text: a query of one character finds them.
+    """
+    words = _WORD.findall(text)
+    if text.isascii() or not _UNSPACED.search(text):
+        return words
+    split: list[str] = []
+    for word in words:
+        for run in _RUNS.findall(word):
+            if not _UNSPACED.match(run):
+                split.append(run)
+                continue
+            split += [run[place : place + 2] for place in range(len(run) - 1)]
+            if single or len(run) == 1:
+                split += run
+    return split
 
 
 def add_neighbours(scores: Mapping[int, float]) -> dict[int, float]:
@@ -51,7 +79,7 @@ def search_turns(turns: Sequence[TurnRecord], query: str, limit: int) -> list[Se
     stems = stems_of(query)
     if not stems or limit < 1:
         return []
-    documents = [Counter(_stem(word) for word in _WORD.findall(whole_text(turn).lower())) for turn in turns]
+    documents = [Counter(map(_stem, index_words(whole_text(turn).lower()))) for turn in turns]
     sizes = [document.total() for document in documents]
     average = sum(sizes) / len(sizes) if sizes else 1.0
     scores: dict[int, float] = {}

@@ -97,7 +97,7 @@ async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None,
     problems += _unknown_actions(settings, source, actions)
     if problems:
         raise ConfigError(problems)
-    world = await asyncio.to_thread(read_world, world_dir, actions, trust.allows)
+    world = await asyncio.to_thread(read_world, world_dir, actions, trust.allows, settings.world.language)
     misnamed = misnamed_files(world_dir) if config_file is None else []
     return Plan(
         settings=settings,

@@ -38,6 +38,9 @@ class WorldSettings(BaseModel, extra="forbid"):
     """`[world]`: how NPCs decide, and what the game adds to that."""
 
     seed: int = Field(0, description="Seed of everything that varies.")
+    language: str = Field(
+        "", pattern=r"^([A-Za-z]{2,3}(-\w+)*)?$", description="What NPCs speak: de, ja, …; empty: as they are written."
+    )
     overlap: Literal["interrupt", "wait", "refuse"] = Field(
         "interrupt", description="A second turn of a conversation while the first is running."
     )

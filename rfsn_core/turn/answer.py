@@ -104,7 +104,7 @@ class Answer:
             return
         text = verdict.text if verdict.kind == "rewrite" else text
         self._events.emit(protocol.Narration(turn_id=self._request.turn_id, index=index, text=text))
-        if manner == "voice" and self._speaker is not None and (spoken := voice_text(text)):
+        if manner == "voice" and self._speaker is not None and (spoken := voice_text(text, self._request.npc.language)):
             await self._speaker.say(index, spoken, narrates=True)
 
     async def _say(self, piece: Piece) -> None:
@@ -121,7 +121,7 @@ class Answer:
         self._send(piece.sentence, text)
         self._events.emit(protocol.Sentence(turn_id=self._request.turn_id, index=piece.sentence, text=text.strip()))
         if self._speaker is not None:
-            if spoken := voice_text(text.strip()):
+            if spoken := voice_text(text.strip(), self._request.npc.language):
                 await self._speaker.say(piece.sentence, spoken)
 
     async def _allowed(self, piece: Piece) -> str:

@@ -19,7 +19,6 @@ from rfsn_core.contract.errors import WorldError
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.rendering import ChatMessage, Known, Prompt
 from rfsn_core.contract.storage import TurnRecord
-from rfsn_core.kit.words import language_of
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.turn_facts import Material, Memory, TurnFacts, neutral, tokens
@@ -86,6 +85,25 @@ def _built_in() -> Mapping[str, Template]:
     return {name: environment.from_string(text) for name, text in TEMPLATES.items()}
 
 
+def _cut(text: str, size: int) -> str:
+    """Return the beginning of a text, up to a whole sentence if one ends in its last third."""
+    if size >= len(text):
+        return text
+    cut = text[:size]
+    end = max(cut.rfind(mark) + 1 for mark in (". ", "! ", "? ", "\n", "。"))
+    return cut[:end] if end > size * 2 // 3 else cut
+
+
+LANGUAGES = {
+    "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese",
+    "nl": "Dutch", "pl": "Polish", "ru": "Russian", "uk": "Ukrainian", "cs": "Czech", "sv": "Swedish", "da": "Danish",
+    "no": "Norwegian", "fi": "Finnish", "hu": "Hungarian", "ro": "Romanian", "el": "Greek", "tr": "Turkish",
+    "ar": "Arabic", "fa": "Persian", "he": "Hebrew", "hi": "Hindi", "ur": "Urdu", "bn": "Bengali", "th": "Thai",
+    "vi": "Vietnamese", "id": "Indonesian", "ja": "Japanese", "zh": "Chinese", "ko": "Korean",
+}  # fmt: skip
+"""ISO 639-1 → the name of the language, for a model."""
+
+
 class SystemPrompt(NamedTuple):
     """The part of a prompt that is the same for every turn of an NPC."""
 
@@ -109,7 +127,6 @@ class Prompts:
         self._own = {name: self._environment.from_string(text) for name, text in own.items()}
         self._world, self._budget, self._final_json = world, budget, final_json
         self._systems: dict[str, SystemPrompt] = {}
-        self._languages: dict[str, str] = {}
         self._labels = tuple(dict.fromkeys(label for npc in world.npcs.values() for label in (npc.name, npc.id)))
         for name in self._own:
             self._try(name, next(iter(world.npcs.values())))
@@ -118,7 +135,8 @@ class Prompts:
         """Render a user's template with made-up facts. Raises WorldError when it fails."""
         greeting = Action("greet", "Greet the player.")
         facts = TurnFacts(npc=npc, player="player", text="Hello!", action=greeting, style="", seed="")
-        system = {"npc": npc.file, "facts": [fact.text for fact in npc.file.knows], "lore": [], "final_json": True}
+        known = [fact.text for fact in npc.file.knows]
+        system = {"npc": npc.file, "facts": known, "lore": [], "language": "", "final_json": True}
         for material in (Material(), Material(turns=(Memory("conversation", "today", "A greeting."),), game="{}")):
             values = system if name == "system" else self._turn_values(facts, material)
             try:
@@ -152,15 +170,23 @@ class Prompts:
         limit = int(self._budget * SYSTEM_SHARE)
         notes: list[str] = []
 
-        def render(count: int) -> str:
+        persona = npc.file.persona
+
+        def render(count: int, size: int = len(persona)) -> str:
+            file = npc.file if size >= len(persona) else npc.file.model_copy(update={"persona": _cut(persona, size)})
             shown = {"facts": list(facts[:count]), "lore": list(lore[: max(0, count - len(facts))])}
-            return self._render("system", notes, npc=npc.file, final_json=self._final_json, **shown)
+            language = "" if npc.language == "en" else LANGUAGES.get(npc.language[:2], npc.language)
+            return self._render("system", notes, npc=file, language=language, final_json=self._final_json, **shown)
 
         count = len(facts) + len(lore)
         text = render(count)
         if tokens(text) > limit:
             count = bisect_right(range(1, count), limit, key=lambda count: tokens(render(count)))
             text = render(count)
+        if tokens(text) > limit and persona:
+            size = bisect_right(range(1, len(persona)), limit, key=lambda size: tokens(render(0, size)))
+            text = render(0, size)
+            notes.append(f"left out: {len(persona) - size:,} of {len(persona):,} characters of the persona")
         if (left_out := len(facts) - count) > 0:
             notes.append(f"left out: {left_out} of the facts")
         if (left_out := len(lore) - max(0, count - len(facts))) > 0:
@@ -208,6 +234,10 @@ class Prompts:
                 break
             material = material.without(total - self._budget)
         notes += material.notes
+        if total > self._budget:
+            turn, left_out = self._shortened(self._turn_values(facts, material), self._budget - system.tokens)
+            total = system.tokens + tokens(turn)
+            notes += left_out
         return Prompt(
             npc=npc.id,
             name=npc.name,
@@ -238,13 +268,32 @@ class Prompts:
             notes=tuple(dict.fromkeys(notes)),
         )
 
+    def _shortened(self, values: dict[str, Any], room: int) -> tuple[str, list[str]]:
+        """Return the turn's message without some facts, or with long texts cut, and what was left out."""
+        notes: list[str] = []
+        facts, count = list(values["facts"]), len(values["facts"])
+        turn = self._render("turn", notes, **values)
+        while tokens(turn) > room and facts:
+            facts.pop()
+            turn = self._render("turn", notes, **{**values, "facts": facts})
+        if len(facts) < count:
+            notes.append(f"left out: {count - len(facts)} of the {count} facts that fit")
+        values = {**values, "facts": facts}
+        for name in ("about", "hint", "instruction", "text"):
+            over, text = tokens(turn) - room, values[name]
+            if over > 0 and text:
+                values[name] = _cut(text, max(0, len(text) - 4 * over - 8))
+                turn = self._render("turn", notes, **values)
+                notes.append(f"cut to {len(values[name]):,} of {len(text):,} characters: {name}")
+        return turn, notes
+
     def _persona(self, npc: Npc, action: Action) -> dict[str, Any]:
         """Return what a renderer may need of the NPC beyond the messages."""
         return {
             "title": npc.file.title,
             "tags": npc.file.tags,
             "archetype": npc.file.archetype,
-            "language": self._language(npc),
+            "language": npc.language[:2],
             "styles": npc.file.styles,
             "temperament": npc.file.temperament.model_dump(),
             "lines": npc.file.lines,
@@ -283,14 +332,6 @@ class Prompts:
 
     def _others(self, npc: Npc) -> list[Npc]:
         return [other for other in self._world.npcs.values() if other.id != npc.id][:MOST_OTHERS]
-
-    def _language(self, npc: Npc) -> str:
-        """Return the language in which the NPC's file is written."""
-        language = self._languages.get(npc.id)
-        if language is None:
-            text = " ".join([npc.file.persona, *(fact.text for fact in npc.file.knows[:10])])
-            language = self._languages[npc.id] = language_of(text)
-        return language
 
     def _people(self, facts: TurnFacts) -> tuple[tuple[str, str, str], ...]:
         named = [self._world.npcs.get(entity.id) for entity in facts.understanding.entities if entity.kind == "npc"]

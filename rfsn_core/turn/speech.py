@@ -157,7 +157,7 @@ class Speaker:
         voice, outbox = engine.provider, self._request.outbox
         style = self._manner
         if sentence.narrates:
-            style = VoiceStyle(self._settings.narrator)
+            style = VoiceStyle(self._settings.narrator, language=self._manner.language)
         elif special := self._request.npc.file.voices.get(engine.name):
             style = replace(style, voice=special)
         sound = SentenceSound(self._request, sentence.number, voice.sample_rate)

@@ -32,7 +32,7 @@ from rfsn_core.contract.speech import VoiceStyle
 from rfsn_core.contract.understanding import SIGNALS, Entity
 from rfsn_core.kit.documents import Document, DocumentError, read_document, read_text
 from rfsn_core.kit.explain import explain_errors, nearest
-from rfsn_core.kit.words import stem
+from rfsn_core.kit.words import language_of, stem
 from rfsn_core.world.actions import STYLES, Actions
 from rfsn_core.world.facts import Fact
 from rfsn_core.world.feelings import Nature
@@ -80,13 +80,18 @@ class _Temperament(BaseModel, extra="forbid"):
 class NpcFile(BaseModel, extra="forbid"):
     """What an NPC's file may say."""
 
-    name: str = Field(min_length=1, pattern=r"\S", description="Display name.")
-    title: str = Field("", description="Who this is, in a few words.")
+    name: str = Field(min_length=1, max_length=100, pattern=r"\S", description="Display name.")
+    title: str = Field("", max_length=300, description="Who this is, in a few words.")
     persona: str = Field("", description="Character, manner, history: free text for the renderer.")
     knows: Annotated[list[Fact], BeforeValidator(_listed)] = Field(
         [], description="Facts that this NPC knows: texts, or tables with keys and conditions."
     )
     tags: Texts = Field([], description="Free labels, for lines that fit several NPCs.")
+    language: str = Field(
+        "",
+        pattern=r"^([A-Za-z]{2,3}(-\w+)*)?$",
+        description="What it speaks: de, ja, …; else `world.language`.",
+    )
     order: int = Field(100, description="Place in lists of NPCs: lower comes earlier.")
     archetype: str = Field("", description="What it is, for engines with adapters: vampire, zombie, …; see models.md.")
     voice: _Voice = Field(_Voice(), description="How the NPC sounds.")
@@ -125,6 +130,8 @@ class Npc:
     file: NpcFile
     voice: VoiceStyle
     initial: NpcState
+    language: str = "en"
+    """What it speaks, as ISO 639-1: by its file, else by the world's settings, else as its persona is written."""
 
     @cached_property
     def nature(self) -> Nature:
@@ -219,15 +226,18 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 
-def read_world(path: Path, actions: Actions | None = None, allowed: Callable[[str], bool] = lambda name: True) -> World:
+def read_world(
+    path: Path, actions: Actions | None = None, allowed: Callable[[str], bool] = lambda name: True, language: str = ""
+) -> World:
     """Read and check a world. Raises WorldError with every problem, one a line, with file, line and key.
 
     :param allowed: returns whether a file or folder, named relative to the world, may be read.
+    :param language: what NPCs speak whose files do not say it.
     """
     folder = path / "npcs"
     if not folder.is_dir():
         raise WorldError(f"{path} is not a world: it has no folder 'npcs'", hint="`rfsn init FOLDER` makes one")
-    reading = _Reading(path, actions, allowed)
+    reading = _Reading(path, actions, allowed, language)
     read = [npc for file in reading.files("npcs", ".toml") if (npc := reading.npc(file))]
     npcs = {npc.id: npc for npc in sorted(read, key=lambda npc: npc.file.order)}
     lines: Lines = {}
@@ -246,8 +256,8 @@ def read_world(path: Path, actions: Actions | None = None, allowed: Callable[[st
 class _Reading:
     """The reading of one world's files, and what is wrong with them."""
 
-    def __init__(self, path: Path, actions: Actions | None, allowed: Callable[[str], bool]) -> None:
-        self._path, self._actions, self._allowed = path, actions, allowed
+    def __init__(self, path: Path, actions: Actions | None, allowed: Callable[[str], bool], language: str) -> None:
+        self._path, self._actions, self._allowed, self._language = path, actions, allowed, language
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
@@ -282,7 +292,12 @@ class _Reading:
         if len(self.problems) > before:
             return None
         initial = NpcState(affinity=data.state.affinity, trust=data.state.trust, fear=data.state.fear)
-        return Npc(file.stem, data, VoiceStyle(**data.voice.model_dump()), initial)
+        written = " ".join([data.persona, *(fact.text for fact in data.knows[:10])])
+        chosen = (data.language or self._language).lower()
+        language = chosen or language_of(written)
+        # English is also what a text is taken for that tells nothing: then the voice's own setting counts.
+        voice = VoiceStyle(**data.voice.model_dump(), language=chosen or (language if language != "en" else ""))
+        return Npc(file.stem, data, voice, initial, language)
 
     def lines(self, file: Path) -> Lines:
         """Return a file's lines for all NPCs."""

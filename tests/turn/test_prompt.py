@@ -275,3 +275,32 @@ def test_a_renderer_without_messages_sees_what_the_npc_may_tell_and_what_it_said
     assert made.facts == ("Shoes cost a silver.", "The hinge was cut.")
     assert made.others == (("ann", "Ann", "miller"),)
     assert (made.avoid, made.stopped_by, made.game) == (("One.", "Two."), "self_harm", {"weather": "rain"})
+
+
+@pytest.mark.parametrize("fields", [("persona",), ("knows",), ("persona", "knows")])
+async def test_a_prompt_keeps_its_budget_whatever_the_npcs_file_holds(tmp_path: Path, fields: tuple[str, ...]) -> None:
+    long = "The river counts its guests, every one of them. " * 800
+    texts = {"persona": f'persona = "{long}"', "knows": f'knows = ["The rope is cut. {long}", "A rope. {long}"]'}
+    make_world(tmp_path, npcs={"ann": "\n".join(['name = "Ann"', *(texts[field] for field in fields)])})
+    renderer = Tokens()
+    async with kernel(
+        tmp_path, plugin(rendering={"t": renderer}), settings={"rendering": {"prompt_tokens": 1000}}
+    ) as it:
+        await turn(it, npc="ann", text="What about the rope?")
+    (prompt,) = renderer.prompts
+    assert sum(tokens(message.content) for message in prompt.messages) <= 1000
+    assert any("left out" in note or "cut" in note for note in prompt.notes)
+    assert "What about the rope?" in prompt.messages[1].content
+
+
+async def test_one_setting_says_what_an_npc_speaks(tmp_path: Path) -> None:
+    npcs = {"ann": 'name = "Ann"', "ben": 'name = "Ben"\nlanguage = "fr"'}
+    make_world(tmp_path, npcs=npcs)
+    renderer = Tokens()
+    async with kernel(tmp_path, plugin(rendering={"t": renderer}), settings={"world": {"language": "de"}}) as it:
+        for npc in npcs:
+            await turn(it, npc=npc)
+    told = [(prompt.persona["language"], prompt.messages[0].content) for prompt in renderer.prompts]
+    assert [language for language, _ in told] == ["de", "fr"]
+    assert "You speak German." in told[0][1]
+    assert "You speak French." in told[1][1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import rfsn_llm_ollama
 
-from rfsn_core.protocol import TurnFinished
+from rfsn_core import TurnFinished
 from rfsn_core.testing import kernel, make_world, turn
 from rfsn_core.testing.engine import StandIn
 from rfsn_core.testing.remote import RemoteRendererSuite

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from rfsn_core import EngineError, Speech, VoiceStyle
@@ -93,6 +94,13 @@ class Espeak:
             stopped.set()
             job.cancel()
 
+    def _for_language(self, language: str) -> str:
+        """Return the default voice, or the one for a language that it does not speak."""
+        if not language or language[:2] == self._default[:2]:
+            return self._default
+        language = "cmn" if language[:2] == "zh" else language
+        return next((name for name in (language, language[:2]) if name in _names()), self._default)
+
     def _work(self, text: str, voice: VoiceStyle, deliver: object, stopped: threading.Event) -> None:
         assert callable(deliver)
         timeline = Timeline()
@@ -108,7 +116,7 @@ class Espeak:
             with _process_lock:
                 if stopped.is_set():
                     return
-                if not self._engine.set_voice(voice.voice or self._default):
+                if not self._engine.set_voice(voice.voice or self._for_language(voice.language)):
                     self._engine.set_voice(self._default)
                     self._unknown.report(voice.voice, f"'{self._default}'", _nearest(voice.voice))
                 self._engine.set_parameter(library.RATE, max(80, min(450, round(self._rate * voice.rate))))
@@ -123,6 +131,7 @@ class Espeak:
             deliver(error)
 
 
+@lru_cache
 def _names() -> list[str]:
     import espeakng_loader
 

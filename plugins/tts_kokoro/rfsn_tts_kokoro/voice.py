@@ -92,7 +92,7 @@ class KokoroVoice:
                 archive.close()
             if self._blend(default := self._settings.voice) is None:
                 raise EngineError(f"Kokoro has no voice '{default}'", hint=self._nearest(default))
-            self._make("Hm.", self._style(default), 1.0)
+            self._make("Hm.", self._style(default), 1.0, self._settings.language)
         except EngineError:
             raise
         except Exception as error:
@@ -140,10 +140,11 @@ class KokoroVoice:
         await self._loaded()
         speed = min(2.0, max(0.5, self._settings.speed * voice.rate))
         style = self._style(voice.voice or self._settings.voice)
+        language = _espeak_language(voice.language, self._settings.language)
         samples = 0
         for clause in clauses(text):
             try:
-                audio, timings = await self._work(self._make, clause, style, speed)
+                audio, timings = await self._work(self._make, clause, style, speed, language)
             except Exception as error:
                 raise EngineError(f"Kokoro failed: {error}") from error
             if not len(audio):
@@ -153,14 +154,13 @@ class KokoroVoice:
             samples += len(audio)
             yield Speech(pcm16(audio, voice.volume), tuple(shown) if self._timed else None)
 
-    def _make(self, text: str, style: Any, speed: float) -> tuple[Any, Sequence[Any]]:
+    def _make(self, text: str, style: Any, speed: float, language: str) -> tuple[Any, Sequence[Any]]:
         """(samples, timings); none for a text without sounds."""
-        settings = self._settings
         try:
             if self._timed:
-                audio, _, timings = self._kokoro.create_timed(text, style, speed, settings.language)
+                audio, _, timings = self._kokoro.create_timed(text, style, speed, language)
                 return audio, timings
-            audio, _ = self._kokoro.create(text, style, speed, settings.language)
+            audio, _ = self._kokoro.create(text, style, speed, language)
             return audio, ()
         except ValueError as error:
             if "no phonemes" in str(error) or "othing to synthesize" in str(error):
@@ -176,3 +176,10 @@ class KokoroVoice:
         """Their names; two or more can be blended."""
         await self._loaded()
         return sorted(self._kokoro.get_voices())
+
+
+def _espeak_language(language: str, default: str) -> str:
+    """Return espeak-ng's name of a language; the default where none is named, or the default is a kind of it."""
+    if not language or language[:2] == default[:2]:
+        return default
+    return {"en": "en-us", "fr": "fr-fr", "pt": "pt-br", "zh": "cmn"}.get(language, language)

@@ -15,13 +15,12 @@ file holds. It hardly grows with the conversation either, because it reads only 
 from __future__ import annotations
 
 import math
-import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rfsn_core.kit.search import STOP_WORDS
+from rfsn_core.kit.search import STOP_WORDS, index_words
 
 NEWEST = 32
 """Turns that are read for each word."""
@@ -36,7 +35,6 @@ CREATE VIRTUAL TABLE words USING fts5(
 INSERT INTO words (words, rank) VALUES ('pgsz', 1000);
 """
 """Small pages: reading a list from its newest end unpacks the whole last page of it."""
-_WORD = re.compile(r"\w+")
 _TURNS = f"SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT {NEWEST}"
 
 
@@ -140,7 +138,7 @@ def _add_older(
 def _index_terms(conversation: int, player_text: str, npc_text: str) -> str:
     """Return the terms under which a turn is indexed; empty when it has only stop words."""
     text = f"{player_text} {npc_text}".lower()
-    words = set(_WORD.findall(text))
+    words = set(index_words(text))
     words.difference_update(STOP_WORDS)
     if words and text.isascii() and "_" not in text and len(max(words, key=len)) <= MAX_WORD:  # nearly always
         prefix = f" {conversation}x"

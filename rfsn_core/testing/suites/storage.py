@@ -119,6 +119,23 @@ class StoreSuite(ProviderSuite):
 
         self.run(tmp_path, body)
 
+    def test_search_finds_words_that_no_spaces_part(self, tmp_path: Path) -> None:
+        turns = (
+            "昨天我在桥上看见了绿色的灯光。",
+            "ゆうべ橋の上で緑の光を見ました。",
+            "다리에서 등불을 보았어요.",
+        )
+
+        async def body(store: Store) -> None:
+            for number, text in enumerate(turns):
+                await store.append(record(number, text=text))
+            for query, text in (("灯光", turns[0]), ("你看见绿色的灯光了吗？", turns[0]), ("灯", turns[0]),
+                                ("緑の光", turns[1]), ("등불", turns[2])):  # fmt: skip
+                assert (await store.search(HERE, query, 1))[0].turn.player_text == text, query
+            assert list(await store.search(HERE, "火龙", 5)) == []
+
+        self.run(tmp_path, body)
+
     def test_odd_text_is_stored_unchanged(self, tmp_path: Path) -> None:
         async def body(store: Store) -> None:
             for number, text in enumerate(ODD_TEXTS):
