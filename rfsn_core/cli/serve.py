@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ from rfsn_core.cli.options import load_runtimes, world_options
 
 if TYPE_CHECKING:
     from rfsn_core.runtime.builder import Runtimes
-    from rfsn_core.server.app import Server
     from rfsn_core.settings.schema import Settings
 
 
@@ -97,6 +96,7 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
     from rfsn_core.server.app import http_server, serving
     from rfsn_core.server.collector import Collector
     from rfsn_core.server.listener import listen
+    from rfsn_core.server.signals import stopping_on_signals
     from rfsn_core.settings.protection import check_bind
     from rfsn_core.telemetry import logs
 
@@ -108,13 +108,16 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
         _report_failed_plugins(runtimes)
         server = http_server(app, settings.server)
         if shared is not None:
-            with _stopping_on_signals(server):
+            with stopping_on_signals(server.stop, settings.server.shutdown_seconds) as server.signalled:
                 await server.serve(sockets=[shared])
             return
         listener = listen(settings.server.host, settings.server.port)
         host = _connectable(settings.server.host)
         port = listener.getsockname()[1]
-        with address.announced(runtimes.data_dir, f"http://{host}:{port}"), _stopping_on_signals(server):
+        with (
+            address.announced(runtimes.data_dir, f"http://{host}:{port}"),
+            stopping_on_signals(server.stop, settings.server.shutdown_seconds) as server.signalled,
+        ):
             _greet(runtimes, settings, port, f"{len(runtimes.current.world.npcs)} NPCs")
             await server.serve(sockets=[listener])
     click.echo("rfsn: stopped", err=True)
@@ -148,24 +151,3 @@ def _connectable(host: str) -> str:
     if host in ("0.0.0.0", "::"):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
-
-
-@contextmanager
-def _stopping_on_signals(server: Server) -> Iterator[None]:
-    """Let signals stop the server before uvicorn has its own handlers and after it has removed them.
-
-    uvicorn raises the signal that stopped it again, which would otherwise end the process with the stores still open.
-    """
-    import signal
-
-    import uvicorn.server
-
-    def stop(*_: object) -> None:
-        server.should_exit = True
-
-    handlers = {number: signal.signal(number, stop) for number in uvicorn.server.HANDLED_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,7 +17,6 @@ from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from rfsn_core import protocol
 from rfsn_core.kernel import Kernel, running
@@ -28,9 +29,10 @@ from rfsn_core.server.auth import bound_address, refusal
 from rfsn_core.server.collector import Collector
 from rfsn_core.server.cors import Pages
 from rfsn_core.server.dialects import dialects
+from rfsn_core.server.limits import BACKLOG, ConnectionLimits, LimitedHttp, LimitedWebSocket, raise_descriptors
 from rfsn_core.server.redaction import Redacting
 from rfsn_core.server.sse import problem
-from rfsn_core.server.websocket import ABORT, Connections
+from rfsn_core.server.websocket import Connections
 from rfsn_core.server.worker_metrics import WorkerMetrics
 from rfsn_core.settings.protection import check_bind
 from rfsn_core.settings.schema import ServerSettings
@@ -74,11 +76,13 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
         runtimes.bound = address
 
     stop = asyncio.Event()
-    async with metrics.shared(), watched(runtimes.plugins), dialects(kernel, own) as offered:
+    limits = ConnectionLimits(lambda: runtimes.current.settings.server, raise_descriptors())
+    async with metrics.shared(), watched(runtimes.plugins), dialects(kernel, own, limits) as offered:
         app = Starlette(routes=[*own, *offered])
         app.state.stopping = stopping
         app.state.listening = listening
-        app.add_middleware(Authentication, kernel=kernel, routes=app.routes)
+        app.state.limits = limits
+        app.add_middleware(Authentication, kernel=kernel, routes=app.routes, limits=limits)
         app.add_middleware(Pages, runtimes=runtimes)
         app.add_middleware(Redacting)
         following = asyncio.create_task(_follow_reloads(kernel, connections, collector, stop))
@@ -109,6 +113,20 @@ async def _follow_reloads(
 class Server(uvicorn.Server):
     """uvicorn's server, which knows its address, and ends the turns before it closes the sockets."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.signalled: Callable[[], None] = lambda: None
+        """Called when a signal arrives."""
+
+    def stop(self) -> None:
+        """Begin to end; may be called from a signal handler."""
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end because of a signal; a second Ctrl+C does not wait for open connections."""
+        self.signalled()
+        super().handle_exit(sig, frame)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell the application where it listens. Raises ConfigError for an address that needs a key and has none."""
         self.config.app.state.listening(sockets or [])  # type: ignore[union-attr]
@@ -128,7 +146,9 @@ def http_server(app: Starlette, settings: ServerSettings) -> Server:
             log_config=None,
             access_log=False,
             lifespan="off",
-            ws=Abortable,
+            http=partial(LimitedHttp, limits=app.state.limits),  # type: ignore[arg-type]
+            ws=partial(LimitedWebSocket, limits=app.state.limits),  # type: ignore[arg-type]
+            backlog=BACKLOG,
             # Twice, so that a message that is a little too long gets an error, not a closed connection.
             ws_max_size=settings.max_message * 2,
             ws_per_message_deflate=False,
@@ -138,25 +158,19 @@ def http_server(app: Starlette, settings: ServerSettings) -> Server:
     )
 
 
-class Abortable(WebSocketsSansIOProtocol):
-    """uvicorn's websocket protocol with an ASGI extension that aborts the connection."""
-
-    async def run_asgi(self) -> None:
-        """Run the application."""
-        self.scope.setdefault("extensions", {})[ABORT] = self.transport.abort  # type: ignore[assignment]
-        await super().run_asgi()
-
-
 class Authentication:
     """Middleware that checks who may connect, and measures the requests."""
 
-    def __init__(self, app: ASGIApp, kernel: Kernel, routes: Sequence[BaseRoute]) -> None:
-        self._app, self._kernel, self._routes = app, kernel, routes
+    def __init__(self, app: ASGIApp, kernel: Kernel, routes: Sequence[BaseRoute], limits: ConnectionLimits) -> None:
+        self._app, self._kernel, self._routes, self._limits = app, kernel, routes, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it; a websocket is refused before its handshake, also one of a plugin."""
         if scope["type"] == "websocket":
-            if refused := refusal(HTTPConnection(scope), self._kernel.runtimes):
+            refused = refusal(HTTPConnection(scope), self._kernel.runtimes)
+            if not refused and self._limits.websockets_exceeded:
+                refused = 503, "too many connections"
+            if refused:
                 denial = problem(refused[0], "refused", refused[1])
                 await WebSocket(scope, receive, send).send_denial_response(denial)
                 return

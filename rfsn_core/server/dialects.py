@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -19,6 +20,7 @@ from rfsn_core.kernel import Kernel
 from rfsn_core.runtime.plan import DialectChoice
 from rfsn_core.server.auth import refusal
 from rfsn_core.server.dialect_host import Host
+from rfsn_core.server.limits import ConnectionLimits, LimitedHttp, LimitedWebSocket
 from rfsn_core.server.listener import listen
 from rfsn_core.telemetry.logs import logger
 
@@ -28,10 +30,13 @@ LOOPBACK = "127.0.0.1"
 
 
 @asynccontextmanager
-async def dialects(kernel: Kernel, taken: Iterable[BaseRoute]) -> AsyncIterator[list[BaseRoute]]:
+async def dialects(
+    kernel: Kernel, taken: Iterable[BaseRoute], limits: ConnectionLimits
+) -> AsyncIterator[list[BaseRoute]]:
     """Open the dialects and yield the routes for the server's port; those with a port of their own listen.
 
     :param taken: the server's own routes.
+    :param limits: of the connections of all ports together.
 
     Raises ConfigError when two claim one route, and UserError when a port is taken.
     """
@@ -46,7 +51,7 @@ async def dialects(kernel: Kernel, taken: Iterable[BaseRoute]) -> AsyncIterator[
                 opening = choice.dialect.open(choice.settings, Host(kernel, choice.dialect.name))
                 opened = [_contained(route) for route in await stack.enter_async_context(opening)]
             if choice.settings.port:
-                await stack.enter_async_context(_listening(kernel, choice, opened))
+                await stack.enter_async_context(_listening(kernel, choice, opened, limits))
             else:
                 claims.add(opened, choice)
                 routes += opened
@@ -99,7 +104,9 @@ class _OwnPort(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _listening(kernel: Kernel, choice: DialectChoice, routes: list[BaseRoute]) -> AsyncIterator[None]:
+async def _listening(
+    kernel: Kernel, choice: DialectChoice, routes: list[BaseRoute], limits: ConnectionLimits
+) -> AsyncIterator[None]:
     """Serve a dialect's routes on its own port. Raises UserError when it is taken."""
     port, name = choice.settings.port, choice.dialect.name
     try:
@@ -110,7 +117,14 @@ async def _listening(kernel: Kernel, choice: DialectChoice, routes: list[BaseRou
     app = Starlette(routes=routes)
     app.add_middleware(_NoPages, kernel=kernel)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=1
+        app,
+        http=partial(LimitedHttp, limits=limits),  # type: ignore[arg-type]
+        ws=partial(LimitedWebSocket, limits=limits),  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=1,
     )
     server = _OwnPort(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name=f"dialect {name}")

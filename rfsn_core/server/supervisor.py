@@ -18,6 +18,7 @@ import click
 from rfsn_core.contract.errors import UserError
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.server.signals import STOPPING
 
 Work = Callable[[Path, "Path | None", Mapping[str, Any], socket.socket, int], None]
 LOOK_EVERY = 0.2
@@ -75,7 +76,7 @@ def supervise(
     """
     begin_with_what_one_learned(runtimes.data_dir)
     stopping = threading.Event()
-    for ending in (signal.SIGINT, signal.SIGTERM):
+    for ending in STOPPING:
         signal.signal(ending, lambda *_: stopping.set())
     context = multiprocessing.get_context("spawn")
 

@@ -16,6 +16,7 @@ from rfsn_core.contract.storage import MemorySource
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
 from rfsn_core.kit import resample
+from rfsn_core.server.limits import ABORT
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import audio_frames as frames
@@ -24,8 +25,6 @@ from rfsn_core.turn.turns import RunningTurn
 
 log = logger("websocket")
 
-ABORT = "rfsn.abort"
-"""The ASGI extension that closes a socket without a closing handshake."""
 CLOSE_SLOW = 4008
 CLOSE_PATIENCE = 1.0
 """Seconds for a close frame to find room in the client's receive window."""
@@ -40,12 +39,8 @@ class Connections:
 
     async def serve(self, socket: WebSocket) -> None:
         """Handle a connection from handshake to close."""
-        settings = self.kernel.runtimes.current.settings.server
         if protocol.PROTOCOL not in socket.scope.get("subprotocols", []):
             await socket.send_denial_response(_denial(400, f"the subprotocol is {protocol.PROTOCOL}"))
-            return
-        if len(self._open) >= settings.max_connections:
-            await socket.send_denial_response(_denial(503, "too many connections"))
             return
         connection = Connection(socket, self.kernel)
         self._open.add(connection)

@@ -25,7 +25,13 @@ class ServerSettings(BaseModel, extra="forbid"):
     origins: list[str] = Field([], description="Web pages besides our own that may connect, as `https://host`.")
     max_message: int = Field(262_144, ge=1024, description="Longest message from a client, in bytes.")
     messages_per_second: float = Field(50, gt=0, description="Sustained rate of one connection; bursts of 4 s pass.")
-    max_connections: int = Field(1000, ge=1, description="Websockets at once.")
+    max_connections: int = Field(1000, ge=1, description="Websockets at once, of every kind.")
+    max_connections_per_address: int = Field(
+        500, ge=1, description="Connections from one address at once. Behind a proxy all have the proxy's."
+    )
+    request_seconds: float = Field(
+        10.0, gt=0, description="How long the headers of a request, and then each piece of its body, may take."
+    )
     max_turns: int = Field(64, ge=1, description="Turns at once on one connection.")
     outbox_messages: int = Field(10_000, ge=100, description="Unread messages after which a client is cut off.")
     outbox_audio: int = Field(512, ge=1, description="Audio frames that may wait for a client.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Any
 
 import structlog
@@ -19,6 +20,43 @@ def logger(component: str) -> Any:
 def _without_secrets(logger: Any, method: str, line: Any) -> str:
     """Hide keys and passwords, as the last step: also those in tracebacks and in libraries' messages."""
     return SECRETS.redact(str(line))
+
+
+class _Repetitions(logging.Filter):
+    """Lets a warning or error that is repeated word for word through once a second, and counts the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is to be written."""
+        if record.levelno < logging.WARNING:
+            return True
+        key = f"{record.name} {_words_of(record)}"
+        now = time.monotonic()
+        written, left_out = self._seen.get(key, (0.0, 0))
+        if written and now - written < 1:
+            self._seen[key] = written, left_out + 1
+            return False
+        if len(self._seen) >= 1000:
+            self._seen = {key: entry for key, entry in self._seen.items() if now - entry[0] < 1}
+        self._seen[key] = now, 0
+        if left_out and isinstance(record.msg, dict):
+            record.msg["left_out"] = left_out
+        elif left_out:
+            record.msg = f"{record.getMessage()} (and {left_out} times more)"
+            record.args = ()
+        return True
+
+
+def _words_of(record: logging.LogRecord) -> str:
+    """Return what a record says, without its time."""
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    if isinstance(record.msg, dict):
+        message = {name: value for name, value in record.msg.items() if name != "timestamp"}
+        return f"{message}{error!r}"
+    return f"{record.getMessage()}{error!r}"
 
 
 def configure(level: str = "info", form: str = "text") -> None:
@@ -37,7 +75,10 @@ def configure(level: str = "info", form: str = "text") -> None:
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # others print local variables, and take long
+        )
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -50,6 +91,7 @@ def configure(level: str = "info", form: str = "text") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _without_secrets],
         )
     )
+    handler.addFilter(_Repetitions())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -104,7 +104,7 @@ async def test_a_second_server_on_one_world_is_refused_and_the_first_goes_on(ser
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.soak
 async def test_a_signal_ends_turns_in_order_and_keeps_what_was_said(serve: Serve, number: signal.Signals) -> None:
     slow = {"RFSN_RENDERING__SCRIPTED__WORDS_PER_SECOND": "6", "RFSN_SERVER__SHUTDOWN_SECONDS": "0.2"}

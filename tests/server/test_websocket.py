@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rfsn_core import protocol
-from rfsn_core.server.app import Abortable
+from rfsn_core.server.limits import LimitedWebSocket
 from rfsn_core.server.websocket import HANDLERS
 from rfsn_core.testing import NPC, Served, plugin, served
 from rfsn_core.testing.client import Client, connected, kind
@@ -242,7 +242,7 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served(tm
         async with connected(server.ws) as reading:
             assert kind((await reading.turn(NPC, player="reads"))[-1]) == "turn.finished"
             # By type() and not isinstance(), which follows other tests' dead weak references.
-            protocols = [it for it in gc.get_objects() if type(it) is Abortable]
+            protocols = [it for it in gc.get_objects() if type(it) is LimitedWebSocket]
             connections = next(it.connections for it in protocols if it.server and it.server[1] == server.port)
             assert len(connections) == 2
             await until(lambda: not flood.running, 60)  # they end when the deaf one is cut off
