@@ -14,6 +14,7 @@ from rich.console import Console
 
 from rfsn_core import protocol
 from rfsn_core.cli.options import json_option, load_runtimes, player_option, read_state, state_option, world_options
+from rfsn_core.cli.play import Play
 from rfsn_core.cli.typed_lines import TypedLines
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import conversation, running
@@ -113,7 +114,9 @@ def show(console: Console, item: Item) -> None:
 def chat(npc: str, world: Path | None, config_file: Path | None, player: str, mute: bool) -> None:
     """Talk with an NPC until you enter an empty line.
 
-    You hear the NPC when the settings choose a voice and this machine can play sound.
+    You hear the NPC when the settings choose a voice and this machine can play sound. A line such as /gift or
+    /promise_kept is a deed that the NPC sees, /with NPC turns to somebody else, and /flag NAME sets a flag of the game.
+    The facts that you are told are flags, too.
 
     \b
     Example: rfsn chat innkeeper
@@ -126,8 +129,8 @@ def chat(npc: str, world: Path | None, config_file: Path | None, player: str, mu
 async def _chat(runtimes: Runtimes, npc: str, player: str, mute: bool) -> None:
     console = Console(highlight=False)
     async with running(runtimes) as kernel:
-        name = runtimes.current.world.npc(npc).name
-        console.print(f"[dim]You talk with {name}. Enter an empty line to stop.[/dim]")
+        play = Play(kernel, runtimes.current.world.npc(npc).id, player)
+        console.print(f"[dim]You talk with {play.name}. Enter an empty line to stop.[/dim]")
         speaker = None if mute else _open_loudspeaker(console, runtimes)
         lines = TypedLines()
         while True:
@@ -138,10 +141,16 @@ async def _chat(runtimes: Runtimes, npc: str, player: str, mute: bool) -> None:
                 return
             if not text.strip():
                 return
-            turn = protocol.PlayerTurn(npc=npc, player=player, text=text[: protocol.MAX_TEXT])
             try:
-                events = conversation(kernel, turn, protocol.Hello(audio=speaker is not None))
-                await _show_and_play(console, events, speaker)
+                done = await play.command(text)
+            except UserError as error:
+                done = f"({error})"
+            if done is not None:
+                console.print(done, style="dim", markup=False)
+                continue
+            try:
+                events = conversation(kernel, play.turn(text), protocol.Hello(audio=speaker is not None))
+                await _show_and_play(console, play.noted(events), speaker)
             except UserError as error:
                 speaker = None
                 console.print(f"({error})", style="dim", markup=False)

@@ -273,6 +273,8 @@ class TurnFinished(Message, tag="turn.finished", kw_only=True):
     """The provider that worded the reply; a fallback's name when the first one failed."""
     durable: bool = True
     """False when the store is unavailable. The turn then waits in the log, until the store is back."""
+    told: str = ""
+    """Id of the fact that the NPC told with this, for the game's journal; empty when it told none."""
     latency: Latency
     trace: Trace = msgspec.field(default_factory=Trace)
 

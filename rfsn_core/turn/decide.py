@@ -178,6 +178,12 @@ MOST_TOLD, MOST_CALLED = 200, 50
 MOST_TOPICS = 8
 
 
+def told_fact(deliberation: Deliberation, said: str) -> str:
+    """Return the id of the fact that the NPC told with what it said; empty when it told none."""
+    fact = deliberation.fact
+    return fact.entry.id if fact and is_told(fact.entry.fact, deliberation.event.action, said) else ""
+
+
 def remembered(state: NpcState, deliberation: Deliberation, said: str) -> NpcState:
     """Return the state with what the turn was about: the topic, the fact that was told, and what was done.
 
@@ -187,7 +193,7 @@ def remembered(state: NpcState, deliberation: Deliberation, said: str) -> NpcSta
     knowledge, action = deliberation.knowledge, deliberation.event.action
     topic = list(knowledge.topic)
     fact = deliberation.fact
-    if fact is not None and is_told(fact.entry.fact, action, said):
+    if fact is not None and told_fact(deliberation, said):
         told = dict(list({**told, fact.entry.id: state.turns}.items())[-MOST_TOLD:])
         # "Corin is my brother": who is "he"? And what is "it", when no word of the question is in the fact?
         added = (*fact.entry.subject(topic), *fact.entry.names)

@@ -117,6 +117,7 @@ class Turn:
             reason=rendering.reason,
             renderer=rendering.renderer,
             durable=durable,
+            told=decide.told_fact(deliberation, answer.text),
             latency=self.latency,
             trace=rendering.trace,
         )

@@ -82,6 +82,16 @@ def test_chat_continues_until_an_empty_line(rfsn: Rfsn) -> None:
     assert "Not read" not in result.stdout
 
 
+def test_chat_takes_deeds_flags_and_other_npcs(rfsn: Rfsn) -> None:
+    lines = ("Hello!", "/gift", "/promise_kept", "/with sergeant", "/flag corin_found", "What about Corin?", "/dance")
+    result = rfsn("chat", "innkeeper", typed="\n".join(lines) + "\n")
+    assert result.exit_code == 0
+    assert "Tilda Brannoch sees it: " in result.stdout
+    assert "You talk with Maud Harrow." in result.stdout
+    assert "Corin is home." in result.stdout
+    assert "(no command /dance" in result.stdout
+
+
 def test_chat_ends_at_the_end_of_the_input(rfsn: Rfsn) -> None:
     assert rfsn("chat", "innkeeper", typed="Hello!").exit_code == 0
 

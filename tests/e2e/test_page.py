@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rfsn_core.settings.folders import example_world
 from rfsn_core.testing import make_world
 from rfsn_core.testing.engine import StandIn
 from rfsn_core.testing.process import Server
@@ -88,13 +90,36 @@ def test_a_person_talks_to_an_npc_and_sees_its_mind(serve: Callable[..., Server]
     wait(browser, moves)
     wait(browser, lambda: len(page.all(".timings tr")) >= 4)
     page.all("details summary")[0].click()
-    assert "explain" in page.text("summary")
+    assert "explain" in page.text("main summary")
     assert len(page.all(".candidates tr")) >= 6
     assert len(page.all("tr.chosen")) == 1
     assert "acquaintance" in page.text("#mood")
     page.all("[data-npc=sergeant]")[0].click()
     page.say("Hello!")
     wait(browser, lambda: len(page.all("article.npc .said")) >= 3)
+    assert page.complaints() == []
+
+
+def test_the_mystery_is_solved_on_the_page(serve: Callable[..., Server], browser: Chrome) -> None:
+    page = Page(browser, serve(RFSN_SPEECH__PROVIDER="silent").http)
+    page.all("#game summary")[0].click()
+    walk = (example_world() / "README.md").read_text("utf-8").partition("### A walk-through")[2]
+    for npc, said in re.findall(r"^\| (?!to )(\w+) \| (.+?) \|", walk, re.MULTILINE):
+        page.all(f"[data-npc={npc}]")[0].click()
+        before = len(page.all("main > *"))
+        if said.startswith("*"):
+            page.all(f"#deeds [data-kind={said.strip('*')}]")[0].click()
+            wait(browser, lambda before=before: len(page.all("main > *")) > before)
+        else:
+            replies = len(page.all("article.npc"))
+            page.say(said)
+            wait(browser, lambda replies=replies: len(page.all("article.npc")) > replies)
+            wait(browser, lambda: page.all("article.npc")[-1].find_elements("css selector", ".renderer:not(:empty)"))
+    heard = browser.execute_script("return JSON.parse(localStorage.getItem('rfsn.heard'))")
+    assert heard[-1] == "maud_move"
+    page.all("#flags")[0].send_keys("corin_found\t")
+    page.say("What about Corin?")
+    wait(browser, lambda: "maud_found" in browser.execute_script("return localStorage.getItem('rfsn.heard')"))
     assert page.complaints() == []
 
 
@@ -109,7 +134,7 @@ def test_what_is_said_is_text_and_never_markup(serve: Callable[..., Server], bro
 def test_a_person_interrupts(serve: Callable[..., Server], browser: Chrome) -> None:
     page = Page(browser, serve(RFSN_RENDERING__SCRIPTED__WORDS_PER_SECOND="2").http)
     page.say("When does the ferry run?")
-    page.until("summary")
+    page.until("main summary")
     page.all("#stop")[0].click()
     assert "Interrupted" in page.until(".note")
     wait(browser, lambda: not page.all("#stop")[0].is_displayed())

@@ -24,8 +24,6 @@ QUESTIONS = [
     line.split("\t") for line in (Path(__file__).parent / "lantern_ford_questions.tsv").read_text("utf-8").splitlines()
 ]
 ROW = re.compile(r"^\| (\w+) \| (.+?) \| (\w*)( \(not yet\))? ?\|$", re.MULTILINE)
-GUARDED = ("hint", "refer", "unsure", "deflect", "refuse", "refuse_polite", "refuse_firm", "ignore")
-"""Actions in which the fact of a decision is not told."""
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +104,7 @@ class Game:
         """Return the decision and the words."""
         items = await turn(self._kernel, text, npc, state={"flags": self.journal})
         decision = next(item for item in items if isinstance(item, protocol.Decision))
-        if decision.fact and decision.action not in GUARDED:
-            self.journal.append(decision.fact)
+        self.journal += [item.told for item in items if isinstance(item, protocol.TurnFinished) and item.told]
         return decision, " ".join(item.text for item in items if isinstance(item, protocol.Sentence))
 
 

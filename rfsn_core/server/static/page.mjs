@@ -69,6 +69,7 @@ async function open(wait = 500) {
     if (message.type === "config.changed") show(`settings changed: ${message.files.join(", ")}`);
     if (message.type === "config.rejected") show(`settings refused: ${message.problems.join("; ")}`, true);
     if (message.type === "engine.changed") engine(message);
+    if (message.type === "state" && message.npc === npc?.id) feel(message);
     if (message.type === "error") show(message.message, true);
   };
   const nav = element("npcs");
@@ -115,10 +116,24 @@ element("say").onsubmit = (event) => {
   player.wake(); // browsers start sound only on a gesture
   interrupt();
   add("article", "player", text);
-  follow(rfsn.say(npc.id, text, { player: name, state: { flags: [...heard] } }), npc);
+  follow(rfsn.say(npc.id, text, { player: name, state: { flags: [...heard, ...flags()] } }), npc);
 };
 element("stop").onclick = () => interrupt();
 element("sound").onchange = (event) => player.mute(!event.target.checked);
+
+// What a game would report: deeds that the NPC sees, and flags.
+element("deeds").onclick = ({ target }) => {
+  const { kind, said } = target.dataset;
+  if (!kind || !rfsn) return;
+  rfsn.send({ type: "event", npc: npc.id, player: name, kind });
+  add("p", "lead", said.replace("{npc}", npc.name));
+};
+element("flags").value = localStorage.getItem("rfsn.flags") ?? "";
+element("flags").onchange = ({ target }) => localStorage.setItem("rfsn.flags", target.value);
+
+function flags() {
+  return element("flags").value.split(/[\s,;]+/).filter(Boolean);
+}
 
 /** Barge-in: also when all was sent already, and only the sound goes on. */
 function interrupt() {
@@ -148,7 +163,7 @@ async function follow(mine, who) {
         player.begin(event.sentence, event.sample_rate);
       } else if (event.type === "state") feel(event);
       else {
-        if (event.type === "decision") note(event);
+        if (event.type === "turn.finished") note(event.told);
         reply.take(event);
       }
     }
@@ -159,9 +174,9 @@ async function follow(mine, who) {
   busy();
 }
 
-/** Keeps the fact of a decision that told one. */
-function note({ action, fact }) {
-  if (!fact || action === "hint" || action === "refer") return;
+/** Keeps the fact that was told. */
+function note(fact) {
+  if (!fact) return;
   heard.add(fact);
   localStorage.setItem("rfsn.heard", JSON.stringify([...heard]));
 }
