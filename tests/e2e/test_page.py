@@ -67,6 +67,12 @@ class Page:
     def say(self, text: str) -> None:
         self.browser.find_element("id", "text").send_keys(text + "\n")
 
+    def answered(self, text: str) -> None:
+        """Say it, and wait until the NPC has said all that it says."""
+        replies = len(self.all("article.npc"))
+        self.say(text)
+        wait(self.browser, lambda: len(self.all("article.npc .renderer:not(:empty)")) > replies)
+
     def until(self, selector: str) -> str:
         return str(wait(self.browser, lambda: self.text(selector)))
 
@@ -106,15 +112,10 @@ def test_the_mystery_is_solved_on_the_page(serve: Callable[..., Server], browser
     walk = (example_world() / "README.md").read_text("utf-8").partition("### A walk-through")[2]
     for npc, said in re.findall(r"^\| (?!to )(\w+) \| (.+?) \|", walk, re.MULTILINE):
         page.all(f"[data-npc={npc}]")[0].click()
-        before = len(page.all("main > *"))
         if said.startswith("*"):
             page.all(f"#deeds [data-kind={said.strip('*')}]")[0].click()
-            wait(browser, lambda before=before: len(page.all("main > *")) > before)
         else:
-            replies = len(page.all("article.npc"))
-            page.say(said)
-            wait(browser, lambda replies=replies: len(page.all("article.npc")) > replies)
-            wait(browser, lambda: page.all("article.npc")[-1].find_elements("css selector", ".renderer:not(:empty)"))
+            page.answered(said)
     heard = browser.execute_script("return JSON.parse(localStorage.getItem('rfsn.heard'))")
     assert heard[-1] == "maud_move"
     page.all("#flags")[0].send_keys("corin_found\t")
