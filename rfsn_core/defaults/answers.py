@@ -38,6 +38,7 @@ _WHERE = re.compile(
     r"\b(?:keeps|lives|sleeps|sits|stands|drinks|at|in|by|on|across|behind|under|besides?|upstairs|next to)"
     r" (?:the|his|her|my|their)\b"
 )
+_LIKING = re.compile(r"\b(?:like|enjoy|love|hate|tired of|good at|proud of|happy with|sick of)\b", re.IGNORECASE)
 _ABOUT = {
     "wares": _TRADE,
     "weather": _WEATHER,
@@ -56,6 +57,8 @@ class Answers(Telling):
         short = self.signal == "question" and len(self.words.split()) < 4
         if not asks and self.prompt.people and short and not subject.names_somebody(self.words):
             asks = "person"  # "and Pim?"
+        if asks == "role" and _LIKING.search(self.words):
+            return self._of_itself(self.words, "")  # "do you like your work?"
         if not asks or self.prompt.action in CLOSED or (self.prompt.action == "confide" and self.fact):
             return ""
         fact = self._fitting_fact(asks)
@@ -154,5 +157,5 @@ class Answers(Telling):
         if not self.values.get("person"):
             return self.say(f"asks.{asks}.unknown")
         if self.prompt.people[0][0] == self.prompt.npc:
-            return self.say(f"asks.{asks}.self")
+            return self.with_fact(self.fact) if self.fact else self.say(f"asks.{asks}.self")
         return self.first(f"asks.{asks}", f"asks.{asks}.near")

@@ -26,6 +26,8 @@ _OF_ITSELF = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|[Oo]ur|us)\
 _QUIET = frozenset({"statement", "smalltalk", "agree", "disagree", "accept", "refuse", "compliment"})
 _ALWAYS = frozenset({"condolence", "joking", "laugh", "gives_up", "presence", "trust_me"})
 """Moments that count whatever the signal is."""
+_REMARKS = frozenset({"statement", "smalltalk", "compliment", "disagree"})
+"""Signals of which what is said matters more than the signal."""
 _WHATEVER_THE_SIGNAL = frozenset({"performs", "romance", "proposal", "owed", "accused", "guess"})
 """The same, of what `remarks.said` returns."""
 _CARING = frozenset({"help", "help_eager", "help_grudging", "inquire", "acknowledge", "offer", "unsure"})
@@ -114,7 +116,7 @@ class Composer(Answers):
     def _remarked(self) -> str:
         """Return the words for what a remark is about."""
         remark = remarks.said(self.words)
-        quiet = self.signal in _QUIET and not self.understanding.question
+        quiet = self.signal in _REMARKS and not self.understanding.question
         asked = self.fact and self.signal in ("question", "request")
         if not remark or asked or not (quiet or remark in _WHATEVER_THE_SIGNAL) or self._fresh_fact():
             return ""
@@ -204,6 +206,8 @@ class Composer(Answers):
 
     def _action_line(self) -> str:
         action, signal = self.prompt.action, self.signal
+        if (action, signal) == ("accept", "request") and remarks.asked(self.words) == "permitted":
+            return self.say("asked.permitted")
         if (action, signal) in _OFF_THE_TRACK and (line := self.say(f"{action}.{signal}")):
             return line
         if own := self.own(action):

@@ -19,7 +19,7 @@ def tables() -> Mapping[str, Table]:
     """Return `words/subjects.toml`: table → what is spoken of → its pattern."""
     text = resources.files(__package__).joinpath("words", "subjects.toml").read_text("utf-8")
     return {
-        table: {name: re.compile(rf"\b(?:{'|'.join(parts)})\b", re.IGNORECASE) for name, parts in rows.items()}
+        table: {name: re.compile(rf"\b(?:{'|'.join(parts)})\b(?!'t)", re.IGNORECASE) for name, parts in rows.items()}
         for table, rows in tomllib.loads(text).items()
     }
 

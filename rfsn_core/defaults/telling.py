@@ -80,7 +80,8 @@ class Telling:
         again = self.prompt.known.again
         if fact == self.fact and again and again not in self.past:
             return again
-        if fact == self.fact and times >= 2:
+        exact = self.understanding.question in ("when", "where", "how_much")
+        if fact == self.fact and times >= 2 and not exact:
             return self.another_fact() or self.say("enough")
         return f"{self.say('told')} {fact}"
 

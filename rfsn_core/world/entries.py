@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rfsn_core.kit.words import content_words, stem, words_of
@@ -38,6 +38,11 @@ class Entry:
         if any(word in self.weights for word in topic):
             return ()
         return tuple(word for word, weight in self.weights.items() if weight == KEY)[:1]
+
+    def is_about(self, words: Iterable[str], names: Iterable[str]) -> bool:
+        """Whether one of these stems is a key, or the text begins with one of the names."""
+        first = content_words(" ".join(self.fact.text.split()[:3]), "en")
+        return any(self.weights.get(word) == KEY for word in words) or any(name in first for name in names)
 
     def suits(self, pronoun: str) -> bool:
         """Whether a fact may be about "he" or "she": it does not speak only of the other."""

@@ -7,7 +7,6 @@ may tell it to this player now. A secret is told only where its conditions hold;
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -18,7 +17,8 @@ from rfsn_core.contract.understanding import Understanding
 from rfsn_core.kit.words import content_words, words_of
 from rfsn_core.world.entries import Entry, has_secondary, key_length, make_entry
 from rfsn_core.world.facts import Fact
-from rfsn_core.world.subject import concerns_npc, detail, pronoun, refers_back
+from rfsn_core.world.search import Search, Weighed, score_of
+from rfsn_core.world.subject import concerns_npc, detail, refers_back
 from rfsn_core.world.synonyms import Synonyms, SynonymsFile, built_in
 
 CARRIED = 0.6
@@ -29,33 +29,11 @@ REFERRED = 0.9
 """The same, where the follow-up refers to it: "where does he live?"."""
 UNHEARD = 0.5
 """What a word counts that no fact has, in a question that refers to what was spoken of before."""
-ENOUGH = 0.45
-"""Share of what was asked that a fact must cover to be an answer."""
-ENOUGH_TO_REFER = 0.6
-"""The same, for a fact that only another NPC knows."""
-ENOUGH_IF_REFERRED = 0.8
-"""The same, when the words refer to what was spoken of before."""
-PHRASE = 0.3
-"""What each word of a key counts after its first: "lamp oil" fits better than "lamp"."""
 TOLD, TOLD_ON_TOPIC = 0.8, 0.5
 """What is left of a fact's score when it was told before; the second, when only the topic finds it."""
 WITHHELD = 1.2
 """How much better something that may not be told must fit than the best that may be: then the NPC holds it back."""
 LONGEST_SCAN = 2000
-_KIND_WORDS = {
-    kind: re.compile(rf"\b(?:{'|'.join(words.split())})\b", re.IGNORECASE)
-    for kind, words in {
-        "how_much": r"\d+ one two three four five six ten coppers? silver gold coins? crowns? penny pence",
-        "when": "days? nights? morning noon evening dusk dawn years? ago hour week month yesterday today tomorrow"
-        " since until before after spring summer autumn winter moon",
-        "where": "at in on under behind across beyond near by above below north south east west upstream downstream"
-        " outside inside over",
-        "why": "because for since to reason afraid wanted",
-        "old": r"\d+ years? old young born \w+teen(?:th)? twenty thirty forty fifty sixty seventy eighty ninety"
-        r" \w+ty-\w+",
-    }.items()
-} | {"name": re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")}
-"""Kind of question → words that an answer to it often has."""
 _LOOKS_BACK = frozenset({"question", "request", "statement", "smalltalk", "unclear"})
 """Signals whose words may be about the last topic."""
 
@@ -132,25 +110,6 @@ class Question:
     seed: str = ""
 
 
-@dataclass(frozen=True)
-class _Search:
-    """What is looked for, word by word."""
-
-    wanted: Mapping[str, float]
-    """Stem → what it counts."""
-    fresh: frozenset[str]
-    """Those that were said now."""
-    alike: frozenset[str]
-    """The same, and what they stand for."""
-    refers: bool
-    """Whether the words refer to what was spoken of before."""
-    words: str
-    question: str
-    """What kind of answer is wanted, as a key of `_KIND_WORDS`."""
-    topic: tuple[str, ...]
-    """What is spoken of now."""
-
-
 class Knowledge:
     """All facts of a world, indexed by stem.
 
@@ -200,7 +159,7 @@ class Knowledge:
             topic=search.topic,
         )
 
-    def _search(self, question: Question) -> _Search:
+    def _search(self, question: Question) -> Search:
         """Return what the player's words, and what was spoken of before, look for."""
         understanding = question.understanding
         words = self._synonyms.plain(understanding.words)
@@ -208,7 +167,8 @@ class Knowledge:
         if words != understanding.words:
             said = content_words(words, understanding.language)
         wanted = {word: self._synonyms.strength(word) for word in said}
-        named = {word for entity in understanding.entities for word in content_words(entity.name, "en")}
+        others = (entity for entity in understanding.entities if entity.id != question.npc)
+        named = {word for entity in others for word in content_words(entity.name, "en")}
         wanted |= dict.fromkeys((word for word in named if word in self._postings), 1.2)
         fresh = frozenset(wanted)
         known = tuple(word for word in wanted if self._found(word))
@@ -225,15 +185,23 @@ class Knowledge:
         for word in carried:
             wanted.setdefault(word, share)
         topic = (*known, *(word for word in carried if refers and word not in known)) or question.topic
-        return _Search(
+        names = frozenset(word for word in fresh if word in self.proper or word in named) - {question.npc}
+        strong = {word for word in fresh - names if self._synonyms.strength(word) == 1}
+        return Search(
             wanted=wanted,
             fresh=fresh,
-            alike=frozenset({*fresh, *(other for word in fresh for other in self._synonyms.alike(word))}),
+            alike=self._with_alike(fresh),
+            names=names,
+            beside=self._with_alike(strong) if names else frozenset(),
             refers=bool(refers and carried),
             words=words,
             question=detail(words) or understanding.question,
             topic=topic[:6],
         )
+
+    def _with_alike(self, words: Iterable[str]) -> frozenset[str]:
+        words = set(words)
+        return frozenset(words | {other for word in words for other in self._synonyms.alike(word)})
 
     def _found(self, word: str) -> dict[int, float]:
         """Return the entries that have a stem, or one that it stands for, and what it counts there."""
@@ -250,64 +218,56 @@ class Knowledge:
         """
         return math.log((len(self.entries) + 1.5) / (max(count, 1) + 0.5))
 
-    def _hits(
-        self, question: Question, search: _Search, matched: Mapping[int, int]
-    ) -> tuple[list[Hit], dict[str, Hit]]:
-        """Return the facts of this NPC that fit, the best first, and the best of each other NPC."""
-        sums: dict[int, float] = dict.fromkeys(matched, 0.0)
-        touched: dict[int, int] = {}
-        present: dict[int, float] = {}
-        spoken = total = 0.0
+    def _weigh(self, search: Search) -> Weighed:
+        """Return what the words that are looked for count in each entry that has one of them."""
+        weighed = Weighed()
         for word, share in search.wanted.items():
             found = self._found(word)
             mass = self._rarity(len(found)) * share * (UNHEARD if search.refers and not found else 1.0)
-            total += mass
-            spoken += mass if word in search.fresh else 0.0
+            weighed.total += mass
+            weighed.spoken += mass if word in search.fresh else 0.0
             for index, weight in found.items():
-                sums[index] = sums.get(index, 0.0) + mass * weight
-                present[index] = present.get(index, 0.0) + mass
+                weighed.sums[index] += mass * weight
+                weighed.present[index] += mass
                 if word in search.fresh:
-                    touched[index] = touched.get(index, 0) + 1
+                    weighed.touched[index] += 1 if self._synonyms.strength(word) == 1 else 0
         if search.fresh and not search.refers and all(self._synonyms.strength(word) < 1 for word in search.fresh):
             # Words that say little find nothing by themselves, as if a rare word had been said that no fact has.
-            total, spoken = total + self._rarity(0), spoken + self._rarity(0)
-        kind = _KIND_WORDS.get(search.question)
-        somebody = pronoun(search.words) if search.refers else ""
+            weighed.total += self._rarity(0)
+            weighed.spoken += self._rarity(0)
+        return weighed
+
+    def _hits(self, question: Question, search: Search, matched: Mapping[int, int]) -> tuple[list[Hit], dict[str, Hit]]:
+        """Return the facts of this NPC that fit, the best first, and the best of each other NPC."""
+        weighed = self._weigh(search)
         own_matter = concerns_npc(search.words)
         hits: list[Hit] = []
         others: dict[str, Hit] = {}
-        for index, weight in sums.items():
+        for index in dict.fromkeys((*weighed.sums, *matched)):
             entry = self.entries[index]
             key = key_length(entry, matched.get(index, 0), search.alike)
-            # What is carried over from the last topic helps a fact that fits what was said; it need not be covered.
-            whole = spoken if index in touched and not search.refers else total
-            covered = weight / whole if whole else 0.0
-            if key:
-                covered = max(covered, 0.6) + 0.3 + PHRASE * (min(key, 5) - 1)
-            suits = kind is not None and bool(kind.search(entry.fact.text))
-            on_topic_only = not key and index not in touched
-            if covered < ENOUGH or (on_topic_only and search.fresh and not suits):
+            score = score_of(entry, search, weighed, index, key, self._average)
+            if not score:
                 continue
-            if not key and not entry.suits(somebody):
-                continue
-            score = covered / (0.85 + 0.15 * entry.length / self._average) + 0.2 * (entry.fact.importance - 0.5)
-            score *= 1.25 if suits else 0.9 if kind is not None else 1.0
             if entry.owner not in ("", question.npc):
-                share = present.get(index, 0.0) / total if total else 0.0
-                sure = share >= (ENOUGH_IF_REFERRED if search.refers else ENOUGH_TO_REFER) and (
-                    key or touched.get(index, 0) > 1
-                )
                 better = entry.owner not in others or score > others[entry.owner].score
-                if sure and better and not own_matter and not entry.fact.secret:
+                sure = better and not own_matter and not entry.fact.secret and weighed.is_sure(index, search, key)
+                if sure:
                     others[entry.owner] = Hit(entry, round(score, 6), told=False)
                 continue
             if not _is_for(entry.fact, question):
                 continue
             unmet = entry.fact.when.unmet(question.state, question.game, question.told)
-            if unmet and on_topic_only and search.refers:
-                continue
-            if told := entry.id in question.told:
-                score *= TOLD_ON_TOPIC if on_topic_only else TOLD
+            told = entry.id in question.told
+            touched = weighed.touched.get(index)
+            if unmet and not key and not (touched or 0) > 1:
+                mentioned = touched is not None and not entry.is_about(search.alike - search.names, search.fresh)
+                if mentioned or (touched is None and search.refers):
+                    continue  # a secret that only mentions somebody is no answer that is held back
+            if told:
+                if search.beside and not key and search.beside.isdisjoint(entry.weights):
+                    continue  # only the name fits, and that was told: it is no answer to what is asked of them
+                score *= TOLD if key or touched is not None else TOLD_ON_TOPIC
             hits.append(Hit(entry, round(score, 6), told, unmet))
         hits.sort(key=lambda hit: (-hit.score, hit.entry.id))
         return hits, others

@@ -335,3 +335,24 @@ def test_nobody_is_sent_to_others_with_a_question_about_oneself_or_for_a_chance_
         "It was quiet in the siege.",
     )
     assert not ask(Knowledge({"wenna": wenna, "maud": facts("I keep the watch.")}), text, "maud").elsewhere
+
+
+def test_a_secret_that_only_mentions_somebody_is_not_hinted_at_when_they_are_asked_about() -> None:
+    secret = {
+        "text": "I found bootprints, and they were Joss's size.",
+        "keys": ["gate"],
+        "secret": True,
+        "when": {"trust": 0.9},
+    }
+    knowledge = Knowledge({"miller": facts(secret)})
+    joss = (Entity("npc", "fisher", "Joss"),)
+    assert not ask(knowledge, "do you know joss?", "miller", entities=joss).withheld
+    assert ask(knowledge, "who opens the gate?", "miller").withheld
+
+
+def test_what_was_told_of_somebody_is_no_answer_to_everything_about_them() -> None:
+    knowledge = Knowledge({"pim": facts({"text": "Osk pays what I ask.", "id": "osk"}, "A mule is ten silver.")})
+    osk = (Entity("npc", "ferryman", "Osk Tarrow"),)
+    assert best_id(ask(knowledge, "is Osk married?", "pim", entities=osk)) == "osk"
+    assert not ask(knowledge, "is Osk married?", "pim", entities=osk, told={"osk": 1}).answers
+    assert ask(knowledge, "tell me about Osk", "pim", entities=osk, told={"osk": 1}).answers
