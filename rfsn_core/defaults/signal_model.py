@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from rfsn_core.defaults.translation import translate
 from rfsn_core.kit.plain_text import fold, tokens
 
 BUCKETS = 1 << 18
@@ -67,6 +68,11 @@ def features(words: Sequence[str]) -> list[int]:
     :param words: the words and marks of the text, as `plain_text.tokens` returns them.
     """
     buckets: list[int] = []
+    translation = translate(words[:MOST_WORDS])
+    if translation is not None:
+        words = translation.words
+        for word in translation.known:
+            buckets += _of_word(word[:24], act=False)
     one, two = "<<", "<"
     act = False
     count = 0
