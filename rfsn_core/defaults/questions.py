@@ -58,6 +58,9 @@ _VERBS = frozenset(
     "do does did are is was were am have has had can could will would should shall may might any isnt arent dont doesnt"
     " didnt wont ever".split()
 )
+_JUDGED = frozenset("is are was were did does has had isnt arent doesnt didnt".split())
+_YOURS = frozenset("you your yours yourself thou thy".split())
+_REPLIES = frozenset("not it him her me them that this too".split())
 FAR = 8
 """Words after which a question word asks nothing, where there is no question mark."""
 
@@ -68,6 +71,12 @@ def asks_yes_no(words: Sequence[str]) -> bool:
         if word not in _FILLERS:
             return word in _VERBS
     return False
+
+
+def asks_of_others(words: Sequence[str]) -> bool:
+    """Whether a text asks about somebody else or a thing: "is the miller a liar" insults nobody who is there."""
+    asked = [word for word in words if word not in _FILLERS]
+    return len(asked) > 2 and asked[0] in _JUDGED and asked[1] not in _REPLIES and _YOURS.isdisjoint(asked)
 
 
 def question_kind(words: Sequence[str], language: str, marked: bool) -> str:

@@ -2,11 +2,13 @@
 
 The text is made plain first: see `plain_text`. Its words, pairs and triples of words, and character n-grams are
 hashed to `BUCKETS` features; a row of 8-bit weights for each gives a score for each signal, and softmax makes these
-probabilities. Most weights are 0. `training/signals/train.py` writes them to `signals.npz` next to this file.
+probabilities. Most weights are 0. `training/signals/train.py` writes them to `signals.xz` next to this file.
 """
 
 from __future__ import annotations
 
+import json
+import lzma
 import math
 import re
 import zlib
@@ -17,16 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from rfsn_core.defaults.translation import translate
+from rfsn_core.defaults.translation import MOST_WORDS, Translation, translate
 from rfsn_core.kit.plain_text import fold, tokens
 
 BUCKETS = 1 << 18
 """Rows of the weights. A power of two."""
 WORD, PAIR, GAP = 4, 3, 2
 """How often a word, a pair or triple, and a pair with a gap count, where an n-gram counts once."""
-MOST_WORDS, MOST_CHARACTERS = 80, 600
+MOST_CHARACTERS = 600
 """What is read of a text."""
-FILE = Path(__file__).with_name("signals.npz")
+FILE = Path(__file__).with_name("signals.xz")
 
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -62,13 +64,13 @@ def _of_start(place: int, word: str) -> tuple[int, ...]:
     return (_bucket(f"{place} {word}"),) * 2
 
 
-def features(words: Sequence[str]) -> list[int]:
+def features(words: Sequence[str], translation: Translation | None) -> list[int]:
     """Return the buckets of a text's features, with repetitions.
 
     :param words: the words and marks of the text, as `plain_text.tokens` returns them.
+    :param translation: the text in English words; None when it is English.
     """
     buckets: list[int] = []
-    translation = translate(words[:MOST_WORDS])
     if translation is not None:
         words = translation.words
         for word in translation.known:
@@ -112,33 +114,50 @@ class SignalModel:
     @classmethod
     def load(cls, path: Path = FILE) -> SignalModel:
         """Read the weights from a file."""
-        with np.load(path) as data:
-            signals = tuple(str(name) for name in data["signals"])
-            weights = np.zeros(BUCKETS * len(signals), np.int8)
-            weights[np.cumsum(data["steps"], dtype=np.int64)] = data["values"]
-            return cls(signals, weights.reshape(BUCKETS, len(signals)), float(data["scale"]), data["bias"])
+        head, _, body = lzma.decompress(path.read_bytes()).partition(b"\n")
+        about = json.loads(head)
+        signals, count = tuple(about["signals"]), about["rows"]
+        width = -(-count // 8)
+        rows = np.cumsum(np.frombuffer(body, np.uint8, count), dtype=np.int64)
+        body = body[count:]
+        marks = np.frombuffer(body, np.uint8, width * len(signals)).reshape(len(signals), width)
+        used = np.unpackbits(marks, axis=1, count=count).astype(bool)
+        columns = np.zeros(used.shape, np.int8)
+        columns[used] = np.frombuffer(body, np.int8, offset=marks.size)
+        weights = np.zeros((BUCKETS, len(signals)), np.int8)
+        weights[rows] = columns.T
+        return cls(signals, weights, about["scale"], np.array(about["bias"], np.float32))
 
     def save(self, path: Path = FILE) -> None:
-        """Write the weights to a file; those that are 0 are left out."""
-        flat = self._weights.ravel()
-        places = np.flatnonzero(flat)
-        steps = np.diff(places, prepend=0)
-        assert steps.max(initial=0) < 65536
-        np.savez_compressed(
-            path,
-            signals=np.array(self.signals),
-            steps=steps.astype(np.uint16),
-            values=flat[places],
-            scale=np.float32(self._scale),
-            bias=self._bias,
+        """Write the weights to a file: the rows that are not 0, which of their weights are not, and these."""
+        rows = np.flatnonzero(self._weights.any(1))
+        steps = np.diff(rows, prepend=0)
+        assert steps.max(initial=0) < 256
+        columns = self._weights[rows].T
+        used = columns != 0
+        about = {
+            "signals": self.signals,
+            "rows": len(rows),
+            "scale": self._scale,
+            "bias": [round(float(value), 4) for value in self._bias],
+        }
+        data = b"".join(
+            (
+                json.dumps(about).encode() + b"\n",
+                steps.astype(np.uint8).tobytes(),
+                np.packbits(used, axis=1).tobytes(),
+                columns[used].tobytes(),
+            )
         )
+        path.write_bytes(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
 
-    def likeliest(self, words: Sequence[str]) -> list[tuple[str, float]]:
+    def likeliest(self, words: Sequence[str], translation: Translation | None) -> list[tuple[str, float]]:
         """Return (signal, probability) of the three likeliest signals, the best first.
 
         :param words: the words and marks of the text, as `plain_text.tokens` returns them.
+        :param translation: the text in English words; None when it is English.
         """
-        buckets = features(words)
+        buckets = features(words, translation)
         total = np.add.reduce(self._weights.take(buckets, 0), 0, np.int32)
         scores = (total * (self._scale / math.sqrt(len(buckets))) + self._bias).tolist()
         most = max(scores)
@@ -149,7 +168,8 @@ class SignalModel:
 
     def of_text(self, text: str) -> str:
         """Return the likeliest signal of a text."""
-        return self.likeliest(tokens(fold(text[:MOST_CHARACTERS])))[0][0]
+        words = tokens(fold(text[:MOST_CHARACTERS]))
+        return self.likeliest(words, translate(words))[0][0]
 
 
 @cache

@@ -22,6 +22,8 @@ _KANA = re.compile(r"[\u3040-\u30ff]")
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _SHORTEST, _TELLING = 3, 4
 """Letters of a stem at least, and the length up to which it may well be the beginning of an English word."""
+MOST_WORDS = 80
+"""What is read of a text."""
 Words = tuple[str, ...]
 
 
@@ -172,6 +174,7 @@ def translate(words: Sequence[str]) -> Translation | None:
 
     :param words: the words and marks of a line, as `plain_text.tokens` returns them.
     """
+    words = words[:MOST_WORDS]
     language = language_of_words(words)
     if not language:
         return None

@@ -17,10 +17,11 @@ from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.understanding import Entity, Understander, Understanding, UnderstandingContext
 from rfsn_core.defaults.asks import asks
-from rfsn_core.defaults.questions import asks_yes_no, question_kind
+from rfsn_core.defaults.questions import asks_of_others, asks_yes_no, question_kind
 from rfsn_core.defaults.reactions import reaction
 from rfsn_core.defaults.short_lines import signal_of
 from rfsn_core.defaults.signal_model import MOST_CHARACTERS, built_in_model
+from rfsn_core.defaults.translation import Translation, translate
 from rfsn_core.kit.plain_text import fold, tokens
 from rfsn_core.kit.words import content_words, language_of, words_of
 from rfsn_core.world.subject import names_somebody
@@ -62,6 +63,12 @@ ALIKE = 0.6
 ASKING = frozenset({"question", "request", "command", "smalltalk", "greet", "statement", "help", "offer", "unclear"})
 """What a player may do who asks for what every NPC can answer."""
 UNCERTAIN = frozenset({"statement", "unclear", "question", "command", "smalltalk"})
+ANSWERS = frozenset({"accept", "refuse", "agree", "disagree", "statement"})
+"""What nobody does with a question that "yes" answers."""
+UNSURE = 0.5
+"""Probability under which what the words ask counts more than the model."""
+JUDGEMENTS = ANSWERS | {"insult", "compliment", "betray", "thanks", "apologize", "help"}
+"""What nobody does with a question about somebody else."""
 OFFERS = frozenset({"offer", "request", "help", "help_grudging", "help_eager"})
 """What an NPC may have done last so that "yes" accepts and "no" refuses."""
 
@@ -162,6 +169,8 @@ class _Line(NamedTuple):
     """The words of the text without acts, as they are written."""
     asks: bool
     """Whether it has a question mark."""
+    translation: Translation | None
+    """In English words; None when it is English."""
 
 
 def _line(text: str, folded: str) -> _Line:
@@ -178,7 +187,8 @@ def _line(text: str, folded: str) -> _Line:
         marked = tokens(folded)
     spoken = tokens(fold(words[:MOST_CHARACTERS])) if acts else marked
     plain = [token for token in spoken if token[0].isalnum()]
-    return _Line(text, words, acts, marked, plain, words_of(words), "?" in words or "？" in words)
+    asks = "?" in words or "？" in words
+    return _Line(text, words, acts, marked, plain, words_of(words), asks, translate(marked))
 
 
 class Signals:
@@ -196,13 +206,13 @@ class Signals:
             self._names = Names(context.names)
         folded = fold(text[:MOST_CHARACTERS])
         line = _line(text, folded)
-        language = language_of(line.words, line.split)
+        language = line.translation.language if line.translation else language_of(line.words, line.split)
         named = self._names.find(folded)
         if context.spoken_of and not any(entity.kind == "npc" for entity in named) and names_somebody(line.words):
             named = (*named, context.spoken_of)
         signal, confidence, alternatives, source = self._signal(line, context.examples)
         asked = asks(line.plain, language, named) if signal in ASKING else ""
-        if asked and source == "model" and signal in UNCERTAIN and confidence < 0.5:
+        if asked and source == "model" and signal in UNCERTAIN and confidence < UNSURE:
             signal = "smalltalk" if asked == "mood" else "request" if asked == "joke" else "question"
         question = ""
         if signal in ("question", "request", "smalltalk", "help"):
@@ -243,8 +253,12 @@ class Signals:
                 return "unclear", 1.0, (), "rule"
             if not line.asks and (short := signal_of(" ".join(line.plain))):
                 return short, 0.97, (), "rule"
-        likely = self._model.likeliest(line.tokens)
+        likely = self._model.likeliest(line.tokens, line.translation)
         (signal, confidence), rest = likely[0], tuple([(name, round(share, 3)) for name, share in likely[1:]])
+        if (signal in ANSWERS and line.asks and asks_yes_no(line.plain)) or (
+            (signal in JUDGEMENTS or confidence < UNSURE) and asks_of_others(line.plain)
+        ):
+            return "question", confidence, ((signal, round(confidence, 3)), *rest[:1]), "model"
         if confidence >= self._sure:
             return signal, confidence, rest, "model"
         unsure = "question" if line.asks or asks_yes_no(line.plain) else "statement"

@@ -163,7 +163,37 @@ def test_the_model_can_be_trained_again_from_the_labelled_lines(tmp_path: Path) 
     assert "heldout" not in {file for file, _, _ in rows}
     few = [row for row in rows if row[0] == "en"][::8]
     model = train.fit(few, epochs=2)
-    model.save(tmp_path / "signals.npz")
-    model = SignalModel.load(tmp_path / "signals.npz")
+    model.save(tmp_path / "signals.xz")
+    model = SignalModel.load(tmp_path / "signals.xz")
     right = sum(model.of_text(text) == signal for _, signal, text in few[:400])
     assert right > 280
+
+
+@pytest.mark.parametrize(
+    ("text", "signal", "language"),
+    [
+        ("muss jetzt los, bis die tage", "farewell", "de"),
+        ("parle ou je te casse les jambes", "threaten", "fr"),
+        ("perdóname, no quería ofenderte", "apologize", "es"),
+        ("sei un vigliacco e un bugiardo", "insult", "it"),
+        ("onde fica a ferraria", "question", "pt"),
+        ("спасибо тебе большое", "thanks", "ru"),
+        ("nazywam się robert", "statement", "pl"),
+        ("你能给我带路吗", "request", "zh"),
+        ("手伝おうか", "offer", "ja"),
+    ],
+)
+def test_lines_in_other_languages_are_read_by_what_their_words_come_to(text: str, signal: str, language: str) -> None:
+    understanding = understand(text)
+    assert (understanding.signal, understanding.language) == (signal, language)
+
+
+def test_words_that_english_shares_with_other_languages_leave_a_line_english() -> None:
+    for line in ("no, the gift was so bad", "come on, man", "a man has to do more"):
+        assert understand(line).language == "en"
+
+
+def test_a_question_about_somebody_else_is_neither_praise_nor_insult() -> None:
+    assert understand("is the ferryman a liar").signal == "question"
+    assert understand("did somebody pay you to be quiet?").signal == "question"
+    assert understand("are you stupid").signal == "insult"

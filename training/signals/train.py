@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rfsn_core.defaults.signal_model import BUCKETS, FILE, SignalModel, features
+from rfsn_core.defaults.translation import translate
 from rfsn_core.kit.plain_text import fold, tokens
 
 FOLDER = Path(__file__).parent
@@ -29,10 +30,10 @@ EPOCHS, AFTER = 6, 2
 RATE = 0.5
 DECAY = 2e-5
 """L2 penalty, per step."""
-KEPT = 130_000
+KEPT = 180_000
 """Weights that are not 0: as many as fit in 200 KB."""
-STEPS = 63
-"""The largest weight, in steps; fewer steps make the file smaller."""
+STEPS = 12
+"""A large weight, in steps; fewer steps make the file smaller."""
 CARELESS = 0.5
 """Share of the lines that are also learned as a careless player types them."""
 SMOOTH = 0.05
@@ -61,7 +62,8 @@ Packed = tuple[Any, Any]
 
 def pack(text: str) -> Packed:
     """Return the features of a text."""
-    buckets = features(tokens(fold(text)))
+    words = tokens(fold(text))
+    buckets = features(words, translate(words))
     unique, times = np.unique(np.asarray(buckets), return_counts=True)
     return unique, (times / np.sqrt(len(buckets))).astype(np.float32)
 
@@ -122,8 +124,8 @@ def train(texts: list[Packed], labels: Any, signals: tuple[str, ...], weight: An
             smallest = np.partition(np.abs(rows).ravel(), -KEPT)[-KEPT]
             kept = (np.abs(rows) >= smallest).astype(np.float32)
             rows *= kept
-    scale = float(np.abs(rows).max()) / STEPS
-    return SignalModel(signals, np.round(rows / scale).astype(np.int8), scale, bias)
+    scale = float(np.sort(np.abs(rows).ravel())[-KEPT // 1000]) / STEPS
+    return SignalModel(signals, np.round(rows / scale).clip(-2 * STEPS, 2 * STEPS).astype(np.int8), scale, bias)
 
 
 def without_rare(texts: list[Packed]) -> list[Packed]:
