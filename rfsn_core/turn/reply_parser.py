@@ -1,11 +1,12 @@
 """Takes a model's reply apart while it streams: what is said, what is done, and the report on it.
 
-A reply goes through four stages, each a state machine in a module of `rfsn_core.turn.reply`:
+A reply goes through five stages, each a state machine in a module of `rfsn_core.turn.reply`:
 
 1. `marks`: thoughts, calls of tools, marks of templates and of our own prompt
 2. `report`: the FINAL_JSON that the prompt asks for
 3. `labels`: names in front of lines, and what somebody else says
-4. `markup`: stage directions and Markdown
+4. `prose`: what the NPC does, told in the third person beside what it says in quotation marks
+5. `markup`: stage directions and Markdown
 
 What comes out are the NPC's words. They are the same however the stream is cut into tokens.
 """
@@ -18,15 +19,16 @@ from typing import NamedTuple
 
 from rfsn_core.protocol.server import Report
 from rfsn_core.turn.reply import labels
-from rfsn_core.turn.reply.labels import Labels
+from rfsn_core.turn.reply.labels import STOPS, Labels
 from rfsn_core.turn.reply.marks import LEAK, Marks
 from rfsn_core.turn.reply.markup import Markup
+from rfsn_core.turn.reply.prose import Prose
 from rfsn_core.turn.reply.report import Reports
 from rfsn_core.turn.reply.stage import NARRATION
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd\u200b\u2060\ufeff]")
-_SPECIAL = re.compile(f'{_CONTROL.pattern[:-1]}\n\t\xa0`{{<\\[*#("_~◁（【fF]')
-_REPORT = re.compile(r"(?<![^\W_])[fF](?:$|[iI](?:$|[nN](?:$|[aA])))")
+_SPECIAL = re.compile(f'{_CONTROL.pattern[:-1]}\n\t\xa0`{{<\\[*#("”»_~◁（【fF.!?…。！？|]')
+_REPORT = re.compile(r"(?<![^\W_])[fF][ _-]*(?:$|[iI][ _-]*(?:$|[nN][ _-]*(?:$|[aA])))")
 PIECE = 500
 """Characters that are taken at once: a method of a stage sees all that waits, so its time grows with it."""
 
@@ -59,12 +61,14 @@ class Reply:
     def __init__(self, own: Iterable[str] = (), others: Iterable[str] = (), player: Iterable[str] = ()) -> None:
         self._marks, self._reports, self._markup = Marks(), Reports(), Markup()
         self._labels = Labels(own, others, player)
+        self._prose = Prose(self._labels.own)
         self._began = False
         self._fresh = False  # nothing was said since a leak
         self._plain = False  # whether the stages would only pass on a word
         self._passed: list[str] = []  # words that the stages did not see
+        self._stopped = self._stopping = False  # whether the last of them, or this one, ends a sentence
         self._space = ""  # behind them
-        self._stages = (self._marks, self._reports, self._labels, self._markup)
+        self._stages = (self._marks, self._reports, self._labels, self._prose, self._markup)
 
     @property
     def ended(self) -> bool:
@@ -85,11 +89,12 @@ class Reply:
         """Take the next piece of the reply; return what has become certain, in order."""
         if self._space:  # a stage direction may follow, and take it along
             text, self._space = self._space + text, ""
-        if self._plain and self._is_plain(text):  # nearly every token
+        if self._plain and self._is_plain(text) and not (self._stopped and self._may_be_label(text)):  # nearly always
             words = text.rstrip(" ")
             self._space = text[len(words) :]
             if words:
                 self._passed.append(words)
+                self._stopped, self._stopping = self._stopping, False
             return [words] if words else []
         if len(text) <= PIECE:
             return self._parts(self._read(text))
@@ -99,18 +104,30 @@ class Reply:
         """Return whether text has no mark, nor anything that begins a report."""
         special = _SPECIAL.search(text)
         while special is not None:
-            if special[0] not in "fF" or _REPORT.match(text, special.start()):
+            mark = special[0]
+            if mark in STOPS:
+                if special.end() < len(text):
+                    return False
+                self._stopping = True
+            elif mark not in "fF" or _REPORT.match(text, special.start()):
                 return False
             special = _SPECIAL.search(text, special.end())
         return True
 
+    def _may_be_label(self, text: str) -> bool:
+        """Return whether a name may begin behind a sentence."""
+        first = text.lstrip()[:1]
+        return not first or first.casefold() in self._labels.initials
+
     def _read(self, text: str) -> str:
         """Send text through the stages."""
-        self._plain = False
+        self._plain = self._stopping = False
         if self._passed:
             passed = "".join(self._passed)
             self._passed.clear()
-            self._reports.last = passed[-1]
+            if self._stopped:
+                self._labels.stop()
+            self._reports.last = self._prose.last = passed[-1]
             self._markup.passed(passed)
         if not text.isprintable() or "\ufffd" in text:
             text = _CONTROL.sub("", text)

@@ -44,6 +44,20 @@ def _forms(verb: str) -> tuple[str, ...]:
 _THIRD = frozenset(_forms(verb)[0] for verb in _VERBS)
 _DOING = frozenset(form for verb in _VERBS for form in _forms(verb)[1:])
 _BASE = frozenset(_VERBS)
+SAYING = frozenset(
+    "says said asks asked replies replied answers answered adds added tells told calls called murmurs repeats repeated"
+    " continues continued explains explained warns warned agrees agreed admits admitted insists insisted".split()
+)
+_PAST = frozenset(
+    f"{verb[:-1]}ied" if verb.endswith("y") and verb[-2] not in "aeiou" else f"{verb.removesuffix('e')}ed"
+    for verb in _VERBS
+) | frozenset(
+    "nodded shrugged grinned tapped grabbed patted hummed dropped slammed stepped stopped gave took stood sat put set"
+    " came went held drew threw shook bent rose spoke swept let leant blew broke drank fell hid hung knelt laid led"
+    " leapt left made ran sang shot slid spat spread stuck swung tore wept winked".split()
+)
+TELLING = _THIRD | _PAST | SAYING
+"""What somebody does, as prose tells it."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _SUBJECTS = frozenset("he she it they his her its their the a an".split())
 _ASIDES = frozenset(
@@ -107,6 +121,16 @@ def is_direction(text: str, mark: str, before: str) -> bool:
     if mark == "(":
         return first not in _ASIDES
     return len(words) > 1 or first not in _STRESSED
+
+
+def is_telling(sentence: str) -> bool:
+    """Return whether a sentence beside a quotation tells what somebody does: "she says, wiping a mug"."""
+    words = _WORD.findall(sentence.lower())
+    if not words or {"i", "i'm", "you", "me", "my", "your", "we"} & {*words[:6]}:
+        return False
+    if words[0] in SAYING:
+        return True
+    return words[0] in _SUBJECTS and any(word in TELLING for word in words[1:5])
 
 
 def _begins_something(before: str) -> bool:

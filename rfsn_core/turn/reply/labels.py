@@ -67,6 +67,8 @@ _SHORT_TITLES = frozenset("mr mrs ms dr st sgt capt lt prof col gen no".split())
 
 
 _NO_NAME = f"!?;,…\n，،、{FINAL}"
+STOPS = ".!?…。！？"
+_CLOSERS = "\"'”’»*_)]"
 _LINE_END = re.compile("\n")
 _AFTER_NAME = re.compile(r"[^\w \t'’-]")
 
@@ -80,6 +82,8 @@ class State(IntEnum):
     SKIPPED_LINE = auto()
     NARRATED_LINE = auto()
     WORDS = auto()
+    AFTER_STOP = auto()
+    """Behind a sentence: somebody's name may follow."""
     ENDED = auto()
 
 
@@ -93,15 +97,52 @@ class Labels(Stage[State]):
 
     def __init__(self, own: Iterable[str], others: Iterable[str], player: Iterable[str]) -> None:
         super().__init__(State.LINE_START)
-        self._own = {form for name in own for form in name_forms(name)}
+        self.own = frozenset(form for name in own for form in name_forms(name))
+        """The forms of the NPC's names, in lower case."""
         self._player = {form for name in player for form in name_forms(name)}
-        self._npcs = {form for name in others for form in name_forms(name)} - self._own
+        self._npcs = {form for name in others for form in name_forms(name)} - self.own
         self._began = False
+        self._names = sorted(self.own | self._player | self._npcs, key=len, reverse=True)
+        self.initials = frozenset(name[0] for name in self._names if name)
+        """First letters of all known names."""
+        self._spaced = False
         self._decoration = ""  # may follow the label's colon
 
     def _words(self, text: str, final: bool) -> Step | None:
-        self.state = State.LINE_START
-        return Step(1, "\n")
+        if text[0] == "\n":
+            self.state = State.LINE_START
+        else:
+            self.state, self._spaced = State.AFTER_STOP, False
+        return Step(1, self._say(text[0]))
+
+    def stop(self) -> None:
+        """Note that the last words that were passed on elsewhere end a sentence."""
+        self.state, self._spaced = State.AFTER_STOP, False
+
+    def _after_stop(self, text: str, final: bool) -> Step | None:
+        """Look for a known name and a colon behind a sentence; what is no known name is words."""
+        first = text[0]
+        if first in STOPS or first in _CLOSERS or (first.isspace() and first != "\n"):
+            self._spaced = self._spaced or first.isspace()
+            return Step(1, first)
+        self.state = State.LINE_START if first == "\n" else State.WORDS
+        if first == "\n" or not self._spaced:
+            return Step(1, self._say(first))
+        start = text[:LONGEST].casefold()
+        for name in self._names:
+            if not start.startswith(name):
+                if not final and name.startswith(start):
+                    self.state = State.AFTER_STOP
+                    return None
+                continue
+            rest = text[len(name) :]
+            following = rest[1:].lstrip(" \t*_\"“”'‘")
+            if (not rest or (rest[0] == ":" and not following)) and not final and len(rest) < 12:
+                self.state = State.AFTER_STOP
+                return None
+            if rest[:1] == ":" and not following[:1].islower():
+                return self._judge(text, len(name), following[:1])
+        return Step(0)
 
     def _say(self, text: str) -> str:
         self._began = self._began or any(map(str.isalnum, text))
@@ -159,7 +200,7 @@ class Labels(Stage[State]):
         self.state = State.WORDS
         end = text.find("\n")
         line = text[: end if end >= 0 else len(text)]
-        if len(line) < LONGEST and _name(line) in self._own and not self._began and line.strip() and end >= 0:
+        if len(line) < LONGEST and _name(line) in self.own and not self._began and line.strip() and end >= 0:
             return Step(len(line))  # the name alone, as a heading
         return Step(0)
 
@@ -168,11 +209,13 @@ class Labels(Stage[State]):
         label = text[:colon]
         name = _name(label)
         key = name.replace(" ", "_")
-        if name in self._own or key in _OWN:
+        if name in self.own or key in _OWN:
             return self._label(label, colon)
         if name in self._player or key in _OTHERS:
             return self._somebody_else() if self._began else self._go(State.SKIPPED_LINE)
         if name in self._npcs:
+            if following.islower():
+                return self._go(State.WORDS)  # "Finn: he is a good lad"
             return self._somebody_else() if self._began else self._label(label, colon)
         if key in _NARRATED:
             return self._go(State.NARRATED_LINE, colon + 1)
@@ -231,13 +274,14 @@ class Labels(Stage[State]):
             return Step(end + 1)
         return self._NO_PREAMBLE
 
-    triggers: ClassVar = {State.WORDS: _LINE_END}
+    triggers: ClassVar = {State.WORDS: re.compile(f"[\n{STOPS}]")}
     handlers: ClassVar = {
         State.LINE_START: _line_start,
         State.AFTER_LABEL: _after_label,
         State.SKIPPED_LINE: _skipped_line,
         State.NARRATED_LINE: _narrated_line,
         State.WORDS: _words,
+        State.AFTER_STOP: _after_stop,
         State.ENDED: _ended,
     }
 
