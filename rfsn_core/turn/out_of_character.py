@@ -20,7 +20,7 @@ _PATTERNS = (
     r"|this|any|assistance"
     r"|information)|participate|roleplay|role-play|discuss)",
     r"\bi(?: can't|'m unable to| cannot| can not| won't| am unable to|'m not able to| am not able to) (?:assist|comply"
-    r"|help) with (?:that|this|your)(?: kind of| type of)? request",
+    r"|help) with (?:that|this|your)(?: kind of| type of)? request(?! of yours)",
     r"\bi (?:can't|cannot|won't|am unable to) (?:fulfil|fulfill|generate|create|produce|continue"
     r"|engage in)\b[\w' ]{0,30}"
     r"\b(?:request|content|role-?play|conversation|scenario|response|story)",
@@ -30,7 +30,8 @@ _PATTERNS = (
     r"\b(?:the user|the prompt|the system prompt|your prompt|the assistant|the role-?play)\b(?= (?:is|has"
     r"|asks?|wants?|says|said"
     r"|requires?|instructions?))",
-    r"^\W*(?:i hope this helps|let me know if (?:you(?:'d| would) like|you need|this works)"
+    r"^\W*(?:i hope this helps\W*$|let me know if (?:you(?:'d| would) like (?:me to|any|more|a different)"
+    r"|you need (?:any|more|further|me to)|this works)"
     r"|feel free to ask|would you like me"
     r" to (?:continue|rewrite|change|adjust))",
     r"\b(?:ki-sprachmodell|sprachmodell|als (?:eine )?ki\b|künstliche intelligenz|mod[eè]le de langage|intelligence"

@@ -5,7 +5,7 @@ A reply goes through five stages, each a state machine in a module of `rfsn_core
 1. `marks`: thoughts, calls of tools, marks of templates and of our own prompt
 2. `report`: the FINAL_JSON that the prompt asks for
 3. `labels`: names in front of lines, and what somebody else says
-4. `prose`: what the NPC does, told in the third person beside what it says in quotation marks
+4. `prose`: what the NPC does, told in the third person next to what it says in quotation marks
 5. `markup`: stage directions and Markdown
 
 What comes out are the NPC's words. They are the same however the stream is cut into tokens.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rfsn_core.protocol.server import Report
 from rfsn_core.turn.reply import labels
@@ -24,7 +24,7 @@ from rfsn_core.turn.reply.marks import LEAK, Marks
 from rfsn_core.turn.reply.markup import Markup
 from rfsn_core.turn.reply.prose import Prose
 from rfsn_core.turn.reply.report import Reports
-from rfsn_core.turn.reply.stage import NARRATION
+from rfsn_core.turn.reply.stage import NARRATION, Stage
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd\u200b\u2060\ufeff]")
 _SPECIAL = re.compile(f'{_CONTROL.pattern[:-1]}\n\t\xa0`{{<\\[*#("”»_~◁（【fF.!?…。！？|]')
@@ -158,11 +158,17 @@ class Reply:
 
     def close(self) -> list[Part]:
         """End the reply; return what was held back."""
-        text = self._read(self._space)
-        rest = ""
-        for stage in self._stages:
-            rest = (stage.feed(rest) if rest else "") + stage.close()
-        return self._parts(text + rest)
+        text = self._read(self._space) + self._closed("", self._stages)
+        if not self._began and not any(map(str.isalnum, text)) and (words := self._reports.words()):
+            text += self._closed(words, (Labels(self._labels.own, (), ()), Markup()))  # the whole reply was JSON
+        return self._parts(text)
+
+    @staticmethod
+    def _closed(text: str, stages: Iterable[Stage[Any]]) -> str:
+        """Send the last text through stages, and end them."""
+        for stage in stages:
+            text = (stage.feed(text) if text else "") + stage.close()
+        return text
 
     def report(self) -> Report | None:
         """Return the report when it is there and has the right shape."""

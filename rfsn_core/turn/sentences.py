@@ -29,7 +29,7 @@ _HESITANT = frozenset(
 
 _OPEN = {"“": "”", "„": "“", "«": "»", "(": ")", "[": "]", "「": "」", "『": "』"}
 _CLOSE = frozenset(_OPEN.values())
-FINAL = "。！？।॥۔؟።፧။།｡．⁇⁈⁉‽"
+FINAL = "\u037e\u0589。！？।॥۔؟።፧။།｡．⁇⁈⁉‽"
 """Terminators after which nothing else can follow in the same sentence."""
 _STOP = re.compile(rf"[.!?…{FINAL}\n\"“”„«»()\[\]「」『』]")
 _WORD = re.compile(r"[^\W_]+(?:[.'’\-][^\W_]+)*$")

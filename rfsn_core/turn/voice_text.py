@@ -11,9 +11,13 @@ _UNSPOKEN = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2300-\u23ff\u2b00-\u2bff\u200d\ufe0e\ufe0f\u20e3"
     "\U000e0000-\U000e007f\u2022\u25a0-\u25ff\u2660-\u266f\u00a9\u00ae\u2122]+"
 )
-_MARKS = re.compile(r"(?<!\d)[*_~`|\\]+(?!\d)|(?<=\w)[*_~`|\\]+(?=\D)|[*_`|\\^]{2,}")
-_MULTIPLIED = re.compile(r"\s[*_~`|]\s")
-_FACES = re.compile(r"(?:(?<=\s)|^)(?:[:;=8xX]['^-]?[)(DPpOo3/\\|]+|\^_*\^|<3|[oO]_[oO]|T_T|xD+)(?=\s|[.!?,]|$)")
+_MARKS = re.compile(r"(?<!\d)[*_~`\\]+(?!\d)|(?<=\w)[*_~`\\]+(?=\D)|[*_`\\^]{2,}")
+_JOINED = re.compile(r"(?<=[^\W_])_(?=[^\W_])")
+_CELLS = re.compile(r"\s*\|[\s|]*(?=\S)")
+_MULTIPLIED = re.compile(r"\s[*_~`]\s")
+_FACES = re.compile(
+    r"(?:(?<=\s)|^)(?:[:;=8xX]['^-]?[)(DPpOo3/\\|]+|\^_*\^|<3(?=\s*(?:$|[.!?]))|[oO]_[oO]|T_T|xD+)(?=\s|[.!?,]|$)"
+)
 _SPACES = re.compile(r"\s{2,}")
 _SPACE_BEFORE = re.compile(r"\s+([,.;:!?…])")
 _ADDRESS = re.compile(
@@ -42,8 +46,8 @@ def voice_text(sentence: str, language: str = "en") -> str:
         return sentence if any(map(str.isalnum, sentence)) else ""
     text = _UNSPOKEN.sub(" ", _FACES.sub(" ", sentence))
     if not _MULTIPLIED.search(text):
-        text = _MARKS.sub("", text)
-    text = _ADDRESS.sub(r"\1", text)
+        text = _MARKS.sub("", _JOINED.sub(" ", text))
+    text = _ADDRESS.sub(r"\1", _CELLS.sub(", ", text.strip("| \t\n")))
     if spoken := SPOKEN.get(language[:2].lower()):
         text = _said(text, spoken, language[:2].lower())
     if text != sentence:

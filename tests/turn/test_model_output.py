@@ -125,8 +125,36 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "You know him?\nBrother: that is what they call him now. I never did.",
         ["You know him?", "Brother: that is what they call him now.", "I never did."],
     ),
+    "between tildes": ("~ winks ~ Well met, love.", WELL),
+    "in braces": ("{sighs} Well met, love.", WELL),
+    "in two parentheses": ("((wipes her hands)) Well met, love.", WELL),
+    "prose with the name": ('Tilda smiles and wipes the counter. "Well met, love."', ['"Well met, love."']),
+    "prose with a pronoun": ('She wipes the counter. "Well met, love." She pours an ale.', ['"Well met, love."']),
+    "prose between": ('"Well met," she says, wiping the counter. "Sit."', ['"Well met," "Sit."']),
+    "what somebody else said": ('He said: "Go." So I left.', ['He said: "Go."', "So I left."]),
+    "a narrator": ("Narrator: The fire crackles.\nWell met, love.", WELL),
+    "a table": ("| Item | Price |\n|---|---|\n| Ale | 2 |", ["Item, Price", "Ale, 2"]),
+    "an image": ("![mug](mug.png) Well met, love.", WELL),
+    "channels without marks": ("analysisThe player greets.assistantfinalWell met, love.", WELL),
+    "a call as code": ('give_item(item="ale")\nWell met, love.', WELL),
+    "a call as JSON": ('{"name": "give", "arguments": {"item": "ale"}}\nWell met, love.', WELL),
+    "a reply as JSON": ('{"reply": "Well met, love.", "action": "greet"}', WELL),
+    "pieces of a report": ("Well met, love.\nAction: greet\nTone: warm", WELL),
+    "the end of a scene": ("Well met, love.\n\n[End of scene]", WELL),
+    "a label with the title": ("Tilda Brannoch, innkeeper: Well met, love.", WELL),
+    "a label with the role before": ("Innkeeper Tilda: Well met, love.", WELL),
+    "a label of the reply": ("Tilda's reply: Well met, love.", WELL),
+    "a label within a line": ("Well met, love. Brother Andrew: I want a room.", WELL),
+    "somebody who is told of": ("Andrew: he is a good lad.", ["Andrew: he is a good lad."]),
+    "a note that is said": ("Note: the bridge is out.", ["Note: the bridge is out."]),
+    "a price": ("That is $3.50, or 2 kg of ale.", ["That is 3 dollars and 50 cents, or 2 kilograms of ale."]),
+    "an address": ("See https://example.org/a.b?c=d. Then come.", ["See example.org.", "Then come."]),
+    "danda": ("नमस्ते। बैठो।", ["नमस्ते।", "बैठो।"]),
     "a final word": ("His final word was no.", ["His final word was no."]),
 }
+
+
+SHOWN_OTHERWISE = ("emoji", "a table", "a price", "an address")
 
 
 async def test_a_voice_speaks_the_words_and_nothing_else(tmp_path: Path) -> None:
@@ -136,7 +164,7 @@ async def test_a_voice_speaks_the_words_and_nothing_else(tmp_path: Path) -> None
         assert outcome.voice == voice, (name, reply)
         assert outcome.finished.renderer == "vllm", name
         assert outcome.finished.reason == "complete", name
-        if name != "emoji":
+        if name not in SHOWN_OTHERWISE:
             assert " ".join(outcome.finished.text.split()) == " ".join(voice), name
 
 

@@ -134,6 +134,36 @@ def test_words_stay_words(text: str) -> None:
         assert reply.outcome("greet") == "missing"
 
 
+@pytest.mark.parametrize(
+    "text",
+    """He looked at me and laughed. I never saw him again.
+They came at dawn. Nobody woke.
+"Leave," he told me, and I left.
+"Old" is not the word. I'd say ancient.
+Finn? He rows the ferry. He sings, too.
+Berit is my name. Berit Holm.
+Berit, that's me. What'll it be?
+My name: Berit. My trade: ale.
+State your business.
+Final word: no.
+Finally, the last thing: beware.
+Think, man! Think!
+Room 3: upstairs. Room 4: downstairs.
+You want to know? Fine. Brother, sit.
+Ann: a name I know. Sit down.
+Good. Ann, a room it is.
+The sign says: 'No dogs.' So no dogs.
+a < b, b > a, as my father said.
+Ha! (That was a joke.)
+Do you (truly) have to ask?
+Aye (laughing is good for you).
+analysis of the river shows it high.""".splitlines(),
+)
+def test_what_an_npc_may_say_is_said(text: str) -> None:
+    for tokens in ([text], [*text]):
+        assert read(*tokens)[0] == text
+
+
 def test_what_somebody_else_says_is_left_out() -> None:
     said, reply = read("Good evening.\n", "Ann: Give me ", "the key.\nBerit: Here!")
     assert said.strip() == "Good evening."

@@ -76,11 +76,24 @@ _STRESSED = frozenset(
 """Words that are stressed by asterisks more often than they are a stage direction."""
 _NOTE = re.compile(
     r"(?:(?:ooc|out[ -]of[ -]character|as an ai|a/n|(?:author|editor|translator)'?s? note|disclaimer"
-    r"|word count)\b|(?:note|notes|n\.?b\.?|ic|meta|edit|system|system note"
+    r"|word count|end of (?:the )?(?:scene|conversation|chapter|reply|response|message|turn)|scene ends"
+    r"|to be continued)\b|(?:note|notes|n\.?b\.?|ic|meta|edit|system|system note"
     r"|anmerkung|hinweis|remarque|nota)\s*[:：–—])",
     re.IGNORECASE,
 )
 BOUNDARY_MARKS = ",;:-–—&'’/+=("
+
+
+_ABOUT = re.compile(
+    r"\b(?:tone|character|respon\w+|repl(?:y|ies|ied)|role-?play\w*|kept|stayed|maintain\w*|ensur\w+|avoid\w*|prompts?"
+    r"|instructions?|dialogue|narrat\w+|context|json|format|npc|persona|the (?:user|player|scene|text|original))\b",
+    re.IGNORECASE,
+)
+
+
+def is_about_the_reply(line: str) -> bool:
+    """Return whether a line speaks of the reply itself: the model wrote it, and the NPC does not say it."""
+    return _ABOUT.search(line) is not None
 
 
 def is_note(text: str) -> bool:
@@ -124,7 +137,7 @@ def is_direction(text: str, mark: str, before: str) -> bool:
 
 
 def is_telling(sentence: str) -> bool:
-    """Return whether a sentence beside a quotation tells what somebody does: "she says, wiping a mug"."""
+    """Return whether a sentence next to a quotation tells what somebody does: "she says, wiping a mug"."""
     words = _WORD.findall(sentence.lower())
     if not words or {"i", "i'm", "you", "me", "my", "your", "we"} & {*words[:6]}:
         return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import IntEnum, auto
 from typing import ClassVar
 
 from rfsn_core.kit.words import STOP_WORDS
-from rfsn_core.turn.reply.directions import is_note
+from rfsn_core.turn.reply.directions import is_about_the_reply, is_note
 from rfsn_core.turn.reply.stage import LONGEST_SPAN, NARRATION, Stage, Step
 from rfsn_core.turn.sentences import FINAL
 from rfsn_core.world.names import ARTICLES, ROLES, TITLES, name_forms
@@ -59,6 +59,7 @@ _PREAMBLE_NOUN = re.compile(
 )
 _PREAMBLE_STARTS = tuple(f"{_LEADS}|{_BEGINNINGS}|thing".split("|"))
 _AFTER_PREAMBLE = re.compile(r"[\n:.!?]")
+_WHOSE = re.compile(r"'s (?:reply|response|answer|line|words|dialogue|speech|turn)$")
 _SAYS = re.compile(
     r"[\s,]+(?:says?|said|repl(?:ies|ied)|answers?|asks?|whispers?|shouts?|mutters?|responds?)(?:\s+\w+ly)?$"
 )
@@ -81,6 +82,8 @@ class State(IntEnum):
     """What decorates the label, and white space, is no words either."""
     SKIPPED_LINE = auto()
     NARRATED_LINE = auto()
+    NOTE_LINE = auto()
+    """A line that begins with `Note:`, by the NPC or by the model."""
     WORDS = auto()
     AFTER_STOP = auto()
     """Behind a sentence: somebody's name may follow."""
@@ -102,6 +105,7 @@ class Labels(Stage[State]):
         self._player = {form for name in player for form in name_forms(name)}
         self._npcs = {form for name in others for form in name_forms(name)} - self.own
         self._began = False
+        self._own_words = frozenset(word.strip(",") for form in self.own for word in form.split())
         self._names = sorted(self.own | self._player | self._npcs, key=len, reverse=True)
         self.initials = frozenset(name[0] for name in self._names if name)
         """First letters of all known names."""
@@ -160,7 +164,15 @@ class Labels(Stage[State]):
             return self._wait(_LINE_END, LONGEST_SPAN)
         self.state = State.SKIPPED_LINE
         told = line.strip(" \t*_()[]")
-        return Step(len(line), f"{NARRATION}{told}{NARRATION}" if any(map(str.isalnum, told)) else "")
+        tells = " " in told and "_" not in told  # "Action: greet" is a piece of a report
+        return Step(len(line), f"{NARRATION}{told}{NARRATION}" if tells else "")
+
+    def _note_line(self, text: str, final: bool) -> Step | None:
+        line = text[:LONGEST_SPAN].split("\n", 1)[0]
+        if len(line) == len(text) and len(text) < LONGEST_SPAN and not final:
+            return self._wait(_LINE_END, LONGEST_SPAN)
+        self.state = State.SKIPPED_LINE if is_about_the_reply(line) else State.WORDS
+        return Step(0)
 
     def _ended(self, text: str, final: bool) -> Step | None:
         return Step(len(text))
@@ -183,7 +195,7 @@ class Labels(Stage[State]):
             preamble = self._preamble(text, final)
             if preamble is not self._NO_PREAMBLE:
                 return preamble
-        colon = _colon(text[:LONGEST])
+        colon = _colon(text[:LONGEST], self.own)
         if colon is None:
             if not final and len(text) < LONGEST:
                 return self._wait(_AFTER_NAME, LONGEST)
@@ -209,14 +221,16 @@ class Labels(Stage[State]):
         label = text[:colon]
         name = _name(label)
         key = name.replace(" ", "_")
-        if name in self.own or key in _OWN:
+        if key in _OWN or self._is_own(name):
             return self._label(label, colon)
-        if name in self._player or key in _OTHERS:
+        if (name in self._player and not following.islower()) or key in _OTHERS:
             return self._somebody_else() if self._began else self._go(State.SKIPPED_LINE)
         if name in self._npcs:
             if following.islower():
                 return self._go(State.WORDS)  # "Finn: he is a good lad"
             return self._somebody_else() if self._began else self._label(label, colon)
+        if key in ("note", "notes"):
+            return self._go(State.NOTE_LINE)
         if key in _NARRATED:
             return self._go(State.NARRATED_LINE, colon + 1)
         if key in _LEFT_OUT or is_note(label):
@@ -226,6 +240,16 @@ class Labels(Stage[State]):
         if self._began:
             return self._somebody_else()
         return self._label(label, colon) if name.split()[-1] in ROLES else self._go(State.WORDS)
+
+    def _is_own(self, name: str) -> bool:
+        """Return whether a label stands for the NPC: "Tilda Brannoch, innkeeper", "Innkeeper Tilda", "Tilda's line"."""
+        if name in self.own:
+            return True
+        words = _WHOSE.sub("", name).replace(",", "").split()
+        if " ".join(words) in self.own:
+            return True
+        titles = ARTICLES | ROLES | TITLES
+        return len(words) > 1 and {*words} <= self._own_words | titles and not {*words} <= titles
 
     def _is_name(self, label: str, name: str) -> bool:
         """Return whether a label of nobody known reads like a name."""
@@ -280,13 +304,14 @@ class Labels(Stage[State]):
         State.AFTER_LABEL: _after_label,
         State.SKIPPED_LINE: _skipped_line,
         State.NARRATED_LINE: _narrated_line,
+        State.NOTE_LINE: _note_line,
         State.WORDS: _words,
         State.AFTER_STOP: _after_stop,
         State.ENDED: _ended,
     }
 
 
-def _colon(line: str) -> int | None:
+def _colon(line: str, own: Collection[str]) -> int | None:
     """Return the place of the colon that may end a label; -1 when there is none, None when it may still come."""
     depth = 0
     for place, character in enumerate(line):
@@ -302,6 +327,8 @@ def _colon(line: str) -> int | None:
             word = re.search(r"(\w+)$", line[:place])
             if word is None or word[1].casefold() not in _SHORT_TITLES | TITLES:
                 return -1
+        elif character == "," and _name(line[:place]) in own:
+            continue  # "Tilda Brannoch, innkeeper:"
         elif character in _NO_NAME:
             return -1
     return None

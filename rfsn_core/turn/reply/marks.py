@@ -52,6 +52,11 @@ _SQUARE_BEGINS = re.compile(r"\[/?[A-Z_▁ ]{0,25}$")
 _OWN_MESSAGE = (
     r"<\|?(?:im_start|start_header_id|start_of_turn)\|?>|<[|｜](?:assistant|model|bot)[|｜]>|\[/INST\]|<</SYS>>"
 )
+LONGEST_CHANNEL = 20
+_BARE_CHANNEL = re.compile(r"(?:assistant)?(analysis|commentary|final)(?=[A-Z\"“*\n]|[^\x00-\x7f])")
+_BARE_CHANNELS = tuple(
+    prefix + channel for prefix in ("", "assistant") for channel in ("analysis", "commentary", "final")
+)
 _MOON = re.compile(r"◁(/?)(\w{1,20})▷")
 _REPORT = re.compile(r"FINAL[ _-]?JSON|\{\s*\"", re.IGNORECASE)
 _REPORT_TAGS = frozenset("final_json final-json finaljson json final_report".split())
@@ -61,6 +66,7 @@ _HTML = frozenset("br p hr li".split())
 class State(IntEnum):
     """What the next character belongs to."""
 
+    START = auto()
     WORDS = auto()
     SKIPPED = auto()
     """What is not said, up to the mark that closes it."""
@@ -80,10 +86,10 @@ class Marks(Stage[State]):
     """Takes the marks out of a reply."""
 
     def __init__(self) -> None:
-        super().__init__(State.WORDS)
+        super().__init__(State.START)
         self.thinking = False
         """Whether the text that is skipped is a thought."""
-        self._began = False
+        self._began = self._bare = False
         self._closing = re.compile("")
         self._longest = 0  # of the marks that `_closing` finds
         self._json_end = JsonEnd()
@@ -94,6 +100,21 @@ class Marks(Stage[State]):
     def ended(self) -> bool:
         """Whether nothing can follow that is of any use."""
         return self.state is State.OVER and self._after_end > MOST_AFTER_END
+
+    def _start(self, text: str, final: bool) -> Step | None:
+        """Deal with channels whose marks the server took away: "analysisHm.assistantfinalWell met." """
+        if text[0].isspace():
+            return Step(1, text[0])
+        channel = _BARE_CHANNEL.match(text)
+        if channel is None and not final and any(name.startswith(text) for name in _BARE_CHANNELS):
+            return None
+        self.state = State.WORDS
+        if channel is None:
+            return Step(0)
+        if channel[1] == "final":
+            return Step(channel.end())
+        self._bare = True
+        return self._skip_to("assistantfinal(?:json)?", channel.end(), LONGEST_CHANNEL, thinking=True)
 
     def _say(self, text: str) -> str:
         self._began = self._began or not text.isspace()
@@ -210,9 +231,10 @@ class Marks(Stage[State]):
         match = self._closing.search(text)
         if match is None:
             begins = _TRIGGER.search(text, max(0, len(text) - self._longest))
-            keep = len(text) - begins.start() if begins and not final else 0
+            keep = self._longest if self._bare else len(text) - begins.start() if begins else 0
+            keep = 0 if final else keep
             return Step(len(text) - keep) if len(text) > keep else None
-        self.state, self.thinking = State.WORDS, False
+        self.state, self.thinking, self._bare = State.WORDS, False, False
         return Step(match.end())
 
     def _thoughts_end(self, size: int) -> Step:
@@ -303,6 +325,7 @@ class Marks(Stage[State]):
 
     triggers: ClassVar = {State.WORDS: _TRIGGER}
     handlers: ClassVar = {
+        State.START: _start,
         State.WORDS: _words,
         State.SKIPPED: _skipped,
         State.JSON: _json,

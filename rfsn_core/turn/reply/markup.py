@@ -12,13 +12,21 @@ from rfsn_core.turn.reply.stage import LONGEST_SPAN, NARRATION, Stage, Step
 LONGEST_SMALL = 160
 """Characters that stressed words in the middle of a sentence have at most."""
 
-_TRIGGER = re.compile(rf"[\s*_`~\[(（【{NARRATION}]")
+_TRIGGER = re.compile(rf"[\s*_`~\[(（【{{!{NARRATION}]")
 _SPACE = re.compile(r"\s+")
-_CLOSING = {"(": ")", "[": "]", "（": "）", "【": "】"}
+_CLOSING = {"(": ")", "[": "]", "（": "）", "【": "】", "{": "}"}
 _LINE_MARKS = re.compile(r"(?:#{1,6}(?=[ \t])|>+(?=[ \t]|$)|[-*+•‣▪●](?=[ \t])|\|)[ \t]*")
 _LINK = re.compile(r"\]\(([^()\s]*)(?:\s[^()]*)?\)")
 _LINK_BEGINS = re.compile(r"\](?:\([^()\n]{0,300})?$")
 _LINE_MARKS_BEGIN = re.compile(r"(?:#{1,6}|>+|[-*+•‣▪●]|!)$")
+_TABLE_RULE = re.compile(r"\|[ \t|:]*-{2,}[-| :\t]*(?:\n|$)")
+_TABLE_RULE_BEGINS = re.compile(r"\|[-| :\t]{0,200}$")
+_CALL = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+\([^\n]*\)[ \t]*(?:\n|$)")
+_CALL_BEGINS = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*_?(?:\([^\n]*)?$")
+_IMAGE = re.compile(r"!\[[^\]\n]{0,200}\]\([^()\s]{0,400}\)")
+_IMAGE_BEGINS = re.compile(r"!(?:\[[^\]\n]{0,200}(?:\](?:\([^()\s]{0,400})?)?)?$")
+_TILDES = re.compile(r"~[ \t]?([^~\n]{2,80}?)[ \t]?~")
+_TILDES_BEGIN = re.compile(r"~[^~\n]{0,82}$")
 _RULE = re.compile(r"[ \t]*([-*_=])(?:[ \t]*\1){2,}[ \t]*(?:\n|$)")
 _RULE_BEGINS = re.compile(r"[ \t]*([-*_=])(?:[ \t]*\1)*[ \t]*$")
 LONGEST_RUN = 3
@@ -27,7 +35,7 @@ _SPANS = {
     for mark in "*_"
     for run in range(1, LONGEST_RUN + 1)
 }
-_CLOSES = {mark: re.compile(rf"[\n{re.escape(mark + _CLOSING.get(mark, ''))}]") for mark in (*"*_", *_CLOSING)}
+_CLOSES = {mark: re.compile(rf"[\n{re.escape(mark + _CLOSING.get(mark, ''))}]") for mark in (*"*_~", *_CLOSING)}
 DEEPEST = 4
 """Brackets within brackets of a stage direction, at most."""
 _PUNCTUATION = ",.;:!?…)，。！？"
@@ -109,10 +117,24 @@ class Markup(Stage[State]):
         if first == "`":
             return Step(1)
         if first == "~":
-            if len(text) == 1 and not final:
+            return self._tilde(text, final)
+        if first == "!":
+            if not final and _IMAGE_BEGINS.match(text):
                 return None
-            return Step(2) if text[1:2] == "~" else self._pass("~")
+            image = _IMAGE.match(text)
+            return self._drop(image.end()) if image else self._pass("!")
         return self._pass(first)
+
+    def _tilde(self, text: str, final: bool) -> Step | None:
+        """Deal with `~~struck~~`, and with stage directions between tildes."""
+        if text[1:2] == "~":
+            return Step(2)
+        if not final and _TILDES_BEGIN.match(text):
+            return self._wait(_CLOSES["~"], LONGEST_SMALL)
+        span = _TILDES.match(text)
+        if span and is_direction(span[1], "*", self._before):
+            return self._narrate(span[1], span.end())
+        return self._pass("~")
 
     def _line_start(self, text: str, final: bool) -> Step | None:
         """Deal with the marks of headings, lists, quotations and rules."""
@@ -125,9 +147,16 @@ class Markup(Stage[State]):
         if rule:
             self._gap += "\n"
             return self._drop(rule.end())
+        call = _CALL.match(text)
+        if call or (not final and _CALL_BEGINS.match(text) and len(text) < LONGEST_SMALL):
+            return self._drop(call.end()) if call else None
         self.state = State.WORDS
-        if text.startswith("!["):
-            return Step(1)
+        if text[0] == "|" and (table := _TABLE_RULE.match(text)):
+            self.state = State.LINE_START
+            return self._drop(table.end())
+        if text[0] == "|" and not final and "\n" not in text and _TABLE_RULE_BEGINS.match(text):
+            self.state = State.LINE_START
+            return None
         marks = _LINE_MARKS.match(text)
         if marks and marks.end() == len(text) and not final:
             self.state = State.LINE_START
@@ -202,12 +231,14 @@ class Markup(Stage[State]):
             if not final and _LINK_BEGINS.match(text, end):
                 return None
         kind = "[" if opening in "[【" else "("
+        if opening == "{" and not any(map(str.isalpha, inside[:1])):
+            return self._pass(opening)
         if is_note(inside) or is_direction(inside.strip("*_ "), kind, self._before):
             return self._narrate(inside, end + 1)
         return self._pass(opening)
 
     def _narrate(self, text: str, size: int) -> Step:
-        text = " ".join(text.strip(" *_").split())
+        text = " ".join(text.strip(" *_()").split())
         self._dropped = True
         return Step(size, f"{NARRATION}{text}{NARRATION}" if text and not is_note(text) else "")
 

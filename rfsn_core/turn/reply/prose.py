@@ -1,7 +1,7 @@
 """The fourth stage: prose, such as `"Well met," she says, wiping the counter.`
 
 What stands in quotation marks is said, and the rest is done. Only what tells of the NPC in the third person is taken
-for prose: a sentence that begins with its name, and, in a reply that quotes what is said, one beside a quotation.
+for prose: a sentence that begins with its name, and, in a reply that quotes what is said, one next to a quotation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LONGEST_START = 70
 """Characters in which a subject and its verb must come."""
 _PRONOUNS = ("she", "he", "they")
 _BESIDE = (*_PRONOUNS, "her", "his", "their", "the", "a", "an")
-"""How a sentence of prose begins beside a quotation."""
+"""How a sentence of prose begins next to a quotation."""
 _QUOTES = '"“”«»'
 _END = re.compile(r"[\n\"“«]|[.!?…]+(?=[\s\"“”*])|[.!?…]+$")
 _VERB = re.compile(r"[ \t]+(?:\w+ly[ \t]+|then[ \t]+|just[ \t]+)?([a-z]+)(?=[\s,.;:!?—–-])")

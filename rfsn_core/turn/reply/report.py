@@ -47,6 +47,7 @@ _MOST_NAME = 28
 _FENCE = re.compile(r"```[ \t]*(\w*)[ \t]*\n?")
 _AFTER = re.compile(r"(?:[\s`*_\])}\"'.,;]|</?[\w-]+>)*")
 _DECORATED = re.compile(r"[*_#<\[(\"' \t]*")
+_WORDS_KEYS = "reply response dialogue dialog speech say says words line text answer message content utterance".split()
 _object = json.JSONDecoder().raw_decode
 
 
@@ -209,6 +210,16 @@ class Reports(Stage[State]):
             except ValueError:
                 place = kept.find("{", end)
         return None
+
+    def words(self) -> str:
+        """Return the words of a reply that is one JSON object: `{"reply": "Well met."}`; empty when it has none."""
+        kept = "".join(self._kept)
+        try:
+            value, _ = _object(kept, kept.index("{"))
+        except (ValueError, RecursionError):
+            return ""
+        texts = [value[name] for name in _WORDS_KEYS if isinstance(value.get(name), str)]
+        return str(texts[0]) if texts else ""
 
     def outcome(self, *actions: str) -> str:
         """Return `ok`, `missing`, `invalid`, or `mismatch` when the report names none of these actions."""
