@@ -44,6 +44,53 @@ def test_statements_of_players_about_themselves(text: str, learned: list[tuple[s
     assert found(text) == learned
 
 
+@pytest.mark.parametrize(
+    ("text", "learned"),
+    [
+        ("my name is aldric", [("name", "Aldric", False)]),
+        ("my names bob btw", [("name", "Bob", False)]),
+        ("im from low weir and i like plums", [("origin", "Low Weir", False), ("likes", "plums", False)]),
+        ("i dont like rain", [("likes", "rain", True)]),
+        ("ich heiße anna und ich mag keine ratten", [("name", "Anna", False), ("likes", "ratten", True)]),
+        ("Je m'appelle Marie, et j'aime le vin.", [("name", "Marie", False), ("likes", "le vin", False)]),
+        ("me llamo juan, no me gustan las ratas", [("name", "Juan", False), ("likes", "las ratas", True)]),
+        ("te prometo que volveré", [("promise", "The player promised: te prometo que volveré.", False)]),
+    ],
+)
+def test_players_write_in_lower_case_and_in_other_languages(text: str, learned: list[tuple[str, str, bool]]) -> None:
+    assert found(text) == learned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I never said I like rats.",
+        "i didnt tell her my name is bob",
+        "If I said my name is Bob, would you believe me?",
+        '"My name is Inigo," he said.',
+        "my name isn't bob",
+        "call me crazy",
+        "im from far away",
+        "he says my name is bob",
+        "who told you i like rats?",
+        "let's say my name is Bob",
+        "ich habe nie gesagt, ich mag ratten",
+        "wenn ich sage, ich heiße Bob, glaubst du mir?",
+        "„Ich heiße Bob“, sagte er.",
+        "je n'ai jamais dit que j'aime les rats",
+        "si je disais que je m'appelle Bob",
+        "« Je m'appelle Bob », dit-il.",
+        "nunca dije que me gustan las ratas",
+        "si me llamo bob, me creerías?",
+        "«Me llamo Bob», dijo.",
+        "ich liebe dich",
+        "je t'aime",
+    ],
+)
+def test_what_is_denied_supposed_or_quoted_is_not_believed(text: str) -> None:
+    assert found(text) == []
+
+
 def test_promises_of_npcs() -> None:
     (promise,) = from_npc("I give you my word that I will keep the lantern lit. Now go.")
     assert promise.kind is MemoryKind.PROMISE
