@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
+
 from rfsn_core import protocol
 from rfsn_core.admin.archiving import Archiving
 from rfsn_core.admin.maintenance import Maintenance
@@ -148,8 +150,11 @@ class Kernel:
         conversation = self.conversations[Scope(message.save, npc.id, message.player)]
 
         async def store() -> protocol.State:
-            access = self.runtimes.current.store_access
-            return await store_event(message, conversation, npc.nature, access)
+            runtime = self.runtimes.current
+            data, withheld = await runtime.admission.game({message.kind: message.data}, npc.id)
+            ((kind, details),) = data.items()
+            event = msgspec.structs.replace(message, kind=kind, data=details)
+            return await store_event(event, conversation, npc.nature, runtime.store_access, withheld)
 
         return self.conversations.queue(conversation, store, f"event {message.kind}")
 

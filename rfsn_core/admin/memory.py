@@ -92,9 +92,11 @@ class MemoryAdmin:
     def remember(self, message: protocol.Remember, source: MemorySource) -> asyncio.Task[protocol.Remembered]:
         """Add a memory, by the rules of belief. Raises UnknownNpc and BadMessage; the task raises StoreError."""
         npc, scope = self._npc_and_scope(message.npc, message.player, message.save)
-        memory = _memory_of(message, scope, source)
+        told = _memory_of(message, scope, source)
 
         async def learn() -> protocol.Remembered:
+            trusted = source is MemorySource.OPERATOR
+            memory = told if trusted else await self._runtimes.current.admission.memory(told, npc.id)
             versions = await self._change(scope, npc, lambda update: update.learn(memory))
             stored = next((version for version in versions if version.memory_id == memory.memory_id), memory)
             superseded = [version.memory_id for version in versions if version.memory_id != memory.memory_id]
@@ -158,10 +160,14 @@ class MemoryAdmin:
             with runtime.leased():
                 async with provider_call(SUMMARY_SECONDS):
                     text = await _write_summary(engine.provider, runtime.prompts.summary(npc, turns))
+                refused = await runtime.admission.refusal(text, npc.id, "npc")
         except Exception as error:  # noqa: BLE001  the renderer's code; the extracted summary is good enough
             log.warning("summary.failed", renderer=engine.name, error=repr(error))
             return
         if len(text) < MIN_SUMMARY:
+            return
+        if refused:
+            log.warning("summary.refused", renderer=engine.name, reason=refused)
             return
         reworded = replace(summaries[-1], text=text, reason=f"worded by {engine.name}", time=time.time())
 

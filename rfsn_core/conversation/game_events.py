@@ -11,16 +11,22 @@ from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.conversation.conversation import Conversation
 from rfsn_core.conversation.store_access import StoreAccess
 from rfsn_core.memory.update import with_changes
+from rfsn_core.telemetry.logs import logger
 from rfsn_core.world.feelings import Nature, happened
+
+log = logger("conversation")
 
 MAX_TEXT = 2000
 """Characters of a game event that are remembered."""
 
 
 async def store_event(
-    message: protocol.GameEvent, conversation: Conversation, nature: Nature, access: StoreAccess
+    message: protocol.GameEvent, conversation: Conversation, nature: Nature, access: StoreAccess, withheld: str = ""
 ) -> protocol.State:
-    """Apply an event to the NPC's state and store it; return the new state. Raises StoreError."""
+    """Apply an event to the NPC's state and store it; return the new state. Raises StoreError.
+
+    :param withheld: why the gates stopped a text of the event.
+    """
     before = await conversation.load(access, nature.baseline)
     state = happened(before, message.kind, nature)
     text = f"[{message.kind}]" + (f" {message.data}" if message.data else "")
@@ -36,6 +42,8 @@ async def store_event(
     )
     update = conversation.memory_update(access)
     update.add_event(record, message.kind, message.data, state)
+    if withheld:
+        log.warning("event.withheld", npc=conversation.scope.npc, reason=withheld)
     await conversation.keep(with_changes(record, update), state, access)
     return state_event(conversation.scope, state)
 

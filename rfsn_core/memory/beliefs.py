@@ -70,6 +70,8 @@ def learn(
     The list is empty when `new` is known already, unless it comes with more confidence or from a more trusted source.
     A quarantined or forgotten memory stays so until an operator makes it active.
     """
+    if new.status is MemoryStatus.QUARANTINED:
+        return [] if new.memory_id in known else [new]
     before = known.get(new.memory_id)
     if before is not None and not _changes_anything(before, new, now, admitted):
         return []

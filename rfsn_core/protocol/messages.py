@@ -14,7 +14,8 @@ MAX_TEXT = 4000
 """Longest text of a player in one turn, in characters."""
 
 
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+# Names are shown in prompts, logs and pages: one line without control characters.
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z")]
 
 
 class Message(msgspec.Struct, tag_field="type", kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -36,6 +38,10 @@ class PlayerInput:
     """Empty when the gate stopped it: neither the renderer nor the memory sees it."""
     stopped_by: str
     """Why the gate stopped it; empty when it did not."""
+    name: str
+    """What to call the player in a prompt."""
+    game: Mapping[str, Any]
+    """The game's state as a prompt may show it."""
     understanding: Understanding = field(default_factory=lambda: Understanding(signal="statement"))
     """What it means."""
 
@@ -56,7 +62,12 @@ async def gate_input(request: Request, runtime: Runtime, state: NpcState) -> Pla
     understanding = understand(request, runtime, state, request.text if stopped else text)
     if stopped:
         understanding = replace(understanding, words="", acts=(), topics=(), entities=(), asks="", question="")
-    return PlayerInput(text, verdict.reasons[0] if stopped else "", understanding)
+    admission, npc = runtime.admission, request.npc.id
+    game, withheld = await admission.game(request.game, npc)
+    if withheld:
+        log.warning("state.withheld", reason=withheld)
+    name = await admission.name(request.scope.player, npc)
+    return PlayerInput(text, verdict.reasons[0] if stopped else "", name, game, understanding)
 
 
 def understand(request: Request, runtime: Runtime, state: NpcState, text: str) -> Understanding:

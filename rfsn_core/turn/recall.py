@@ -49,7 +49,7 @@ async def recall(
         related = await _related_turns(runtime, conversation, text, memory.related, seen)
     return TurnFacts(
         npc=request.npc,
-        player=request.scope.player,
+        player=player.name,
         text=text,
         understanding=player.understanding,
         knowledge=deliberation.knowledge,
@@ -64,7 +64,7 @@ async def recall(
         counted=conversation.card.lines()[:MOST_COUNTED],
         stopped_by=player.stopped_by,
         said=[turn.npc_text for turn in conversation.recent[-MOST_SAID:] if turn.npc_text],
-        game=request.game,
+        game=player.game,
         seed=f"{runtime.settings.world.seed}/{request.scope.conversation}/{state.turns}/{text}",
     )
 

@@ -21,6 +21,7 @@ from rfsn_core.conversation.store_access import StoreAccess
 from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.settings.schema import Settings
 from rfsn_core.settings.source import Source
+from rfsn_core.turn.admission import Admission
 from rfsn_core.turn.breaker import Engine
 from rfsn_core.turn.prompt import Prompts
 from rfsn_core.world.decision import Decider
@@ -78,6 +79,11 @@ class Runtime:
             embedder=self.embedder,
             leases=self.leases,
         )
+
+    @cached_property
+    def admission(self) -> Admission:
+        """What the gates say about texts that a game brings."""
+        return Admission(self.gates, self.settings.operations.gate_timeout)
 
     @contextmanager
     def leased(self) -> Iterator[Runtime]:

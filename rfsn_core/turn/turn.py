@@ -57,7 +57,7 @@ class Turn:
         self.summary_due = False
         """Whether the conversation was summed up."""
         self._was_cancelled = False
-        self._player = decide.PlayerInput(request.text, "")
+        self._player = decide.PlayerInput(request.text, "", request.scope.player, request.game)
         self._at_start = self._at_decision = self._state = NpcState()
         self._made: Deliberation | None = None
         self._speaker: Speaker | None = None

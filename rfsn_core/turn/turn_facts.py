@@ -20,9 +20,19 @@ GAME_STATE_CHARACTERS = 1500
 _INSTRUCTION_MARKS = re.compile(r"\[(/?)(INST|SYS)\]", re.IGNORECASE)
 
 
+_LINE_MARKS = re.compile(
+    r"^[ \t]*(?:#+[ \t]*|(system|assistant|user|human|developer|instructions?)[ \t]*:)", re.IGNORECASE | re.MULTILINE
+)
+
+
 def neutral(text: str) -> str:
-    """Return a text that can neither leave its delimiters nor look like a model's own marks: brackets are replaced."""
-    return _INSTRUCTION_MARKS.sub(r"(\1\2)", text.replace("<", "‹").replace(">", "›"))
+    """Return a text that can neither leave its delimiters nor look like a model's own marks.
+
+    Brackets are replaced, headings and the names of roles at the beginning of a line lose their marks, and the text
+    becomes one line.
+    """
+    text = _INSTRUCTION_MARKS.sub(r"(\1\2)", text.replace("<", "‹").replace(">", "›"))
+    return " ".join(_LINE_MARKS.sub(lambda mark: f"{mark[1]} -" if mark[1] else "", text).split())
 
 
 def tokens(text: str) -> int:
