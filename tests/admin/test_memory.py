@@ -350,7 +350,7 @@ async def test_a_judgement_waits_for_the_running_turn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a/b", "../x", 'it\'s "quoted"', "nul\x00inside", "x" * 200, "ѕmith", "\u202eabc", "🐉", " "], ids=repr
+    "name", ["a/b", "../x", 'it\'s "quoted"', "x" * 200, "ѕmith", "\u202eabc", "🐉", " "], ids=repr
 )
 async def test_unusual_names_work(tmp_path: Path, name: str) -> None:
     async with served(tmp_path, plugin(rendering={"t": Tokens()})) as server, connected(server.ws) as client:
