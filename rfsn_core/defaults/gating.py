@@ -1,139 +1,197 @@
-"""`rules`: six flags by patterns. Violence in the story passes; real harm does not."""
+"""The built-in gates: `rules`, patterns for what is certain, and `ngrams`, a trained model for the rest.
+
+Violence in the story passes; real harm does not. docs/gating.md says how much of it is found.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from rfsn_core.contract.gating import Gate, Utterance, Verdict
+from rfsn_core.contract.errors import ConfigError
+from rfsn_core.contract.gating import FLAGS, HARD_FLAGS, Gate, Utterance, Verdict
 from rfsn_core.contract.hooks import hookimpl
-from rfsn_core.contract.provider import Offer, Provider
+from rfsn_core.contract.provider import Host, Offer, Provider
+from rfsn_core.defaults.gate_model import BLOCK, FILE, FLAG_OF, SUSPICIOUS, GateModel, Reading
+from rfsn_core.defaults.gate_patterns import RuleSet, built_in, of_world
+from rfsn_core.kit.folding import Folding, fold
+
+LONGEST = 8000
+"""Characters of a text that are judged; a longer one is refused."""
+TOO_LONG = Verdict("block", ("too_long",), risk=1.0)
+_CARD = re.compile(r"(?<![\d.,-])(?:\d{13,19}|(?:\d{4}[ -]){3}\d{1,7}|3[47]\d{2}[ -]\d{6}[ -]\d{5})(?![\d.,-]\d|\d)")
 
 
-def _risk(risk: float, *alternatives: str) -> tuple[float, str]:
-    return risk, "|".join(alternatives)
+class LevelSettings(BaseModel, extra="forbid"):
+    """What the built-in gates have in common."""
 
-
-FLAGS: dict[str, tuple[tuple[float, str], ...]] = {
-    "self_harm": (
-        _risk(
-            0.95,
-            r"(?:kill|hurt|harm|cut|hang|end) (?:myself|my life)",
-            r"suicid(?:e|al)|self.?harm|want to die (?:in real|irl)",
-            r"(?:go|should|just) (?:kill|hang|cut) (?:yourself|urself)|kys",
-        ),
-    ),
-    "harmful_content": (
-        _risk(
-            0.95,
-            r"(?:build|make|making|cook|synthesi[sz]e) (?:a |an |some )?"
-            r"(?:pipe ?bomb|bomb|explosives?|nerve gas|sarin|meth|ricin)",
-        ),
-        _risk(
-            0.9,
-            r"sexual(?:ly)? .{0,20}(?:child|minor|kid)",
-            r"(?:child|minor|kid)s? .{0,20}(?:porn|sexual|nude)",
-            r"n[i1]gg(?:er|a)|f[a4]gg[o0]t|k[i1]ke",
-        ),
-        _risk(0.8, r"school shooting|mass shooting|terror(?:ist)? attack"),
-    ),
-    "personal_info_request": (
-        _risk(
-            0.9,
-            r"your (?:real |home |actual )?(?:phone number|e-?mail(?: address)?|home address|credit card)",
-            r"your (?:real |home |actual )?(?:social security|password)",
-            r"\b\d{3}-\d{2}-\d{4}\b|\b(?:\d[ -]?){13,16}\b",
-        ),
-        _risk(
-            0.8,
-            r"where do you (?:really )?live in real life|what(?:'s| is) your real (?:name|age)",
-            r"send (?:me )?(?:a )?(?:nudes?|photo of yourself)",
-        ),
-    ),
-    "manipulation": (
-        _risk(
-            0.9,
-            r"(?:ignore|disregard|forget) (?:all |any )?(?:of )?(?:your |the |my )?"
-            r"(?:(?:previous|prior|above|earlier) (?:instructions?|rules|prompts?|orders)|instructions|system prompt)",
-        ),
-        _risk(
-            0.85,
-            r"(?:system|developer) prompt|jailbreak",
-            r"you are (?:now )?(?:dan|chatgpt|an ai|a language model)|as an ai(?: language model)?",
-        ),
-        _risk(0.8, r"pretend (?:that )?you (?:have no|are not bound by)|print your (?:instructions|prompt)"),
-    ),
-    "illegal_action": (
-        _risk(
-            0.85,
-            r"(?:buy|sell|get) (?:real )?(?:cocaine|heroin|fentanyl|stolen (?:cards?|accounts?))|launder money",
-            r"hack (?:into )?(?:an? |the )?(?:bank|account|server|e-?mail)",
-        ),
-        _risk(0.8, r"how (?:do i|to) (?:shoplift|steal a car|pick(?:pocket)? in real life)"),
-    ),
-    "aggression": (
-        _risk(0.9, r"(?:find|come to) (?:you|your house) (?:in real life|irl)|i know where you live irl|dox+"),
-        _risk(0.5, r"i(?:'ll| will) (?:kill|murder|hurt|stab) you"),
-    ),
-}
-"""The (risk, pattern) pairs of each flag. Violence in the story (`I will kill you`) stays below the threshold."""
-
-_COMPILED = {
-    flag: tuple((risk, re.compile(f"(?<!\\w)(?:{pattern})(?!\\w)", re.IGNORECASE)) for risk, pattern in patterns)
-    for flag, patterns in FLAGS.items()
-}
-
-
-class Settings(BaseModel, extra="forbid"):
-    """`[gating.rules]`."""
-
-    threshold: float = Field(0.7, gt=0, le=1, description="Block a text whose risk reaches this, 0…1.")
+    levels: dict[str, float] = Field({}, description="Flag → risk from which a text is blocked, 0…1, instead of 0.7.")
     approve: list[str] = Field([], description="Flags that ask for approval instead of blocking.")
     off: list[str] = Field([], description="Flags that are switched off.")
-    words: list[str] = Field([], description="Words or phrases of your own to block: whole words, in any case.")
 
     @field_validator("approve", "off")
     @classmethod
     def _known(cls, flags: list[str]) -> list[str]:
         for flag in flags:
-            if flag not in FLAGS:
-                raise ValueError(f"no flag '{flag}'; flags: {', '.join(FLAGS)}")
+            _check_flag(flag)
         return flags
+
+    @field_validator("off")
+    @classmethod
+    def _soft(cls, flags: list[str]) -> list[str]:
+        for flag in HARD_FLAGS.intersection(flags):
+            raise ValueError(f"'{flag}' cannot be switched off; nor can {', '.join(sorted(HARD_FLAGS - {flag}))}")
+        return flags
+
+    @field_validator("levels")
+    @classmethod
+    def _sensible(cls, levels: dict[str, float]) -> dict[str, float]:
+        for flag, level in levels.items():
+            _check_flag(flag)
+            if not 0 < level <= 1:
+                raise ValueError(f"'{flag}' is {level}, not in 0…1")
+            if flag in HARD_FLAGS and level > BLOCK:
+                raise ValueError(f"'{flag}' is blocked from {BLOCK} at the latest")
+        return levels
+
+    def verdict(self, risks: dict[str, float], evidence: tuple[str, ...], block: float = BLOCK) -> Verdict:
+        """Return the verdict on a text.
+
+        :param risks: flag → risk.
+        :param block: the risk from which a flag without a level of its own blocks.
+        """
+        risks = {flag: risk for flag, risk in risks.items() if flag not in self.off}
+        stopped = [flag for flag, risk in risks.items() if risk >= self.levels.get(flag, block)]
+        risk = max(risks.values(), default=0.0)
+        if not stopped:
+            suspected = tuple(flag for flag in FLAGS if risks.get(flag, 0.0) >= SUSPICIOUS)
+            return Verdict("allow", suspected, risk=risk, evidence=evidence if suspected else ())
+        ranked = tuple(sorted(stopped, key=lambda flag: FLAGS.index(flag) if flag in FLAGS else -1))
+        kind = "needs_approval" if set(self.approve).issuperset(stopped) else "block"
+        return Verdict(kind, ranked, risk=max(risk, BLOCK), evidence=evidence)
+
+
+def _check_flag(flag: str) -> None:
+    if flag not in FLAGS:
+        raise ValueError(f"no flag '{flag}'; flags: {', '.join(FLAGS)}")
+
+
+class RuleSettings(LevelSettings):
+    """`[gating.rules]`."""
+
+    threshold: float = Field(BLOCK, gt=0, le=1, description="Block a text whose risk reaches this, 0…1.")
+    words: list[str] = Field([], description="Words or phrases of your own to block: whole words, in any case.")
 
 
 class Rules:
-    """The gate: matches every text against the patterns that are switched on."""
+    """The gate of patterns.
 
-    def __init__(self, settings: Settings) -> None:
-        self._approve = frozenset(settings.approve)
-        self._patterns = {
-            flag: tuple(pattern for risk, pattern in patterns if risk >= settings.threshold)
-            for flag, patterns in _COMPILED.items()
-            if flag not in settings.off
-        }
-        words = "|".join(re.escape(word) for word in settings.words)
-        self._words = re.compile(f"(?<!\\w)(?:{words})(?!\\w)", re.IGNORECASE) if words else None
+    :param host: its world's `gate/*.toml` are further rules. Raises ConfigError for one that is wrong.
+    """
+
+    def __init__(self, settings: RuleSettings, host: Host | None = None) -> None:
+        self._settings = settings
+        self._rules = RuleSet((*built_in(), *(of_world(host.world_dir / "gate") if host else ())))
+        words = "|".join(re.escape(fold(word).plain) for word in settings.words)
+        self._words = re.compile(f"(?<!\\w)(?:{words})(?!\\w)") if words else None
 
     async def check(self, utterance: Utterance) -> Verdict:
-        """Block, or ask for approval, when any flag's risk reaches the threshold."""
-        text = utterance.text.replace("’", "'")
-        flagged: tuple[str, ...] = ()
-        for flag, patterns in self._patterns.items():
-            for pattern in patterns:
-                if pattern.search(text):
-                    flagged += (flag,)
-                    break
-        if self._words is not None and self._words.search(text):
-            flagged += ("blocked_word",)
-        kind = "allow"
-        if flagged:
-            kind = "needs_approval" if self._approve.issuperset(flagged) else "block"
-        return Verdict(kind, flagged)
+        """Block, or ask for approval, when any flag's risk reaches its level."""
+        if len(utterance.text) > LONGEST:
+            return TOO_LONG
+        text = f"{utterance.before} {utterance.text}" if utterance.before else utterance.text
+        folding = fold(text[-LONGEST:])
+        risks: dict[str, float] = {}
+        evidence: list[str] = []
+        for rule, part in self._rules.matches(folding):
+            for flag in (rule.flag, *rule.also):
+                risks[flag] = max(risks.get(flag, 0.0), rule.risk)
+            evidence.append(f"rule {rule.flag} ({rule.language}): {part!r}")
+        if card := _card(folding.plain):
+            risks["personal_info_request"] = 0.95
+            evidence.append(f"a card number: {card!r}")
+        if self._words is not None and any(self._words.search(form) for form in folding.forms):
+            risks["blocked_word"] = 1.0
+            evidence.append("a word of [gating.rules] words")
+        if folding.disguises and evidence:
+            evidence.append(_read_as(folding))
+        return self._settings.verdict(risks, tuple(evidence), self._settings.threshold)
+
+
+def _read_as(folding: Folding) -> str:
+    return f"read as {folding.squeezed or folding.collapsed or folding.folded!r} ({', '.join(folding.disguises)})"
+
+
+def _card(text: str) -> str:
+    """Return a card number in a text: its check digit is right, and it begins as those of the large issuers."""
+    for match in _CARD.finditer(text):
+        digits = [int(character) for character in match.group() if character.isdigit()]
+        doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
+        if digits[0] in (2, 3, 4, 5, 6) and len(set(digits)) > 1 and (sum(doubled) + sum(digits[-1::-2])) % 10 == 0:
+            return match.group()
+    return ""
+
+
+class NgramSettings(LevelSettings):
+    """`[gating.ngrams]`."""
+
+    world: Literal["fantasy", "modern"] = Field(
+        "fantasy",
+        description="`modern`: talk of today is normal in this game, so more of it passes, and more harm too.",
+    )
+    model: str = Field("", description="File of a model that `training/gate/train.py` wrote, instead of the built-in.")
+
+
+class Ngrams:
+    """The gate of a trained model: it knows how harm is worded, also in words that no rule has."""
+
+    def __init__(self, settings: NgramSettings, host: Host | None = None) -> None:
+        self._settings = settings
+        self._path = host.world_dir / settings.model if host and settings.model else Path(settings.model or FILE)
+        self._model: GateModel | None = None
+
+    async def start(self) -> None:
+        """Read the model. Raises ConfigError when the file is none."""
+        try:
+            self._model = await asyncio.to_thread(GateModel.load, self._path)
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError([f"[gating.ngrams] model: {self._path}: {error}"]) from error
+
+    @property
+    def model(self) -> GateModel:
+        """The weights."""
+        if self._model is None:
+            self._model = GateModel.load(self._path)
+        return self._model
+
+    def read(self, text: str, before: str = "") -> Reading:
+        """Return what the model says of a text, in the form and part that it finds worst."""
+        folding = fold(text)
+        readings = [self.model.read(form) for form in folding.forms]
+        if before:
+            readings.append(self.model.read(fold(f"{before} {text}").folded))
+        return max(readings, key=lambda reading: reading.score)
+
+    async def check(self, utterance: Utterance) -> Verdict:
+        """Block when the model's risk reaches the level of its topic."""
+        if len(utterance.text) > LONGEST:
+            return TOO_LONG
+        reading = self.read(utterance.text, utterance.before)
+        risk = self.model.risk(reading.score, utterance.side, self._settings.world)
+        if risk < SUSPICIOUS:
+            return Verdict("allow", risk=risk)
+        grams = ", ".join(f"{gram!r} {weight:+.1f}" for gram, weight in self.model.heaviest(reading.part))
+        evidence = (f"n-grams of {reading.topic} in {reading.part!r}: {grams}",)
+        return self._settings.verdict({FLAG_OF[reading.topic]: risk}, evidence)
 
 
 @hookimpl
 def rfsn_gating() -> Iterable[Offer[Gate]]:
-    """Offer the built-in default."""
-    yield Provider.of("rules", Rules, Settings, "patterns for real-world harm")
+    """Offer the built-in defaults."""
+    yield Provider.of("rules", Rules, RuleSettings, "patterns for real-world harm, in ten languages")
+    yield Provider.of("ngrams", Ngrams, NgramSettings, "a trained model for real-world harm, 140 KB")

@@ -237,7 +237,7 @@ class EmbeddingStage(Stage):
 class GatingStage(BaseModel, extra="allow"):
     """`[gating]`: all gates are asked, in this order; one sees what others rewrote, and one that blocks is enough."""
 
-    providers: list[str] = ["rules"]
+    providers: list[str] = ["rules", "ngrams"]
 
     def chosen(self) -> list[str]:
         """Return the providers to open."""

@@ -19,6 +19,8 @@ ROUNDS = 3
 async def check(gates: Sequence[Gate], utterance: Utterance, seconds: float) -> Verdict:
     """Return the verdict of all gates on a text; one that is not `allow` has at least one reason.
 
+    An allowed text keeps the reasons of the gates that found it suspicious, and the highest risk.
+
     A rewriting is what the next gates see, and what the gates before see again, so that every gate has passed the text
     that is said. Gates that keep rewriting each other's text block it.
 
@@ -33,7 +35,10 @@ async def check(gates: Sequence[Gate], utterance: Utterance, seconds: float) -> 
         for position, gate in enumerate(gates):
             if passed[position] == text:
                 continue
-            verdict = await _ask(gate, replace(utterance, text=text) if text != utterance.text else utterance, seconds)
+            asked = utterance
+            if text != utterance.text or result.reasons:
+                asked = replace(utterance, text=text, suspected=result.reasons)
+            verdict = await _ask(gate, asked, seconds)
             if SEVERITY[verdict.kind] > SEVERITY["rewrite"]:
                 return verdict
             if verdict.kind == "rewrite":
@@ -43,6 +48,13 @@ async def check(gates: Sequence[Gate], utterance: Utterance, seconds: float) -> 
                 result = replace(first, reasons=tuple(reasons), text=text)
             elif (round_, position) == (0, 0):
                 result = verdict
+            elif verdict.reasons or verdict.risk > result.risk:
+                result = replace(
+                    result,
+                    reasons=tuple(dict.fromkeys((*result.reasons, *verdict.reasons))),
+                    risk=max(result.risk, verdict.risk),
+                    evidence=(*result.evidence, *verdict.evidence),
+                )
             passed[position] = text
         if all(seen == text for seen in passed):
             return result

@@ -33,6 +33,10 @@ class TestRules(GateSuite):
     provider = "rules"
 
 
+class TestNgrams(GateSuite):
+    provider = "ngrams"
+
+
 class TestSilent(VoiceSuite):
     provider = "silent"
     audible = False
