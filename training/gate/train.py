@@ -5,7 +5,7 @@
     uv run training/gate/train.py POOL --to my.npz    # a game's own model, for `[gating.ngrams] model`
 
 Each line of POOL/*.jsonl has `text`, `label` (harm or pass), `group` and perhaps `side`. The lines in this repository
-(`training/gate/lines`, and what players say in `training/signals`) are added; `--alone` leaves them out. Logistic
+(`lines/*.txt`, and what players say in `players.txt.gz`) are added; `--alone` leaves them out. Logistic
 regression by AdaGrad over hashed n-grams, in numpy; the same lines give the same file. README.md names the sources.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import gzip
 import hashlib
 import json
 import random
@@ -30,6 +31,8 @@ from rfsn_core.defaults.gate_patterns import RuleSet, built_in
 from rfsn_core.kit.folding import fold
 
 FOLDER = Path(__file__).parent
+PLAYERS = FOLDER / "players.txt.gz"
+"""What players say in games: a copy of `training/signals`, so that the model can be reproduced when that changes."""
 EPOCHS, BATCH, RATE, DECAY = 5, 64, 0.3, 1e-6
 WEIGHT_OF_GROUP = {"benign_request": 0.3, "chatter": 0.3}
 """Talk of today that is harmless counts less than lines of a game: see docs/gating.md."""
@@ -80,13 +83,22 @@ def of_repository() -> Iterator[Line]:
                 harm = group not in ("fantasy", "chatter", "benign_request")
                 for text in expanded(raw.strip()):
                     yield Line(f"own_{path.stem}", harm, group, "player", text)
+    for raw in gzip.decompress(PLAYERS.read_bytes()).decode().splitlines():
+        language, _, text = raw.partition("\t")
+        yield Line(f"players_{language}", False, "fantasy", "player", text)
+
+
+def freeze() -> None:
+    """Write `players.txt.gz` from the lines in `training/signals`, without those that test real harm."""
     rules = RuleSet(built_in())
+    rows = []
     for path in sorted((FOLDER.parent / "signals").glob("*.tsv")):
         for raw in path.read_text("utf-8").splitlines() if path.stem != "heldout" else ():
-            text = raw.partition("\t")[2]
-            # Some lines test how an NPC reacts to real harm: those are not what a game's lines are.
+            text = " ".join(raw.partition("\t")[2].split())
             if text and not any(rule.risk >= gate_model.SUSPICIOUS for rule, _ in rules.matches(fold(text))):
-                yield Line(f"signals_{path.stem}", False, "fantasy", "player", text)
+                rows.append(f"{path.stem}\t{text}\n")
+    PLAYERS.write_bytes(gzip.compress("".join(rows).encode(), 9, mtime=0))
+    print(f"{len(rows)} lines, {PLAYERS.stat().st_size / 1024:.0f} KB")
 
 
 def expanded(template: str) -> list[str]:
@@ -228,11 +240,14 @@ def quantized(weights: Any, topics: Any, bias: float, thresholds: Any) -> GateMo
 def main() -> None:
     """Train and write, or only check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pool", type=Path, nargs="+", help="folders of *.jsonl")
+    parser.add_argument("pool", type=Path, nargs="*", help="folders of *.jsonl")
+    parser.add_argument("--freeze", action="store_true", help="copy the players' lines from training/signals first")
     parser.add_argument("--check", action="store_true", help="print what sources left out score, write nothing")
     parser.add_argument("--alone", action="store_true", help="leave out the lines of this repository")
     parser.add_argument("--to", type=Path, default=gate_model.FILE, help="file to write")
     arguments = parser.parse_args()
+    if arguments.freeze:
+        freeze()
     every = [line for folder in arguments.pool for line in of_pool(folder)]
     every += [] if arguments.alone else of_repository()
     lines = list({fold(line.text).folded: line for line in every if line.text.strip()}.values())
