@@ -26,7 +26,7 @@ FILE = Path(__file__).with_name("gate.npz")
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[\U0001F300-\U0001FAFF☀-➿]")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _DIGITS = re.compile(r"\d")
-SLACK = 25.0
+SLACK = 40.0
 """Added to the number of features, so that the sum over a short text counts less."""
 
 
