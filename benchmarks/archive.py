@@ -42,6 +42,7 @@ async def measure(url: str, folder: Path) -> None:
     await turn_log.open()
     await turn_log.append(*(LoggedTurn(turn=each) for each in turns))
     begun = time.perf_counter()
+    await archiving.follower.open()
     sending = asyncio.create_task(archiving.follower.run())
     await archiving.follower.caught_up(600)
     took = time.perf_counter() - begun

@@ -73,6 +73,8 @@ class Kernel:
         note_store(self.runtimes)
         self.runtimes.before_store_change = self.conversations.flush
         await self.turn_log.open()
+        for follower in (self.conversations.follower, self._archiving.follower):
+            await follower.open()
         await self.pauses.open()  # before waiting turns are stored: they may have been erased meanwhile
         await self.learner.open()
         await self.rewards.resume()

@@ -88,9 +88,13 @@ class Follower:
         self._erasures += 1
         self._more.set()
 
+    async def open(self) -> None:
+        """Read what an earlier run left behind, before the first turn begins. Raises StoreError."""
+        await self._read()
+        self._more.set()
+
     async def run(self) -> None:
-        """Hand over turns until cancelled."""
-        self.reread()
+        """Hand over turns until cancelled. Call `open` before."""
         while True:
             await self._more.wait()
             if not self._hurry.is_set():

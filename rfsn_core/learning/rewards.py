@@ -134,8 +134,11 @@ class Rewards:
             for reward_id, (reward, decision) in unique.items():
                 if reward_id in mine and not (reward_id in decision.rewards or await self._belongs_to_another(reward)):
                     new.append((reward, decision))
-            if new:
-                await self._log.append(*(reward for reward, _ in new))
+            records = [reward for reward, _ in new]
+            if any(reward.source == "game" for reward in records):
+                await self._log.append(*records)
+            elif records:  # nobody waits to hear that it is safe
+                self._log.append_soon(*records)
             for reward, decision in new:
                 decision.rewards |= {reward.reward_id}
         finally:

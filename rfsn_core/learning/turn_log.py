@@ -32,8 +32,12 @@ from rfsn_core.learning.records import (
     Positions,
     RewardRecord,
 )
+from rfsn_core.telemetry.logs import logger
 
+log = logger("turn_log")
 T = TypeVar("T")
+SOON = 0.2
+"""Seconds after which records are written that nobody waits for."""
 ROTATE_AT = 64 * 1024 * 1024
 """Bytes after which a file is rotated."""
 decode_decision = msgspec.json.Decoder(DecisionRecord).decode
@@ -82,6 +86,8 @@ class TurnLog:
     def __init__(self, folder: Path, rotate_at: int = ROTATE_AT) -> None:
         self.folder = folder
         self.followers: list[LogFollower] = []
+        self._soon: list[LogRecord] = []
+        self._appending: asyncio.Task[None] | None = None
         self._thread = _LogThread(folder, rotate_at, self)
         self._index, self._files = self._thread.index, self._thread.files
 
@@ -91,6 +97,8 @@ class TurnLog:
 
     async def close(self) -> None:
         """Write what waits."""
+        if self._soon:
+            await self._append_rest()
         await self._thread.close()
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────
@@ -98,9 +106,33 @@ class TurnLog:
     async def append(self, *records: LogRecord) -> list[bytes]:
         """Write records and return them, encoded, when they are safe. Raises StoreError when the disk refuses: then
         they are not in the log."""
-        bodies = [msgspec.json.encode(record) for record in records]
-        await self._thread.submit(_Lines(records, bodies))
-        return bodies
+        soon, self._soon = self._soon, []
+        bodies = [msgspec.json.encode(record) for record in (*soon, *records)]
+        try:
+            await self._thread.submit(_Lines((*soon, *records), bodies))
+        except BaseException:
+            self._soon = soon + self._soon
+            raise
+        return bodies[len(soon) :]
+
+    def append_soon(self, *records: LogRecord) -> None:
+        """Write records with the next ones, or a little later: nobody waits for them."""
+        if not self._soon:
+            asyncio.get_running_loop().call_later(SOON, self._append_now)
+        self._soon += records
+
+    def _append_now(self) -> None:
+        if self._soon and not self._appending:
+            self._appending = asyncio.create_task(self._append_rest())
+
+    async def _append_rest(self) -> None:
+        try:
+            await self.append()
+        except StoreError as error:
+            self._soon.clear()
+            log.error("turn_log.rewards_lost", error=str(error))
+        finally:
+            self._appending = None
 
     @property
     def positions(self) -> dict[str, int]:
@@ -251,6 +283,8 @@ class TurnLog:
                 await self._ask(self._index.rebuild)
 
     async def _ask(self, query: Callable[[], T]) -> T:
+        if self._soon:
+            await self._append_rest()
         return cast(T, await self._thread.submit(query))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import h11
@@ -18,6 +18,7 @@ from rfsn_core.telemetry.logs import logger
 log = logger("server")
 
 ABORT = "rfsn.abort"
+SEND_ALL = "rfsn.send_all"
 """The ASGI extension that closes a socket without a closing handshake."""
 REQUEST_PLACES = 100
 """Connections besides those of `server.max_connections`: requests are answered when all websockets are taken."""
@@ -185,5 +186,19 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Run the application."""
-        self.scope.setdefault("extensions", {})[ABORT] = self.transport.abort  # type: ignore[assignment]
+        extensions = self.scope.setdefault("extensions", {})
+        extensions[ABORT] = self.transport.abort  # type: ignore[assignment]
+        extensions[SEND_ALL] = self.send_all  # type: ignore[assignment]
         await super().run_asgi()
+
+    async def send_all(self, contents: Sequence[str | bytes]) -> None:
+        """Send several messages with one write to the socket. Raises OSError when the client is gone."""
+        await self.writable.wait()
+        if self.disconnected or self.close_sent:
+            raise OSError("the connection is closed")
+        for content in contents:
+            if isinstance(content, str):
+                self.conn.send_text(content.encode())
+            else:
+                self.conn.send_binary(content)
+        self.transport.write(b"".join(self.conn.data_to_send()))

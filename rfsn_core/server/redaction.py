@@ -10,6 +10,11 @@ SPOKEN = ('{"type":"text"', '{"type":"sentence"', '{"type":"turn.finished"')
 """What an NPC says holds no key, and a key may be a word."""
 
 
+def redacted(event: str) -> str:
+    """Return a message of the protocol without keys and passwords."""
+    return event if event.startswith(SPOKEN) else SECRETS.redact(event)
+
+
 class Redacting:
     """ASGI middleware. Stars are as long as what they hide, so lengths that were announced stay right."""
 
@@ -29,8 +34,7 @@ class Redacting:
                 text = bytes(message["body"]).decode("utf-8", "surrogateescape")
                 message = {**message, "body": SECRETS.redact(text).encode("utf-8", "surrogateescape")}
             elif message["type"] == "websocket.send" and message.get("text"):
-                if not message["text"].startswith(SPOKEN):
-                    message = {**message, "text": SECRETS.redact(message["text"])}
+                message = {**message, "text": redacted(message["text"])}
             elif message["type"] == "websocket.close" and message.get("reason"):
                 message = {**message, "reason": SECRETS.redact(message["reason"])}
             await send(message)

@@ -16,16 +16,19 @@ from rfsn_core.contract.storage import MemorySource
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
 from rfsn_core.kit import resample
-from rfsn_core.server.limits import ABORT
+from rfsn_core.server.limits import ABORT, SEND_ALL
+from rfsn_core.server.redaction import redacted
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn import audio_frames as frames
-from rfsn_core.turn.outbox import Audio, Outbox
+from rfsn_core.turn.outbox import Audio, Item, Outbox
 from rfsn_core.turn.turns import RunningTurn
 
 log = logger("websocket")
 
 CLOSE_SLOW = 4008
+SENT_AT_ONCE = 20
+"""Messages and audio frames that are given to the socket with one write, at most."""
 CLOSE_PATIENCE = 1.0
 """Seconds for a close frame to find room in the client's receive window."""
 
@@ -143,14 +146,11 @@ class Connection:
                 pass  # it was closed already
 
     async def _write(self) -> None:
-        send = self._socket.send
+        send_all = self._socket.scope["extensions"][SEND_ALL]
         try:
             while True:
-                item = await self.outbox.get()
-                if isinstance(item, Audio):
-                    await send({"type": "websocket.send", "bytes": item.frame})
-                else:
-                    await send({"type": "websocket.send", "text": protocol.encode(item).decode()})
+                items = await self.outbox.get_all(SENT_AT_ONCE)
+                await send_all([_content(item) for item in items])
         except (EOFError, WebSocketDisconnect, RuntimeError, OSError):
             return
 
@@ -299,6 +299,11 @@ HANDLERS: dict[type[protocol.Message], Callable[[Connection, Any], None]] = {
     protocol.Undo: Connection._undo,
 }
 """What each message of a client does. A handler returns at once; slow work is answered later."""
+
+
+def _content(item: Item) -> str | bytes:
+    """Return what is sent for an item of the outbox."""
+    return item.frame if isinstance(item, Audio) else redacted(protocol.encode(item).decode())
 
 
 def decode(data: str | bytes) -> Any:

@@ -68,6 +68,18 @@ class BoundedQueue(Generic[T]):
             self._room.set()
         return item
 
+    async def take_all(self, most: int) -> list[T]:
+        """Remove and return what waits, at most so many, as soon as there is something. Raises EOFError when closed
+        and empty."""
+        items = [await self.take()]
+        while self._items and len(items) < most:
+            item = self._items.popleft()
+            if self.is_bounded(item):
+                self._bounded -= 1
+                self._room.set()
+            items.append(item)
+        return items
+
     def resize(self, bound: int) -> list[T]:
         """Change the bound; return what the policy drops for it."""
         self.bound = bound

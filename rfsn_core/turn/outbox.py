@@ -78,6 +78,10 @@ class Outbox(BoundedQueue[Item]):
         """Return the next item, in order. Raises EOFError when the outbox is closed and empty."""
         return await self.take()
 
+    async def get_all(self, most: int) -> list[Item]:
+        """Return what waits, in order, at most so many. Raises EOFError when the outbox is closed and empty."""
+        return await self.take_all(most)
+
     async def overflow(self) -> None:
         """Wait until the reader has fallen too far behind."""
         await self._overflowed.wait()

@@ -66,6 +66,7 @@ async def running(folder: Path, shelf: Shelf) -> AsyncIterator[tuple[TurnLog, Ar
     turn_log = TurnLog(folder)
     archives = Archiving(turn_log, Runtimes(shelf))
     await turn_log.open()
+    await archives.follower.open()
     task = asyncio.create_task(archives.follower.run())
     try:
         yield turn_log, archives

@@ -69,7 +69,7 @@ def conversation(turn_log: TurnLog, store: Any = None) -> Conversation:
             await store.append(turn)
 
     follower = Follower("store", turn_log, deliver, batch=10, pause=0.0, retries=(0.01,), skips_stored=True)
-    follower._must_read = False  # nothing waits from an earlier run
+    follower._must_read = False  # as after `open`: nothing waits from an earlier run
     return Conversation(SCOPE, turn_log, follower, None)
 
 

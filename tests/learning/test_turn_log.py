@@ -214,6 +214,7 @@ async def test_old_files_are_deleted_but_for_what_a_follower_lacks(tmp_path: Pat
     follower = Follower("store", turn_log, take, batch=5, pause=0, retries=(0.01,))
     for number in range(20):
         await turn_log.append(LoggedTurn(turn=turn_record(number)))
+    await follower.open()
     running = asyncio.create_task(follower.run())
     await until(lambda: follower.failures > 0)
     for path in log_files(tmp_path):
@@ -268,6 +269,7 @@ async def test_what_a_follower_lacks_is_handed_over_after_a_restart_and_nothing_
     for _ in range(2):
         turn_log = await open_log(tmp_path)
         follower = Follower("store", turn_log, take, batch=7, pause=0, retries=(0.01,))
+        await follower.open()
         running = asyncio.create_task(follower.run())
         await follower.caught_up(5)
         running.cancel()
