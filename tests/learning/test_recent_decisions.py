@@ -10,6 +10,7 @@ import pytest
 from rfsn_core import protocol
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning import recent_decisions
+from rfsn_core.learning.tally import Tally
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Chooser
 
@@ -29,7 +30,7 @@ async def test_a_waiting_decision_holds_nothing_that_the_garbage_collector_walks
         assert decision is not None
         assert decision.record.decision_id == decision_id
         held = {type(value) for value in gc.get_referents(decision)}
-        assert held <= {bytes, frozenset, bool, type}
+        assert held <= {bytes, frozenset, bool, type, type(None), Tally}
 
 
 async def test_a_decision_that_left_memory_is_read_from_disk_with_its_rewards(
