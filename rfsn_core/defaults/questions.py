@@ -59,6 +59,7 @@ _VERBS = frozenset(
     " didnt wont ever".split()
 )
 _JUDGED = frozenset("is are was were did does has had isnt arent doesnt didnt".split())
+_PAST = frozenset("did was were has had".split())
 _YOURS = frozenset("you your yours yourself thou thy".split())
 _REPLIES = frozenset("not it him her me them that this too".split())
 FAR = 8
@@ -71,6 +72,11 @@ def asks_yes_no(words: Sequence[str]) -> bool:
         if word not in _FILLERS:
             return word in _VERBS
     return False
+
+
+def asks_of_the_past(words: Sequence[str]) -> bool:
+    """Whether a text begins as questions about what happened do: "did somebody pay you"."""
+    return next((word in _PAST for word in words if word not in _FILLERS), False)
 
 
 def asks_of_others(words: Sequence[str]) -> bool:

@@ -113,12 +113,19 @@ _TELL_ME = re.compile(
     r"(?:what|where|when|who|why|how|which|if|whether|about|more)\b"
 )
 _OR_ELSE = re.compile(r"\bor\b")
+_THANKING = re.compile(r"(?:thanks|thank you|thx|ty|cheers)\b")
+_LEAVING = re.compile(
+    r"\b(?:bye|goodbye|farewell|good ?night|later|see you|take care|(?:got to|have to|must|need to) (?:go|run)"
+    r"|i am off)\b"
+)
 LONGEST = 60
 """Characters of a short line at most."""
 
 
 _ANY = re.compile(r"(?:(?:got|have you|is there|are there) )?any (?:news|work|jobs?|rumou?rs|quests?|gossip|trouble)\b")
-_WHAT_HAVE = re.compile(r"what (?:have|did|has|do|does|can|could|should|would|will|are|is|was|were) ")
+_WHAT_HAVE = re.compile(
+    r"what (?!is (?:up|good|happening)\b)(?:have|did|has|do|does|can|could|should|would|will|are|is|was|were) "
+)
 
 
 def signal_of(text: str) -> str:
@@ -130,7 +137,10 @@ def signal_of(text: str) -> str:
         return ""
     match = _PATTERN.fullmatch(text)
     if match:
-        return match.lastgroup or ""
+        signal = match.lastgroup or ""
+        if signal in ("thanks", "agree") and _THANKING.match(text):
+            return "farewell" if _LEAVING.search(text) else "thanks"
+        return signal
     if _ANY.match(text) or _WHAT_HAVE.match(text):
         return "question"
     return "question" if _TELL_ME.match(text) and not _OR_ELSE.search(text) else ""

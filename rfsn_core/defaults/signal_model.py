@@ -73,7 +73,7 @@ def features(words: Sequence[str], translation: Translation | None) -> list[int]
     buckets: list[int] = []
     if translation is not None:
         words = translation.words
-        for word in translation.known:
+        for word in translation.original:
             buckets += _of_word(word[:24], act=False)
     one, two = "<<", "<"
     act = False

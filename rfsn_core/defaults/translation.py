@@ -18,8 +18,11 @@ FILE = Path(__file__).with_name("words") / "translations.txt"
 LANGUAGES = ("de", "fr", "es", "it", "pt", "ru", "pl", "zh", "ja")
 """The columns of the file after English."""
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_KANA = re.compile(r"[\u3040-\u30ff]")
-_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+_LETTERS = (
+    ("ja", re.compile(r"[\u3040-\u30ff]")),
+    ("ru", re.compile(r"[\u0400-\u04ff]")),
+    ("zh", re.compile(r"[\u3400-\u9fff]")),
+)
 _SHORTEST, _TELLING = 3, 4
 """Letters of a stem at least, and the length up to which it may well be the beginning of an English word."""
 MOST_WORDS = 80
@@ -33,8 +36,8 @@ class Translation(NamedTuple):
     language: str
     words: list[str]
     """English where the word is known, else as it was."""
-    known: list[str]
-    """The words of the line that were translated, as they were."""
+    original: list[str]
+    """The words that were translated, as they were."""
 
 
 class _Table:
@@ -134,39 +137,47 @@ def _small_words(language: str) -> set[str]:
 _LATIN = tuple(language for language in LANGUAGES if language not in ("ru", "zh", "ja"))
 
 
+class _Word(NamedTuple):
+    script: str
+    """The language that its letters tell; empty for Latin letters."""
+    english: bool
+    languages: tuple[tuple[str, bool], ...]
+    """Languages in Latin letters that have it, and whether it shows that a line is not English."""
+
+
 @lru_cache(maxsize=20_000)
-def _spoken_in(word: str) -> tuple[tuple[str, bool], ...]:
-    """Return the languages in Latin letters that have a word, and whether it shows that a line is not English."""
+def _word(word: str) -> _Word:
     tables = _tables()
-    return tuple(
+    script = ""
+    if not word.isascii():
+        script = next((language for language, letters in _LETTERS if letters.search(word)), "")
+    languages = tuple(
         (language, word not in tables.both and (word in table.phrases or not table.stem(word[:_TELLING])))
         for language in _LATIN
         if word in (table := tables.languages[language]).phrases or word in table.small or table.stem(word)
     )
+    return _Word(script, word in tables.english, languages)
 
 
 def language_of_words(words: Sequence[str]) -> str:
     """Return the language of plain words; empty for English, and when unsure."""
-    for word in words:
-        if not word.isascii():
-            if _KANA.search(word):
-                return "ja"
-            if _CYRILLIC.search(word):
-                return "ru"
-    if any(not word.isascii() and _WIDE.search(word) for word in words):
-        return "zh"
-    tables = _tables()
+    known = [_word(word) for word in words]
+    scripts = {word.script for word in known}
+    if len(scripts) > 1 or "" not in scripts:
+        return next((language for language in ("ja", "ru", "zh") if language in scripts), "")
     score: dict[str, int] = {}
     own: set[str] = set()
     english = 0
-    for word in words:
-        english += word in tables.english
-        for language, telling in _spoken_in(word):
+    for word in known:
+        english += word.english
+        for language, telling in word.languages:
             score[language] = score.get(language, 0) + 1
             if telling:
                 own.add(language)
-    likely = max(own, key=lambda language: (score[language], language), default="")
-    return likely if likely and score[likely] > english else ""
+    if not own:
+        return ""
+    likely = max(own, key=lambda language: (score[language], language))
+    return likely if score[likely] > english else ""
 
 
 def translate(words: Sequence[str]) -> Translation | None:
@@ -180,21 +191,21 @@ def translate(words: Sequence[str]) -> Translation | None:
         return None
     table = _tables().languages[language]
     out: list[str] = []
-    known: list[str] = []
+    original: list[str] = []
     at = 0
     while at < len(words):
         word = words[at]
         if language in ("zh", "ja") and _WIDE.search(word):
             for part, english in table.cut(word):
                 out += english
-                known.append(part)
+                original.append(part)
             at += 1
             continue
         length, english = table.match(words, at)
         if length:
             out += english
-            known += words[at : at + length]
+            original += words[at : at + length]
         else:
             out.append(word)
         at += max(length, 1)
-    return Translation(language, out, known)
+    return Translation(language, out, original)

@@ -17,7 +17,7 @@ from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Offer, Provider
 from rfsn_core.contract.understanding import Entity, Understander, Understanding, UnderstandingContext
 from rfsn_core.defaults.asks import asks
-from rfsn_core.defaults.questions import asks_of_others, asks_yes_no, question_kind
+from rfsn_core.defaults.questions import asks_of_others, asks_of_the_past, asks_yes_no, question_kind
 from rfsn_core.defaults.reactions import reaction
 from rfsn_core.defaults.short_lines import signal_of
 from rfsn_core.defaults.signal_model import MOST_CHARACTERS, built_in_model
@@ -58,6 +58,8 @@ _FEELING = {
     "refuse": -0.1,
     "disagree": -0.1,
 }
+_FIRST = re.compile(r"[^\W_]{1,12}[,，、]")
+_YES, _NO = frozenset("yes yeah yep yup aye".split()), frozenset("no nope nah nay".split())
 ALIKE = 0.6
 """Share of words, of both together, from which a line is like an example of the world."""
 ASKING = frozenset({"question", "request", "command", "smalltalk", "greet", "statement", "help", "offer", "unclear"})
@@ -132,6 +134,7 @@ def is_gibberish(words: Sequence[str]) -> bool:
     return all(map(_is_mash, long)) and sum(map(len, long)) * 2 > sum(map(len, words))
 
 
+_LAUGH = re.compile(r"[hjx]?(?:[aeiou]{1,2}[hjx]{1,2})+[aeiou]{0,2}|(?:lo|xo)+l?|k+")
 _RUNS = frozenset(row[i : i + 4] for row in _ROWS for i in range(len(row) - 3))
 
 
@@ -141,7 +144,7 @@ def _is_mash(word: str) -> bool:
     if not word.isascii():
         return False
     if len(set(word)) <= 2 and len(word) > 4:
-        return True
+        return not _LAUGH.fullmatch(word)
     if not _VOWEL.search(word) and len(word) > 4:
         return True
     covered = sum([word[i : i + 4] in _RUNS for i in range(len(word) - 3)])
@@ -255,10 +258,10 @@ class Signals:
                 return short, 0.97, (), "rule"
         likely = self._model.likeliest(line.tokens, line.translation)
         (signal, confidence), rest = likely[0], tuple([(name, round(share, 3)) for name, share in likely[1:]])
-        if (signal in ANSWERS and line.asks and asks_yes_no(line.plain)) or (
-            (signal in JUDGEMENTS or confidence < UNSURE) and asks_of_others(line.plain)
-        ):
+        if _asks_after_all(line, signal, confidence):
             return "question", confidence, ((signal, round(confidence, 3)), *rest[:1]), "model"
+        if signal == "statement" and not line.asks and (answer := _answer(line)):
+            return answer, confidence, ((signal, round(confidence, 3)), *rest[:1]), "model"
         if confidence >= self._sure:
             return signal, confidence, rest, "model"
         unsure = "question" if line.asks or asks_yes_no(line.plain) else "statement"
@@ -275,6 +278,23 @@ class Signals:
         shared = {line: _shared(words, set(line.split())) for line in known}
         best = max(shared, key=lambda line: shared[line])
         return (known[best], round(shared[best], 3)) if shared[best] >= ALIKE else None
+
+
+def _asks_after_all(line: _Line, signal: str, confidence: float) -> bool:
+    """Whether a line that was heard as something else asks by its form."""
+    if line.asks and signal in ANSWERS and asks_yes_no(line.plain):
+        return True
+    if line.asks and signal not in ("insult", "smalltalk") and asks_of_the_past(line.plain):
+        return True
+    return (signal in JUDGEMENTS or confidence < UNSURE) and asks_of_others(line.plain)
+
+
+def _answer(line: _Line) -> str:
+    """Return what a statement after "yes," or "no," does: it agrees or disagrees; empty for any other."""
+    if not _FIRST.match(line.words):
+        return ""
+    first = (line.translation.words if line.translation else line.plain)[0]
+    return "agree" if first in _YES else "disagree" if first in _NO else ""
 
 
 def _shared(one: set[str], two: set[str]) -> float:

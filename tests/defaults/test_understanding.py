@@ -197,3 +197,18 @@ def test_a_question_about_somebody_else_is_neither_praise_nor_insult() -> None:
     assert understand("is the ferryman a liar").signal == "question"
     assert understand("did somebody pay you to be quiet?").signal == "question"
     assert understand("are you stupid").signal == "insult"
+
+
+@pytest.mark.parametrize(
+    ("text", "signal"),
+    [
+        ("thanks for the chat, catch you later", "farewell"),
+        ("thanks for everything, take care", "farewell"),
+        ("no, i was at home all night", "disagree"),
+        ("yes, the smith told me about that", "agree"),
+        ("nein, das war ein anderer", "disagree"),
+        ("ahahah", "smalltalk"),
+    ],
+)
+def test_a_line_with_two_acts_is_heard_by_the_one_that_counts(text: str, signal: str) -> None:
+    assert understand(text).signal == signal
