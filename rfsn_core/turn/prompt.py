@@ -23,6 +23,7 @@ from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.turn_facts import Material, Memory, TurnFacts, neutral, tokens
 from rfsn_core.world.actions import STYLES
+from rfsn_core.world.decision import CLOSED
 from rfsn_core.world.facts import Condition, Fact
 from rfsn_core.world.files import Npc, World
 from rfsn_core.world.templates import FAILURES, PromptEnvironment, failure
@@ -45,7 +46,12 @@ SYSTEM_SHARE = 0.7
 
 def feelings(state: NpcState) -> str:
     """Return how the NPC feels, in words."""
-    trust = "do not trust them" if state.trust < 0.3 else "trust them" if state.trust > 0.7 else "are wary of them"
+    trust = (
+        "do not trust them" if state.trust < 0.3
+        else "are wary of them" if state.trust < 0.45
+        else "trust them" if state.trust > 0.7
+        else "have no reason to distrust them"
+    )  # fmt: skip
     fear = "; you are afraid of them" if state.fear > 0.6 else "; they make you uneasy" if state.fear > 0.3 else ""
     combat = " You are in a fight." if state.in_combat else ""
     relation = "someone you meet for the first time" if state.turns == 0 else f"to you {_RELATION[state.relationship]}"
@@ -64,11 +70,13 @@ _RELATION = {
 
 def _facts_for_turn(facts: TurnFacts) -> list[str]:
     """Return the facts that fit what was said and may be told, and the lore that its keys call for."""
-    knowledge = facts.knowledge
-    fitting = [hit.entry.fact.text for hit in knowledge.answers[:FACTS]]
-    if facts.action.name == "confide":
+    knowledge, action = facts.knowledge, facts.action.name
+    silent = action in CLOSED or action in ("unsure", "refer")  # what is not to be told would only lead a model astray
+    fitting = [] if silent else [hit.entry.fact.text for hit in knowledge.answers[:FACTS]]
+    if action == "confide":
         fitting = [hit.entry.fact.text for hit in knowledge.secrets[:1]] + fitting
-    return list(dict.fromkeys([*fitting, *(entry.fact.text for entry in knowledge.prompted)]))
+    called = [entry.fact.text for entry in knowledge.prompted if not (silent and entry.owner)]
+    return list(dict.fromkeys([*fitting, *called]))
 
 
 def _about(facts: TurnFacts) -> str:
@@ -198,9 +206,8 @@ class Prompts:
         """Return the facts that an NPC has in mind in every turn: those that its author marked, without conditions."""
         return [fact.text for fact in facts if fact.constant and not fact.secret and fact.when == Condition()]
 
-    @staticmethod
-    def _turn_values(facts: TurnFacts, material: Material) -> dict[str, Any]:
-        state = facts.state
+    def _turn_values(self, facts: TurnFacts, material: Material) -> dict[str, Any]:
+        state, known = facts.state, self._known(facts)
         return {
             "npc": facts.npc.file,
             "player": neutral(facts.player).replace('"', "'"),
@@ -213,6 +220,7 @@ class Prompts:
             "feelings": feelings(state),
             "facts": _facts_for_turn(facts),
             "about": _about(facts),
+            "refer": ", ".join(filter(None, (known.refer, known.refer_title))),
             "hint": facts.fact.entry.fact.hint if facts.fact and facts.fact.unmet else "",
             "memories": [memory._replace(text=neutral(memory.text)) for memory in material.memories],
             "game": neutral(material.game),

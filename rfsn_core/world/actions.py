@@ -47,7 +47,7 @@ BUILT_IN: tuple[Action, ...] = (
     _a("inquire", "Ask the player a question about what was said.", 0.02, 0.02),
     _a("probe", "Sound the player out, without showing why.", of="inquire"),
     _a("explain", "Explain what the player asks about.", 0.03, 0.03),
-    _a("unsure", "Say that you do not know.", 0.0, 0.01, of="explain"),
+    _a("unsure", "Say that you do not know it; of yourself, that you would rather not say.", 0.0, 0.01, of="explain"),
     _a("refer", "Say who would know it better, and where to find them.", 0.03, 0.02, of="explain"),
     _a("deflect", "Turn the talk to something else.", -0.01, of="explain"),
     _a("confide", "Tell the player something that you tell few.", 0.08, 0.08, of="explain"),
@@ -57,7 +57,7 @@ BUILT_IN: tuple[Action, ...] = (
 STYLES: dict[str, str] = {
     "neutral_balanced": "Plain and even.",
     "terse_direct": "Few words, straight to the point.",
-    "warm_friendly": "Warm, as to someone you like.",
+    "warm_friendly": "Warm and friendly.",
     "lore_rich": "Rich in what you know of the place and its past.",
     "playful_witty": "Playful, with a joke.",
     "formal_respectful": "Formal and respectful.",

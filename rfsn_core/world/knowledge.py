@@ -313,8 +313,8 @@ class Knowledge:
         chosen = []
         for index in self._keyed:
             entry = self.entries[index]
-            if entry.owner not in ("", question.npc) or not _is_for(entry.fact, question):
-                continue
+            if entry.owner not in ("", question.npc) or entry.fact.secret or not _is_for(entry.fact, question):
+                continue  # a secret is in a prompt only when it is confided
             last = question.called.get(entry.id)
             sticks = last is not None and turn - last <= entry.fact.sticky and entry.fact.sticky > 0
             if not (entry.fact.constant or index in matched or sticks):

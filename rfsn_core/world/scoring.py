@@ -91,7 +91,7 @@ def _sliders(situation: Situation) -> tuple[tuple[str, float], ...]:
 def score_styles(situation: Situation, tone: float, leanings: Mapping[str, float]) -> dict[str, float]:
     """Return style → score, from the relationship, the mood, the tone of the action and the NPC's own leaning.
 
-    An unfriendly action is never worded warmly or as a joke.
+    Warmth and jokes are left out for an unfriendly action and in a tense moment: no policy can choose them then.
     """
     state, warmth = situation.state, situation.temperament.warmth
     tense = state.in_combat or state.fear > 0.5 or state.mood == "angry" or tone <= -0.5
@@ -99,11 +99,11 @@ def score_styles(situation: Situation, tone: float, leanings: Mapping[str, float
     scores = dict.fromkeys(STYLES, 0.0)
     scores["neutral_balanced"] = 0.1
     scores["terse_direct"] = 0.5 if tense else 0.02 - 0.15 * warmth
-    scores["warm_friendly"] = -0.5 if tense or tone < 0 else 0.4 * liking
-    scores["playful_witty"] = -0.5 if tense or tone < 0 else 0.25 * liking
+    scores["warm_friendly"] = 0.4 * liking
+    scores["playful_witty"] = 0.25 * liking
     scores["lore_rich"] = 0.12 if situation.signal == "question" and not tense else -0.1
     scores["formal_respectful"] = 0.12 if state.turns == 0 and not tense else -0.05
     for name, leaning in leanings.items():
-        if not (tense and name in ("warm_friendly", "playful_witty") and leaning > 0):
-            scores[name] = scores.get(name, 0.0) + leaning * (0.3 if tense else 1.0)
-    return {name: round(score, 9) for name, score in scores.items()}
+        scores[name] = scores.get(name, 0.0) + leaning * (0.3 if tense else 1.0)
+    left_out = ("warm_friendly", "playful_witty") if tense or tone < 0 else ()
+    return {name: round(score, 9) for name, score in scores.items() if name not in left_out}

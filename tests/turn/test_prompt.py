@@ -11,17 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfsn_core import protocol
+from rfsn_core.contract.actions import Situation
 from rfsn_core.contract.errors import WorldError
-from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.npc import MOODS, NpcState
 from rfsn_core.contract.rendering import Prompt
 from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.contract.understanding import Understanding
 from rfsn_core.testing import kernel, make_world, plugin, turn
 from rfsn_core.testing.scripted import Tokens
-from rfsn_core.turn.prompt import Prompts
+from rfsn_core.turn.prompt import Prompts, feelings
 from rfsn_core.turn.turn_facts import TurnFacts, tokens
-from rfsn_core.world.actions import Actions
+from rfsn_core.world.actions import BUILT_IN, Actions
 from rfsn_core.world.facts import Fact
 from rfsn_core.world.files import read_world
+from rfsn_core.world.knowledge import Knowledge, Question
+from rfsn_core.world.scoring import score_styles
 
 SMITH = 'name = "Berit"\npersona = "Speaks little."\nknows = ["The hinge was cut.", "Shoes cost a silver."]\n'
 
@@ -72,7 +76,7 @@ def test_the_prompt_says_who_speaks_what_it_does_and_how(tmp_path: Path) -> None
     system, user = (message.content for message in made.messages)
     for part in ("Berit", "Speaks little.", "FINAL_JSON"):
         assert part in system
-    for part in ("greet", "Warm, as to someone you like.", "You feel calm", "forge", "All quiet.", "just now"):
+    for part in ("greet", "Warm and friendly.", "You feel calm", "forge", "All quiet.", "just now"):
         assert part in user
     assert "FINAL_JSON" not in build(Prompts(found), found).messages[0].content
 
@@ -304,3 +308,74 @@ async def test_one_setting_says_what_an_npc_speaks(tmp_path: Path) -> None:
     assert [language for language, _ in told] == ["de", "fr"]
     assert "You speak German." in told[0][1]
     assert "You speak French." in told[1][1]
+
+
+SECRETS = """
+name = "Berit"
+title = "smith"
+[state]
+trust = 0.5
+[[knows]]
+text = "The sword costs forty silver."
+keys = ["sword"]
+[[knows]]
+text = "I sold the picks to the scarred woman."
+keys = ["picks"]
+secret = true
+when = {trust = 0.6}
+hint = "I do not ask what my customers do at night."
+[[knows]]
+text = "I am afraid of the dark."
+keys = ["dark"]
+secret = true
+"""
+MILLER = 'name = "Maren"\ntitle = "keeper of the mill"\n[[knows]]\ntext = "The wheel stands still."\nkeys = ["wheel"]\n'
+
+
+async def previewed(folder: Path, text: str, **game: Any) -> Prompt:
+    make_world(folder, npcs={"smith": SECRETS, "miller": MILLER})
+    async with kernel(folder) as running:
+        return await running.preview(protocol.PlayerTurn(npc="smith", text=text, state=game))
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "there", "absent"),
+    [
+        ("How much is a sword?", "explain", "It is about this: The sword costs forty silver.", "picks"),
+        ("Who bought the picks?", "hint", "You may hint at this much: I do not ask", "scarred woman"),
+        ("Who knows about the wheel?", "refer", "The one who knows is Maren, keeper of the mill.", "stands still"),
+        ("How old are you?", "unsure", "of yourself, that you would rather not say", "forty silver"),
+        ("You stupid idiot! Your sword is rubbish.", "stern_warning", "Warn the player", "forty silver"),
+    ],
+)
+async def test_a_prompt_has_what_the_decision_needs_and_nothing_that_is_kept_back(
+    tmp_path: Path, text: str, action: str, there: str, absent: str
+) -> None:
+    prompt = await previewed(tmp_path, text)
+    words = "\n".join(message.content for message in prompt.messages)
+    assert prompt.action == action
+    assert there in words
+    assert absent not in words.replace(text, "")
+
+
+def test_no_secret_is_in_the_prompt_of_an_action_that_does_not_tell_it(tmp_path: Path) -> None:
+    knowledge = Knowledge({"smith": [Fact(text="I am afraid of the dark.", keys=["dark"], secret=True)]})
+    understanding = Understanding(signal="question", words="the dark?", topics=("dark",))
+    recall = knowledge.recall(Question(npc="smith", text="the dark?", understanding=understanding, state=NpcState()))
+    assert recall.secrets
+    found = world(tmp_path)
+    for action in BUILT_IN:
+        words = build(Prompts(found), found, action=action, knowledge=recall).messages[1].content
+        assert ("afraid of the dark" in words) == (action.name == "confide"), action.name
+
+
+@pytest.mark.parametrize("trust", [0.05, 0.35, 0.5, 0.9])
+def test_an_unfriendly_action_has_no_friendly_style_and_no_feeling_contradicts_the_other(trust: float) -> None:
+    for affinity in (-0.9, -0.3, 0.0, 0.5, 0.9):
+        for mood in MOODS:
+            situation = Situation(NpcState(affinity=affinity, trust=trust, mood=mood, turns=3), "question", {})
+            for action in BUILT_IN:
+                styles = score_styles(situation, action.tone, {"warm_friendly": 5.0, "playful_witty": 5.0})
+                if action.tone < 0 or mood == "angry":
+                    assert not styles.keys() & {"warm_friendly", "playful_witty"}, action.name
+    assert ("wary" in feelings(NpcState(trust=trust, turns=1))) == (trust == 0.35)
