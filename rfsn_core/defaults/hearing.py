@@ -90,7 +90,8 @@ _MOMENTS = (
 )
 
 _INTRODUCTION = re.compile(
-    r"\b(?i:my name(?: is|'s|s)|(?:people |they |you (?:can|may) )?call me|i(?:'m| am) called|the name'?s) "
+    r"\b(?i:my name(?: is|'s|s)|^\W*(?:and )?mine(?: is|'s)|"
+    r"(?:people |they |you (?:can|may) )?call me|i(?:'m| am) called|the name'?s) "
     r"(?P<name>(?i:[a-z])[\w'’-]+(?: (?:the |of )?[A-Z][\w'’-]+)*)"
 )
 _I_AM = re.compile(r"\b[Ii](?:'m|’m| am) (?P<name>[A-Z][\w'’-]+(?: (?:the |of )?[A-Z][\w'’-]+)*)\s*(?:[.,!]|$| and )")

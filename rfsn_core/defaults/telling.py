@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 from typing import Protocol
 
@@ -13,6 +14,10 @@ from rfsn_core.world import subject
 
 LONG_ENOUGH = 110
 """Characters from which nothing is added to a fact."""
+
+
+_FATE = re.compile(r"\b(?:alive|dead|die[ds]?|live|buried|safe)\b", re.IGNORECASE)
+"""What nobody tells of themselves: "He never told me" would be no answer."""
 
 
 class Authored(Protocol):
@@ -113,7 +118,7 @@ class Telling:
         if subject.about_player(words):
             return self.say("unsure.player")
         somebody = subject.pronoun(words)
-        if somebody and self.chance(0.75) and (line := self._fresh(f"unsure.{somebody}")):
+        if somebody and not _FATE.search(words) and self.chance(0.75) and (line := self._fresh(f"unsure.{somebody}")):
             return line
         if own := self.own("unsure") if self.chance(0.6) else "":
             return own

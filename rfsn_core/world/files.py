@@ -216,10 +216,23 @@ def _names(npcs: Iterable[Npc]) -> dict[str, Entity]:
         words = _folded(npc.name).split()
         for name in (" ".join(words), _folded(npc.id), _folded(npc.id).replace("_", " ")):
             whole.setdefault(name, entity)
+        if trade := _trade(npc.file.title):
+            parts.setdefault(trade, []).append(entity)
         for word in words:
             if word not in _TITLES and len(word) > 1:
                 parts.setdefault(word, []).append(entity)
     return {word: entities[0] for word, entities in parts.items() if len(entities) == 1} | whole
+
+
+_TRADE = re.compile(
+    r"^(?:the |an? )?([\w' -]+?)(?= (?:of|at|in|on|from|for|to|who|with|without|below|behind|by|near)\b|,|$)"
+)
+
+
+def _trade(title: str) -> str:
+    """Return what a title calls somebody: "harbour master" of "harbour master of Skerry"; empty for a long one."""
+    match = _TRADE.match(_folded(title))
+    return match[1] if match and len(match[1].split()) <= 2 else ""
 
 
 def _folded(name: str) -> str:

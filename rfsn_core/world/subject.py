@@ -10,8 +10,9 @@ def _any(*alternatives: str) -> re.Pattern[str]:
 
 
 _ACCUSED = _any(
-    r"\b(?:did you|have you(?: ever)?|was it you who|were you the one who) (?:\w+ )?"
-    r"(?:kill|murder|steal|stole|take|took|hid|lie|cheat|betray|poison|cut|burn|drown|move|do it|do this|done)\w*",
+    r"(?<!how long )\b(?:did you|have you(?: ever)?|was it you who|were you the one who) (?:\w+ )?"
+    r"(?:kill|murder|steal|stole|take|took|hid|lie|cheat|betray|poison|cut|burn|drown"
+    r"|sink|sank|drug|rob|move|do it|do this|done)\w*",
     r"\bwas it you\b",
 )
 _START = r"^(?:\W*(?:and|but|so|well|hey|ok|oh|really|then|tell me),?\s+)*"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.understanding import Entity, Understanding
+from rfsn_core.contract.understanding import Entity, Understanding, UnderstandingContext
+from rfsn_core.defaults.understanding import Settings, Signals
 from rfsn_core.kit.words import content_words
+from rfsn_core.testing import make_world
 from rfsn_core.world.facts import Fact
+from rfsn_core.world.files import read_world
 from rfsn_core.world.knowledge import Knowledge, Question, Recall
 from rfsn_core.world.synonyms import SynonymsFile
 
@@ -356,3 +360,17 @@ def test_what_was_told_of_somebody_is_no_answer_to_everything_about_them() -> No
     assert best_id(ask(knowledge, "is Osk married?", "pim", entities=osk)) == "osk"
     assert not ask(knowledge, "is Osk married?", "pim", entities=osk, told={"osk": 1}).answers
     assert ask(knowledge, "tell me about Osk", "pim", entities=osk, told={"osk": 1}).answers
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "named"),
+    [
+        ("harbour master of Skerry", "what do you think of the harbour master?", True),
+        ("the blacksmith", "who is the blacksmith", True),
+        ("woman who has seen too much of the sea", "who has seen the sea", False),
+    ],
+)
+def test_somebody_is_named_by_what_they_are(title: str, text: str, named: bool, tmp_path: Path) -> None:
+    world = read_world(make_world(tmp_path, npcs={"pell": f'name = "Corvin Pell"\ntitle = "{title}"\n'}))
+    understanding = Signals(Settings()).understand(text, UnderstandingContext(npc="x", names=world.names))
+    assert any(entity.id == "pell" for entity in understanding.entities) == named
