@@ -1,6 +1,6 @@
 """What an NPC says without a model: plays player lines in this process and prints the transcript and its figures.
 
-    uv run benchmarks/conversation.py                      # 250 turns with the example world, a few seconds
+    uv run benchmarks/conversation.py                      # 449 turns with the example world, some seconds
     uv run benchmarks/conversation.py --quiet              # only the figures
     uv run benchmarks/conversation.py --lines my.tsv --world my_world
 
@@ -28,7 +28,7 @@ from rfsn_core.telemetry import logs
 from rfsn_core.turn.sentences import Sentences
 
 HERE = Path(__file__).parent
-LINES = tuple(HERE / "conversations" / f"{name}.tsv" for name in ("review", "unseen", "held_out"))
+LINES = tuple(HERE / "conversations" / f"{name}.tsv" for name in ("review", "unseen", "held_out", "follow_ups", "second_held_out"))
 SETTINGS = {
     "rendering": {"provider": "scripted"},
     "speech": {"provider": "silent"},

@@ -73,6 +73,14 @@ _HONORIFICS = (
 )
 
 
+def first_name(name: str) -> str:
+    """Return what somebody is called for short: "Yusuf" for "Old Yusuf", but "Sister Maud" as a whole."""
+    words = name.split()
+    if len(words) > 1 and re.fullmatch(_HONORIFICS, words[0]):
+        return words[1] if words[0] in ("Old", "Young") else " ".join(words[:2])
+    return words[0] if words else ""
+
+
 def mentions(person: tuple[str, str, str]) -> re.Pattern[str]:
     """Return a pattern for a person's first name, title, or surname without somebody else's first name before it."""
     _, name, title = person
@@ -98,14 +106,14 @@ def values_of(prompt: Prompt) -> dict[str, str]:
     weather, time_of_day = (prompt.game.get(name, "") for name in ("weather", "time_of_day"))
     values = {
         "name": prompt.name,
-        "first": prompt.name.split()[0] if prompt.name.split() else prompt.name,
+        "first": first_name(prompt.name),
         "title": title,
         "player": prompt.player_name,
         "said_name": hearing.introduced(words),
         "it": it,
         "my_thing": it if it.startswith("my ") else "",
         "person": person[1],
-        "person_first": person[1].split()[0] if person[1].split() else "",
+        "person_first": first_name(person[1]),
         "person_title": person_title,
         "person_place": (place[1] or place[2]) if place else "",
         "refer": prompt.known.refer,

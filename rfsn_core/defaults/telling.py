@@ -20,6 +20,12 @@ _FATE = re.compile(r"\b(?:alive|dead|die[ds]?|live|buried|safe)\b", re.IGNORECAS
 """What nobody tells of themselves: "He never told me" would be no answer."""
 
 
+_KIN = re.compile(
+    r"\b[Mm]y (?:\w+ )?(?:father|mother|son|daughter|brother|sister|wife|husband|grandfather|grandmother|child)\b"
+)
+"""Of people so near, "I do not know her as well as that" would be no answer."""
+
+
 class Authored(Protocol):
     """Finds an author's line for an action that was not said lately; empty when there is none."""
 
@@ -118,7 +124,8 @@ class Telling:
         if subject.about_player(words):
             return self.say("unsure.player")
         somebody = subject.pronoun(words)
-        if somebody and not _FATE.search(words) and self.chance(0.75) and (line := self._fresh(f"unsure.{somebody}")):
+        distant = not _FATE.search(words) and not any(_KIN.search(fact) for fact in self.prompt.facts)
+        if somebody and distant and self.chance(0.75) and (line := self._fresh(f"unsure.{somebody}")):
             return line
         if own := self.own("unsure") if self.chance(0.6) else "":
             return own

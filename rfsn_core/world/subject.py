@@ -50,6 +50,7 @@ _NO_THING = re.compile(
 )
 """Words such as "it" that stand for nothing in particular."""
 _AGE = re.compile(r"\bhow old\b|\bage\b", re.IGNORECASE)
+_COST = re.compile(r"\b(?:costs?|prices?|charge)\b", re.IGNORECASE)
 _NAME = re.compile(r"\bnames?\b|\bcalled\b", re.IGNORECASE)
 
 
@@ -101,5 +102,7 @@ def names_somebody(words: str) -> bool:
 
 
 def detail(words: str) -> str:
-    """Return `old` or `name` when that is what a question wants to know."""
+    """Return `old`, `name` or `how_much` when that is what a question wants to know."""
+    if _COST.search(words):
+        return "how_much"
     return "old" if _AGE.search(words) else "name" if _NAME.search(words) else ""

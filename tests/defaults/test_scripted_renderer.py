@@ -9,7 +9,7 @@ import pytest
 from rfsn_core.contract.rendering import Known, Prompt, RenderOptions
 from rfsn_core.contract.understanding import Entity, Understanding
 from rfsn_core.defaults import remarks
-from rfsn_core.defaults.line_values import values_of
+from rfsn_core.defaults.line_values import first_name, values_of
 from rfsn_core.defaults.lines import VOICES, pools
 from rfsn_core.defaults.rendering import Scripted
 from rfsn_core.kit.words import content_words
@@ -432,3 +432,18 @@ def test_what_the_player_says_to_be_is_repeated_with_its_article() -> None:
 def test_the_subjects_and_their_lines_belong_together() -> None:
     for table, prefix in (("of_npc", "about"), ("asked", "asked"), ("said", "said")):
         assert {f"{prefix}.{name}" for name in remarks.tables()[table]} <= pools().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [("Old Yusuf", "Yusuf"), ("Sister Maud", "Sister Maud"), ("Tilda Brannoch", "Tilda"), ("Joss", "Joss")],
+)
+def test_a_short_name_is_no_title_alone(name: str, short: str) -> None:
+    assert first_name(name) == short
+
+
+def test_nobody_says_of_their_own_daughter_that_they_hardly_know_her() -> None:
+    asked: dict[str, Any] = {"text": "is she married?", "signal": "question", "question": "yes_no"}
+    own = {said("unsure", **asked, facts=("My daughter Layla keeps the camels.",), seed=seed) for seed in range(12)}
+    assert not own & lines_of("unsure.she")
+    assert {said("unsure", **asked, seed=seed) for seed in range(12)} & lines_of("unsure.she")
