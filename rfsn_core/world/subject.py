@@ -30,7 +30,7 @@ _ABOUT_PLAYER = _any(
     r"^\W*(?:and |but |so |then )?(?:will|am|shall|should|would|did|have|must) i\b", r"\bhappen to me\b"
 )
 _YOURS = re.compile(r"\b(?:your|ur)\b(?! (?:opinion|guess|advice|honou?r))", re.IGNORECASE)
-_YOU = re.compile(r"\b(?:you|your|yours|yourself|ya|u|ur)\b", re.IGNORECASE)
+_YOU = re.compile(r"\b(?:you|your|yours|yourself|ya|u|ur)\b|^\W*(?:got|have) (?:any|a)\b", re.IGNORECASE)
 _PERSON = re.compile(r"\b(?:he|him|his|she|her|hers|they|them|their|hes|shes)\b|\b(?:he|she|they)['’]", re.IGNORECASE)
 _PRONOUNS = {
     name: re.compile(rf"\b(?:{forms})\b", re.IGNORECASE)
