@@ -28,7 +28,8 @@ from rfsn_core.telemetry import logs
 from rfsn_core.turn.sentences import Sentences
 
 HERE = Path(__file__).parent
-LINES = tuple(HERE / "conversations" / f"{name}.tsv" for name in ("review", "unseen", "held_out", "follow_ups", "second_held_out"))
+FILES = ("review", "unseen", "held_out", "follow_ups", "second_held_out")
+LINES = tuple(HERE / "conversations" / f"{name}.tsv" for name in FILES)
 SETTINGS = {
     "rendering": {"provider": "scripted"},
     "speech": {"provider": "silent"},
