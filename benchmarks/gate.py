@@ -22,7 +22,7 @@ import numpy as np
 from rfsn_core.contract.gating import Utterance
 from rfsn_core.defaults.gate_model import FILE
 from rfsn_core.defaults.gating import Ngrams, NgramSettings, Rules, RuleSettings
-from rfsn_core.turn import gates
+from rfsn_core.oversight import gates
 
 TRAIN = Path(__file__).parents[1] / "training" / "gate" / "train.py"
 

@@ -16,7 +16,7 @@ class Background:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, object]) -> None:
         """Start a task."""
         task = asyncio.create_task(work)
         self._tasks.add(task)

@@ -73,6 +73,10 @@ class Rule:
             return ""
         return found.group().strip() or text
 
+    def compile(self) -> None:
+        """Compile the patterns now, and not while somebody waits."""
+        _any(self.patterns, self.language)
+
     def match_disguised(self, folding: Folding) -> str:
         """Return what matches in a text that spells its words letter by letter or stretches them; usually nothing."""
         for text, change in ((folding.squeezed, _squeezed), (folding.collapsed, _collapsed)):
@@ -102,6 +106,12 @@ class RuleSet:
                 needed.setdefault(beginning, set()).add(index)
         self._needed = {beginning: frozenset(indices) for beginning, indices in needed.items()}
         self._lengths = sorted({len(beginning) for beginning in needed})
+
+    def compile(self, language: str) -> None:
+        """Compile the patterns of a language."""
+        for rule in self._rules:
+            if rule.language == language:
+                rule.compile()
 
     def candidates(self, text: str) -> list[Rule]:
         """Return the rules that may match a folded text."""
@@ -156,7 +166,15 @@ def of_world(folder: Path) -> tuple[Rule, ...]:
     """Return the rules in in a world's `gate/`. Raises ConfigError for a file that is wrong."""
     if not folder.is_dir():
         return ()
-    return tuple(rule for path in sorted(folder.glob("*.toml")) for rule in read(str(path), _text(path)))
+    rules = [(path, rule) for path in sorted(folder.glob("*.toml")) for rule in read(str(path), _text(path))]
+    for path, rule in rules:
+        for pattern in (*rule.patterns, *rule.unless):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                problem = f"{path}: the pattern {pattern[:60]!r} is no regular expression: {error}"
+                raise ConfigError([problem]) from error
+    return tuple(rule for _, rule in rules)
 
 
 def _text(path: Path) -> str:
@@ -181,13 +199,13 @@ def read(name: str, text: str) -> Iterator[Rule]:
             if flag not in FLAGS:
                 raise ConfigError([f"{name}: rule {number}: no flag '{flag}'; flags: {', '.join(FLAGS)}"])
         patterns, unless, near = (
-            tuple(_expanded(texts, file.words, f"{name}: rule {number}"))
+            tuple(_expanded(texts, file.words))
             for texts in (entry.patterns, entry.unless, entry.near or file.near)
         )
         yield Rule(entry.flag, entry.risk, language, patterns, unless, near, tuple(entry.also))
 
 
-def _expanded(patterns: Iterable[str], words: dict[str, Any], where: str) -> Iterator[str]:
+def _expanded(patterns: Iterable[str], words: dict[str, Any]) -> Iterator[str]:
     """Yield patterns with their {names} filled in, folded as texts are."""
     for pattern in patterns:
         full = pattern
@@ -195,8 +213,4 @@ def _expanded(patterns: Iterable[str], words: dict[str, Any], where: str) -> Ite
             full = _NAME.sub(lambda match: words.get(match.group(1), match.group()), full)
         full = unicodedata.normalize("NFD", full.replace("ß", "ss"))
         full = unicodedata.normalize("NFC", re.sub("[\u0300-\u036f]", "", full))
-        try:
-            re.compile(full)
-        except re.error as error:
-            raise ConfigError([f"{where}: the pattern {pattern[:60]!r} is no regular expression: {error}"]) from error
         yield full

@@ -100,6 +100,10 @@ class Rules:
         words = "|".join(re.escape(fold(word).plain) for word in settings.words)
         self._words = re.compile(f"(?<!\\w)(?:{words})(?!\\w)") if words else None
 
+    async def start(self) -> None:
+        """Compile the patterns that most texts need; those of other languages follow with their first text."""
+        await asyncio.to_thread(self._rules.compile, "en")
+
     async def check(self, utterance: Utterance) -> Verdict:
         """Block, or ask for approval, when any flag's risk reaches its level."""
         if len(utterance.text) > LONGEST:

@@ -103,6 +103,27 @@ class Narration(Message, tag="narration", kw_only=True):
     text: str
 
 
+class InputBlocked(Message, tag="input.blocked", kw_only=True):
+    """The gate stopped the player's text: the NPC says a line for the reason, and remembers nothing of the text."""
+
+    turn_id: str
+    verdict: str
+    """`block`, or `needs_approval` when nobody approved it."""
+    reasons: list[str]
+    """Such as `self_harm`, the gravest first."""
+
+
+class GateWaiting(Message, tag="gate.waiting", kw_only=True):
+    """A text waits for an operator's approval. The turn continues when it is decided, or when the time is over."""
+
+    turn_id: str
+    side: str
+    """`player` or `npc`: whose text."""
+    reasons: list[str]
+    seconds: float
+    """For how long at most."""
+
+
 class SentenceBlocked(Message, tag="sentence.blocked", kw_only=True):
     """The gate replaced (`rewrite`) or stopped (`block`, `needs_approval`) a sentence."""
 
@@ -389,6 +410,8 @@ ServerMessage = (
     | Text
     | Sentence
     | Narration
+    | InputBlocked
+    | GateWaiting
     | SentenceBlocked
     | SpeechStarted
     | Visemes

@@ -20,6 +20,7 @@ from rfsn_core.contract.errors import UserError, contained
 from rfsn_core.contract.provider import Host
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.stages import STAGES
+from rfsn_core.oversight.oversight import Oversight
 from rfsn_core.plugins.discovery import Plugins
 from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.runtime.announcements import Announcements
@@ -93,6 +94,11 @@ class Runtimes:
     def _data_folder(self) -> DataFolder:
         settings, _, trust = load_world(self.world_dir, self.config_file, self._overrides)
         return data_folder(self.world_dir, settings, follow_links=trust.granted)
+
+    @cached_property
+    def oversight(self) -> Oversight:
+        """What people see and decide of the gate; it outlives every runtime."""
+        return Oversight(self.data_dir)
 
     @property
     def own_dir(self) -> Path:
@@ -172,6 +178,7 @@ class Runtimes:
 
     async def close(self) -> None:
         """Close everything, after the last turn."""
+        await self.oversight.close()
         if self._current is not None:
             await self._retire(self._current)
         if self._draining:
@@ -226,6 +233,7 @@ class Runtimes:
             hooks=Hooks(self.plugins),
             renderers=tuple(self._engines.renderer(item, settings.rendering) for item in opened["rendering"]),
             gates=tuple(item.value for item in opened["gating"]),
+            oversight=self.oversight,
             voices=tuple(self._engines.voice(item, settings.speech) for item in opened["speech"]),
             store=opened["storage"][0].value,
             shared_store=store if isinstance(store := opened["storage"][0].value, SharedStore) else None,

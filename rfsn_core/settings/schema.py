@@ -238,6 +238,29 @@ class GatingStage(BaseModel, extra="allow"):
     """`[gating]`: all gates are asked, in this order; one sees what others rewrote, and one that blocks is enough."""
 
     providers: list[str] = ["rules", "ngrams"]
+    tier: Literal["alpha", "beta", "gamma", "delta"] = Field(
+        "gamma",
+        description="What waits for a person: `alpha` every text, `beta` suspicious and blocked ones,"
+        " `gamma` what a gate wants approved, `delta` nothing.",
+    )
+    safe_mode: bool = Field(False, description="Block what is only suspicious. `rfsn gate safe-mode` switches it, too.")
+    approval_seconds: float = Field(60.0, gt=0, description="Seconds that a text waits for approval.")
+    approval_end: Literal["block", "allow"] = Field(
+        "block", description="What becomes of it then. Self-harm, minors and personal data are blocked in any case."
+    )
+    shadow: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Another risk to block from, 0…1, to try: its effect is only counted. 0: none.",
+    )
+    helpline: str = Field("", description="Where a person in distress finds help; said after words of care.")
+    lines: dict[str, str | list[str]] = Field(
+        {}, description="Reason, or `any` → what NPCs say when the player's text was stopped."
+    )
+    review_days: float = Field(7.0, gt=0, description="Days that stopped texts are kept for review.")
+    labels_per_day: int = Field(200, ge=1, description="Texts that one operator may label in a day.")
+    embeddings: bool = Field(True, description="Compare labelled texts by the world's embedder, if it has one.")
 
     def chosen(self) -> list[str]:
         """Return the providers to open."""

@@ -34,6 +34,12 @@ class Metrics:
         self.conversations = self._gauge("rfsn_conversations", "Conversations in memory.")
         self.sentences = self._counter("rfsn_sentences", "Sentences by the gate's verdict.", "verdict")
         self.inputs = self._counter("rfsn_player_inputs", "Player texts by the gate's verdict.", "verdict")
+        self.gate_decisions = self._counter("rfsn_gate_decisions", "Texts that waited for a person.", "outcome")
+        self.gate_waiting = self._gauge("rfsn_gate_waiting", "Texts that wait for a person now.")
+        self.gate_shadow = self._counter("rfsn_gate_shadow", "What the shadow threshold would have changed.", "change")
+        self.gate_risk = self._gauge("rfsn_gate_mean_risk", "Mean risk of the last texts, 0…1.")
+        self.gate_patterns = self._gauge("rfsn_gate_pattern_use", "Share of the pattern memory in use.")
+        self.gate_alerts = self._counter("rfsn_gate_alerts", "Alerts of the gate.", "name", "level")
         self.drift = self._counter(
             "rfsn_state_drifts", "Turns in which the game's state of the NPC differed from the server's."
         )

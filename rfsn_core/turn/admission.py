@@ -11,7 +11,7 @@ from typing import Any
 
 from rfsn_core.contract.gating import Gate, Utterance
 from rfsn_core.contract.storage import MemoryRecord, MemoryStatus
-from rfsn_core.turn import gates
+from rfsn_core.oversight import gates
 
 WITHHELD = "(withheld)"
 """Stands for a text of the game that the gates stopped."""

@@ -6,9 +6,9 @@ from contextlib import aclosing
 
 from rfsn_core import protocol
 from rfsn_core.contract.gating import Utterance, Verdict
+from rfsn_core.oversight.oversight import Asker
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.turn import gates
 from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.out_of_character import REASON as OUT_OF_CHARACTER
 from rfsn_core.turn.out_of_character import is_out_of_character
@@ -16,7 +16,7 @@ from rfsn_core.turn.rendering import FirstToken, Rendering, Switch
 from rfsn_core.turn.reply_parser import Narration, Retraction
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
-from rfsn_core.turn.sentences import Piece
+from rfsn_core.turn.sentences import Piece, Sentences
 from rfsn_core.turn.speech import Speaker, until
 from rfsn_core.turn.voice_text import voice_text
 
@@ -62,9 +62,16 @@ class Answer:
         length = self._speaker.lengths.get(sentence, 0) if self._speaker else 0
         return (before + (until(sounding, ms / length) if 0 < ms < length else sounding)).strip()
 
-    async def word(self, rendering: Rendering) -> None:
-        """Say what the renderers word; the NPC's fallback line if they word nothing."""
+    async def word(self, rendering: Rendering, instead: str = "") -> None:
+        """Say what the renderers word; the NPC's fallback line if they word nothing.
+
+        :param instead: what is said in place of all that; no renderer is asked then.
+        """
         turn_id = self._request.turn_id
+        if instead:
+            rendering.renderer, rendering.reason = "gate", "complete"
+            await self._speak_line(instead)
+            return
         async with aclosing(rendering.stream()) as items:
             async for item in items:
                 match item:
@@ -86,6 +93,20 @@ class Answer:
             METRICS.engine_tokens.labels("completion").inc(usage.completion_tokens or 0)
         if not rendering.said:
             await self._say(Piece(self._index(0), self._fallback(), True))
+
+    async def _speak_line(self, text: str) -> None:
+        """Say the operator's words or built-in ones. The gates are not asked: a telephone number for help stays in."""
+        pieces = Sentences()
+        for piece in [*pieces.feed(text), *pieces.flush()]:
+            if not piece.speakable:
+                self._send(piece.sentence, piece.text)
+                continue
+            self._events.mark("first_sentence")
+            self._send(piece.sentence, piece.text)
+            said = piece.text.strip()
+            self._events.emit(protocol.Sentence(turn_id=self._request.turn_id, index=piece.sentence, text=said))
+            if self._speaker is not None and (spoken := voice_text(said, self._request.npc.language)):
+                await self._speaker.say(piece.sentence, spoken)
 
     def _index(self, sentence: int) -> int:
         """Return the index of a sentence in what the client receives: stage directions count, too."""
@@ -133,8 +154,16 @@ class Answer:
         if is_out_of_character(text):
             verdict = Verdict("block", (OUT_OF_CHARACTER,))
         else:
-            utterance = Utterance(text, "npc", self._request.npc.id, self._action, self._in_combat)
-            verdict = await gates.check(self._runtime.gates, utterance, self._runtime.settings.operations.gate_timeout)
+            request, runtime = self._request, self._runtime
+            before = self._said[-1][1].strip() if self._said else ""
+            utterance = Utterance(text, "npc", request.npc.id, self._action, self._in_combat, before)
+            verdict = await runtime.oversight.judge(
+                runtime.gates,
+                runtime.settings.gating,
+                utterance,
+                runtime.settings.operations.gate_timeout,
+                Asker(request.turn_id, request.scope.player, self._events.emit),
+            )
         METRICS.sentences.labels(verdict.kind).inc()
         return verdict
 

@@ -17,9 +17,10 @@ from rfsn_core.contract.gating import Utterance, Verdict
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.understanding import Understanding, UnderstandingContext
 from rfsn_core.conversation.conversation import Conversation
+from rfsn_core.oversight import lines
+from rfsn_core.oversight.oversight import NOBODY, Asker
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.turn import gates
 from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
@@ -42,6 +43,8 @@ class PlayerInput:
     """What to call the player in a prompt."""
     game: Mapping[str, Any]
     """The game's state as a prompt may show it."""
+    line: str = ""
+    """What the NPC says instead of an answer, when the gate stopped it."""
     understanding: Understanding = field(default_factory=lambda: Understanding(signal="statement"))
     """What it means."""
 
@@ -51,23 +54,51 @@ class PlayerInput:
         return self.understanding.signal
 
 
-async def gate_input(request: Request, runtime: Runtime, state: NpcState) -> PlayerInput:
-    """Ask the gates about what the player said."""
+async def gate_input(
+    request: Request, runtime: Runtime, state: NpcState, events: TurnEvents | None = None
+) -> PlayerInput:
+    """Ask the gates about what the player said, and tell the client when they stopped it.
+
+    :param events: of the turn; None for a preview, which nobody is told of.
+    """
     utterance = Utterance(request.text, "player", request.npc.id, "", state.in_combat)
-    verdict = await gates.check(runtime.gates, utterance, runtime.settings.operations.gate_timeout)
+    gating = runtime.settings.gating
+    asker = Asker(request.turn_id, request.scope.player, events.emit) if events else NOBODY
+    verdict = await runtime.oversight.judge(
+        runtime.gates, gating, utterance, runtime.settings.operations.gate_timeout, asker
+    )
     METRICS.inputs.labels(verdict.kind).inc()
     stopped = verdict.kind not in ("allow", "rewrite")
     text = _text(request, verdict)
     # A stopped text is understood too, so that the answer fits; a rewritten one only as the gate left it.
     understanding = understand(request, runtime, state, request.text if stopped else text)
-    if stopped:
-        understanding = replace(understanding, words="", acts=(), topics=(), entities=(), asks="", question="")
     admission, npc = runtime.admission, request.npc.id
     game, withheld = await admission.game(request.game, npc)
     if withheld:
         log.warning("state.withheld", reason=withheld)
     name = await admission.name(request.scope.player, npc)
-    return PlayerInput(text, verdict.reasons[0] if stopped else "", name, game, understanding)
+    if not stopped:
+        return PlayerInput(text, "", name, game, understanding=understanding)
+    understanding = replace(understanding, words="", acts=(), topics=(), entities=(), asks="", question="")
+    if verdict.reasons[0] == lines.CARE:
+        understanding = replace(understanding, signal="help", sentiment=0.0)  # a cry for help costs no affection
+    if events:
+        events.emit(protocol.InputBlocked(turn_id=request.turn_id, verdict=verdict.kind, reasons=list(verdict.reasons)))
+        log.info("input.blocked", npc=npc, reasons=verdict.reasons)
+    return PlayerInput(text, verdict.reasons[0], name, game, _line(request, runtime, verdict, state), understanding)
+
+
+def _line(request: Request, runtime: Runtime, verdict: Verdict, state: NpcState) -> str:
+    """Return what the NPC says to a player whose text was stopped."""
+    gating = runtime.settings.gating
+    return lines.line(
+        verdict,
+        request.text,
+        gating.lines,
+        helpline=gating.helpline,
+        fallback=request.npc.file.fallback,
+        seed=f"{runtime.settings.world.seed}/{request.scope.conversation}/{state.turns}",
+    )
 
 
 def understand(request: Request, runtime: Runtime, state: NpcState, text: str) -> Understanding:

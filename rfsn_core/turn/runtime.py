@@ -18,6 +18,7 @@ from rfsn_core.contract.storage import Store
 from rfsn_core.contract.understanding import Understander
 from rfsn_core.conversation.leases import Leases
 from rfsn_core.conversation.store_access import StoreAccess
+from rfsn_core.oversight.oversight import Oversight
 from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.settings.schema import Settings
 from rfsn_core.settings.source import Source
@@ -59,6 +60,8 @@ class Runtime:
     hooks: Hooks
     renderers: tuple[Engine[Renderer], ...]
     gates: tuple[Gate, ...]
+    oversight: Oversight
+    """What judges a text by the gates, and keeps what people decide about it."""
     voices: tuple[Engine[Voice], ...]
     store: Store
     shared_store: SharedStore | None

@@ -98,7 +98,7 @@ class Turn:
         )
         self._at_start = await self.conversation.load(runtime.store_access, request.npc.initial)
         self._state = decide.compare(request, runtime, self._at_start, self._events)
-        self._player = await decide.gate_input(request, runtime, self._state)
+        self._player = await decide.gate_input(request, runtime, self._state, self._events)
         deliberation = self._decide()
         self._events.mark("decision")
         deliberation.event.latency_ms = self.latency.decision or 0.0
@@ -201,11 +201,11 @@ class Turn:
         speaker, in_combat = self._speaker, self._state.in_combat
         self._answer = answer = Answer(request, runtime, self._events, speaker, decision.action, in_combat=in_combat)
         if speaker is None:
-            await answer.word(rendering)
+            await answer.word(rendering, self._player.line)
             return answer
         speaking = asyncio.create_task(speaker.run())
         try:
-            await answer.word(rendering)
+            await answer.word(rendering, self._player.line)
             speaker.finish()
             await speaking
         finally:

@@ -13,7 +13,7 @@ from rfsn_core.defaults.gate_model import FILE, GateModel, parts
 from rfsn_core.defaults.gate_patterns import RuleSet, built_in, of_world, read
 from rfsn_core.defaults.gating import Ngrams, NgramSettings, Rules, RuleSettings
 from rfsn_core.kit.folding import fold
-from rfsn_core.turn import gates
+from rfsn_core.oversight import gates
 
 RULES = Rules(RuleSettings())
 NGRAMS = Ngrams(NgramSettings())
@@ -191,11 +191,13 @@ def test_a_world_brings_rules_of_its_own(tmp_path: Path) -> None:
     ]
     for text, problem in (
         ('[[rule]]\nflag = "hat"\npatterns = ["x"]', "no flag 'hat'"),
-        ('[[rule]]\nflag = "hate"\npatterns = ["("]', "no regular expression"),
         ("[[rule]", "en.toml"),
     ):
         with pytest.raises(ConfigError, match=problem):
             list(read("en.toml", text))
+    (tmp_path / "en_mine.toml").write_text('[[rule]]\nflag = "hate"\npatterns = ["("]', "utf-8")
+    with pytest.raises(ConfigError, match=r"en_mine\.toml: the pattern '\(' is no regular expression"):
+        of_world(tmp_path)
 
 
 def test_the_words_that_a_rule_needs_are_in_what_it_matches() -> None:
