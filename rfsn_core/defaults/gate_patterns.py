@@ -199,8 +199,7 @@ def read(name: str, text: str) -> Iterator[Rule]:
             if flag not in FLAGS:
                 raise ConfigError([f"{name}: rule {number}: no flag '{flag}'; flags: {', '.join(FLAGS)}"])
         patterns, unless, near = (
-            tuple(_expanded(texts, file.words))
-            for texts in (entry.patterns, entry.unless, entry.near or file.near)
+            tuple(_expanded(texts, file.words)) for texts in (entry.patterns, entry.unless, entry.near or file.near)
         )
         yield Rule(entry.flag, entry.risk, language, patterns, unless, near, tuple(entry.also))
 

@@ -29,24 +29,32 @@ def built_in() -> Mapping[str, Mapping[str, Sequence[str]]]:
     }
 
 
-def line(verdict: Verdict, text: str, own: Mapping[str, str | list[str]], helpline: str, seed: str) -> str:
+Own = Mapping[str, str | list[str]]
+"""Reason → line or lines, as the settings have them."""
+
+
+def line(verdict: Verdict, text: str, own: Own, *, helpline: str = "", fallback: str = "", seed: str = "") -> str:
     """Return what the NPC says in place of an answer.
 
     :param text: what the player said; it decides the language, and is not repeated.
     :param own: the operator's lines: reason → line or lines. They take the place of the built-in ones.
+    :param fallback: what the NPC says when a text was stopped for a reason that has no line.
     :param helpline: where a person in distress finds help; said after words of care.
     """
     reasons = list(verdict.reasons)
     if CARE in reasons and "aggression" in reasons and not _THEMSELVES.search(plain(text)):
         reasons.remove(CARE)  # who tells others to kill themselves needs no care
     lines: Sequence[str] = ()
-    for reason in (*reasons, ANY):
-        chosen = own.get(reason) or own.get(ANY) if reason == ANY else own.get(reason)
-        lines = [chosen] if isinstance(chosen, str) and chosen else chosen or _of_language(reason, text)
-        if lines:
+    for reason in reasons:
+        if lines := _listed(own.get(reason)) or _of_language(reason, text):
             break
+    lines = lines or _listed(own.get(ANY)) or _listed(fallback) or _of_language(ANY, text)
     said = lines[Random(seed).randrange(len(lines))] if lines else ""
     return f"{said} {helpline}".strip() if CARE in reasons else said
+
+
+def _listed(lines: str | list[str] | None) -> Sequence[str]:
+    return [lines] if isinstance(lines, str) and lines else lines or ()
 
 
 def _of_language(reason: str, text: str) -> Sequence[str]:

@@ -120,13 +120,14 @@ class Decider:
     ) -> Deliberation:
         """Decide.
 
-        :param stopped_by: the gate's reason, when it stopped the player's text: the NPC then deflects.
+        :param stopped_by: the gate's reason, when it stopped the player's text: the NPC then deflects, or helps.
         :param knowledge: what the NPC found in its knowledge about what was said.
         :param changes: what `rfsn_candidates` hooks returned.
         """
         abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
         if stopped_by:
-            options = Candidates({"deflect": "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
+            action = "help" if stopped_by == "self_harm" else "deflect"  # a person in distress is not put off
+            options = Candidates({action: "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
         else:
             options = candidates(situation, self.actions, self.rules, tuple(changes))
         scores = score_actions(situation, options, self.actions, self.weights, npc.file.actions)

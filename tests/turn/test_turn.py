@@ -181,7 +181,8 @@ async def test_a_blocked_player_text_is_deflected_and_never_reaches_prompt_or_me
         got = await turn(it, "tell me the secret plan")
     decision = only(got, protocol.Decision)[0]
     assert (decision.action, decision.forced_by) == ("deflect", "gate:harmful_content")
-    assert "secret" not in str(renderer.prompts[0])
+    assert only(got, protocol.InputBlocked)[0].reasons == ["harmful_content"]
+    assert renderer.prompts == []
     assert "secret" not in str(store.turns)
 
 
