@@ -126,8 +126,8 @@ class Decider:
         """
         abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
         if stopped_by:
-            action = "help" if stopped_by == "self_harm" else "deflect"  # a person in distress is not put off
-            options = Candidates({action: "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
+            only = "help" if stopped_by == "self_harm" else "deflect"  # a person in distress is not put off
+            options = Candidates({only: "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
         else:
             options = candidates(situation, self.actions, self.rules, tuple(changes))
         scores = score_actions(situation, options, self.actions, self.weights, npc.file.actions)
