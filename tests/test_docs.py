@@ -27,7 +27,7 @@ from rfsn_core.settings.source import load
 from rfsn_core.testing import kernel, make_world, turn
 from rfsn_core.testing.process import Server
 from rfsn_core.world.actions import BUILT_IN, STYLES
-from rfsn_core.world.files import NpcFile
+from rfsn_core.world.file_models import NpcFile
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

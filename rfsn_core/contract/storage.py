@@ -165,8 +165,12 @@ class Store(Protocol):
     `save`, `npc` and `player` as strings select what is equal; empty, all.
     """
 
-    async def load(self, scope: Scope, turns: int) -> Past:
-        """Return everything that a turn begins with."""
+    async def load(self, scope: Scope, turns: int, memories: int | None = None) -> Past:
+        """Return everything that a turn begins with.
+
+        :param turns: the last ones, at most so many.
+        :param memories: the newest that are not superseded, at most so many; None: all, and the superseded, too.
+        """
 
     async def append(self, turn: TurnRecord) -> None:
         """Store a turn with all it changed, or nothing. The same turn_id again changes nothing."""

@@ -12,6 +12,7 @@ from rfsn_core.contract.provider_call import provider_call
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.storage import BatchStore, Past, Scope, SearchHit, Store, TurnRecord
 from rfsn_core.conversation.leases import Leases
+from rfsn_core.memory.beliefs import MAX_WORKING_SET
 from rfsn_core.memory.update import MemoryRules
 from rfsn_core.settings.schema import Settings
 
@@ -60,7 +61,7 @@ class StoreAccess:
 
     async def load(self, scope: Scope, turns: int) -> Past:
         """Load a conversation. Raises StoreError."""
-        return await call_store(self.store.load(scope, turns), self.seconds)
+        return await call_store(self.store.load(scope, turns, MAX_WORKING_SET), self.seconds)
 
     async def search(self, scope: Scope, text: str, limit: int) -> Sequence[SearchHit]:
         """Find turns by their words. Raises StoreError."""

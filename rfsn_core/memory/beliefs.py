@@ -51,6 +51,11 @@ def believed(memories: Iterable[MemoryRecord], now: float) -> list[MemoryRecord]
     return [memory for memory in memories if memory.status is MemoryStatus.ACTIVE and not is_expired(memory, now)]
 
 
+def newest(memories: Sequence[MemoryRecord], most: int | None) -> Sequence[MemoryRecord]:
+    """Return the newest memories that are not superseded, at most so many; None: all, and the superseded, too."""
+    return memories if most is None else working_set(memories, most)
+
+
 def working_set(memories: Iterable[MemoryRecord], most: int = MAX_WORKING_SET) -> list[MemoryRecord]:
     """Return the memories that are needed to judge new ones: all that are not superseded, at most the newest `most`."""
     return [memory for memory in memories if memory.status is not MemoryStatus.SUPERSEDED][-most:]

@@ -189,7 +189,8 @@ class Runtimes:
         await _release(runtime.opened)
 
     async def _plan(self) -> Plan:
-        return await make_plan(self.world_dir, self.plugins, self.config_file, self._overrides)
+        previous = self._current.world if self._current else None
+        return await make_plan(self.world_dir, self.plugins, self.config_file, self._overrides, previous)
 
     def _opened(self, plan: Plan, choice: Choice) -> Opened:
         """Return a chosen provider, ready to be opened."""

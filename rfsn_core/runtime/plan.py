@@ -84,8 +84,14 @@ class Plan:
     """What is probably a mistake, one line each."""
 
 
-async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None, overrides: Mapping[str, Any]) -> Plan:
-    """Read settings and world and check them. Raises ConfigError or WorldError with all problems."""
+async def make_plan(
+    world_dir: Path, plugins: Plugins, config_file: Path | None, overrides: Mapping[str, Any],
+    previous: World | None = None,
+) -> Plan:  # fmt: skip
+    """Read settings and world and check them. Raises ConfigError or WorldError with all problems.
+
+    :param previous: the world as it was read before: what has not changed since is not read again.
+    """
     settings, source, trust = await asyncio.to_thread(load_world, world_dir, config_file, overrides)
     choosing = _Choosing(plugins, settings, source)
     choices = tuple(choosing.choices())
@@ -97,7 +103,7 @@ async def make_plan(world_dir: Path, plugins: Plugins, config_file: Path | None,
     problems += _unknown_actions(settings, source, actions)
     if problems:
         raise ConfigError(problems)
-    world = await asyncio.to_thread(read_world, world_dir, actions, trust.allows, settings.world.language)
+    world = await asyncio.to_thread(read_world, world_dir, actions, trust.allows, settings.world.language, previous)
     misnamed = misnamed_files(world_dir) if config_file is None else []
     return Plan(
         settings=settings,

@@ -186,7 +186,9 @@ def _links(world: Path) -> Iterator[Risk]:
     for folder in FOLDERS:
         with_entries = world / folder
         if with_entries.is_dir():
-            places += sorted(with_entries.iterdir())
+            # Windows has other links, too, which only `resolve` sees; elsewhere it would cost a call for each file.
+            links = (entry for entry in os.scandir(with_entries) if os.name == "nt" or entry.is_symlink())
+            places += sorted(Path(entry.path) for entry in links)
     for path in places:
         if leads_out(path, world):
             name = path.relative_to(world).as_posix()

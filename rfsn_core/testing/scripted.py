@@ -15,7 +15,7 @@ from rfsn_core.contract.selection import Arm, Context, Selection, Update, Update
 from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.contract.storage import Backup, Past, Scope, SearchHit, Snapshot, TurnRecord
 from rfsn_core.kit.search import search_turns
-from rfsn_core.memory.beliefs import latest
+from rfsn_core.memory.beliefs import latest, newest
 from rfsn_core.protocol.server import Viseme
 
 
@@ -187,7 +187,7 @@ class Memory:
         if self.away:
             raise StoreError("the store is away, as told to")
 
-    async def load(self, scope: Scope, turns: int) -> Past:
+    async def load(self, scope: Scope, turns: int, memories: int | None = None) -> Past:
         """Read off the turns."""
         await self._answer()
         all_of_it = [turn for turn in self.turns if turn.scope == scope]
@@ -195,7 +195,7 @@ class Memory:
         return Past(
             state=all_of_it[-1].state if all_of_it else None,
             turns=spoken[-turns:] if turns else [],
-            memories=latest(memory for turn in all_of_it for memory in turn.memories),
+            memories=newest(latest(memory for turn in all_of_it for memory in turn.memories), memories),
             card=next((turn.card for turn in reversed(all_of_it) if turn.card is not None), None),
         )
 

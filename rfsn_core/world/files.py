@@ -16,15 +16,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import NamedTuple, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from rfsn_core.contract.errors import UnknownNpc, WorldError
 from rfsn_core.contract.npc import NpcState, Temperament
@@ -36,90 +38,13 @@ from rfsn_core.kit.words import language_of, stem
 from rfsn_core.world.actions import STYLES, Actions
 from rfsn_core.world.facts import Fact
 from rfsn_core.world.feelings import Nature
+from rfsn_core.world.file_models import Lines, LinesFile, LoreFile, NpcFile, SignalsFile
 from rfsn_core.world.knowledge import Knowledge
 from rfsn_core.world.lines import problem as line_problem
 from rfsn_core.world.synonyms import SynonymsFile
 from rfsn_core.world.templates import syntax_problem
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-class _Voice(BaseModel, extra="forbid"):
-    voice: str = ""
-    rate: float = Field(1.0, ge=0.25, le=4)
-    pitch: float = Field(1.0, ge=0.25, le=4)
-    volume: float = Field(1.0, ge=0, le=2)
-
-
-class _State(BaseModel, extra="forbid"):
-    affinity: float = Field(0.0, ge=-1, le=1)
-    trust: float = Field(0.5, ge=0, le=1)
-    fear: float = Field(0.0, ge=0, le=1)
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Texts = Annotated[list[str], BeforeValidator(_listed)]
-"""A list of texts; a single text is a list of one."""
-Lines = dict[str, Texts | dict[str, Texts]]
-"""Action → scripted lines, or action → style or signal → lines."""
-Leaning = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
-
-
-class _Temperament(BaseModel, extra="forbid"):
-    warmth: float = Field(0.0, ge=-1, le=1, description="Likes people, and shows it.")
-    bravery: float = Field(0.0, ge=-1, le=1, description="Is hard to frighten.")
-    pride: float = Field(0.0, ge=-1, le=1, description="Takes slights to heart, and does not give in.")
-    honesty: float = Field(0.0, ge=-1, le=1, description="Says what it knows; below 0 it dodges and hints.")
-    curiosity: float = Field(0.0, ge=-1, le=1, description="Asks back.")
-    fluidity: float = Field(0.0, ge=-1, le=1, description="How fast feelings move.")
-
-
-class NpcFile(BaseModel, extra="forbid"):
-    """What an NPC's file may say."""
-
-    name: str = Field(min_length=1, max_length=100, pattern=r"\S", description="Display name.")
-    title: str = Field("", max_length=300, description="Who this is, in a few words.")
-    persona: str = Field("", description="Character, manner, history: free text for the renderer.")
-    knows: Annotated[list[Fact], BeforeValidator(_listed)] = Field(
-        [], description="Facts that this NPC knows: texts, or tables with keys and conditions."
-    )
-    tags: Texts = Field([], description="Free labels, for lines that fit several NPCs.")
-    language: str = Field(
-        "",
-        pattern=r"^([A-Za-z]{2,3}(-\w+)*)?$",
-        description="What it speaks: de, ja, …; else `world.language`.",
-    )
-    order: int = Field(100, description="Place in lists of NPCs: lower comes earlier.")
-    archetype: str = Field("", description="What it is, for engines with adapters: vampire, zombie, …; see models.md.")
-    voice: _Voice = Field(_Voice(), description="How the NPC sounds.")
-    voices: dict[str, str] = Field({}, description="Speech provider → its voice name, where it differs.")
-    state: _State = Field(_State(), description="How it meets a stranger.")
-    temperament: _Temperament = Field(_Temperament(), description="What it is like, as sliders from -1 to 1.")
-    actions: dict[str, Leaning] = Field({}, description="Action → leaning, added to its score.")
-    styles: dict[str, Leaning] = Field({}, description="Style → leaning.")
-    lines: Lines = Field({}, description="Action → scripted lines, or style → lines.")
-    fallback: str = Field("", description="Said in place of a line that the gate stopped.")
-
-
-class _LoreFile(BaseModel, extra="forbid"):
-    """What a TOML file in `lore/` may say."""
-
-    facts: list[Fact] = []
-
-
-class _SignalsFile(BaseModel, extra="forbid"):
-    """What `signals.toml` may say."""
-
-    examples: dict[str, Texts] = {}
-
-
-class _LinesFile(BaseModel, extra="forbid"):
-    """What a file in `lines/` may say."""
-
-    lines: Lines = {}
 
 
 @dataclass(frozen=True)
@@ -144,6 +69,20 @@ class Npc:
         return self.file.name
 
 
+class ReadNpc(NamedTuple):
+    """An NPC, and the state of the file that it was read from."""
+
+    npc: Npc
+    stamp: tuple[int, int, int]
+    """Time of the last change, in ns, size, and number of the file."""
+    settled: bool
+    """Whether a later change would show in the stamp: some file systems count in seconds."""
+
+
+SETTLED_NS = 2_000_000_000
+"""Nanoseconds after its last change when a file counts as settled."""
+
+
 @dataclass(frozen=True)
 class World:
     """All of a world's files, at one moment."""
@@ -159,6 +98,21 @@ class World:
     """What players say in this world → the signal it is."""
     synonyms: SynonymsFile | None = None
     """Words that stand for others in this world."""
+    context: tuple[str, ...] = ()
+    """What the NPC files were checked against."""
+    read: Mapping[str, ReadNpc] = field(default_factory=dict)
+    """File name → the NPC that was read from it."""
+
+    def index(self, previous: World | None) -> None:
+        """Build the indexes that turns use, so that no turn waits for them; what has not changed is taken over."""
+        if previous is not None and "knowledge" in vars(previous) and previous._facts == self._facts:
+            vars(self)["knowledge"] = previous.knowledge
+        _ = self.knowledge, self.names, self._by_name, self._named_by_stem
+
+    @property
+    def _facts(self) -> tuple[object, ...]:
+        """All that the knowledge is made of."""
+        return [(npc.id, npc.file.knows) for npc in self.npcs.values()], self.lore, self.synonyms
 
     @cached_property
     def knowledge(self) -> Knowledge:
@@ -240,17 +194,19 @@ def _folded(name: str) -> str:
 
 
 def read_world(
-    path: Path, actions: Actions | None = None, allowed: Callable[[str], bool] = lambda name: True, language: str = ""
-) -> World:
+    path: Path, actions: Actions | None = None, allowed: Callable[[str], bool] = lambda name: True, language: str = "",
+    previous: World | None = None,
+) -> World:  # fmt: skip
     """Read and check a world. Raises WorldError with every problem, one a line, with file, line and key.
 
     :param allowed: returns whether a file or folder, named relative to the world, may be read.
     :param language: what NPCs speak whose files do not say it.
+    :param previous: the world as it was read before: NPCs whose files have not changed since are taken from there.
     """
     folder = path / "npcs"
     if not folder.is_dir():
         raise WorldError(f"{path} is not a world: it has no folder 'npcs'", hint="`rfsn init FOLDER` makes one")
-    reading = _Reading(path, actions, allowed, language)
+    reading = _Reading(path, actions, allowed, language, previous)
     read = [npc for file in reading.files("npcs", ".toml") if (npc := reading.npc(file))]
     npcs = {npc.id: npc for npc in sorted(read, key=lambda npc: npc.file.order)}
     lines: Lines = {}
@@ -263,24 +219,35 @@ def read_world(
         reading.problems.append(f"{folder}: no NPC files (*.toml)" + "".join(f"; {w}" for w in reading.warnings))
     if reading.problems:
         raise WorldError("\n".join(reading.problems))
-    return World(path, npcs, lore, lines, prompts, (*reading.warnings, *_same_names(npcs)), examples, synonyms)
+    warnings = (*reading.warnings, *_same_names(npcs))
+    world = World(path, npcs, lore, lines, prompts, warnings, examples, synonyms, reading.context, reading.read)
+    world.index(previous)
+    return world
 
 
 class _Reading:
     """The reading of one world's files, and what is wrong with them."""
 
-    def __init__(self, path: Path, actions: Actions | None, allowed: Callable[[str], bool], language: str) -> None:
+    def __init__(
+        self, path: Path, actions: Actions | None, allowed: Callable[[str], bool], language: str,
+        previous: World | None,
+    ) -> None:  # fmt: skip
         self._path, self._actions, self._allowed, self._language = path, actions, allowed, language
+        self.context = (language, *(actions or ()))
+        self._earlier = previous.read if previous is not None and previous.context == self.context else {}
+        self.read: dict[str, ReadNpc] = {}
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
     def files(self, folder: str, suffix: str, also: str = "") -> Iterator[Path]:
         """Yield the files of a folder that are read; warn of those that look as if they should be."""
         place = self._path / folder
-        for file in sorted(place.iterdir()) if place.is_dir() and self._allowed(folder) else ():
-            if file.name.startswith(".") or not self._allowed(f"{folder}/{file.name}"):
+        entries = os.scandir(place) if place.is_dir() and self._allowed(folder) else ()
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith(".") or not self._allowed(f"{folder}/{entry.name}"):
                 continue  # an editor's own, or the system's
-            if file.is_file() and file.suffix.lower() in (suffix, also):
+            file = Path(entry.path)
+            if entry.is_file() and file.suffix.lower() in (suffix, also):
                 yield file
             elif problem := ignored(file, suffix):
                 self.warnings.append(f"{file}: {problem}")
@@ -295,6 +262,18 @@ class _Reading:
 
     def npc(self, file: Path) -> Npc | None:
         """Return the NPC of a file, or None when something is wrong with it."""
+        now, status = time.time_ns(), file.stat()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        earlier = self._earlier.get(file.name)
+        if earlier is not None and earlier.stamp == stamp and earlier.settled:
+            self.read[file.name] = earlier
+            return earlier.npc
+        npc = self._new_npc(file)
+        if npc is not None:
+            self.read[file.name] = ReadNpc(npc, stamp, now - status.st_mtime_ns > SETTLED_NS)
+        return npc
+
+    def _new_npc(self, file: Path) -> Npc | None:
         before = len(self.problems)
         document, data = self._model(file, NpcFile)
         if document is None or data is None:
@@ -314,7 +293,7 @@ class _Reading:
 
     def lines(self, file: Path) -> Lines:
         """Return a file's lines for all NPCs."""
-        document, data = self._model(file, _LinesFile)
+        document, data = self._model(file, LinesFile)
         if document is None or data is None:
             return {}
         self._check_lines(document, data.lines)
@@ -324,7 +303,7 @@ class _Reading:
         """Yield what all NPCs may know: a fact for each paragraph of a text, and those of the tables."""
         for file in self.files("lore", ".md", also=".toml"):
             if file.suffix.lower() == ".toml":
-                _, data = self._model(file, _LoreFile)
+                _, data = self._model(file, LoreFile)
                 yield from data.facts if data else ()
                 continue
             for number, paragraph in enumerate(re.split(r"\n\s*\n", self.text(file).strip()), 1):
@@ -337,7 +316,7 @@ class _Reading:
         file = self._path / "signals.toml"
         if not file.exists() or not self._allowed(file.name):
             return {}
-        document, data = self._model(file, _SignalsFile)
+        document, data = self._model(file, SignalsFile)
         if document is None or data is None:
             return {}
         self._check_names(document, ("examples",), data.examples, SIGNALS, "signal")

@@ -110,9 +110,9 @@ async def test_what_npcs_know_can_be_read_before_the_player_speaks(tmp_path: Pat
     class Counting(Memory):
         loads: ClassVar[list[Scope]] = []
 
-        async def load(self, scope: Scope, turns: int) -> Past:
+        async def load(self, scope: Scope, turns: int, memories: int | None = None) -> Past:
             self.loads.append(scope)
-            return await super().load(scope, turns)
+            return await super().load(scope, turns, memories)
 
     npcs = {name: f'name = "{name}"\n' for name in ("smith", "miller", "reeve")}
     make_world(tmp_path, npcs=npcs)

@@ -29,8 +29,8 @@ SCOPE = Scope("default", "smith", "player")
 class Shared(Memory):
     """A store whose versions are the number of its turns."""
 
-    async def load(self, scope: Scope, turns: int) -> Past:
-        past = await super().load(scope, turns)
+    async def load(self, scope: Scope, turns: int, memories: int | None = None) -> Past:
+        past = await super().load(scope, turns, memories)
         return Past(**{**vars(past), "version": str(len(self.turns))})
 
     async def newer(self, scope: Scope, turns: int, version: str) -> Past | None:
@@ -100,11 +100,11 @@ async def test_the_cached_past_is_used_while_the_shared_store_is_unavailable(tur
 
 async def test_any_failure_of_a_store_is_a_store_error(turn_log: TurnLog) -> None:
     class Broken(Memory):
-        async def load(self, scope: Scope, turns: int) -> Past:
+        async def load(self, scope: Scope, turns: int, memories: int | None = None) -> Past:
             raise ZeroDivisionError("no")
 
     class Ending(Memory):
-        async def load(self, scope: Scope, turns: int) -> Past:
+        async def load(self, scope: Scope, turns: int, memories: int | None = None) -> Past:
             raise SystemExit(3)
 
     slow = Memory()

@@ -201,7 +201,7 @@ async def test_a_bad_abstractor_never_takes_the_server_down(tmp_path: Path, answ
 )
 async def test_a_past_that_cannot_be_read_is_not_believed(tmp_path: Path, past: Any) -> None:
     class Confused(Memory):
-        async def load(self, scope: Any, turns: int) -> Any:
+        async def load(self, scope: Any, turns: int, memories: int | None = None) -> Any:
             return past
 
     got = await two_turns(tmp_path, storage=Confused())

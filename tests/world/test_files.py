@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from rfsn_core.contract.errors import UnknownNpc, WorldError
+from rfsn_core.kit.documents import Document, read_document
 from rfsn_core.settings.folders import example_world
 from rfsn_core.testing import make_world
 from rfsn_core.world.actions import STYLES, Actions
@@ -174,3 +176,36 @@ def test_another_encoding_is_named(tmp_path: Path, folder: str, encoding: str, s
         read_world(tmp_path, Actions())
     assert str(refused.value).startswith(str(tmp_path / folder))
     assert says in str(refused.value)
+
+
+def test_only_files_that_changed_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_world(
+        tmp_path, npcs={f"n{number}": f'name = "N {number}"\nknows = ["Fact {number}."]\n' for number in range(5)}
+    )
+    for file in (tmp_path / "npcs").iterdir():
+        os.utime(file, (1, 1))
+    parsed: list[str] = []
+
+    def counting(file: Path) -> Document:
+        parsed.append(file.name)
+        return read_document(file)
+
+    monkeypatch.setattr("rfsn_core.world.files.read_document", counting)
+    first = read_world(tmp_path, Actions())
+    assert len(parsed) == len(first.npcs)
+    parsed.clear()
+    (tmp_path / "npcs" / "n2.toml").write_text('name = "Changed"\nknows = ["Fact 2."]\n', "utf-8")
+    (tmp_path / "npcs" / "n3.toml").unlink()
+    second = read_world(tmp_path, Actions(), previous=first)
+    assert parsed == ["n2.toml"]
+    assert second.npcs["n2"].name == "Changed"
+    assert second.npcs["n1"] is first.npcs["n1"]
+    assert "n3" not in second.npcs
+    assert second.npc("changed").id == "n2"
+    parsed.clear()
+    (tmp_path / "npcs" / "n2.toml").write_text('name = "Changes"\nknows = ["Fact 2."]\n', "utf-8")  # of the same length
+    assert read_world(tmp_path, Actions(), previous=second).npcs["n2"].name == "Changes"
+    assert parsed == ["n2.toml"]
+    parsed.clear()
+    read_world(tmp_path, Actions(), previous=first, language="de")
+    assert len(parsed) == len(second.npcs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -134,11 +135,14 @@ class RedisStore:
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
-    async def load(self, scope: Scope, turns: int) -> Past:
+    async def load(self, scope: Scope, turns: int, memories: int | None = None) -> Past:
         """Load in one round trip."""
         past = await self.newer(scope, turns, "")
         assert past is not None
-        return past
+        if memories is None:
+            return past
+        live = [memory for memory in past.memories if memory.status is not MemoryStatus.SUPERSEDED]
+        return replace(past, memories=live[-memories:] if memories else [])
 
     async def newer(self, scope: Scope, turns: int, version: str) -> Past | None:
         """Load in one round trip, of a few bytes when nothing has changed."""

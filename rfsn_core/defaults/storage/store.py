@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +17,8 @@ from rfsn_core.contract.errors import NotFound, StoreError
 from rfsn_core.contract.storage import (
     GOVERNED,
     Backup,
+    MemoryRecord,
+    MemoryStatus,
     Past,
     Scope,
     SearchHit,
@@ -28,7 +30,7 @@ from rfsn_core.defaults.storage.database import Database
 from rfsn_core.defaults.storage.tables import FIELDS, add_to_audit, checksum
 from rfsn_core.kit.backups import describe_backup, find_backup, list_backups
 from rfsn_core.kit.search import add_neighbours, terms
-from rfsn_core.memory.beliefs import latest
+from rfsn_core.memory.beliefs import latest, working_set
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
@@ -36,6 +38,8 @@ log = logger("storage")
 
 EXPORT_PAGE = 500
 """Turns that an export reads at once."""
+MOST_CHANGES = 1000
+"""Turns with changes of memories that are read for a turn, the newest."""
 HITS = 16
 """Turns from the index that a search ranks together with their neighbours; more when more are wanted."""
 
@@ -51,7 +55,7 @@ class Sqlite:
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────
 
-    async def load(self, scope: Scope, turns: int) -> Past:
+    async def load(self, scope: Scope, turns: int, memories: int | None = None) -> Past:
         """Load by four reads in one job. A damaged row is left out and logged."""
         key = _key(scope)
 
@@ -62,12 +66,11 @@ class Sqlite:
                 newest = self._turns(
                     db, f"{_CONVERSATION} AND {_SPOKEN} ORDER BY position DESC, id DESC LIMIT ?", (*key, turns)
                 )
-            changes = self._turns(db, f"{_CONVERSATION} AND memories != '' ORDER BY position, id", key)
             cards = self._turns(db, f"{_CONVERSATION} AND card != '' ORDER BY position DESC, id DESC LIMIT 1", key)
             return Past(
                 state=last[0].state if last else None,
                 turns=newest[::-1],
-                memories=latest(memory for turn in changes for memory in turn.memories),
+                memories=self._memories(db, key) if memories is None else self._newest_memories(db, key, memories),
                 card=cards[0].card if cards else None,
             )
 
@@ -114,9 +117,31 @@ class Sqlite:
 
         return await self._do(job)
 
+    def _memories(self, db: sqlite3.Connection, key: tuple[str, str, str]) -> list[MemoryRecord]:
+        changes = self._turns(db, f"{_CONVERSATION} AND memories != '' ORDER BY position, id", key)
+        return latest(memory for turn in changes for memory in turn.memories)
+
+    def _newest_memories(self, db: sqlite3.Connection, key: tuple[str, str, str], most: int) -> list[MemoryRecord]:
+        """Return the newest memories that are not superseded. Reads backwards, so that it does not read all of them."""
+        newest = f"{_CONVERSATION} AND memories != '' ORDER BY position DESC, id DESC LIMIT ?"
+        versions: dict[str, MemoryRecord] = {}
+        live = 0
+        for turn in self._turns_lazily(db, newest, (*key, MOST_CHANGES)):
+            for memory in reversed(turn.memories):
+                if memory.memory_id not in versions:
+                    versions[memory.memory_id] = memory
+                    live += memory.status is not MemoryStatus.SUPERSEDED
+            if live >= most:
+                break
+        return working_set(list(versions.values())[::-1], most)
+
     def _turns(self, db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[TurnRecord]:
-        rows = db.execute(f"SELECT checksum, {FIELDS} FROM turns WHERE {where}", values)
-        return [turn for stored, *fields in rows if (turn := self._turn(stored, fields)) is not None]
+        return list(self._turns_lazily(db, where, values))
+
+    def _turns_lazily(self, db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> Iterator[TurnRecord]:
+        for stored, *fields in db.execute(f"SELECT checksum, {FIELDS} FROM turns WHERE {where}", values):
+            if (turn := self._turn(stored, fields)) is not None:
+                yield turn
 
     def _turn(self, stored: int, values: Sequence[Any]) -> TurnRecord | None:
         """Return the turn in a row; None, with a line in the log, when its checksum is not the stored one."""

@@ -178,6 +178,20 @@ class StoreSuite(ProviderSuite):
 
         self.run(tmp_path, body)
 
+    def test_at_most_the_newest_memories_are_read(self, tmp_path: Path) -> None:
+        async def work(store: Store) -> None:
+            for number in range(30):
+                memory = memory_of(f"t{number}", f"It rained {number} times.")
+                await store.append(replace(record(number), memories=(replace(memory, time=float(number)),)))
+            gone = memory_of("t29", "It rained 29 times.")
+            gone = replace(gone, status=MemoryStatus.SUPERSEDED, time=30.0)
+            await store.append(replace(record(30), memories=(gone,), outcome="governed"))
+            kept = (await store.load(HERE, 1, 5)).memories
+            assert [memory.text for memory in kept] == [f"It rained {number} times." for number in range(24, 29)]
+            assert len((await store.load(HERE, 1)).memories) == 30
+
+        self.run(tmp_path, work)
+
     def test_memories_and_cards_are_read_from_the_turns(self, tmp_path: Path) -> None:
         async def body(store: Store) -> None:
             first = memory_of("t1", "The player likes plums.")
