@@ -50,11 +50,11 @@ def stagger(conversation: int, interval: float) -> float:
 
 
 def spread(delays: Sequence[float]) -> str:
-    """Return p50 and p95 in milliseconds, as text."""
+    """Return p50, p95 and p99 in milliseconds, as text."""
     if len(delays) < 2:
-        return "      –       –"
+        return "      –       –       –"
     percentiles = statistics.quantiles(delays, n=100)
-    return f"{percentiles[49] * 1000:7.2f} {percentiles[94] * 1000:7.2f}"
+    return " ".join(f"{percentiles[rank - 1] * 1000:7.2f}" for rank in (50, 95, 99))
 
 
 def p95(delays: Sequence[float]) -> float:
@@ -75,3 +75,19 @@ async def lateness(seconds: float, interval: float) -> list[float]:
         await asyncio.sleep(interval)
         late.append(time.perf_counter() - now - interval)
     return late
+
+
+SAID = (
+    "Hello, how is {}?", "Do you know anything about {}?", "What do you think of {}?", "I thank you for {}.",
+    "Have you seen {}?", "I want to buy {}.", "Tell me a rumour about {}.", "You are a liar, there is no {}!",
+    "I promise that I will find {}.", "I love {}.", "Who owns {}?", "I hate {}!", "Where is {}?", "Well, {} is gone.",
+)  # fmt: skip
+ABOUT = (
+    "the bridge", "the ferry", "an ale", "the captain", "the old mill", "your brother", "a room", "the king's road",
+    "the market", "plums", "the missing boat", "a good sword", "the healer", "that wolf", "the fair", "the war", "rain",
+)  # fmt: skip
+
+
+def said(number: int) -> str:
+    """Return what a player says: hundreds of lines before one comes again."""
+    return SAID[number % len(SAID)].format(ABOUT[number % len(ABOUT)])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import logging
 import sys
@@ -21,7 +22,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import uvicorn
-from script import TOKENS, called, delays, ended, lateness, p95, spoke, spread, stagger, tokens
+from script import TOKENS, called, delays, ended, lateness, p95, said, spoke, spread, stagger, tokens
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
@@ -38,11 +39,8 @@ from rfsn_core.testing.scripted import Memory
 INTERVAL = 1 / 20
 PER_SOCKET = 50
 AT_ONCE = 25
-TEXTS = (
-    "Hello", "Do you have a room for the night?", "What do you know about the bridge?", "Thank you, friend.",
-    "Have you seen the captain?", "I want to buy an ale.", "Tell me a rumour.", "You are a liar!",
-)  # fmt: skip
-"""What the players say, in turn."""
+TURNS_TOGETHER = 20
+"""Turns of a conversation; then somebody else comes."""
 TARGETS_MS = {1: 2, 100: 5, 300: 20, 1000: 50}
 
 
@@ -95,7 +93,8 @@ async def cpu_of_a_turn(turns: int, at_once: int = 1) -> float:
 
         async def talk(number: int, count: int) -> None:
             for turn in range(count):
-                await clients[number].turn(NPC, text=TEXTS[turn % len(TEXTS)], player=f"p{number}")
+                player = f"p{number}.{turn // TURNS_TOGETHER}"
+                await clients[number].turn(NPC, text=said(number + turn), player=player)
 
         async def all_talk(count: int) -> None:
             await asyncio.gather(*(talk(number, count) for number in range(at_once)))
@@ -115,16 +114,17 @@ async def cpu_of_a_pipeline(turns: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         async with kernel(Path(folder), offered, settings=settings) as it:
 
-            async def turn() -> None:
-                message = protocol.PlayerTurn(npc=NPC, text="Hello")
+            async def turn(number: int) -> None:
+                player = f"p{number // TURNS_TOGETHER}"
+                message = protocol.PlayerTurn(npc=NPC, text=said(number), player=player)
                 async for _ in conversation(it, message, protocol.Hello(text=True)):
                     pass
 
-            for _ in range(20):
-                await turn()
+            for number in range(20):
+                await turn(number)
             before = time.process_time()
-            for _ in range(turns):
-                await turn()
+            for number in range(20, 20 + turns):
+                await turn(number)
             return (time.process_time() - before) / turns
 
 
@@ -187,6 +187,7 @@ async def conversations(count: int, seconds: float) -> tuple[list[float], list[f
 async def play(address: str, count: int, seconds: float) -> None:
     """Play the game: `count` players talk for some seconds. Prints when each sentence arrived."""
     arrived: dict[str, float] = {}
+    numbers = itertools.count()
     until = time.perf_counter() + seconds
 
     async def socket(players: range) -> None:
@@ -194,7 +195,8 @@ async def play(address: str, count: int, seconds: float) -> None:
 
             async def begin(player: int, wait: float = 0.0) -> None:
                 await asyncio.sleep(wait)
-                await client.send("turn", npc=NPC, player=f"p{player}", text="Hello", turn_id=str(player))
+                text = said(next(numbers) + player)
+                await client.send("turn", npc=NPC, player=f"p{player}", text=text, turn_id=str(player))
 
             starting = [asyncio.create_task(begin(player, stagger(player, INTERVAL))) for player in players]
             talking = len(players)
@@ -251,11 +253,12 @@ def main() -> None:
 
     if not counts:
         return
-    print("\nfrom the end of a sentence, in ms, at 20 tokens/s        p50     p95")
+    print("\nfrom the end of a sentence, in ms, at 20 tokens/s        p50     p95     p99   turns/s")
     for count in counts:
         speech, socket, late = asyncio.run(conversations(count, options.seconds))
         target = f"   target {TARGETS_MS[count]} ms" if count in TARGETS_MS else ""
-        print(f"  {count:5} NPCs  rfsn, to the speech engine        {spread(speech)}{target}")
+        rate = len(socket) / 3 / (options.seconds + INTERVAL * TOKENS)
+        print(f"  {count:5} NPCs  rfsn, to the speech engine        {spread(speech)} {rate:9.0f}{target}")
         print(f"              rfsn, to the client's socket      {spread(socket)}")
         print(f"              the loop's timers are late by     {spread(late)}")
         if peer and count <= 300:
