@@ -4,7 +4,7 @@
     uv run benchmarks/long_run.py --big             # the sizes of the targets: a quarter of an hour
 
 Everything is a ratio within one run: to the floor, Starlette that answers with 25 messages, or to the smallest size.
-Server and client share the process, so both ends count. Turns are stored in SQLite; hundreds of different lines are said.
+Server and client share the process, so both ends count. Turns are stored in SQLite; hundreds of lines are said.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from rfsn_core import protocol
 from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, Scope, TurnRecord
 from rfsn_core.kernel import Kernel, conversation
 from rfsn_core.learning.records import LoggedTurn
-from rfsn_core.server.collector import Collector
 from rfsn_core.testing import NPC, kernel, plugin
 from rfsn_core.testing.client import connected
 
@@ -68,16 +67,14 @@ async def saturation(turns: int) -> None:
         async def all_talk(count: int) -> None:
             await asyncio.gather(*(talk(number, count // AT_ONCE) for number in range(AT_ONCE)))
 
-        with Collector() as collector:
-            await all_talk(turns // 4)
-            collector.settle()
-            took.clear()
-            before, begun, cpu = rss(), time.perf_counter(), time.process_time()
-            gc.callbacks.append(pauses)
-            await all_talk(turns)
-            gc.callbacks.remove(pauses)
-            seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
-            grown = rss() - before
+        await all_talk(turns // 4)
+        took.clear()
+        before, begun, cpu = rss(), time.perf_counter(), time.process_time()
+        gc.callbacks.append(pauses)
+        await all_talk(turns)
+        gc.callbacks.remove(pauses)
+        seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+        grown = rss() - before
     ranks = statistics.quantiles(took, n=100)
     longest = max(itertools.chain.from_iterable(pauses.seconds.values()), default=0.0)
     print(f"at saturation, {AT_ONCE} at once: {len(took) / seconds:.0f} turns/s, {cpu / len(took) * 1000:.2f} ms CPU")

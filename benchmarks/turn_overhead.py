@@ -32,6 +32,7 @@ from rfsn_core import protocol
 from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.kernel import conversation
+from rfsn_core.server.collector import Collector
 from rfsn_core.testing import NPC, Served, kernel, plugin, served
 from rfsn_core.testing.client import connected
 from rfsn_core.testing.scripted import Memory
@@ -77,7 +78,9 @@ async def serving(interval: float) -> AsyncIterator[Served]:
     with tempfile.TemporaryDirectory() as folder:
         offered = plugin(rendering={"paced": Paced(interval)}, speech={"mute": Mute()})
         async with served(Path(folder), offered, settings=settings) as server:
-            yield server
+            with Collector() as collector:  # as `rfsn serve` sets it
+                collector.settle()
+                yield server
 
 
 # ── CPU of a turn ────────────────────────────────────────────────────────────────────────────────
@@ -149,6 +152,15 @@ async def cpu_of_an_echo(turns: int) -> float:
     while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
+    with Collector() as collector:
+        collector.settle()
+        spent = await _echoed(port, turns)
+    server.should_exit = True
+    await task
+    return spent
+
+
+async def _echoed(port: int, turns: int) -> float:
     async with connect(f"ws://127.0.0.1:{port}/", compression=None) as socket:
 
         async def turn() -> None:
@@ -161,10 +173,7 @@ async def cpu_of_an_echo(turns: int) -> float:
         before = time.process_time()
         for _ in range(turns):
             await turn()
-        spent = (time.process_time() - before) / turns
-    server.should_exit = True
-    await task
-    return spent
+        return (time.process_time() - before) / turns
 
 
 # ── from a sentence's end to its voice ───────────────────────────────────────────────────────────

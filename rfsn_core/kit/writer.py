@@ -50,8 +50,8 @@ class WriterThread(ABC, Generic[W]):
 
     def __init__(self, name: str, subject: str) -> None:
         self._subject = subject
-        self._jobs: queue.Queue[Job[W] | None] = queue.Queue(MOST_WAITING)
-        self._opened: queue.Queue[BaseException | None] = queue.Queue()
+        self._jobs: queue.SimpleQueue[Job[W] | None] = queue.SimpleQueue()
+        self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     async def start(self) -> None:
@@ -68,11 +68,10 @@ class WriterThread(ABC, Generic[W]):
 
     async def submit(self, work: W) -> Any:
         """Have a piece of work done and return its result. Raises its error, and StoreError when too much waits."""
+        if self._jobs.qsize() >= MOST_WAITING:
+            raise StoreError(f"{self._subject}: {MOST_WAITING} operations are waiting")
         job = self.new_job(work, asyncio.get_running_loop())
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise StoreError(f"{self._subject}: {MOST_WAITING} operations are waiting") from None
+        self._jobs.put(job)
         return await job.future
 
     def new_job(self, work: W, loop: asyncio.AbstractEventLoop) -> Job[W]:
