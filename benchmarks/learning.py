@@ -11,6 +11,9 @@ Turns run in this process through the kernel, as a server runs them, with the se
 - `visitor`: it types its words and sends no signal; it finds civil answers fitting, and has tastes of its own; it
   rewards half of the turns, one or two turns late; another player comes every 15 turns.
 
+- `silent`: a visitor who never rewards, in a game that sends nothing: all that can be learned from is what is read off
+  the play, and what this one says next does not depend on the answer. Learning must do no harm.
+
 Each seed has one stream of players for all policies. What counts is what the player really thought of all turns,
 rewarded or not.
 """
@@ -138,6 +141,14 @@ class Visitor:
         return due
 
 
+class Silent(Visitor):
+    """A visitor who never rewards."""
+
+    def rewards(self, decision_id: str, liked: float) -> list[tuple[str, float]]:
+        """Give none."""
+        return []
+
+
 def _fit(intent: str, action: str) -> float:
     if action in FITTING[intent]:
         return 0.6 - 0.1 * FITTING[intent].index(action)
@@ -163,11 +174,12 @@ async def play(player: Player, turns: int, settings: dict[str, Any]) -> list[flo
     return thought
 
 
-PLAYERS: dict[str, Any] = {"simulated": Simulated, "visitor": Visitor}
+PLAYERS: dict[str, Any] = {"simulated": Simulated, "visitor": Visitor, "silent": Silent}
 BARS = {
     ("simulated", 500, 5): "better in 5 of 5, mean gain of the last 100 ≥ +0.15",
     ("visitor", 200, 10): "not worse in 9 of 10, gain of the last 100 ≥ +0.05, worst sum of the first 50 ≥ -1.5",
     ("visitor", 600, 4): "gain of the last 100 ≥ +0.15",
+    ("silent", 200, 10): "no harm: the mean gain of all turns ≥ -0.01",
 }
 
 

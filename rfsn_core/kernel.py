@@ -26,6 +26,7 @@ from rfsn_core.conversation.registry import Conversations
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.learning.rewards import Rewards
+from rfsn_core.learning.trials import Trials
 from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.runtime.store_notice import note_store
@@ -53,7 +54,8 @@ class Kernel:
         self._archiving = Archiving(self.turn_log, runtimes)
         self.conversations = Conversations(runtimes, self.turn_log)
         # Learning: decisions and rewards in, updates of the policy out.
-        self.decisions = RecentDecisions(self.turn_log, runtimes)
+        self.trials = Trials(runtimes, data / "learning" / "trials.json")
+        self.decisions = RecentDecisions(self.turn_log, runtimes, self.trials)
         self.learner = Learner(self.turn_log, data / "learning", runtimes)
         self.guard = self.learner.guard
         self.rewards = Rewards(self.turn_log, self.decisions, self.learner, runtimes)
@@ -76,6 +78,7 @@ class Kernel:
         for follower in (self.conversations.follower, self._archiving.follower):
             await follower.open()
         await self.pauses.open()  # before waiting turns are stored: they may have been erased meanwhile
+        self.trials.load()
         await self.learner.open()
         await self.rewards.resume()
         self._tasks = [
@@ -103,6 +106,7 @@ class Kernel:
             for task in self._tasks:
                 task.cancel()
             await self.pauses.close()
+        self.trials.save()
         await self.learner.close()
         await self.turn_log.close()
         try:

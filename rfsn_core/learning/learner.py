@@ -105,13 +105,15 @@ class Learner:
     # ── the queue ────────────────────────────────────────────────────────────────────────────────
 
     def learn(
-        self, decision: DecisionRecord, reward: float, *, steps_back: int = 0, again: bool = False, reward_id: str = ""
-    ) -> None:
+        self, decision: DecisionRecord, reward: float, *, steps_back: int = 0, again: bool = False, reward_id: str = "",
+        weight: float = 1.0,
+    ) -> None:  # fmt: skip
         """Queue the updates of a decision's slots. They are applied when the cooldown is over.
 
         :param steps_back: how many decisions later the reward came.
         :param again: the decision was learned from before.
         :param reward_id: empty when no reward came.
+        :param weight: of the observation, before the guard's.
         """
         if not self.learns:
             return
@@ -119,7 +121,7 @@ class Learner:
         for slot in SLOTS:
             part = getattr(decision, slot)
             prior = part.priors[part.index]
-            update = Update(decision.context(slot), part.chosen, prior, part.propensity, reward, again)
+            update = Update(decision.context(slot), part.chosen, prior, part.propensity, reward, again, weight)
             entry = UpdateEntry(
                 server=self._server,
                 policy=decision.policy,
@@ -187,7 +189,8 @@ class Learner:
         elif objection := self._policy_objection(entry):
             self._log_result(entry, NO_RESULT, objection)
         else:
-            update = replace(entry.update, weight=self.guard.weight, max_step=self._settings.max_step)
+            weight = entry.update.weight * self.guard.weight
+            update = replace(entry.update, weight=weight, max_step=self._settings.max_step)
             if not await self._logs.current.append(structs.replace(entry, update=update)):
                 self._log_result(entry, NO_RESULT, "it was learned from already")
 

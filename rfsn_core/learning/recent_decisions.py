@@ -13,6 +13,7 @@ from rfsn_core.contract.shared_storage import SharedLearning
 from rfsn_core.learning.records import DecisionRecord, RewardRecord
 from rfsn_core.learning.server_runtime import CurrentRuntime
 from rfsn_core.learning.tally import Tally
+from rfsn_core.learning.trials import Trials
 from rfsn_core.learning.turn_log import TurnLog, decode_decision
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
@@ -29,8 +30,9 @@ SHARE_TIMEOUT = 2.0
 """Seconds for sharing a decision; its turn waits for it."""
 
 
-Earned = tuple[Tally, float | None]
-"""The rewards of a decision, and what was learned from it in total."""
+Earned = tuple[float | None, ...]
+"""The rewards of a decision, and last what was learned from it in total: a plain tuple of numbers, which the garbage
+collector does not walk."""
 
 
 class RecentDecision:
@@ -39,7 +41,7 @@ class RecentDecision:
     It is kept encoded, because of all its parts as objects the garbage collector would walk each again and again.
     """
 
-    __slots__ = ("_line", "rewards", "tally", "taught")
+    __slots__ = ("_line", "_tally", "rewards", "taught")
 
     def __init__(
         self, line: bytes, rewards: frozenset[str] = frozenset(), tally: Tally | None = None,
@@ -49,9 +51,17 @@ class RecentDecision:
         self.rewards = rewards
         """Ids of the rewards that were stored for it."""
         self.tally = tally or Tally()
-        """The rewards that may be learned from."""
         self.taught = taught
         """What was learned from it in total; None: nothing yet."""
+
+    @property
+    def tally(self) -> Tally:
+        """The rewards that may be learned from."""
+        return Tally(*self._tally)
+
+    @tally.setter
+    def tally(self, tally: Tally) -> None:
+        self._tally = tuple(tally)  # a plain tuple of numbers is not walked
 
     @property
     def record(self) -> DecisionRecord:
@@ -65,8 +75,10 @@ class RecentDecision:
 class RecentDecisions:
     """The decisions of one server."""
 
-    def __init__(self, turn_log: TurnLog, runtimes: CurrentRuntime) -> None:
+    def __init__(self, turn_log: TurnLog, runtimes: CurrentRuntime, trials: Trials | None = None) -> None:
         self._log, self._runtimes = turn_log, runtimes
+        self.trials = trials
+        """Who acts: the policy that learns, or the default."""
         self._in_progress: dict[str, asyncio.Event] = {}
         """Decision → set when its turn has ended, or stored it."""
         self._stored: OrderedDict[str, RecentDecision] = OrderedDict()
@@ -157,10 +169,10 @@ class RecentDecisions:
             if record is None:
                 return None
             rewards = await self._log.rewards(decision_id)
-            tally, taught = self._earned.get(decision_id) or await self._logged_earnings(decision_id, rewards)
+            *tally, taught = self._earned.get(decision_id) or await self._logged_earnings(decision_id, rewards)
             ids = frozenset(reward.reward_id for reward in rewards)
             if decision_id not in self._stored:  # it may have been loaded meanwhile
-                self._add(decision_id, RecentDecision(msgspec.json.encode(record), ids, tally, taught))
+                self._add(decision_id, RecentDecision(msgspec.json.encode(record), ids, Tally(*tally), taught))
         return self._stored.get(decision_id)
 
     async def _logged_earnings(self, decision_id: str, rewards: list[RewardRecord]) -> Earned:
@@ -169,7 +181,7 @@ class RecentDecisions:
         taught = await self._log.taught(decision_id)
         if taught is not None and (share := taught - tally.total):
             tally = tally.add("game", share)  # of a later decision's reward
-        return tally, taught
+        return (*tally, taught)
 
     async def find_all(self, decision_ids: list[str]) -> list[RecentDecision]:
         """Return those of some decisions of this server that were stored, with one read of the log. Raises
@@ -181,8 +193,8 @@ class RecentDecisions:
             if (decision := self._stored.get(decision_id)) is not None:
                 decisions.append(decision)
             elif decision_id in lines:
-                tally, taught = self._earned.get(decision_id, (Tally(), None))
-                decisions.append(RecentDecision(lines[decision_id], frozenset(), tally, taught))
+                *tally, taught = self._earned.get(decision_id, (*Tally(), None))
+                decisions.append(RecentDecision(lines[decision_id], frozenset(), Tally(*tally), taught))
         return decisions
 
     def rewarded(self, decision_id: str) -> None:
@@ -192,7 +204,7 @@ class RecentDecisions:
     def taught(self, decision_id: str, decision: RecentDecision) -> None:
         """Note what was learned from a decision, before the update is logged."""
         self.rewarded(decision_id)
-        self._earned[decision_id] = (decision.tally, decision.taught)
+        self._earned[decision_id] = (*decision.tally, decision.taught)
         if len(self._earned) > MOST_WAITING:
             self._earned.popitem(last=False)
 

@@ -17,6 +17,7 @@ from rfsn_core.contract.selection import Arm, Context, Selection
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.learning.explanation import Explanation
 from rfsn_core.world.decision import Deliberation
+from rfsn_core.world.trial import Trial
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +100,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     """Whether the model's own report agrees with the decision; see `events.Trace`."""
     explanation: Explanation | None = None
     """What led to it, for people."""
+    trial: Trial | None = None
+    """Who acted, the policy that learns or the default; null where nothing is learned."""
 
     @property
     def conversation(self) -> str:
@@ -176,6 +179,7 @@ def decision_record(
         delivered=result.delivered,
         final_json=result.final_json,
         explanation=result.explanation,
+        trial=deliberation.trial,
     )
 
 

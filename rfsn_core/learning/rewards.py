@@ -24,6 +24,8 @@ log = logger("learning")
 
 RESUMED = 1000
 """Rewards, the newest, that are credited at a start when no update was logged for them."""
+WITHOUT_GAME = 100
+"""Decisions without a reward of the game after which what is read off the play counts."""
 CORRECTIONS = frozenset({"user_correction", "contradiction_detected"})
 Rewarded = tuple[RewardRecord, RecentDecision]
 """A reward and the decision that it is for."""
@@ -50,6 +52,8 @@ class Rewards:
         self._in_progress: set[str] = set()
         """Ids of the rewards that are being stored."""
         self._play = RunningMean()
+        self._since_game = WITHOUT_GAME
+        """Decisions that were judged by the play since the game sent a reward."""
 
     @property
     def _settings(self) -> LearningSettings:
@@ -93,6 +97,7 @@ class Rewards:
                 earlier = decision.tally.play or 0.0
                 mean = self._play.add(earlier + sum(reward.value for reward in rewards))
                 rewards[0] = structs.replace(rewards[0], baseline=mean)
+                self._since_game += 1
             stored = await self._store([(reward, decision) for reward in rewards])
         except RfsnError as error:
             log.warning("reward.refused", signal=list(signals), source="play", error=str(error))
@@ -149,6 +154,8 @@ class Rewards:
         """Count a reward that was stored, and learn from it."""
         METRICS.rewards.labels(reward.signal or "value").inc()
         self._learner.guard.add_reward(reward.value, correction=reward.signal in CORRECTIONS)
+        if reward.source == "game":
+            self._since_game = 0
         if self._may_change_weights(reward):
             await self._credit(reward, decision)
         else:
@@ -182,24 +189,29 @@ class Rewards:
         self, decision: RecentDecision, source: str, value: float, steps_back: int, reward_id: str
     ) -> DecisionRecord:
         """Teach by how much a reward changes what the decision earned in total."""
-        record = decision.record
+        record, first = decision.record, decision.tally.source or source
         decision.tally = decision.tally.add(source, value)
         total, taught = decision.tally.total, decision.taught
+        weight = self._settings.play_weight if first == "play" else 1.0
         if taught is None:
-            self._learner.learn(record, total, steps_back=steps_back, reward_id=reward_id)
+            self._learner.learn(record, total, steps_back=steps_back, reward_id=reward_id, weight=weight)
         elif change := round(total - taught, 9):
-            self._learner.learn(record, change, steps_back=steps_back, again=True, reward_id=reward_id)
+            self._learner.learn(record, change, steps_back=steps_back, again=True, reward_id=reward_id, weight=weight)
         elif decision.tally.source != source:
             self._learner.note(record, reward_id, f"rewards of the {decision.tally.source} count instead")
         else:
             self._learner.note(record, reward_id, "the decision's rewards are at the end of the range already")
+        if self._decisions.trials is not None:
+            self._decisions.trials.add(record, total, taught)
         decision.taught = total
         self._decisions.taught(record.decision_id, decision)
         return record
 
     def _may_change_weights(self, reward: RewardRecord) -> bool:
         settings = self._settings
-        if not self._learner.learns or not settings.enabled or (settings.strict and reward.source == "play"):
+        if not self._learner.learns or not settings.enabled:
+            return False
+        if reward.source == "play" and (settings.strict or self._since_game < WITHOUT_GAME or not settings.play_weight):
             return False
         return not settings.evidence or reward.signal in settings.evidence
 
@@ -208,6 +220,8 @@ class Rewards:
         newest = await self._log.newest_rewards(RESUMED)
         if mean := next((reward.baseline for reward in newest if reward.baseline), 0.0):
             self._play.resume(mean)
+        if any(reward.source == "game" for reward in newest):
+            self._since_game = 0
         if not self._learner.learns:
             return
         for reward in await self._log.unprocessed_rewards(RESUMED):

@@ -234,6 +234,8 @@ class Api:
                 "state": kernel.guard.state,
                 "reason": kernel.guard.reason,
                 "updates": kernel.learner.updates,
+                "mode": kernel.runtimes.current.settings.learning.mode,
+                "trials": kernel.trials.report(),
                 "checkpoints": await kernel.learner.checkpoints.newest_first(decider.policy_name),
             }
         )

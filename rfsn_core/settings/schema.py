@@ -78,11 +78,27 @@ class LearningSettings(BaseModel, extra="forbid"):
     enabled: bool = Field(
         True, description="False: no exploration, no learning, decisions repeat. LEARNING_DISABLED=1."
     )
+    mode: Literal["online", "apprentice"] = Field(
+        "online",
+        description="`apprentice`: the policy learns, but the default acts until learned choices are surely better.",
+    )
+    holdout: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the talk, in stretches of ten turns, that the default policy keeps, to compare; 0: none.",
+    )
     strict: bool = Field(False, description="Learn only from rewards that the game sends. STRICT_LEARNING=1.")
     strict_rewards: bool = Field(False, description="A reward for an unknown decision is an error. STRICT_REWARDS=1.")
     detect: bool = Field(True, description="Read rewards off the play: corrections, follow-up questions, …")
+    play_weight: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Weight of a reward that was read off the play; while the game sends rewards, those do not count.",
+    )
     evidence: list[str] = Field([], description="Reward signals that may change weights; empty: all.")
-    max_step: float = Field(0.5, gt=0, description="How far one update may move the weights.")
+    max_step: float = Field(1.0, gt=0, description="How far one update may move the weights.")
     cooldown: float = Field(5.0, ge=0, description="Seconds between two changes of the weights; updates wait.")
     rewards_every_turn: bool = Field(
         False, description="The game rewards every turn: a decision without a reward after `wait` counts as 0."

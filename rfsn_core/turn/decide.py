@@ -27,6 +27,7 @@ from rfsn_core.turn.runtime import Runtime
 from rfsn_core.world.decision import Deliberation, is_told
 from rfsn_core.world.feelings import adopt, drift, hear, perceive
 from rfsn_core.world.knowledge import Question, Recall
+from rfsn_core.world.trial import Trial
 
 log = logger("turn")
 
@@ -152,10 +153,14 @@ def perceived(request: Request, player: PlayerInput, state: NpcState) -> NpcStat
     return hear(perceive(state, request.game, nature), player.signal, player.understanding.sentiment, nature)
 
 
-def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcState, decision_id: str) -> Deliberation:
+def decide(
+    request: Request, runtime: Runtime, player: PlayerInput, state: NpcState, decision_id: str,
+    trial: Trial | None = None,
+) -> Deliberation:  # fmt: skip
     """Decide what the NPC does, and in which style.
 
     :param state: as `perceived` returns it.
+    :param trial: who acts, the policy that learns or the default.
     """
     knowledge = recall_facts(request, runtime, player, state)
     situation = Situation(
@@ -169,6 +174,7 @@ def decide(request: Request, runtime: Runtime, player: PlayerInput, state: NpcSt
         stopped_by=player.stopped_by,
         changes=runtime.hooks.changes(situation, runtime.decider.actions),
         knowledge=knowledge,
+        trial=trial,
     )
     METRICS.actions.labels(deliberation.event.action).inc()
     deliberation.event.turn_id = request.turn_id

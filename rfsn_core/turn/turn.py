@@ -182,7 +182,9 @@ class Turn:
         self.decision_id = decide.new_decision_id(self.runtime, self.conversation, self._state.turns)
         self.prior_decision_id = self.conversation.last_decision
         self._decisions.begin(self.decision_id)
-        self._made = decide.decide(self.request, self.runtime, self._player, self._state, self.decision_id)
+        scope, trials = self.request.scope, self._decisions.trials
+        trial = trials.assign(scope.npc, scope.conversation, self._state.turns) if trials else None
+        self._made = decide.decide(self.request, self.runtime, self._player, self._state, self.decision_id, trial)
         return self._made
 
     async def _prompt(self, deliberation: Deliberation) -> Prompt:

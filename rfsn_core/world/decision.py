@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from rfsn_core.contract.abstraction import Abstraction, Abstractor
 from rfsn_core.contract.actions import SafetyRule, Situation
 from rfsn_core.contract.selection import Arm, Context, Policy, Selection
@@ -24,6 +26,7 @@ from rfsn_core.world.facts import Fact
 from rfsn_core.world.files import Npc
 from rfsn_core.world.knowledge import Hit, Recall
 from rfsn_core.world.scoring import Score, Weights, score_actions, score_styles
+from rfsn_core.world.trial import Trial
 
 log = logger("deciding")
 
@@ -45,6 +48,8 @@ class Deliberation:
     """What the NPC found in its knowledge."""
     fact: Hit | None = None
     """The fact that the NPC tells, confides or hints at."""
+    trial: Trial | None = None
+    """Who acted, the policy that learns or the default; None where nothing is learned."""
 
 
 FIERCE = frozenset({"attack", "defend", "flee", "threaten", "betray", "insult"})
@@ -117,12 +122,14 @@ class Decider:
         stopped_by: str = "",
         changes: Iterable[Mapping[str, str | None]] = (),
         knowledge: Recall | None = None,
+        trial: Trial | None = None,
     ) -> Deliberation:
         """Decide.
 
         :param stopped_by: the gate's reason, when it stopped the player's text: the NPC then deflects, or helps.
         :param knowledge: what the NPC found in its knowledge about what was said.
         :param changes: what `rfsn_candidates` hooks returned.
+        :param trial: who acts.
         """
         abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
         if stopped_by:
@@ -133,10 +140,13 @@ class Decider:
         scores = score_actions(situation, options, self.actions, self.weights, npc.file.actions)
         arms = [Arm(name, score.total) for name, score in scores.items()]
         context = Context(decision_id, "action", npc.id, scope.conversation, abstraction, explore=self.explore)
-        action = self._select(context, arms)
+        action, other = self._act(context, arms, trial)
         tone = self.actions[action.arm].tone
         styles = [Arm(name, score) for name, score in score_styles(situation, tone, npc.file.styles).items()]
-        style = self._select(replace(context, slot="style", chosen=action.arm), styles)
+        style, other_style = self._act(replace(context, slot="style", chosen=action.arm), styles, trial)
+        if trial is not None:
+            differs = other != action.arm or other_style != style.arm
+            trial = structs.replace(trial, differs=differs, other=other)
         knowledge = knowledge or Recall()
         fact = chosen_fact(action.arm, knowledge)
         event = Decision(
@@ -155,7 +165,14 @@ class Decider:
             fact=fact.entry.id if fact else "",
             latency_ms=0.0,
         )
-        return Deliberation(event, arms, action, styles, style, options, scores, abstraction, knowledge, fact)
+        return Deliberation(event, arms, action, styles, style, options, scores, abstraction, knowledge, fact, trial)
+
+    def _act(self, context: Context, arms: list[Arm], trial: Trial | None) -> tuple[Selection, str]:
+        """Return the choice of the policy that acts, and the arm that the other one would have chosen."""
+        learned, default = self._select(context, arms), _default(arms)
+        if trial is None or trial.acts == "learned":
+            return learned, default.arm
+        return replace(default, scores=learned.scores), learned.arm
 
     def _select(self, context: Context, arms: list[Arm]) -> Selection:
         """Return the policy's choice; the best prior when the policy fails or its answer is invalid."""
@@ -175,9 +192,14 @@ class Decider:
             problem = repr(error)
         METRICS.errors.labels("selection").inc()
         log.error("policy.failed", policy=self.policy_name, problem=problem)
-        best = max(range(len(arms)), key=lambda index: arms[index].prior)
-        sure = tuple(float(index == best) for index in range(len(arms)))
-        return Selection(arms[best].name, sure, tuple(arm.prior for arm in arms))
+        return _default(arms)
+
+
+def _default(arms: list[Arm]) -> Selection:
+    """Return the choice without learning: the best prior."""
+    best = max(range(len(arms)), key=lambda index: arms[index].prior)
+    sure = tuple(float(index == best) for index in range(len(arms)))
+    return Selection(arms[best].name, sure, tuple(arm.prior for arm in arms))
 
 
 def _listed(options: Candidates, arms: list[Arm], action: Selection) -> list[Candidate]:

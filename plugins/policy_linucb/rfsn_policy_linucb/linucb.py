@@ -23,6 +23,8 @@ from rfsn_policy_linucb.posterior import Features, Posterior
 MAGIC = b"LINUCB2\n"
 FORGET_EVERY = 100
 """Updates between two steps of forgetting."""
+CAREFUL = 200
+"""Updates after which caution has shrunk to 1/√2; a decision makes two."""
 FEWEST_NPCS = 12
 """NPCs from which on what one differs in can be told from what all learn."""
 
@@ -31,7 +33,7 @@ class Settings(BaseModel, extra="forbid"):
     """`[selection.linucb]`."""
 
     caution: float = Field(
-        0.2, ge=0, description="How much uncertainty repels, when it is about leaving the world model's choice."
+        0.3, ge=0, description="How much uncertainty repels, at the start, from leaving the world model's choice."
     )
     alpha: float = Field(
         0.5, ge=0, description="How much uncertainty attracts, where the world model has no favourite to leave."
@@ -97,15 +99,17 @@ class LinUcb:
         """Return by how much the width of each arm attracts (above 0) or repels.
 
         The favourite of the world model is what a game gets without learning. Another arm must be better than it by a
-        margin that shrinks with what is known of that arm. Without a favourite there is nothing to lose: then what may
-        be the best is tried.
+        margin that shrinks with what is known of that arm, and with experience as a whole: at first rewards say little
+        more than that the world model's scores are no rewards. Without a favourite there is nothing to lose, and what
+        may be the best is tried.
         """
         priors = [arm.prior for arm in arms]
         least = max(priors) - draw.TIE
         if min(priors) >= least:
             attracts = self._settings.explore != "thompson"  # whose draws attract already
             return [self._settings.alpha * attracts] * len(arms)
-        return [0.0 if prior >= least else -self._settings.caution for prior in priors]
+        caution = self._settings.caution * math.sqrt(CAREFUL / (CAREFUL + self._updates))
+        return [0.0 if prior >= least else -caution for prior in priors]
 
     def predict(self, context: Context, arms: Sequence[Arm]) -> tuple[list[float], list[float]]:
         """(means, variances) of arms in a context. Means are kept within the range of rewards."""

@@ -143,7 +143,7 @@ def test_probabilities_sum_to_one_and_every_candidate_has_its_share(
     assert sum(choice.propensities) == pytest.approx(1, abs=1e-12)
     assert min(choice.propensities) >= 0.02 / len(arms) - 1e-15
     assert learner.select(context([0.5] * D, number), arms) == choice  # from its id alone, again and again
-    assert policy(explore=explore).select(context([0.5] * D, number), arms) == choice
+    assert policy(explore=explore, floor=0.02).select(context([0.5] * D, number), arms) == choice
 
 
 def test_the_log_of_a_learning_policy_can_be_evaluated() -> None:

@@ -61,6 +61,8 @@ def _objection(record: DecisionRecord) -> str:
         return "a rule left one choice"
     if not record.delivered:
         return "the player never saw it"
+    if record.trial is not None and record.trial.acts == "default":
+        return "the default policy acted"
     if max(record.action.propensities) >= 1.0 and len(record.action.arms) > 1:
         return "chosen with probability 1, so the log holds no propensities to use"
     return ""
