@@ -1,6 +1,6 @@
 """Keeps learning from doing harm: a share of the talk stays with the default policy, and the better of the two acts.
 
-Stretches of a few turns are held out by chance. Where the learned choices turn out worse than the default's, for the
+Stretches of a few turns are set aside by chance. Where the learned choices turn out worse than the default's, for the
 world or for one NPC, the default acts there, and the learned policy in the held-out stretches, until that turns round.
 """
 
@@ -159,7 +159,7 @@ class Trials:
 
 
 def _held_out(key: str, number: int, share: float) -> bool:
-    """Whether a stretch is held out: of each group of 1/share stretches of a conversation, one by chance."""
+    """Whether a stretch is set aside: of each group of 1/share stretches of a conversation, one by chance."""
     if share <= 0:
         return False
     period = max(2, round(1 / share))
