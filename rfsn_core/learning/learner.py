@@ -12,6 +12,7 @@ import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -49,6 +50,23 @@ RETRY_AFTER = 2.0
 """Seconds until updates are appended again that a shared log could not take."""
 NO_RESULT = UpdateResult(0.0, 0.0)
 """Of an update that was not applied."""
+
+
+class Basis(NamedTuple):
+    """What a reward is measured from, and how much the observation weighs, before the guard's weight.
+
+    A deviation from the usual says that a choice was better or worse than expected: it is added to what the world model
+    expects of the choice. A reward of the game replaces that.
+    """
+
+    weight: float = 1.0
+    is_relative: bool = False
+    """The reward is a deviation."""
+    was_relative: bool = False
+    """The reward changes one that was a deviation."""
+
+
+ABSOLUTE = Basis()
 
 
 class Learner:
@@ -106,22 +124,26 @@ class Learner:
 
     def learn(
         self, decision: DecisionRecord, reward: float, *, steps_back: int = 0, again: bool = False, reward_id: str = "",
-        weight: float = 1.0,
+        basis: Basis = ABSOLUTE,
     ) -> None:  # fmt: skip
         """Queue the updates of a decision's slots. They are applied when the cooldown is over.
 
         :param steps_back: how many decisions later the reward came.
         :param again: the decision was learned from before.
         :param reward_id: empty when no reward came.
-        :param weight: of the observation, before the guard's.
+        :param basis: what the reward is measured from, and how much it weighs.
         """
         if not self.learns:
             return
         objection = _objection(decision)
         for slot in SLOTS:
             part = getattr(decision, slot)
-            prior = part.priors[part.index]
-            update = Update(decision.context(slot), part.chosen, prior, part.propensity, reward, again, weight)
+            prior, value = part.priors[part.index], reward
+            if basis.was_relative:
+                value = max(-2.0, min(2.0, reward - prior))  # the prior itself was what was expected
+            elif basis.is_relative:
+                prior = 0.0
+            update = Update(decision.context(slot), part.chosen, prior, part.propensity, value, again, basis.weight)
             entry = UpdateEntry(
                 server=self._server,
                 policy=decision.policy,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from rfsn_core.contract.errors import BadMessage, RfsnError, StoreError, UnknownDecision
-from rfsn_core.learning.learner import Learner
+from rfsn_core.learning.learner import ABSOLUTE, Basis, Learner
 from rfsn_core.learning.play_signals import ENDED, RunningMean, is_over
 from rfsn_core.learning.recent_decisions import RecentDecision, RecentDecisions
 from rfsn_core.learning.records import DecisionRecord, QuarantineRecord, RewardRecord
@@ -192,11 +192,14 @@ class Rewards:
         record, first = decision.record, decision.tally.source or source
         decision.tally = decision.tally.add(source, value)
         total, taught = decision.tally.total, decision.taught
-        weight = self._settings.play_weight if first == "play" else 1.0
+        basis = ABSOLUTE
+        if first == "play":
+            relative = decision.tally.source == "play"
+            basis = Basis(self._settings.play_weight, is_relative=relative, was_relative=not relative)
         if taught is None:
-            self._learner.learn(record, total, steps_back=steps_back, reward_id=reward_id, weight=weight)
+            self._learner.learn(record, total, steps_back=steps_back, reward_id=reward_id, basis=basis)
         elif change := round(total - taught, 9):
-            self._learner.learn(record, change, steps_back=steps_back, again=True, reward_id=reward_id, weight=weight)
+            self._learner.learn(record, change, steps_back=steps_back, again=True, reward_id=reward_id, basis=basis)
         elif decision.tally.source != source:
             self._learner.note(record, reward_id, f"rewards of the {decision.tally.source} count instead")
         else:
