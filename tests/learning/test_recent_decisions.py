@@ -10,7 +10,6 @@ import pytest
 from rfsn_core import protocol
 from rfsn_core.kernel import Kernel
 from rfsn_core.learning import recent_decisions
-from rfsn_core.learning.tally import Tally
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Chooser
 
