@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         MemoryStatus,
         Past,
         Scope,
+        Scopes,
         SearchHit,
         Snapshot,
         Store,
@@ -150,6 +151,7 @@ __all__ = [
     "RfsnError",
     "SafetyRule",
     "Scope",
+    "Scopes",
     "SearchHit",
     "Selection",
     "Sentence",
@@ -214,7 +216,7 @@ _HOMES = {
     "contract.shared_storage": "Checkpoint Checkpoints LogEntry LogPage Notices SharedLearning SharedStore",
     "contract.speech": "Speech Voice VoiceStyle",
     "contract.storage": (
-        "GOVERNED Backup MemoryKind MemoryRecord MemorySource MemoryStatus Past Scope SearchHit Snapshot "
+        "GOVERNED Backup MemoryKind MemoryRecord MemorySource MemoryStatus Past Scope Scopes SearchHit Snapshot "
         "Store UndoesTurns TurnRecord"
     ),
     "contract.understanding": "ASKS SIGNALS Entity Understander Understanding UnderstandingContext",

@@ -22,7 +22,7 @@ NAMES = """
     DialectSettings DialectTurn Embedder EngineError Entity GameEvent Gate HasHealth Hello Host Known ListsModels
     ListsVoices LogEntry LogPage MemoryKind MemoryRecord MemorySource MemoryStatus NoSettings NotFound Notices
     NpcInfo NpcState Offer Past PlayerTurn PluginError Policy Prompt Provider RenderOptions Renderer ReplyTooLong
-    Reward RfsnError SafetyRule Scope SearchHit Selection Sentence ServerInfo ServerMessage SharedLearning
+    Reward RfsnError SafetyRule Scope Scopes SearchHit Selection Sentence ServerInfo ServerMessage SharedLearning
     SharedStore Situation Snapshot Sound Speech SpeechFinished SpeechStarted StaleSave State Store StoreError
     StoreInUse Temperament TurnCancelled TurnFailed TurnFinished TurnRecord TurnStarted Understander Understanding
     UnderstandingContext Undo UndoesTurns UnknownNpc Update UpdateResult Usage UserError Utterance Verdict

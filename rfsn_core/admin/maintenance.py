@@ -8,7 +8,7 @@ from typing import Any
 from rfsn_core.admin.archiving import Archiving
 from rfsn_core.admin.pause import SavePauses
 from rfsn_core.contract.errors import BadMessage, NotFound
-from rfsn_core.contract.storage import Backup, Scope, Store, UndoesTurns
+from rfsn_core.contract.storage import Backup, Scope, Scopes, Store, UndoesTurns
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.conversation.store_access import call_store
 from rfsn_core.learning.records import Operation
@@ -85,7 +85,7 @@ class Maintenance:
             # The archives first: when one is unavailable, nothing has been erased and the command can be repeated.
             async with self._archiving.erased(save, npc, player):
                 turns = await call_store(self._store.erase(save, npc, player, backups=backups))
-                decisions = await self._log.erase(lambda scope: scope.within(save, npc, player))
+                decisions = await self._log.erase(Scopes(save, npc, player))
         log.info("memory.erased", turns=turns, decisions=decisions)
         return {"turns": turns, "decisions": decisions}
 

@@ -26,9 +26,8 @@ class ScopeFilter(msgspec.Struct, frozen=True):
         salt = uuid.uuid4().hex
         return cls(salt, *(_digest(salt, name) if name else "" for name in (save, npc, player)))
 
-    def __call__(self, scope: Scope) -> bool:
-        """Return whether a scope is selected."""
-        return all(
+    def __contains__(self, scope: object) -> bool:
+        return isinstance(scope, Scope) and all(
             digest in ("", _digest(self.salt, name))
             for digest, name in ((self.save, scope.save), (self.npc, scope.npc), (self.player, scope.player))
         )

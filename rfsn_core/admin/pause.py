@@ -23,7 +23,7 @@ from rfsn_core.admin.archiving import Archiving
 from rfsn_core.admin.notices import PauseNotice, ResumeNotice, ScopeFilter, decode
 from rfsn_core.contract.errors import RfsnError, contained
 from rfsn_core.contract.shared_storage import Notices, SharedStore
-from rfsn_core.contract.storage import TurnRecord
+from rfsn_core.contract.storage import Scopes
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.kit.files import replace_file
 from rfsn_core.learning.turn_log import TurnLog
@@ -80,7 +80,7 @@ class SavePauses:
         :param erase: whether the other servers erase these conversations from their own files.
         """
         resume = ResumeNotice(id=uuid.uuid4().hex)
-        async with self._conversations.paused(lambda scope: scope.within(save, npc, player), reason):
+        async with self._conversations.paused(Scopes(save, npc, player), reason):
             shared = self._runtimes.current.shared_store
             if shared is None:
                 yield resume
@@ -206,7 +206,7 @@ class SavePauses:
                 if resume is not None and resume.discard_waiting:
                     follower = self._conversations.follower
                     async with follower.lock:
-                        await self._log.discard(pause.affects, follower.position)
+                        await self._log.discard(notice.scopes, notice.time, follower.position)
         except Exception as error:
             if pause.started.done():
                 raise
@@ -235,7 +235,7 @@ class SavePauses:
         async with self._archiving.follower.lock, self._conversations.follower.lock:
             decisions = await self._log.erase(notice.scopes, notice.time)
         if (shared := self._runtimes.current.shared_store) is not None and notice.erase == "all":
-            await shared.scrub(pause.affects)
+            await shared.scrub(notice.scopes, notice.time)
         log.info("memory.erased", decisions=decisions, asked_by=notice.server)
 
 
@@ -250,7 +250,3 @@ class RemotePause:
         self.started: asyncio.Future[None] = loop.create_future()
         """Done when the affected turns have ended, which acknowledges the notice."""
         self.resumed: asyncio.Future[ResumeNotice] = loop.create_future()
-
-    def affects(self, turn: TurnRecord) -> bool:
-        """Return whether a turn belongs to the paused conversations and is not newer than the pause."""
-        return turn.time <= self.notice.time and self.notice.scopes(turn.scope)

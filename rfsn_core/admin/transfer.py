@@ -62,7 +62,7 @@ class Transfer:
                     await self._conversations.import_turns(turns)
                 await self._conversations.stored()
             finally:
-                async with self._conversations.paused(scopes.__contains__, "cancelled"):
+                async with self._conversations.paused(scopes, "cancelled"):
                     pass  # conversations in memory are dropped, and read from the store again
         return number
 

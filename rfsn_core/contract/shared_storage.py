@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -130,5 +130,5 @@ class SharedStore(Store, Protocol):
         rolled back or erased since.
         """
 
-    async def scrub(self, selected: Callable[[TurnRecord], bool]) -> None:
-        """Erase turns from what this server keeps outside the store, such as backups."""
+    async def scrub(self, scopes: Container[Scope], until: float) -> None:
+        """Erase the turns of some scopes up to a time from this server's own files, such as backups."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -24,6 +24,18 @@ class Scope:
     def within(self, save: str, npc: str, player: str) -> bool:
         """Return whether the scope is selected; an empty text selects all."""
         return save in ("", self.save) and npc in ("", self.npc) and player in ("", self.player)
+
+
+@dataclass(frozen=True)
+class Scopes:
+    """The scopes of a save, an NPC and a player: `scope in Scopes(npc="smith")`. An empty text selects all."""
+
+    save: str = ""
+    npc: str = ""
+    player: str = ""
+
+    def __contains__(self, scope: object) -> bool:
+        return isinstance(scope, Scope) and scope.within(self.save, self.npc, self.player)
 
 
 class MemoryKind(StrEnum):
@@ -84,6 +96,14 @@ class MemoryRecord:
     """Why it is not active, or what is odd about it."""
     by: str = ""
     """The memory that it yielded to."""
+
+
+def latest(versions: Iterable[MemoryRecord]) -> list[MemoryRecord]:
+    """Return the newest version of each memory, in the order in which the memories were first learned."""
+    newest: dict[str, MemoryRecord] = {}
+    for version in versions:
+        newest[version.memory_id] = version
+    return list(newest.values())
 
 
 GOVERNED = "governed"

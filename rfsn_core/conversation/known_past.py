@@ -9,8 +9,8 @@ import msgspec
 
 from rfsn_core.contract.errors import StoreError
 from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.storage import MemoryRecord, Past, Scope, TurnRecord
-from rfsn_core.memory.beliefs import latest, working_set
+from rfsn_core.contract.storage import MemoryRecord, Past, Scope, TurnRecord, latest
+from rfsn_core.memory.beliefs import working_set
 from rfsn_core.memory.cards import Card
 
 MOST_RECENT = 50

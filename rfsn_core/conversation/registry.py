@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol, TypeVar
 
@@ -33,7 +33,6 @@ STORE_WAIT = 3.0
 EVICT_EVERY = 60.0
 """Seconds between two looks for idle conversations."""
 
-Selected = Callable[[Scope], bool]
 T = TypeVar("T")
 
 
@@ -65,7 +64,7 @@ class Conversations:
             "store", turn_log, self._store, batch=BATCH, pause=PAUSE, retries=RETRY, skips_stored=True
         )
         self._conversations: dict[Scope, Conversation] = {}  # the longest idle first
-        self._pauses: list[tuple[Selected, asyncio.Future[None]]] = []
+        self._pauses: list[tuple[Container[Scope], asyncio.Future[None]]] = []
         self._background = Background()
 
     def __len__(self) -> int:
@@ -75,7 +74,7 @@ class Conversations:
         """Return the conversation of a scope; its past is loaded when it is first needed."""
         conversation = self._conversations.pop(scope, None)
         if conversation is None:
-            paused = next((over for selected, over in self._pauses if selected(scope)), None)
+            paused = next((over for scopes, over in self._pauses if scope in scopes), None)
             conversation = Conversation(scope, self._log, self.follower, paused)
         self._conversations[scope] = conversation
         conversation.last_used = time.monotonic()
@@ -151,12 +150,12 @@ class Conversations:
             log.warning("index.failed", npc=conversation.scope.npc, error=repr(error))
 
     @asynccontextmanager
-    async def paused(self, selected: Selected, reason: str) -> AsyncIterator[None]:
+    async def paused(self, scopes: Container[Scope], reason: str) -> AsyncIterator[None]:
         """End the turns of some conversations. Turns that begin meanwhile wait for the end of the block, and load."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pauses.append((selected, over))
+        self._pauses.append((scopes, over))
         try:
-            removed = [self._conversations.pop(scope) for scope in list(self._conversations) if selected(scope)]
+            removed = [self._conversations.pop(scope) for scope in list(self._conversations) if scope in scopes]
             for conversation in removed:
                 for turn in list(conversation.turns):
                     turn.cancel(reason)
@@ -164,7 +163,7 @@ class Conversations:
                 await asyncio.wait(work)
             yield
         finally:
-            self._pauses.remove((selected, over))
+            self._pauses.remove((scopes, over))
             over.set_result(None)
 
     # ── the store ────────────────────────────────────────────────────────────────────────────────

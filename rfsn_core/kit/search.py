@@ -9,16 +9,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from rfsn_core.contract.storage import SearchHit, TurnRecord
+from rfsn_core.kit import words
 
-STOP_WORDS = frozenset(
-    "a about after all also am an and any are as at be because been before being but by can could did do does doing"
-    " don down for from get go got had has have he her here hers him his how i if in into is it its just know let like"
-    " ll m make may me might mine more most must my no nor not now of off oh on once one only or other our out over own"
-    " please re s said same say see shall she should so some such t take tell than that the their them then there these"
-    " they thing think this those through to too under up us ve very want was we well were what when where which while"
-    " who whom why will with would yes you your yours".split()
-)
-"""English words that nearly every line contains; a search ignores them."""
+STOP_WORDS = words.STOP_WORDS["en"] - {"friend"} | frozenset("d don m nor s same t ve".split())
+"""English words that nearly every line contains, and the parts of contractions; a search ignores them."""
 _WORD = re.compile(r"\w+")
 MAX_TERMS = 32
 """Words of a query that are searched for."""
@@ -31,8 +25,8 @@ NEIGHBOURS = ((1, 0.5), (2, 0.3), (-1, 0.2))
 
 def terms(text: str) -> list[str]:
     """Return the words of a query without stop words, at most `MAX_TERMS`. Nothing is found for an empty list."""
-    words = dict.fromkeys(word for word in _words(text.lower(), single=False) if word not in STOP_WORDS)
-    return list(words)[:MAX_TERMS]
+    found = dict.fromkeys(word for word in _words(text.lower(), single=False) if word not in STOP_WORDS)
+    return list(found)[:MAX_TERMS]
 
 
 def index_words(text: str) -> list[str]:
@@ -45,11 +39,11 @@ def _words(text: str, *, single: bool) -> list[str]:
 
     :param single: whether to add the single characters of such text: a query of one character finds them.
     """
-    words = _WORD.findall(text)
+    found = _WORD.findall(text)
     if text.isascii() or not _UNSPACED.search(text):
-        return words
+        return found
     split: list[str] = []
-    for word in words:
+    for word in found:
         for run in _RUNS.findall(word):
             if not _UNSPACED.match(run):
                 split.append(run)
@@ -79,7 +73,7 @@ def search_turns(turns: Sequence[TurnRecord], query: str, limit: int) -> list[Se
     stems = stems_of(query)
     if not stems or limit < 1:
         return []
-    documents = [Counter(map(_stem, index_words(whole_text(turn).lower()))) for turn in turns]
+    documents = [Counter(map(words.stem, index_words(whole_text(turn).lower()))) for turn in turns]
     sizes = [document.total() for document in documents]
     average = sum(sizes) / len(sizes) if sizes else 1.0
     scores: dict[int, float] = {}
@@ -102,12 +96,4 @@ def whole_text(turn: TurnRecord) -> str:
 @lru_cache(maxsize=20_000)
 def stems_of(text: str) -> frozenset[str]:
     """Return the stems of a text; cached, since the same memories are ranked at every turn."""
-    return frozenset(map(_stem, terms(text)))
-
-
-def _stem(word: str) -> str:
-    """Cut off common endings, so that plurals and tenses of a word are equal. Crude, but the same for both texts."""
-    for ending in ("ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
+    return frozenset(map(words.stem, terms(text)))

@@ -10,7 +10,7 @@ import asyncio
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
@@ -231,20 +231,24 @@ class TurnLog:
 
     # ── erasing and tidying up ───────────────────────────────────────────────────────────────────
 
-    async def erase(self, is_selected: Callable[[Scope], bool], until: float = math.inf) -> int:
-        """Erase all records of selected scopes, up to a time; returns how many decisions that were.
+    async def erase(self, scopes: Container[Scope], until: float = math.inf) -> int:
+        """Erase all records of some scopes, up to a time; returns how many decisions that were.
 
         What was learned from them stays: weights name nobody.
         """
 
         def selected(head: Header) -> bool:
-            return head.moment <= until and head.scope is not None and is_selected(head.scope)
+            return head.moment <= until and head.scope is not None and head.scope in scopes
 
         return await self._erase(selected)
 
-    async def discard(self, is_selected: Callable[[TurnRecord], bool], after: int) -> None:
-        """Erase the turns after a line that the store does not have, and that it is not to get."""
-        gone = {turn.seq for turn in await self.turns(after, 10**9) if not turn.stored and is_selected(turn.turn)}
+    async def discard(self, scopes: Container[Scope], until: float, after: int) -> None:
+        """Erase turns of some scopes up to a time, and after a line, that the store has not got and is not to get."""
+        gone = {
+            numbered.seq
+            for numbered in await self.turns(after, 10**9)
+            if not numbered.stored and numbered.turn.time <= until and numbered.turn.scope in scopes
+        }
         if gone:
             await self._erase(lambda head: head.seq in gone)
 

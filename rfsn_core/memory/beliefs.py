@@ -38,14 +38,6 @@ def fact_id(subject: str, predicate: str, value: str, negated: bool) -> str:
     return memory_id(subject, predicate, value.lower(), str(negated))
 
 
-def latest(versions: Iterable[MemoryRecord]) -> list[MemoryRecord]:
-    """Return the newest version of each memory, in the order in which the memories were first learned."""
-    newest: dict[str, MemoryRecord] = {}
-    for version in versions:
-        newest[version.memory_id] = version
-    return list(newest.values())
-
-
 def believed(memories: Iterable[MemoryRecord], now: float) -> list[MemoryRecord]:
     """Return the memories that are active and not expired."""
     return [memory for memory in memories if memory.status is MemoryStatus.ACTIVE and not is_expired(memory, now)]

@@ -81,7 +81,7 @@ class Api:
             Route("/api/protocol", self._protocol, methods=get),
             *MemoryRoutes(self._kernel).routes(self._guarded),
         ]
-        return [*routes, *mounts(self._kernel.runtimes.plugins)]
+        return [*routes, *mounts(self._kernel.runtimes.plugins.offers("rfsn_routes"))]
 
     def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rfsn_core.contract.errors import contained
-from rfsn_core.plugins.discovery import Plugins
 
 
-def mounts(plugins: Plugins) -> Iterator[Mount]:
-    """Yield a mount for each plugin that offers routes."""
+def mounts(offers: Iterable[tuple[BaseRoute, Any]]) -> Iterator[Mount]:
+    """Yield a mount for each plugin that offers routes.
+
+    :param offers: (route, the plugin that offers it).
+    """
     routes: dict[str, list[BaseRoute]] = {}
-    for offer, plugin in plugins.offers("rfsn_routes"):
+    for offer, plugin in offers:
         routes.setdefault(plugin.name, []).append(offer)
     for name, offered in routes.items():
         yield Mount(f"/plugins/{name}", app=_Contained(Router(offered)))

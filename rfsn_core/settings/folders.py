@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import rfsn_core
 from rfsn_core.contract.errors import UserError
 from rfsn_core.settings.schema import Settings
 
@@ -26,7 +25,7 @@ class DataFolder:
 
 def example_world() -> Path:
     """Return the world that comes with RFSN: in the repository, or inside the installed package."""
-    package = Path(rfsn_core.__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package.parent / "examples" / EXAMPLE, package / "_example"):
         if (folder / "npcs").is_dir():
             return folder

@@ -13,9 +13,9 @@ from rfsn_core.contract.gating import Utterance, Verdict
 from rfsn_core.contract.rendering import Prompt, RenderOptions
 from rfsn_core.contract.selection import Arm, Context, Selection, Update, UpdateResult
 from rfsn_core.contract.speech import Speech, VoiceStyle
-from rfsn_core.contract.storage import Backup, Past, Scope, SearchHit, Snapshot, TurnRecord
+from rfsn_core.contract.storage import Backup, Past, Scope, SearchHit, Snapshot, TurnRecord, latest
 from rfsn_core.kit.search import search_turns
-from rfsn_core.memory.beliefs import latest, newest
+from rfsn_core.memory.beliefs import newest
 from rfsn_core.protocol.server import Viseme
 
 

@@ -13,7 +13,7 @@ import pytest
 from rfsn_core.admin import archiving
 from rfsn_core.admin.archiving import Archiving
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.contract.storage import Scope, Scopes, TurnRecord
 from rfsn_core.learning.records import LoggedTurn
 from rfsn_core.learning.turn_log import TurnLog
 from rfsn_core.testing.suites import record
@@ -105,7 +105,7 @@ async def test_erasing_also_erases_turns_that_wait(tmp_path: Path) -> None:
                 raise AssertionError("the archive refused, so nothing else may be erased")
         shelf.unavailable = False
         async with archives.erased("", "", name):
-            await turn_log.erase(lambda scope: scope.player == name)
+            await turn_log.erase(Scopes(player=name))
         await archives.follower.caught_up(5)
     assert list(shelf.turns.values()) == [record(1)]
     assert name.encode() not in contents(tmp_path)

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.contract.storage import Scope, Scopes, TurnRecord
 from rfsn_core.learning import log_lines
 from rfsn_core.learning.log_files import lines_of, log_files, read_records
 from rfsn_core.learning.log_follower import Follower
@@ -119,7 +119,7 @@ async def test_what_is_erased_is_in_no_file_and_in_no_answer(tmp_path: Path) -> 
     turn_log = await open_log(tmp_path, rotate_at=2000)
     for number in range(10):
         await turn_log.append(record(f"d{number}", npc=f"n{number % 2}"), reward(f"r{number}", f"d{number}"))
-    assert await turn_log.erase(lambda scope: scope.npc == "n1") == 5
+    assert await turn_log.erase(Scopes(npc="n1")) == 5
     assert await turn_log.decision("d1") is None
     assert await turn_log.rewards("d1") == []
     assert await turn_log.decision("d2") == record("d2", npc="n0")
@@ -195,7 +195,7 @@ async def test_logs_rotate_and_stay_readable(tmp_path: Path) -> None:
     assert sum(path.name.endswith(".gz") for path in log_files(tmp_path)) == len(log_files(tmp_path)) - 1
     assert await turn_log.decision("d0") == record("d0", time=0.0)
     assert problems(tmp_path) == []
-    assert await turn_log.erase(lambda scope: True, until=3.5) == 4
+    assert await turn_log.erase(Scopes(), until=3.5) == 4
     assert [decision.decision_id for decision in await turn_log.decisions(limit=1000)][-1] == "d4"
     assert problems(tmp_path) == []
     await turn_log.close()
@@ -264,7 +264,7 @@ async def test_what_a_follower_lacks_is_handed_over_after_a_restart_and_nothing_
     turn_log = await open_log(tmp_path)
     for number in range(30):
         await turn_log.append(LoggedTurn(turn=turn_record(number, Scope("w", f"n{number % 2}", "p"))))
-    await turn_log.erase(lambda scope: scope.npc == "n1")
+    await turn_log.erase(Scopes(npc="n1"))
     await turn_log.close()
     for _ in range(2):
         turn_log = await open_log(tmp_path)

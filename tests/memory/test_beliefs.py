@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, MemoryStatus
-from rfsn_core.memory.beliefs import RANK, believed, fact_id, judge, latest, learn, memory_id, working_set
+from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, MemoryStatus, latest
+from rfsn_core.memory.beliefs import RANK, believed, fact_id, judge, learn, memory_id, working_set
 
 NOW = 1_000_000.0
 

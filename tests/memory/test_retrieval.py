@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfsn_core.contract.npc import NpcState
-from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, Scope, SearchHit, TurnRecord
+from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, Scope, SearchHit, TurnRecord, latest
 from rfsn_core.kit.search import MAX_TERMS, add_neighbours, terms
-from rfsn_core.memory.beliefs import believed, latest, memory_id
+from rfsn_core.memory.beliefs import believed, memory_id
 from rfsn_core.memory.cards import Card
 from rfsn_core.memory.retrieval import rank_hits, rank_memories, recency, salient
 from rfsn_core.memory.summaries import MAX_SUMMARY, MIN_SUMMARY, summary

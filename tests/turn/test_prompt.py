@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -209,14 +211,17 @@ def test_a_world_with_thousands_of_lore_texts_is_rendered_a_few_times_only(tmp_p
     st.dictionaries(st.text(), st.text(max_size=900), max_size=5),
 )
 def test_no_text_of_a_player_exceeds_the_budget(budget: int, texts: list[str], game: dict[str, str]) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        found = world(Path(folder))
-        recent = [record(n, text, answer="x") for n, text in enumerate(texts)]
-        made = build(Prompts(found, budget), found, recent=recent, game=game)
+    found = same_world()
+    recent = [record(n, text, answer="x") for n, text in enumerate(texts)]
+    made = build(Prompts(found, budget), found, recent=recent, game=game)
     base = build(Prompts(found, budget), found)
     assert made.tokens <= max(budget, base.tokens)
+
+
+@cache
+def same_world() -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        return world(Path(folder))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ AT_ONCE = 8
 
 
 class WordLlama:
-    """The opened provider."""
+    """WordLlama's vectors."""
 
     def __init__(self) -> None:
         self._engine: Any = None
@@ -28,7 +28,7 @@ class WordLlama:
         self._engine = await asyncio.to_thread(load)
 
     async def embed(self, texts: Sequence[str]) -> NDArray[Any]:
-        """Off the loop when there are many."""
+        """Return the vectors of texts; of many, they are made in a thread."""
         if len(texts) <= AT_ONCE:
             return self._embed(texts)
         return await asyncio.to_thread(self._embed, texts)
@@ -42,12 +42,12 @@ class WordLlama:
         return points
 
     async def health(self) -> str:
-        """For `rfsn doctor`."""
+        """Return what `rfsn doctor` shows."""
         return f"{(await self.embed(['hello'])).shape[1]} dimensions"
 
 
 def load() -> Any:
-    """WordLlama itself. Raises PluginError when it is not installed."""
+    """Return WordLlama itself. Raises PluginError when it is not installed."""
     try:
         wordllama: Any = importlib.import_module("wordllama")
     except ImportError as error:
@@ -58,5 +58,5 @@ def load() -> Any:
 
 @hookimpl
 def rfsn_embedding() -> Iterable[Offer[Embedder]]:
-    """Offers `wordllama`."""
+    """Offer `wordllama`."""
     yield Provider.of("wordllama", WordLlama, about="English, by a table of words; instant, no download")

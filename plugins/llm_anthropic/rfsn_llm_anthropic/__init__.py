@@ -32,5 +32,5 @@ def _make(settings: Settings, host: Host) -> Anthropic:
 
 @hookimpl
 def rfsn_rendering() -> Iterable[Offer[Renderer]]:
-    """Offers `anthropic`."""
+    """Offer `anthropic`."""
     yield Provider.of("anthropic", _make, Settings, "Anthropic's models, over the internet")

@@ -54,7 +54,7 @@ _decoder = msgspec.json.Decoder(_Event)
 
 
 class Anthropic:
-    """The opened provider."""
+    """Anthropic's messages API as a renderer."""
 
     def __init__(self, settings: Settings, key: str) -> None:
         self._settings = settings
@@ -129,12 +129,12 @@ class Anthropic:
         check_reply_end(self._remote, stopped, said=said, thought=thought, limit="max_tokens")
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows. Raises EngineError when the service does not answer."""
         await self.models()
         return f"{self._remote}, model {self._settings.model}"
 
     async def models(self) -> Sequence[str]:
-        """Those of this account."""
+        """Return the models of this account."""
         return model_ids(self._remote, await self._remote.ask("GET", "/models"))
 
 

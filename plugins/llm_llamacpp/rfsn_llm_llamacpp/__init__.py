@@ -35,5 +35,5 @@ def _make(settings: Settings, host: Host) -> LlamaCpp:
 
 @hookimpl
 def rfsn_rendering() -> Iterable[Offer[Renderer]]:
-    """Offers `llamacpp`."""
+    """Offer `llamacpp`."""
     yield Provider.of("llamacpp", _make, Settings, "a GGUF file on this machine, without a server")

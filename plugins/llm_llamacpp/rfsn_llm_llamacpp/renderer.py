@@ -1,4 +1,4 @@
-"""llama.cpp in process. The model is worked by one thread of its own, one reply after the other."""
+"""llama.cpp in process. One thread runs the model, one reply after the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INSTALL = "pip install llama-cpp-python (it is compiled; its own page tells how 
 
 
 class LlamaCpp:
-    """The opened provider."""
+    """A model in this process."""
 
     def __init__(self, settings: Settings, path: Path) -> None:
         self._settings, self._path = settings, path
@@ -53,7 +53,7 @@ class LlamaCpp:
             raise EngineError(f"{self._path} is no model that llama.cpp can load: {error}") from error
 
     async def close(self) -> None:
-        """Free the model, after the token that is being made."""
+        """Free the model after the current token."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._free)
         self._thread.shutdown()
 
@@ -63,7 +63,7 @@ class LlamaCpp:
             self._llama = None
 
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
-        """Stream a reply; it waits for those that were asked for before."""
+        """Stream a reply, after those that were requested before it."""
         loop = asyncio.get_running_loop()
         parts: asyncio.Queue[str | Usage | BaseException | None] = asyncio.Queue()
         stop = threading.Event()
@@ -116,9 +116,9 @@ class LlamaCpp:
             put(EngineError(f"llama.cpp failed: {error!r}"))
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows."""
         return f"llama.cpp with {self._path.name}, {self._path.stat().st_size / 1e6:.0f} MB"
 
     async def models(self) -> Sequence[str]:
-        """The other models in the same folder."""
+        """Return the models in the same folder."""
         return sorted(path.name for path in self._path.parent.glob("*.gguf"))

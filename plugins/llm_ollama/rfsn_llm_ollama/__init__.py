@@ -33,5 +33,5 @@ def _make(settings: Settings, host: Host) -> Ollama:
 
 @hookimpl
 def rfsn_rendering() -> Iterable[Offer[Renderer]]:
-    """Offers `ollama`."""
+    """Offer `ollama`."""
     yield Provider.of("ollama", _make, Settings, "a model that Ollama runs on this or another machine")

@@ -1,4 +1,4 @@
-"""Ollama's own wire: one JSON object a line."""
+"""Ollama's own API: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _decoder = msgspec.json.Decoder(_Line)
 
 
 class Ollama:
-    """The opened provider."""
+    """Ollama's chat API as a renderer."""
 
     def __init__(self, settings: Settings, log: logging.Logger) -> None:
         self._settings, self._log = settings, log
@@ -143,7 +143,7 @@ class Ollama:
         check_reply_end(self._remote, finished, said=said, thought=thought, limit="max_tokens")
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows. Raises EngineError when Ollama does not answer."""
         found = await self._remote.ask("GET", "/api/version")
         models = await self.models()
         wanted = self._settings.model
@@ -153,7 +153,7 @@ class Ollama:
         return f"Ollama {version} at {self._settings.url}, model {wanted}"
 
     async def models(self) -> Sequence[str]:
-        """Those that were pulled."""
+        """Return the models that were pulled."""
         found = await self._remote.ask("GET", "/api/tags")
         if not isinstance(found, dict):
             raise EngineError(f"{self._remote} does not speak Ollama's language", hint="Is the address right?")

@@ -33,5 +33,5 @@ def _make(settings: Settings, host: Host) -> OpenAi:
 
 @hookimpl
 def rfsn_rendering() -> Iterable[Offer[Renderer]]:
-    """Offers `openai`."""
+    """Offer `openai`."""
     yield Provider.of("openai", _make, Settings, "OpenAI's models, over the internet")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OpenAi:
-    """The opened provider."""
+    """OpenAI's chat completions as a renderer."""
 
     def __init__(self, settings: Settings, key: str) -> None:
         self._settings = settings
@@ -47,12 +47,12 @@ class OpenAi:
                 yield part
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows. Raises EngineError when the service does not answer."""
         if self._settings.model not in (models := await self.models()):
             known = ", ".join(models[:10])
             raise EngineError(f"{self._remote} has no model '{self._settings.model}'", hint=f"There are: {known}")
         return f"{self._remote}, model {self._settings.model}"
 
     async def models(self) -> Sequence[str]:
-        """Those of this account."""
+        """Return the models of this account."""
         return model_ids(self._remote, await self._remote.ask("GET", "/models"))

@@ -49,13 +49,13 @@ def _make(settings: Settings, host: Host) -> Vllm:
 
 @hookimpl
 def rfsn_rendering() -> Iterable[Offer[Renderer]]:
-    """Offers `vllm`."""
+    """Offer `vllm`."""
     yield Provider.of("vllm", _make, Settings, "vLLM, llama.cpp's server, LM Studio: whatever speaks OpenAI's wire")
 
 
 @hookimpl
 def rfsn_routes() -> Iterable[BaseRoute]:
-    """`GET /plugins/llm_vllm/adapters`."""
+    """Offer `GET /plugins/llm_vllm/adapters`."""
     from rfsn_llm_vllm.report import route
 
     yield route()

@@ -1,4 +1,4 @@
-"""Which adapters are loaded, and who may use which when.
+"""The adapters that a vLLM server has loaded, and the turns that use them.
 
 A turn takes its adapter, uses it, and gives it back. Turns that want a loaded one go at once. The others wait by
 adapter, and go together when it is loaded: one switch for all of them. To make room the adapter that was used least
@@ -44,7 +44,7 @@ class _Waiting:
 
 
 class Adapters:
-    """The coordinator.
+    """Loads and unloads adapters, so that each turn finds its own and no more than `most` are loaded.
 
     :param load: tells the server to load (name, path); raises when it cannot.
     :param unload: tells it to unload a name.
@@ -92,13 +92,13 @@ class Adapters:
                 self._make_room()
 
     def forgotten(self, *kept: str) -> None:
-        """The server says that it has only these: all others have to be loaded again."""
+        """Forget all adapters but these, which are the only ones that the server has left."""
         for name in [name for name, adapter in self.loaded.items() if adapter.ready and name not in kept]:
             # Turns that use it now keep the object; when they end, there is nothing to release.
             del self.loaded[name]
 
     async def _wait(self, name: str, path: str, why: str) -> Adapter:
-        """Until it was granted: then it counts as used."""
+        """Wait until the adapter is loaded; then it counts as used."""
         waiting = self._waiting.get(name)
         if waiting is None:
             waiting = self._waiting[name] = _Waiting(path, why, time.monotonic())
@@ -118,7 +118,7 @@ class Adapters:
             raise
 
     def _make_room(self) -> None:
-        """Begin to load what is waited for, the longest wait first, as far as there is room."""
+        """Begin to load the adapters that turns wait for, the longest wait first, while there is room."""
         for name, waiting in list(self._waiting.items()):
             known = self.loaded.get(name)
             if known is not None:
@@ -141,7 +141,7 @@ class Adapters:
             task.add_done_callback(self._tasks.discard)
 
     def _close_one(self, since: float) -> None:
-        """All are in use: after a while one of them takes no new turns."""
+        """Close one adapter to new turns after a while, when all are in use."""
         late = time.monotonic() - since - self._patience
         if late < 0:
             if self._timer is None:

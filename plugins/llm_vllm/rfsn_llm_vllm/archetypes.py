@@ -1,4 +1,4 @@
-"""Archetypes: what kind of creature an NPC is, and which adapter words which of its tasks.
+"""Archetypes: the kinds of NPCs, and the adapter for each of their tasks.
 
 Five are built in; a world adds its own in `archetypes.toml`::
 
@@ -71,11 +71,11 @@ class Registry:
             self.archetypes |= read(path)
 
     def add(self, others: Mapping[str, Archetype]) -> None:
-        """Archetypes from elsewhere; the world's own stay as they are."""
+        """Add archetypes of other machines; the world's own stay as they are."""
         self.archetypes = {**others, **self.archetypes}
 
     def path(self, archetype: str, task: str) -> str:
-        """Where an adapter is, as vLLM sees it; empty when there is none."""
+        """Return an adapter's path as vLLM sees it; empty when there is none."""
         found = self.archetypes.get(archetype)
         if found is None:
             return ""
@@ -85,23 +85,23 @@ class Registry:
         return str(local) if local.is_dir() else ""
 
     def _here(self, path: str) -> Path:
-        """A relative path is the world's, when there is such a folder; else the server's own."""
+        """Return the path on this machine. A relative one is the world's, if that exists, else the server's own."""
         return self._world / path if (self._world / path).exists() else Path(path)
 
     def choose(self, archetype: str, action: str) -> tuple[str, str]:
-        """(name, path) of the adapter that words an action; empty for the base model."""
+        """Return (name, path) of the adapter for an action; empty texts for the base model."""
         for task in dict.fromkeys((TASK_OF.get(action, "dialogue_style"), "dialogue_style", "personality")):
             if path := self.path(archetype, task):
                 return f"{archetype}-{task}", path
         return "", ""
 
     def size(self, archetype: str) -> int:
-        """Bytes of an archetype's adapters on this machine."""
+        """Return the bytes of an archetype's adapters on this machine."""
         return sum(size(path) for task in TASKS if (path := self.path(archetype, task)))
 
 
 def size(path: str) -> int:
-    """Bytes of an adapter; 0 when it is on another machine."""
+    """Return the bytes of an adapter; 0 when it is on another machine."""
     folder = Path(path)
     return sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) if folder.is_dir() else 0
 
@@ -141,7 +141,10 @@ class Shared:
         self._url, self._copy, self._log = url, copy, log
 
     async def exchange(self, registry: Registry) -> None:
-        """Tell the others of ours, and hear of theirs. When Redis is away the copy on disk serves."""
+        """Publish this world's archetypes and read those of other machines.
+
+        When Redis is unavailable, they are read from the copy on disk.
+        """
         if not self._url:
             return
         mine = {name: archetype.model_dump_json() for name, archetype in registry.archetypes.items()}

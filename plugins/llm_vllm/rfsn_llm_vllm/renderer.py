@@ -1,4 +1,4 @@
-"""The OpenAI chat wire, with what vLLM adds to it."""
+"""The OpenAI chat API, with what vLLM adds to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPEN: list[Vllm] = []
 
 
 class Vllm:
-    """The opened provider."""
+    """A vLLM server, or another that speaks the OpenAI chat API, as a renderer."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self._settings, self._log = settings, host.log
@@ -41,11 +41,11 @@ class Vllm:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """Return the server's address."""
         return self._remote.shown
 
     async def start(self) -> None:
-        """Hear what archetypes other machines have."""
+        """Read the archetypes of other machines."""
         if self._settings.adapters.enabled:
             await self._shared.exchange(self.registry)
         OPEN.append(self)
@@ -94,7 +94,7 @@ class Vllm:
         return chat_request(prompt, model, {**given, **settings.extra}, settings.omit)
 
     async def _base(self) -> str:
-        """The model's name; the server's first one where the settings name none."""
+        """Return the model's name; the server's first one when the settings name none."""
         if not self._model:
             models = await self.models()
             if not models:
@@ -105,7 +105,7 @@ class Vllm:
     # ── adapters ─────────────────────────────────────────────────────────────────────────────────
 
     async def _adapter(self, prompt: Prompt, held: AsyncExitStack) -> str:
-        """The adapter to use, held until the stack ends; empty for the base model."""
+        """Return the adapter to use, kept loaded until the stack ends; empty for the base model."""
         if not self._settings.adapters.enabled:
             return ""
         plain = str(prompt.persona.get("plain_action", prompt.action))
@@ -143,7 +143,7 @@ class Vllm:
                 raise
 
     async def _loaded(self) -> list[str]:
-        """The adapters that the server has."""
+        """Return the adapters that the server has."""
         found = await self._remote.ask("GET", "/models")
         models = found.get("data", []) if isinstance(found, dict) else []
         return [str(model["id"]) for model in models if model.get("parent")]
@@ -151,7 +151,7 @@ class Vllm:
     # ── what is there ────────────────────────────────────────────────────────────────────────────
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows. Raises EngineError when the server does not answer."""
         models = await self.models()
         if self._settings.model and self._settings.model not in models:
             there = ", ".join(models[:10]) or "none"
@@ -159,5 +159,5 @@ class Vllm:
         return f"{self._remote}, model {self._settings.model or (models[0] if models else 'none')}"
 
     async def models(self) -> Sequence[str]:
-        """Those that it serves, adapters included."""
+        """Return the models that the server has, adapters included."""
         return model_ids(self._remote, await self._remote.ask("GET", "/models"))

@@ -16,7 +16,7 @@ from rfsn_llm_vllm.renderer import OPEN, Vllm
 
 
 def route() -> Route:
-    """`GET /plugins/llm_vllm/adapters`: what is loaded, why, and how big."""
+    """Return the route of `GET /plugins/llm_vllm/adapters`: what is loaded, why, and how big."""
 
     async def answer(request: Request) -> JSONResponse:
         return JSONResponse({"servers": [state(each) for each in OPEN]})
@@ -25,7 +25,7 @@ def route() -> Route:
 
 
 def state(vllm: Vllm) -> dict[str, Any]:
-    """What one provider has loaded, as the command shows it."""
+    """Return what a provider has loaded, as the command shows it."""
     now = time.time()
     return {
         "url": vllm.url,

@@ -1,10 +1,10 @@
-"""Where servers learn as one: a stream of updates, the decisions that rewards may come for, and checkpoints."""
+"""What servers share to learn as one: a stream of updates, the decisions that may get rewards, and checkpoints."""
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 
 import msgspec
@@ -78,11 +78,11 @@ class RedisLearning:
             entries.append(LogEntry(position.decode(), fields.get(b"again") == b"1", fields.get(b"data", b"")))
         return LogPage(entries)
 
-    async def erase(self, gone: Callable[[Scope], bool]) -> None:
+    async def erase(self, scopes: Container[Scope]) -> None:
         """Forget decisions. The log names no player."""
         for name in await self._insist(self._decisions):
             record = await self._insist(partial(self._redis.hget, name, "record"))
-            if record is not None and gone(_scope(zlib.decompress(record))):
+            if record is not None and _scope(zlib.decompress(record)) in scopes:
                 await self._insist(partial(self._redis.delete, name))
 
     async def _decisions(self) -> list[bytes]:
@@ -120,7 +120,7 @@ class RedisCheckpoints:
 
 
 def _age(checkpoint: Checkpoint) -> tuple[list[int], float]:
-    """Order by what is in the weights; the clocks of several machines may differ."""
+    """Return a key that orders checkpoints by the updates in them; the clocks of several machines may differ."""
     return [int(part) for part in checkpoint.position.split("-") if part], checkpoint.time
 
 

@@ -7,8 +7,9 @@ The scripts take a conversation's keys in the order of `keys.PARTS`: 1 sessions,
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from rfsn_core import (
     Notices,
     Past,
     Scope,
+    Scopes,
     SearchHit,
     SharedLearning,
     SharedStore,
@@ -302,20 +304,23 @@ class RedisStore:
             await self._insist(partial(self._redis.delete, *names))
             conversations = keys.save(self._prefix, scope.save)
             await self._insist(partial(self._redis.srem, conversations, keys.member(scope)))
-        await self._learned.erase(lambda scope: scope.within(save, npc, player))
+        await self._learned.erase(Scopes(save, npc, player))
         if backups:
-            await self.scrub(lambda turn: turn.scope.within(save, npc, player))
+            await self.scrub(Scopes(save, npc, player), math.inf)
         await self._rewrite_file()
         return turns
 
-    async def scrub(self, selected: Callable[[TurnRecord], bool]) -> None:
+    async def scrub(self, scopes: Container[Scope], until: float) -> None:
         """Remove turns from this server's backups."""
-        await asyncio.to_thread(self._scrub_backups, selected)
+        await asyncio.to_thread(self._scrub_backups, scopes, until)
 
-    def _scrub_backups(self, selected: Callable[[TurnRecord], bool]) -> None:
+    def _scrub_backups(self, scopes: Container[Scope], until: float) -> None:
         for path in self._backups.glob("redis-*.ndjson"):
             with replace_file(path) as kept, path.open("rb") as lines:
-                kept.writelines(line for line in lines if not selected(_turn.decode(line)))
+                for line in lines:
+                    turn = _turn.decode(line)
+                    if turn.time > until or turn.scope not in scopes:
+                        kept.write(line)
 
     async def check(self) -> Sequence[str]:
         """Read every turn. Redis checks its own files."""

@@ -10,13 +10,13 @@ from rfsn_policy_linucb.simple import EpsilonGreedy, EpsilonSettings, Thompson, 
 
 
 def _key(host: Host) -> bytes:
-    """What a policy draws its numbers from."""
+    """Return the text that seeds a policy's random numbers."""
     return host.random.getrandbits(128).to_bytes(16, "big")
 
 
 @hookimpl
 def rfsn_selection() -> Iterable[Offer[Policy]]:
-    """Offers `linucb`, `epsilon_greedy` and `thompson`."""
+    """Offer `linucb`, `epsilon_greedy` and `thompson`."""
     yield Provider.of(
         "linucb",
         lambda settings, host: LinUcb(settings, _key(host)),

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 
 def uniform(key: bytes, *parts: str) -> float:
-    """A number in [0, 1) that depends on the key and the parts alone: any draw can be repeated on its own."""
+    """Return a number in [0, 1) that depends on the key and the parts alone: any draw can be repeated on its own."""
     digest = hashlib.blake2b("\x1f".join(parts).encode(), key=key, digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
@@ -22,7 +22,7 @@ def uniform(key: bytes, *parts: str) -> float:
 
 
 def floored(shares: Sequence[float], floor: float) -> list[float]:
-    """`shares` with the probability `floor` shared equally by all arms."""
+    """Return `shares` with the probability `floor` shared equally by all arms."""
     each = floor / len(shares)
     return [(1.0 - floor) * share + each for share in shares]
 
@@ -32,20 +32,20 @@ TIE = 1e-9
 
 
 def greedy(scores: list[float]) -> list[float]:
-    """All probability on the best arm; shared equally by those that tie."""
+    """Return all probability on the best arm, shared equally by those that tie."""
     least = max(scores) - TIE
     shares = [1.0 if score >= least else 0.0 for score in scores]
     return shares if (count := sum(shares)) == 1.0 else [share / count for share in shares]
 
 
 def first_best(scores: list[float]) -> int:
-    """The first arm of those that tie for the best."""
+    """Return the first arm of those that tie for the best."""
     least = max(scores) - TIE
     return next(index for index, score in enumerate(scores) if score >= least)
 
 
 def softmax(scores: Sequence[float], temperature: float) -> list[float]:
-    """exp(score / temperature), normalised."""
+    """Return exp(score / temperature), normalised."""
     best = max(scores)
     powers = [math.exp((score - best) / temperature) for score in scores]
     total = sum(powers)
@@ -53,7 +53,7 @@ def softmax(scores: Sequence[float], temperature: float) -> list[float]:
 
 
 def best_share(means: Sequence[float], deviations: Sequence[float], samples: int, u: float) -> list[float]:
-    """How often each arm is the best of `samples` draws from its normal distribution (Thompson sampling's table).
+    """Return how often each arm is the best of `samples` normal draws (Thompson sampling's table).
 
     The draw is made from this table, and not from a further sample, so that what is logged is what was used.
     """
@@ -63,13 +63,13 @@ def best_share(means: Sequence[float], deviations: Sequence[float], samples: int
 
 
 def shares_of(drawn: Array) -> list[float]:
-    """How often each column holds the largest of its row."""
+    """Return how often each column has the largest value of its row."""
     counts = np.bincount(drawn.argmax(axis=1), minlength=drawn.shape[1])
     return [count / len(drawn) for count in counts.tolist()]
 
 
 def choose(propensities: Sequence[float], u: float) -> int:
-    """The first arm whose cumulated probability is above u."""
+    """Return the first arm whose cumulated probability is above u."""
     total = 0.0
     for index, propensity in enumerate(propensities):
         total += propensity

@@ -60,7 +60,7 @@ class Settings(BaseModel, extra="forbid"):
 
 
 class LinUcb:
-    """The opened provider."""
+    """LinUCB with a model that all NPCs share and a deviation for each NPC."""
 
     version = "2"
     kind = "linucb"
@@ -76,7 +76,7 @@ class LinUcb:
     # ── choosing ─────────────────────────────────────────────────────────────────────────────────
 
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
-        """The best arm, nearly always; every candidate now and then."""
+        """Select nearly always the best arm; every candidate has some probability."""
         settings = self._settings
         means, variances = self.predict(context, arms)
         widths = [math.sqrt(variance) for variance in variances]
@@ -112,7 +112,7 @@ class LinUcb:
         return [0.0 if prior >= least else -caution for prior in priors]
 
     def predict(self, context: Context, arms: Sequence[Arm]) -> tuple[list[float], list[float]]:
-        """(means, variances) of arms in a context. Means are kept within the range of rewards."""
+        """Return (means, variances) of arms in a context. Means are kept within the range of rewards."""
         x, name = Features(context.abstraction.features), self._name(context)
         model = self._model(name, len(x.full))
         known = model.arms
@@ -138,7 +138,7 @@ class LinUcb:
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
 
     def update(self, update: Update) -> UpdateResult:
-        """Learn; see `Posterior.observe` for the bound on the step."""
+        """Learn from a reward; `Posterior.observe` bounds the step."""
         context, settings = update.context, self._settings
         most = 2 if update.again else 1  # from -1 to 1
         if not (-most <= update.reward <= most and math.isfinite(update.prior)):
@@ -188,7 +188,7 @@ class LinUcb:
         return self._own.setdefault(model, {}).setdefault(f"{npc}\x1f{arm}", start)
 
     def _name(self, context: Context) -> str:
-        """Other rules make other features: their model is another, and the old one is kept aside."""
+        """Return a model's name for these rules: other rules make other features, and have a model of their own."""
         abstraction = context.abstraction
         name = f"{context.slot} {abstraction.version} {len(abstraction.features)}"
         return name if self._settings.share else f"{name} {context.npc}"
@@ -202,7 +202,7 @@ class LinUcb:
     # ── keeping ──────────────────────────────────────────────────────────────────────────────────
 
     def checkpoint(self) -> bytes:
-        """Header as JSON, then for each model A (upper triangle) and b of its arms, as float64."""
+        """Return a header as JSON, then for each model A (upper triangle) and b of its arms, as float64."""
         header: dict[str, Any] = {
             "kind": self.kind,
             "ridge": self._settings.ridge,
@@ -228,7 +228,7 @@ class LinUcb:
         return MAGIC + hashlib.blake2b(payload, digest_size=16).digest() + payload
 
     def restore(self, checkpoint: bytes) -> None:
-        """Take over a checkpoint. Raises ValueError, with nothing changed, for one that is foreign or damaged."""
+        """Restore a checkpoint. Raises ValueError, with nothing changed, for one that is foreign or damaged."""
         if not checkpoint:
             return
         if checkpoint[: len(MAGIC)] != MAGIC:

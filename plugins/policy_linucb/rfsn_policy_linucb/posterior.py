@@ -22,7 +22,7 @@ FOLD_AT = 1000
 
 
 class Features:
-    """A feature vector, whole and by the places that are not 0."""
+    """A feature vector: all values, and the indices of those that are not 0."""
 
     __slots__ = ("few", "full", "index", "values")
 
@@ -61,18 +61,18 @@ class Posterior:
 
     @property
     def A(self) -> Array:
-        """λI + Σ w·x·xᵀ of each arm."""
+        """Return λI + Σ w·x·xᵀ of each arm."""
         self._fold()
         return self._A
 
     @property
     def b(self) -> Array:
-        """Σ w·r·x of each arm."""
+        """Return Σ w·r·x of each arm."""
         self._fold()
         return self._b
 
     def row(self, arm: str) -> int:
-        """The arm's row; a new arm starts from the prior."""
+        """Return the arm's row; a new arm starts from the prior."""
         known = self.arms.get(arm)
         if known is not None:
             return known
@@ -86,7 +86,7 @@ class Posterior:
         return row
 
     def predict(self, rows: list[int], x: Features) -> tuple[list[float], list[float]]:
-        """(means, variances) of the arms in `rows`.
+        """Return (means, variances) of the arms in `rows`.
 
         Game state is one-hot: about a dozen of the features are not 0, and only their part of the matrices is read.
         """
@@ -102,11 +102,11 @@ class Posterior:
         return [means[row] for row in rows], [variances[row] for row in rows]
 
     def mean(self, row: int, x: Features) -> float:
-        """The prediction of one arm."""
+        """Return the prediction of one arm."""
         return float(self.theta[row] @ x.full)
 
     def observe(self, row: int, x: Features, target: float, weight: float, max_step: float) -> tuple[float, float]:
-        """Learn that x gave `target`; returns (step, weight). Raises ValueError for what is not finite.
+        """Learn that x gave `target`, and return (step, weight). Raises ValueError for what is not finite.
 
         When θ would move by more than `max_step`, the observation's weight is lowered until it moves by exactly that:
         the posterior stays that of a weighted ridge regression, which clipping θ would not.
@@ -133,7 +133,7 @@ class Posterior:
         return gain * abs(error) * length, weight
 
     def amend(self, row: int, x: Features, change: float, weight: float, max_step: float) -> tuple[float, float]:
-        """A further reward for an observation that was made: b moves, A does not, because nothing new was observed."""
+        """Add a further reward for an earlier observation: b moves, A does not, because nothing new was observed."""
         v = self.inverse[row] @ x.full
         length = math.sqrt(float(v @ v)) * abs(change)
         if not math.isfinite(length):
@@ -145,7 +145,7 @@ class Posterior:
         return weight * length, weight
 
     def _note(self, row: int, full: Array, weight: float, reward: float) -> None:
-        """A and b are only read when the inverse is computed again or saved, so they are brought up to date then."""
+        """Note a change of A and b. They are updated when they are read, to compute the inverse again or to save."""
         seen = self._seen.setdefault(row, [])
         seen.append((full, weight, reward))
         if len(seen) >= FOLD_AT:
@@ -159,12 +159,12 @@ class Posterior:
         self._seen.clear()
 
     def refactor(self, row: int) -> None:
-        """Inverse and θ from A and b."""
+        """Compute the inverse and θ from A and b."""
         self.inverse[row] = np.linalg.inv(self.A[row])
         self.theta[row] = self.inverse[row] @ self.b[row]
 
     def forget(self, keep: float) -> None:
-        """Stabilised forgetting: A → keep·A + (1 - keep)·λI, b → keep·b. The unseen returns to the prior."""
+        """Forget by stabilised forgetting: A → keep·A + (1 - keep)·λI, b → keep·b. The unseen returns to the prior."""
         self._fold()
         used = len(self.arms)
         diagonal = np.arange(self.dimension)

@@ -28,5 +28,5 @@ def _make(settings: Settings, host: Host) -> Espeak:
 
 @hookimpl
 def rfsn_speech() -> Iterable[Offer[Voice]]:
-    """Offers `espeak`."""
+    """Offer `espeak`."""
     yield Provider.of("espeak", _make, Settings, "espeak-ng in process: instant, many languages, robotic")

@@ -49,7 +49,7 @@ Sink = Callable[[bytes, list[Phoneme]], bool]
 
 
 class Library:
-    """The loaded and initialised library. Raises OSError when it cannot be."""
+    """The loaded and initialised library. Raises OSError when it cannot be loaded."""
 
     def __init__(self) -> None:
         import espeakng_loader
@@ -66,15 +66,15 @@ class Library:
         self._lib.espeak_SetSynthCallback(self._callback)
 
     def set_voice(self, name: str) -> bool:
-        """Whether there is such a voice."""
+        """Set the voice; return whether there is such a voice."""
         return bool(self._lib.espeak_SetVoiceByName(name.encode()) == 0)
 
     def set_parameter(self, parameter: int, value: int) -> None:
-        """RATE in words per minute, VOLUME and PITCH in 0…100 (200 for volume)."""
+        """Set RATE (words per minute), PITCH (0 to 100) or VOLUME (0 to 200)."""
         self._lib.espeak_SetParameter(parameter, value, 0)
 
     def synthesize(self, text: str, sink: Sink) -> None:
-        """Speak into the sink; returns when all is said or the sink has had enough."""
+        """Speak into the sink; return when all is said or the sink asks to stop."""
         data = text.encode("utf-8", "replace")
         self._sink, self._error = sink, None
         try:

@@ -1,4 +1,4 @@
-"""espeak-ng's phoneme events, which come as the sound is made, as mouth shapes."""
+"""Mouth shapes from espeak-ng's phoneme events, which arrive as the sound is made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Timeline:
         self._open: Phoneme | None = None
 
     def add(self, phonemes: list[Phoneme]) -> list[Viseme]:
-        """The visemes that became complete."""
+        """Add a phoneme; return the visemes that became complete."""
         done: list[Viseme] = []
         for phoneme in phonemes:
             done += self.finish(phoneme.at)

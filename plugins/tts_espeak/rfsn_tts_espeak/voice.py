@@ -35,7 +35,7 @@ def _shared() -> Library:
 
 
 class Espeak:
-    """The opened provider."""
+    """espeak-ng as a voice."""
 
     def __init__(self, voice: str, rate: int, log: logging.Logger) -> None:
         self.sample_rate = 0
@@ -55,15 +55,15 @@ class Espeak:
         await loop.run_in_executor(self._executor, self._choose, self._default)
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows."""
         return f"espeak-ng in process, {self.sample_rate} Hz, {len(_names())} voices"
 
     async def voices(self) -> Sequence[str]:
-        """Their names; a variant may follow, as in en+f3."""
+        """Return the names of the voices; a variant may follow, as in en+f3."""
         return _names()
 
     async def close(self) -> None:
-        """Wait for the sentence that is being made."""
+        """Close the library after the current sentence."""
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 
     def _choose(self, name: str) -> None:
@@ -73,7 +73,7 @@ class Espeak:
         raise EngineError(f"espeak-ng has no voice '{name[:60]}'", hint=_nearest(name))
 
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncIterator[Speech]:
-        """PCM16 as it is made, with the visemes that are complete."""
+        """Yield PCM16 as it is made, with the visemes that are complete."""
         if not any(map(str.isalnum, text)):
             return
         loop = asyncio.get_running_loop()

@@ -36,5 +36,5 @@ def _make(settings: Settings, host: Host) -> KokoroVoice:
 
 @hookimpl
 def rfsn_speech() -> Iterable[Offer[Voice]]:
-    """Offers `kokoro`."""
+    """Offer `kokoro`."""
     yield Provider.of("kokoro", _make, Settings, "natural voices, on the processor; two can be blended")

@@ -1,4 +1,4 @@
-"""One Kokoro for all NPCs, worked by a few threads."""
+"""One Kokoro for all NPCs, run by a few threads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILES = {
 
 
 def _where(missing: Path) -> str:
-    """Where to get a file."""
+    """Return where to download a file."""
     if missing.name in FILES:
         return f'rfsn fetch {RELEASE}/{missing.name} "{missing}" --sha256 {FILES[missing.name]}'
     return WHERE
@@ -50,7 +50,7 @@ class KokoroVoice:
         self._unknown = UnknownVoices(host.log)
 
     async def start(self) -> None:
-        """Load the model, if it is time, and say a word, so that no sentence pays for that. Raises EngineError."""
+        """Load the model, unless the settings leave that to the first sentence. Raises EngineError."""
         for path in (self._model, self._voices):
             if not path.is_file():
                 raise EngineError(f"there is no file {path}", hint=_where(path))
@@ -66,7 +66,7 @@ class KokoroVoice:
                 self._ready = True
 
     async def close(self) -> None:
-        """Wait for the sentences that are being made."""
+        """Close the model after the current sentences."""
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
     async def _work(self, job: Any, *arguments: Any) -> Any:
@@ -105,7 +105,7 @@ class KokoroVoice:
     # ── voices ───────────────────────────────────────────────────────────────────────────────────
 
     def _blend(self, name: str) -> Any:
-        """`af_heart`, or a blend of several, weighted: `af_heart:0.7+af_bella:0.3`. None for one that is not there."""
+        """Return the style of a voice, or of a blend such as `af_heart:0.7+af_bella:0.3`; None for an unknown one."""
         mixed, total = None, 0.0
         for part in name.split("+"):
             bare, _, weight = part.strip().partition(":")
@@ -134,7 +134,7 @@ class KokoroVoice:
     # ── speaking ─────────────────────────────────────────────────────────────────────────────────
 
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
-        """A sentence, clause by clause, so that its first sound comes early."""
+        """Yield a sentence clause by clause, so that its first sound comes early."""
         if not any(map(str.isalnum, text)):
             return
         await self._loaded()
@@ -155,7 +155,7 @@ class KokoroVoice:
             yield Speech(pcm16(audio, voice.volume), tuple(shown) if self._timed else None)
 
     def _make(self, text: str, style: Any, speed: float, language: str) -> tuple[Any, Sequence[Any]]:
-        """(samples, timings); none for a text without sounds."""
+        """Return (samples, timings); no samples for a text without sounds."""
         try:
             if self._timed:
                 audio, _, timings = self._kokoro.create_timed(text, style, speed, language)
@@ -168,12 +168,12 @@ class KokoroVoice:
             raise
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows."""
         await self._loaded()
         return f"Kokoro with {self._model.name}, {len(self._kokoro.get_voices())} voices"
 
     async def voices(self) -> Sequence[str]:
-        """Their names; two or more can be blended."""
+        """Return the names of the voices; two or more can be blended."""
         await self._loaded()
         return sorted(self._kokoro.get_voices())
 

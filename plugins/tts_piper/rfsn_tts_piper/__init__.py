@@ -36,5 +36,5 @@ def _make(settings: Settings, host: Host) -> Piper:
 
 @hookimpl
 def rfsn_speech() -> Iterable[Offer[Voice]]:
-    """Offers `piper`."""
+    """Offer `piper`."""
     yield Provider.of("piper", _make, Settings, "quick and clear, many languages")

@@ -1,4 +1,4 @@
-"""One Piper for all NPCs, worked by a few threads."""
+"""One Piper for all NPCs, run by a few threads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Piper:
         self._unknown = UnknownVoices(host.log)
 
     async def start(self) -> None:
-        """Load the model, if it is time, and say a word, so that no sentence pays for that. Raises EngineError."""
+        """Load the model, unless the settings leave that to the first sentence. Raises EngineError."""
         about = self._model.with_name(self._model.name + ".json")
         for path in (self._model, about):
             if not path.is_file():
@@ -55,7 +55,7 @@ class Piper:
                 self._ready = True
 
     async def close(self) -> None:
-        """Wait for the sentences that are being made."""
+        """Close the model after the current sentences."""
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
     def _load(self) -> None:
@@ -99,7 +99,7 @@ class Piper:
         return nearest_voices(name, names, f"It has {self._piper.config.num_speakers}: {', '.join(names)}"[:300])
 
     def _chosen(self, name: str) -> int | None:
-        """The speaker of an NPC; None for a model that has but one."""
+        """Return an NPC's speaker; None for a model with only one."""
         if self._piper.config.num_speakers < 2:
             return None
         found = self._speaker(name) if name else None
@@ -112,7 +112,7 @@ class Piper:
     # ── speaking ─────────────────────────────────────────────────────────────────────────────────
 
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
-        """A sentence, clause by clause, so that its first sound comes early."""
+        """Yield a sentence clause by clause, so that its first sound comes early."""
         if not any(map(str.isalnum, text)):
             return
         await self._loaded()
@@ -142,7 +142,7 @@ class Piper:
         return list(self._piper.synthesize(text, config, include_alignments=self._timed))
 
     def _phonemes(self, chunk: Any, first: int) -> list[tuple[str, float, float]]:
-        """(phoneme, start, end) in ms; the marks at both ends are pauses."""
+        """Return (phoneme, start, end) in ms; the marks at both ends are pauses."""
         spans, at = [], first
         for each in chunk.phoneme_alignments or ():
             end = at + int(each.num_samples)
@@ -152,11 +152,11 @@ class Piper:
         return spans
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows."""
         await self._loaded()
         return f"Piper with {self._model.name}, {self.sample_rate} Hz, {self._piper.config.num_speakers} speakers"
 
     async def voices(self) -> Sequence[str]:
-        """The model's speakers."""
+        """Return the model's speakers."""
         await self._loaded()
         return sorted(self._speakers()) or [str(n) for n in range(self._piper.config.num_speakers)]

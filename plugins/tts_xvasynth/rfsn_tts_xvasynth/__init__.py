@@ -37,5 +37,5 @@ def _make(settings: Settings, host: Host) -> XvaSynth:
 
 @hookimpl
 def rfsn_speech() -> Iterable[Offer[Voice]]:
-    """Offers `xvasynth`."""
+    """Offer `xvasynth`."""
     yield Provider.of("xvasynth", _make, Settings, "voices of game characters, by xVASynth on this machine")

@@ -1,4 +1,4 @@
-"""xVASynth's wire: it loads one model at a time, and writes each sentence to a file."""
+"""xVASynth's HTTP API: it loads one model at a time, and writes each sentence to a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIECE = 0.2
 
 
 class XvaSynth:
-    """The opened provider. xVASynth knows nothing of mouth shapes."""
+    """xVASynth as a voice. It has no mouth shapes."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self.sample_rate = settings.sample_rate
@@ -44,7 +44,7 @@ class XvaSynth:
         self._folder.cleanup()
 
     async def speak(self, text: str, voice: VoiceStyle) -> AsyncGenerator[Speech]:
-        """A sentence, as soon as its file is there."""
+        """Yield a sentence when its file is complete."""
         if not any(map(str.isalnum, text)):
             return
         async with self._one_at_a_time:
@@ -59,7 +59,7 @@ class XvaSynth:
         return f"{folder}/{name}" if name and folder else name or self._settings.voice
 
     async def _load(self, path: str) -> None:
-        """Have the model loaded; the default where an NPC's own cannot be."""
+        """Have an NPC's model loaded, or the default model when that fails."""
         default = self._settings.voice
         if path in self._missing:
             path = default
@@ -105,7 +105,7 @@ class XvaSynth:
         return await asyncio.to_thread(self._read, target, voice.volume)
 
     def _read(self, path: Path, volume: float) -> bytes:
-        """The file's sound at our rate. Raises EngineError for what is no sound."""
+        """Return the file's sound at the provider's rate. Raises EngineError for a file that is no sound."""
         try:
             with wave.open(str(path), "rb") as file:
                 rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
@@ -119,12 +119,12 @@ class XvaSynth:
         return convert.feed(pcm16(samples.astype(np.float32), volume)) + convert.finish()
 
     async def health(self) -> str:
-        """What is there."""
+        """Return what `rfsn doctor` shows. Raises EngineError when xVASynth does not answer."""
         if not await self._alive():
             await self._remote.ask("GET", "/", patience=2)
         return f"{self._remote}, voice {self._settings.voice}"
 
     async def voices(self) -> Sequence[str]:
-        """The models in the folder, when it is on this machine."""
+        """Return the models in the folder, when it is on this machine."""
         folder = Path(self._settings.folder or ".")
         return await asyncio.to_thread(lambda: sorted(path.stem for path in folder.glob("*.pt")))

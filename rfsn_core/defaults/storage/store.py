@@ -24,13 +24,14 @@ from rfsn_core.contract.storage import (
     SearchHit,
     Snapshot,
     TurnRecord,
+    latest,
 )
 from rfsn_core.defaults.storage import Settings, tables, word_index
 from rfsn_core.defaults.storage.database import Database
 from rfsn_core.defaults.storage.tables import FIELDS, add_to_audit, checksum
 from rfsn_core.kit.backups import describe_backup, find_backup, list_backups
 from rfsn_core.kit.search import add_neighbours, terms
-from rfsn_core.memory.beliefs import latest, working_set
+from rfsn_core.memory.beliefs import working_set
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 
