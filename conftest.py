@@ -57,7 +57,7 @@ def trusting(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def rfsn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs a command in this process, in an empty folder, on the example world unless another is given.
+    """Run commands in this process, in an empty folder, on the example world unless another is given.
 
     That is a hundred times faster than to start a process for it.
     """

@@ -1,131 +1,25 @@
-"""`rfsn memory`: show and edit what NPCs remember.
-
-The commands ask the running server of the world over HTTP. When there is none, the same application runs in this
-process for one request, with the scripted renderer and no voice.
-"""
+"""`rfsn memory`: show and edit what NPCs remember, by asking the server."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
-import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import click
 
+from rfsn_core.cli.ask_server import ask_server, get, post, read_answer
 from rfsn_core.cli.groups import Group
-from rfsn_core.cli.options import json_option, load_runtimes, player_option, save_option, world_options
+from rfsn_core.cli.options import json_option, player_option, save_option, world_options
 from rfsn_core.contract.errors import UserError
 
 if TYPE_CHECKING:
     import httpx
     from rich.console import Console
-
-QUIET = {"rendering": {"provider": "scripted", "fallback": []}, "speech": {"provider": "silent", "fallback": []}}
-"""Settings that open no engine only to look at memory."""
-PATIENCE = 600.0
-"""Seconds to wait for an answer."""
-Ask = Callable[["httpx.AsyncClient"], Awaitable[Any]]
-
-
-@asynccontextmanager
-async def _client(world: Path | None, config_file: Path | None) -> AsyncIterator[httpx.AsyncClient]:
-    import httpx
-
-    from rfsn_core.server.address import read
-
-    runtimes = load_runtimes(world, config_file, QUIET)
-    settings = runtimes.load()
-    headers = {"Authorization": f"Bearer {settings.server.key}"} if settings.server.key else {}
-    if (address := read(runtimes.data_dir)) and await _answers(address, settings.server.key):
-        async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
-            yield client
-        return
-    from rfsn_core.server.app import serving
-
-    async with serving(runtimes) as app:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://127.0.0.1", headers=headers, timeout=PATIENCE
-        ) as client:
-            yield client
-
-
-async def _answers(address: str, key: str) -> bool:
-    """Return whether our server answers at an address that was found in a data folder.
-
-    A server that was killed leaves its address behind, and a world from somebody else may hold any. So the key is sent
-    only after the server has shown that it knows the key.
-    """
-    import httpx
-
-    from rfsn_core.server.address import proof
-
-    nonce = secrets.token_hex(16)
-    try:
-        async with httpx.AsyncClient(timeout=2) as client:
-            answer = (await client.get(f"{address}/health", params={"nonce": nonce})).json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
-        return False
-    if not isinstance(answer, dict) or answer.get("status") != "ok" or "version" not in answer:
-        return False
-    if key and not hmac.compare_digest(str(answer.get("proof")).encode(), proof(key, nonce, _port(address)).encode()):
-        click.echo(f"rfsn: the server at {address} does not know the key, so it is not asked", err=True)
-        return False
-    return True
-
-
-def _port(address: str) -> int:
-    return urlsplit(address).port or 80
-
-
-def _ask(place: dict[str, Any], ask: Ask) -> Any:
-    import httpx
-
-    from rfsn_core.telemetry import logs
-
-    logs.configure("error")
-
-    async def run() -> Any:
-        async with _client(place["world"], place["config_file"]) as client:
-            try:
-                return await ask(client)
-            except httpx.TransportError as error:
-                raise UserError(f"the server does not answer: {error}", hint="Is it still running?") from error
-
-    return asyncio.run(run())
-
-
-async def _answer(response: httpx.Response) -> Any:
-    await response.aread()
-    if response.is_success:
-        return response.json()
-    try:
-        problem = response.json()["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        problem = f"the server answered {response.status_code}"
-    raise UserError(problem)
-
-
-def _get(place: dict[str, Any], path: str, **query: Any) -> Any:
-    async def ask(client: httpx.AsyncClient) -> Any:
-        return await _answer(await client.get(path, params=query))
-
-    return _ask(place, ask)
-
-
-def _post(place: dict[str, Any], path: str, **body: Any) -> Any:
-    async def ask(client: httpx.AsyncClient) -> Any:
-        return await _answer(await client.post(path, json=body))
-
-    return _ask(place, ask)
-
 
 # ── what the commands share ──────────────────────────────────────────────────────────────────────
 
@@ -182,7 +76,7 @@ def show(npc: str, player: str, save: str, as_json: bool, **place: Any) -> None:
     """
     from rich.table import Table
 
-    known = _get(place, f"/api/memory/{quote(npc)}", player=player, save=save)
+    known = get(place, f"/api/memory/{quote(npc)}", player=player, save=save)
     if as_json:
         click.echo(json.dumps(known, ensure_ascii=False, indent=2))
         return
@@ -233,7 +127,7 @@ def search(npc: str, words: tuple[str, ...], limit: int, player: str, save: str,
     """
     query = " ".join(words)
     path = f"/api/memory/{quote(npc)}/search"
-    turns = _get(place, path, player=player, save=save, q=query, limit=limit)["turns"]
+    turns = get(place, path, player=player, save=save, q=query, limit=limit)["turns"]
     for turn in turns:
         _console().print(
             f"{turn['relevance']:6.2f}  {_format_time(turn['time'])}  {turn['player_text']} — {turn['npc_text']}",
@@ -252,7 +146,7 @@ def stats(npc: str, **place: Any) -> None:
     \b
     Example: rfsn memory stats innkeeper
     """
-    stats = _get(place, f"/api/memory/{quote(npc)}/stats")
+    stats = get(place, f"/api/memory/{quote(npc)}/stats")
     for name, value in stats.items():
         if name != "done":
             click.echo(f"{name}: {_format_time(value) if name in ('first', 'last') else value}")
@@ -274,7 +168,7 @@ def tell(npc: str, text: str, player: str, save: str, **place: Any) -> None:
     \b
     Example: rfsn memory tell innkeeper "The player limps." --player Aldric
     """
-    memory = _post(place, f"/api/memory/{quote(npc)}", player=player, save=save, text=text)
+    memory = post(place, f"/api/memory/{quote(npc)}", player=player, save=save, text=text)
     reason = f", {memory['reason']}" if memory["reason"] else ""
     click.echo(f"{memory['memory_id']}: {memory['status']}{reason}")
 
@@ -295,7 +189,7 @@ def judge(npc: str, memory_id: str, status: str, reason: str, player: str, save:
     Example: rfsn memory judge innkeeper 5f02 forgotten --reason "a lie"
     """
     path = f"/api/memory/{quote(npc)}/records/{quote(memory_id)}"
-    memory = _post(place, path, status=status, reason=reason, player=player, save=save)
+    memory = post(place, path, status=status, reason=reason, player=player, save=save)
     click.echo(f"{memory['memory_id']}: {memory['status']}: {memory['text']}")
 
 
@@ -310,7 +204,7 @@ def snapshots(**place: Any) -> None:
     \b
     Example: rfsn memory snapshots
     """
-    for item in _get(place, "/api/snapshots")["snapshots"]:
+    for item in get(place, "/api/snapshots")["snapshots"]:
         click.echo(f"{_format_time(item['time'])}  {item['save']}: {item['tag']}, {item['turns']} turns")
 
 
@@ -326,7 +220,7 @@ def snapshot(tag: str, save: str, **place: Any) -> None:
     \b
     Example: rfsn memory snapshot before-the-siege
     """
-    answer = _post(place, f"/api/saves/{quote(save, safe='')}/snapshots", tag=tag)
+    answer = post(place, f"/api/saves/{quote(save, safe='')}/snapshots", tag=tag)
     click.echo(f"{answer['save']}: {answer['tag']}, {answer['turns']} turns")
 
 
@@ -342,7 +236,7 @@ def rollback(tag: str, save: str, **place: Any) -> None:
     \b
     Example: rfsn memory rollback before-the-siege
     """
-    turns = _post(place, f"/api/saves/{quote(save, safe='')}/rollback", tag=tag)["turns"]
+    turns = post(place, f"/api/saves/{quote(save, safe='')}/rollback", tag=tag)["turns"]
     click.echo(f"rolled back: {turns} turns are remembered")
 
 
@@ -358,7 +252,7 @@ def reset(npc: str, **place: Any) -> None:
     \b
     Example: rfsn memory reset innkeeper
     """
-    backup = _post(place, f"/api/memory/{quote(npc)}/safe_reset")["backup"]
+    backup = post(place, f"/api/memory/{quote(npc)}/safe_reset")["backup"]
     click.echo(f"Forgotten. To undo: rfsn memory restore {backup['name']}")
 
 
@@ -372,8 +266,8 @@ def backups(make: bool, **place: Any) -> None:
     Example: rfsn memory backups --make
     """
     if make:
-        _post(place, "/api/memory/backups")
-    for backup in _get(place, "/api/memory/backups")["backups"]:
+        post(place, "/api/memory/backups")
+    for backup in get(place, "/api/memory/backups")["backups"]:
         click.echo(f"{_format_time(backup['time'])}  {backup['name']}  {backup['size'] / 1e6:.1f} MB")
 
 
@@ -388,7 +282,7 @@ def restore(name: str, **place: Any) -> None:
     \b
     Example: rfsn memory restore memory-20260101-120000.db
     """
-    _post(place, "/api/memory/restore", name=name)
+    post(place, "/api/memory/restore", name=name)
     click.echo(f"{name} was restored.")
 
 
@@ -402,7 +296,7 @@ def rebuild(**place: Any) -> None:
     \b
     Example: rfsn memory rebuild
     """
-    click.echo(f"The store has {_post(place, '/api/memory/rebuild')['turns']} turns.")
+    click.echo(f"The store has {post(place, '/api/memory/rebuild')['turns']} turns.")
 
 
 @memory.command()
@@ -413,7 +307,7 @@ def check(**place: Any) -> None:
     \b
     Example: rfsn memory check
     """
-    damaged = _get(place, "/api/memory/check")["damaged"]
+    damaged = get(place, "/api/memory/check")["damaged"]
     for line in damaged:
         click.echo(line)
     if damaged:
@@ -437,14 +331,14 @@ def export(file: Path, npc: str, player: str, save: str, **place: Any) -> None:
         lines = 0
         async with client.stream("GET", "/api/memory/export", params=query) as response:
             if not response.is_success:
-                await _answer(response)
+                await read_answer(response)
             with file.open("wb") as out:
                 async for chunk in response.aiter_bytes():
                     lines += chunk.count(b"\n")
                     out.write(chunk)
         return lines
 
-    click.echo(f"{_ask(place, ask)} turns in {file}")
+    click.echo(f"{ask_server(place, ask)} turns in {file}")
 
 
 @memory.command("import")
@@ -463,9 +357,9 @@ def load(file: Path, **place: Any) -> None:
                 yield chunk
 
     async def ask(client: httpx.AsyncClient) -> Any:
-        return await _answer(await client.post("/api/memory/import", content=chunks()))
+        return await read_answer(await client.post("/api/memory/import", content=chunks()))
 
-    click.echo(f"{_ask(place, ask)['turns']} turns were read")
+    click.echo(f"{ask_server(place, ask)['turns']} turns were read")
 
 
 @memory.command()
@@ -481,7 +375,7 @@ def erase(npc: str, player: str, save: str, backups: bool, **place: Any) -> None
     \b
     Example: rfsn memory erase --player Aldric --backups
     """
-    erased = _post(place, "/api/memory/erase", npc=npc, player=player, save=save, backups=backups)
+    erased = post(place, "/api/memory/erase", npc=npc, player=player, save=save, backups=backups)
     click.echo(f"{erased['turns']} turns and {erased['decisions']} decisions were erased.")
     if not backups:
         click.echo("The backups still contain them; erase those with --backups.")

@@ -87,7 +87,7 @@ def _called(name: str, promised: Any, own: Any) -> Iterable[str]:
 
 
 def _half_shared(store: Any) -> list[str]:
-    """What a store lacks that has some members of a shared store, but not all."""
+    """Return what a store lacks that has some members of a shared store, but not all."""
     own = [name for name in members(SharedStore) if name not in members(Store)]
     present = [name for name in own if hasattr(store, name)]
     if not present:

@@ -37,7 +37,7 @@ RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
 def api_key(given: str, variable: str, service: str) -> str:
-    """The key from the settings, or the environment. Raises EngineError that says where to put it."""
+    """Return the key from the settings, or the environment. Raises EngineError that says where to put it."""
     key = (given.strip() or os.environ.get(variable, "")).strip()
     SECRETS.remember([key])
     if not key:
@@ -166,7 +166,7 @@ class Remote:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """What httpx raises, as an EngineError that says what to do."""
+        """Raise what httpx raises as an EngineError that says what to do."""
         try:
             yield
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
@@ -224,7 +224,7 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 
 def complaint(content: bytes) -> str:
-    """What an error's body says: `{"error": "…"}`, `{"error": {"message": "…"}}`, `{"detail": …}`, or plain text."""
+    """Return what an error says: `{"error": "…"}`, `{"error": {"message": "…"}}`, `{"detail": …}`, or plain text."""
     try:
         found = msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError):

@@ -104,7 +104,7 @@ class Hooks:
         self.config_changed = Hook(plugins, "rfsn_config_changed")
 
     def changes(self, situation: Situation, actions: Iterable[str]) -> list[Mapping[str, str | None]]:
-        """What `rfsn_candidates` hooks add or veto."""
+        """Return what `rfsn_candidates` hooks add or veto."""
         if not self.candidates:
             return []
         changes = []
@@ -116,7 +116,7 @@ class Hooks:
         return changes
 
     def changed_prompt(self, prompt: Prompt) -> Prompt:
-        """The prompt after each `rfsn_prompt` hook, one on top of the other."""
+        """Return the prompt after each `rfsn_prompt` hook, one on top of the other."""
         for call in self.prompt.calls:
             changed = call({"prompt": prompt})
             if isinstance(changed, Prompt):

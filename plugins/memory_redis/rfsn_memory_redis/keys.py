@@ -76,7 +76,7 @@ class Learning(NamedTuple):
 
 
 def learning(prefix: str) -> Learning:
-    """The keys of what servers learn."""
+    """Return the keys of what servers learn."""
     tag = f"{prefix}{{learning}}:"
     return Learning(f"{tag}updates", f"{tag}decision:", f"{tag}checkpoints")
 
