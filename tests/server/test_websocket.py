@@ -236,15 +236,15 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served(tm
         served(tmp_path, plugin(rendering={"t": flood}), settings=settings) as server,
         connected(server.ws, max_queue=1, sock=small_socket(server.port)) as deaf,
     ):
+        # By type() and not isinstance(), which follows other tests' dead weak references.
+        protocols = [it for it in gc.get_objects() if type(it) is LimitedWebSocket and it.server]
+        (connections,) = (it.connections for it in protocols if it.server[1] == server.port and it in it.connections)
+        assert len(connections) == 1
         await deaf.send("hello", text=True)
         for number in range(6):
             await deaf.send("turn", npc=NPC, player=f"p{number}", text="Hi")
         async with connected(server.ws) as reading:
             assert kind((await reading.turn(NPC, player="reads"))[-1]) == "turn.finished"
-            # By type() and not isinstance(), which follows other tests' dead weak references.
-            protocols = [it for it in gc.get_objects() if type(it) is LimitedWebSocket]
-            connections = next(it.connections for it in protocols if it.server and it.server[1] == server.port)
-            assert len(connections) == 2
             await until(lambda: not flood.running, 60)  # they end when the deaf one is cut off
         # It does not even read the goodbye: its socket, and all that waits in it, must not stay in memory for that.
         await until(lambda: not connections)
