@@ -237,8 +237,10 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_are_served(tm
         connected(server.ws, max_queue=1, sock=small_socket(server.port)) as deaf,
     ):
         # By type() and not isinstance(), which follows other tests' dead weak references.
-        protocols = [it for it in gc.get_objects() if type(it) is LimitedWebSocket and it.server]
-        (connections,) = (it.connections for it in protocols if it.server[1] == server.port and it in it.connections)
+        protocols = [it for it in gc.get_objects() if type(it) is LimitedWebSocket]
+        (connections,) = (
+            it.connections for it in protocols if it.server and it.server[1] == server.port and it in it.connections
+        )
         assert len(connections) == 1
         await deaf.send("hello", text=True)
         for number in range(6):
