@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import re
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,6 +40,7 @@ from rfsn_core.world.feelings import Nature
 from rfsn_core.world.file_models import Lines, LinesFile, LoreFile, NpcFile, SignalsFile
 from rfsn_core.world.knowledge import Knowledge
 from rfsn_core.world.lines import problem as line_problem
+from rfsn_core.world.names import folded, names_of
 from rfsn_core.world.synonyms import SynonymsFile
 from rfsn_core.world.templates import syntax_problem
 
@@ -122,7 +122,7 @@ class World:
     @cached_property
     def names(self) -> dict[str, Entity]:
         """Folded name, or part of one → what it stands for. A part that several share, or a title, stands for none."""
-        return _names(self.npcs.values())
+        return names_of((npc.id, npc.name, npc.file.title) for npc in self.npcs.values())
 
     def person_of(self, topic: Sequence[str]) -> Entity | None:
         """Return the NPC that the last topic is about; None when it is about somebody or something else.
@@ -142,7 +142,7 @@ class World:
 
     def npc(self, name: str) -> Npc:
         """Return the NPC of that id or display name, in capitals or not. Raises UnknownNpc, which lists the ids."""
-        npc = self.npcs.get(name) or self._by_name.get(_folded(name))
+        npc = self.npcs.get(name) or self._by_name.get(folded(name))
         if npc is None:
             shown = name if len(name) <= 60 else name[:60] + "…"
             raise UnknownNpc(f"no NPC '{shown}' in this world", hint=f"There are: {', '.join(sorted(self.npcs))}")
@@ -151,46 +151,8 @@ class World:
     @cached_property
     def _by_name(self) -> dict[str, Npc]:
         """Ids and names, folded; of two that are equal, an id goes before a name and then the first file."""
-        names = {_folded(npc.name): npc for npc in reversed(self.npcs.values())}
-        return names | {_folded(npc.id): npc for npc in reversed(self.npcs.values())}
-
-
-_TITLES = frozenset(
-    "the a an of old young sir lady lord master mistress mister miss mrs mr dame captain sergeant corporal father"
-    " mother brother sister doctor dr king queen prince princess saint st uncle aunt widow van von de la le du".split()
-)
-"""Words of names that stand for nobody by themselves."""
-
-
-def _names(npcs: Iterable[Npc]) -> dict[str, Entity]:
-    whole: dict[str, Entity] = {}
-    parts: dict[str, list[Entity]] = {}
-    for npc in npcs:
-        entity = Entity("npc", npc.id, npc.name)
-        words = _folded(npc.name).split()
-        for name in (" ".join(words), _folded(npc.id), _folded(npc.id).replace("_", " ")):
-            whole.setdefault(name, entity)
-        if trade := _trade(npc.file.title):
-            parts.setdefault(trade, []).append(entity)
-        for word in words:
-            if word not in _TITLES and len(word) > 1:
-                parts.setdefault(word, []).append(entity)
-    return {word: entities[0] for word, entities in parts.items() if len(entities) == 1} | whole
-
-
-_TRADE = re.compile(
-    r"^(?:the |an? )?([\w' -]+?)(?= (?:of|at|in|on|from|for|to|who|with|without|below|behind|by|near)\b|,|$)"
-)
-
-
-def _trade(title: str) -> str:
-    """Return what a title calls somebody: "harbour master" of "harbour master of Skerry"; empty for a long one."""
-    match = _TRADE.match(_folded(title))
-    return match[1] if match and len(match[1].split()) <= 2 else ""
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip().casefold()
+        names = {folded(npc.name): npc for npc in reversed(self.npcs.values())}
+        return names | {folded(npc.id): npc for npc in reversed(self.npcs.values())}
 
 
 def read_world(
@@ -393,7 +355,7 @@ def _same_names(npcs: dict[str, Npc]) -> Iterator[str]:
     groups: dict[str, dict[str, Npc]] = {}
     for npc in npcs.values():
         for name in (npc.name, npc.id):
-            groups.setdefault(_folded(name), {})[npc.id] = npc
+            groups.setdefault(folded(name), {})[npc.id] = npc
     for same in groups.values():
         if len(same) > 1:
             ids = ", ".join(f"'{name}'" for name in same)

@@ -1,8 +1,13 @@
-"""The forms of a name that people use: "Sir Aldric of the Vale" is also "Sir Aldric" and "Aldric"."""
+"""Names: the forms that people use, such as "Sir Aldric" for "Sir Aldric of the Vale", and whom a word stands for."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
+
+from rfsn_core.contract.understanding import Entity
 
 ARTICLES = frozenset("the a an der die das ein eine le la les l' un une el los las uno una il lo gli i o os as".split())
 TITLES = frozenset(
@@ -48,3 +53,46 @@ def name_forms(name: str) -> tuple[str, ...]:
         forms += [*first, short[-1]]
         forms += [" ".join([title, short[-1]]) for title in titles[-1:]]
     return tuple(form for form in dict.fromkeys(forms) if form not in ARTICLES | TITLES | _PARTICLES)
+
+
+_TITLES = frozenset(
+    "the a an of old young sir lady lord master mistress mister miss mrs mr dame captain sergeant corporal father"
+    " mother brother sister doctor dr king queen prince princess saint st uncle aunt widow van von de la le du".split()
+)
+"""Words of names that stand for nobody by themselves."""
+
+
+def names_of(npcs: Iterable[tuple[str, str, str]]) -> dict[str, Entity]:
+    """Return folded name, or part of one, or what a title says → the NPC; nothing for what several share.
+
+    :param npcs: (id, name, title) of each.
+    """
+    whole: dict[str, Entity] = {}
+    parts: dict[str, list[Entity]] = {}
+    for npc_id, name, title in npcs:
+        entity = Entity("npc", npc_id, name)
+        words = folded(name).split()
+        for form in (" ".join(words), folded(npc_id), folded(npc_id).replace("_", " ")):
+            whole.setdefault(form, entity)
+        if trade := _trade(title):
+            parts.setdefault(trade, []).append(entity)
+        for word in words:
+            if word not in _TITLES and len(word) > 1:
+                parts.setdefault(word, []).append(entity)
+    return {word: entities[0] for word, entities in parts.items() if len(entities) == 1} | whole
+
+
+_TRADE = re.compile(
+    r"^(?:the |an? )?([\w' -]+?)(?= (?:of|at|in|on|from|for|to|who|with|without|below|behind|by|near)\b|,|$)"
+)
+
+
+def _trade(title: str) -> str:
+    """Return what a title calls somebody: "harbour master" of "harbour master of Skerry"; empty for a long one."""
+    match = _TRADE.match(folded(title))
+    return match[1] if match and len(match[1].split()) <= 2 else ""
+
+
+def folded(name: str) -> str:
+    """Return a name as names are compared."""
+    return unicodedata.normalize("NFC", name).strip().casefold()
