@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from rfsn_core.cli.decisions import log_folder, log_option
-from rfsn_core.cli.options import world_options
+from rfsn_core.cli.options import load_runtimes, world_options
 from rfsn_core.contract.errors import UserError
 
 if TYPE_CHECKING:
     from rfsn_core.learning.log_lines import Chain
-    from rfsn_core.learning.records import DecisionRecord
+    from rfsn_core.learning.replay import Rules
 
 MOST_SHOWN = 20
 """Problems that are printed; the rest are counted."""
@@ -23,16 +24,21 @@ MOST_SHOWN = 20
 @click.command()
 @click.argument("decision_id", required=False)
 @click.option("--head", metavar="HASH", help="A head that was printed earlier: fail if the log does not contain it.")
+@click.option("--same-rules", is_flag=True, help="The world has not changed: any difference is an error.")
 @world_options
 @log_option
 def replay(
-    decision_id: str | None, head: str | None, world: Path | None, config_file: Path | None, folder: Path | None
-) -> None:
+    decision_id: str | None, head: str | None, same_rules: bool, world: Path | None, config_file: Path | None,
+    folder: Path | None,
+) -> None:  # fmt: skip
     """Check the log, and recompute its decisions.
 
     Every line names the hash of the line before it, so a line that was changed, removed or inserted is found. Each
-    decision is computed again from the numbers in its record. With DECISION_ID, only that one is; the beginning of an
-    id is enough.
+    decision is computed again from the numbers in its record, and from the NPC's state under the world's rules as they
+    are now. With DECISION_ID, only that one is; the beginning of an id is enough.
+
+    A decision that comes out differently under the rules is no error, since the world may have changed; with
+    --same-rules it is one. With --log, the rules of --world are used, if it is given.
 
     The head is the hash of the last line. Note it somewhere else: with --head, lines that are missing at the end
     are found, too.
@@ -43,6 +49,7 @@ def replay(
     from rfsn_core.learning.log_files import log_folders, read_tree
     from rfsn_core.learning.log_lines import Chain
     from rfsn_core.learning.records import DecisionRecord
+    from rfsn_core.learning.replay import differences, own_differences
 
     path = log_folder(folder, world, config_file)
     problems: list[str] = []
@@ -57,12 +64,30 @@ def replay(
     records = [r for r in read_tree(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
     if not records and not problems:
         raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")
-    problems += [problem for record in records for problem in _differences(record)]
+    problems += [problem for record in records for problem in own_differences(record)]
+    rules = _rules(world, config_file) if records and (folder is None or world is not None) else None
+    changed = [line for record in records for line in differences(record, rules)] if rules else []
+    if changed and same_rules:
+        problems += changed
+    elif changed:
+        count = len({line.split(":")[0] for line in changed})
+        click.echo(f"{count} of {len(records)} come out differently under the rules as they are now, such as")
+        click.echo(f"  {changed[0]}")
     for problem in problems[:MOST_SHOWN]:
         click.echo(problem, err=True)
     if problems:
         raise UserError(f"{len(problems)} problems: the log was changed or is damaged")
     click.echo(f"{len(records)} decision{'s' * (len(records) != 1)}: the same")
+
+
+def _rules(world: Path | None, config_file: Path | None) -> Rules:
+    from rfsn_core.learning.replay import Rules
+    from rfsn_core.telemetry import logs
+
+    runtimes = load_runtimes(world, config_file)
+    logs.configure("error")
+    plan = asyncio.run(runtimes.check())
+    return Rules(world=plan.world, actions=plan.actions, safety=plan.rules, weights=plan.settings.world.weights)
 
 
 def _check(folder: Path, chain: Chain, heads: set[str]) -> Iterator[str]:
@@ -81,9 +106,3 @@ def _check(folder: Path, chain: Chain, heads: set[str]) -> Iterator[str]:
     erasures = (record for record in all_records(folder) if isinstance(record, Operation) and record.name == "erase")
     if chain.erased > (counted := sum(erasure.lines for erasure in erasures)):
         yield f"{folder}: {chain.erased} lines are marked as erased, but only {counted} were"
-
-
-def _differences(record: DecisionRecord) -> Iterator[str]:
-    for slot in (record.action, record.style):
-        if slot.repeated() != slot.chosen:
-            yield f"{record.decision_id}: the log says {slot.chosen}, its numbers say {slot.repeated()}"

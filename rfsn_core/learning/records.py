@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -102,6 +102,12 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     """What led to it, for people."""
     trial: Trial | None = None
     """Who acted, the policy that learns or the default; null where nothing is learned."""
+    game: dict[str, Any] = {}
+    """The game's view, as the rules saw it."""
+    knowing: list[str] = []
+    """What the NPC's knowledge held about what was said."""
+    changes: list[dict[str, str | None]] = []
+    """What plugins changed about the candidates."""
 
     @property
     def conversation(self) -> str:
@@ -180,6 +186,9 @@ def decision_record(
         final_json=result.final_json,
         explanation=result.explanation,
         trial=deliberation.trial,
+        game=dict(deliberation.situation.game),
+        knowing=sorted(deliberation.situation.knowing),
+        changes=[dict(change) for change in deliberation.changes],
     )
 
 

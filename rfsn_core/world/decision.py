@@ -14,6 +14,7 @@ from msgspec import structs
 
 from rfsn_core.contract.abstraction import Abstraction, Abstractor
 from rfsn_core.contract.actions import SafetyRule, Situation
+from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.selection import Arm, Context, Policy, Selection
 from rfsn_core.contract.storage import Scope
 from rfsn_core.kit.words import content_words
@@ -50,6 +51,10 @@ class Deliberation:
     """The fact that the NPC tells, confides or hints at."""
     trial: Trial | None = None
     """Who acted, the policy that learns or the default; None where nothing is learned."""
+    situation: Situation = field(default_factory=lambda: Situation(NpcState(), "statement"))
+    """What was decided on."""
+    changes: tuple[Mapping[str, str | None], ...] = ()
+    """What plugins changed about the candidates."""
 
 
 FIERCE = frozenset({"attack", "defend", "flee", "threaten", "betray", "insult"})
@@ -131,12 +136,13 @@ class Decider:
         :param changes: what `rfsn_candidates` hooks returned.
         :param trial: who acts.
         """
+        changes = tuple(changes)
         abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
         if stopped_by:
             only = "help" if stopped_by == "self_harm" else "deflect"  # a person in distress is not put off
             options = Candidates({only: "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
         else:
-            options = candidates(situation, self.actions, self.rules, tuple(changes))
+            options = candidates(situation, self.actions, self.rules, changes)
         scores = score_actions(situation, options, self.actions, self.weights, npc.file.actions)
         arms = [Arm(name, score.total) for name, score in scores.items()]
         context = Context(decision_id, "action", npc.id, scope.conversation, abstraction, explore=self.explore)
@@ -165,7 +171,9 @@ class Decider:
             fact=fact.entry.id if fact else "",
             latency_ms=0.0,
         )
-        return Deliberation(event, arms, action, styles, style, options, scores, abstraction, knowledge, fact, trial)
+        return Deliberation(
+            event, arms, action, styles, style, options, scores, abstraction, knowledge, fact, trial, situation, changes
+        )
 
     def _act(self, context: Context, arms: list[Arm], trial: Trial | None) -> tuple[Selection, str]:
         """Return the choice of the policy that acts, and the arm that the other one would have chosen."""

@@ -17,6 +17,7 @@ from click.testing import Result
 
 from rfsn_core.learning.log_files import read_records
 from rfsn_core.learning.records import DecisionRecord
+from rfsn_core.testing import make_world
 
 Rfsn = Callable[..., Result]
 
@@ -128,6 +129,17 @@ def test_a_changed_log_does_not_replay(rfsn: Rfsn, tmp_path: Path) -> None:
     for damaged in (lines[:number] + lines[number + 1 :], [*lines[:3], lines[2], *lines[3:]]):
         path.write_bytes(b"".join(damaged))
         assert "removed or inserted" in output(rfsn("replay", "--log", "out/log"), code=2)
+
+
+def test_decisions_are_made_again_from_state_and_rules(rfsn: Rfsn, tmp_path: Path) -> None:
+    make_world(tmp_path / "world", npcs={"smith": 'name = "Berit"\nknows = ["The bridge is old."]\n'})
+    place = ("--world", str(tmp_path / "world"))
+    output(rfsn("episode", "smith", *place, "--turns", "12", "--policy", "thompson", "--out", "out"))
+    printed = output(rfsn("replay", "--log", "out/log", "--same-rules", *place))
+    assert "the same" in printed
+    (tmp_path / "world" / "npcs" / "smith.toml").write_text('name = "Berit"\nstyles.lore_rich = 3.0\n', "utf-8")
+    assert "come out differently" in output(rfsn("replay", "--log", "out/log", *place))
+    assert "scores of styles" in output(rfsn("replay", "--log", "out/log", "--same-rules", *place), code=2)
 
 
 def test_without_learning_two_processes_log_the_same_decisions(tmp_path: Path) -> None:
