@@ -16,7 +16,6 @@ from rfsn_core.admin.memory import MemoryAdmin
 from rfsn_core.admin.pause import SavePauses
 from rfsn_core.admin.saves import Saves
 from rfsn_core.admin.transfer import Transfer
-from rfsn_core.contract.errors import RfsnError
 from rfsn_core.contract.hooks import ServerInfo
 from rfsn_core.contract.rendering import Prompt
 from rfsn_core.contract.storage import Scope
@@ -37,8 +36,6 @@ from rfsn_core.turn.turns import RunningTurn, Turns
 
 log = logger("kernel")
 
-TIDY_SECONDS = 600.0
-"""Between two looks at the older files of the log."""
 STOP_SECONDS = 5.0
 """Time limit for the plugins' `rfsn_stopping` hooks."""
 
@@ -85,7 +82,7 @@ class Kernel:
             asyncio.create_task(self.conversations.evict(), name="evict"),
             asyncio.create_task(self.conversations.follower.run(), name="store"),
             asyncio.create_task(self._archiving.follower.run(), name="archive"),
-            asyncio.create_task(self._tidy_log(), name="tidy log"),
+            asyncio.create_task(self.turn_log.keep_tidy(lambda: self.runtimes.current.settings.log), name="tidy log"),
             asyncio.create_task(self.learner.follow(), name="follow"),
             asyncio.create_task(self.pauses.follow(), name="notices"),
         ]
@@ -114,16 +111,6 @@ class Kernel:
                 await self.runtimes.current.hooks.stopping.run(info=self._info())
         except TimeoutError:
             log.warning("plugins.stop_timeout", seconds=STOP_SECONDS)
-
-    async def _tidy_log(self) -> None:
-        """Compress and delete older files of the log, until cancelled."""
-        while True:
-            settings = self.runtimes.current.settings.log
-            try:
-                await self.turn_log.tidy(compressed=settings.compress, days=settings.keep_days)
-            except (RfsnError, OSError) as error:
-                log.warning("turn_log.not_tidied", error=str(error))
-            await asyncio.sleep(TIDY_SECONDS)
 
     def _info(self) -> ServerInfo:
         return ServerInfo(self.runtimes.world_dir, version())

@@ -14,7 +14,8 @@ from contextlib import suppress
 
 from rfsn_core.contract.errors import StoreError
 from rfsn_core.contract.storage import Scope, TurnRecord
-from rfsn_core.learning.turn_log import NumberedTurn, TurnLog
+from rfsn_core.learning.log_thread import NumberedTurn
+from rfsn_core.learning.turn_log import TurnLog
 
 MOST_IN_MEMORY = 5000
 """Turns that wait in memory; more are read from the log again."""

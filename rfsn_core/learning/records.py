@@ -176,10 +176,7 @@ def decision_record(
         style=_slot(deliberation.styles, deliberation.style),
         reasons=[deliberation.options.reasons[arm.name] for arm in deliberation.arms],
         terms=[{name: value for name, value in score.terms.items() if value} for score in scores],
-        predicted=[
-            {"affinity": then.affinity, "trust": then.trust, "fear": then.fear}
-            for then in (score.predicted for score in scores)
-        ],
+        predicted=[_feelings(score.predicted) for score in scores],
         vetoes=deliberation.options.vetoes,
         forced_by=event.forced_by,
         delivered=result.delivered,
@@ -190,6 +187,10 @@ def decision_record(
         knowing=sorted(deliberation.situation.knowing),
         changes=[dict(change) for change in deliberation.changes],
     )
+
+
+def _feelings(state: NpcState) -> dict[str, float]:
+    return {"affinity": state.affinity, "trust": state.trust, "fear": state.fear}
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import asyncio
+from contextlib import aclosing, suppress
 
 from rfsn_core import protocol
 from rfsn_core.contract.gating import Utterance, Verdict
@@ -61,6 +62,27 @@ class Answer:
         sounding = "".join(text for index, text in self._said if index == sentence)
         length = self._speaker.lengths.get(sentence, 0) if self._speaker else 0
         return (before + (until(sounding, ms / length) if 0 < ms < length else sounding)).strip()
+
+    async def give(self, rendering: Rendering, instead: str = "") -> None:
+        """Say and speak what the renderers word. Cancelling this cancels both.
+
+        :param instead: what is said in place of all that; no renderer is asked then.
+        """
+        speaker = self._speaker
+        if speaker is None:
+            await self.word(rendering, instead)
+            return
+        speaking = asyncio.create_task(speaker.run())
+        try:
+            await self.word(rendering, instead)
+            speaker.finish()
+            await speaking
+        finally:
+            if not speaking.done():
+                speaking.cancel()
+                await asyncio.wait([speaking])
+            with suppress(asyncio.CancelledError):
+                speaking.exception()  # taking it out of the task frees the frames in its traceback
 
     async def word(self, rendering: Rendering, instead: str = "") -> None:
         """Say what the renderers word; the NPC's fallback line if they word nothing.

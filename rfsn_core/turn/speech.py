@@ -22,6 +22,7 @@ from rfsn_core.turn.deadline import Deadline
 from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.outbox import Audio
 from rfsn_core.turn.request import Request
+from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.speech_queue import QueuedSentence, SpeechQueue
 
 log = logger("speech")
@@ -201,6 +202,19 @@ class Speaker:
                 estimated=speech.visemes is None,
             )
         )
+
+
+def speaker_of(
+    request: Request, events: TurnEvents, runtime: Runtime, mood: str, style: str, queue: int
+) -> Speaker | None:
+    """Return what speaks a turn; None when nobody wants to hear it, or no voice makes a sound."""
+    voices = [voice for voice in runtime.voices if voice.provider.sample_rate > 0]
+    if not (voices and request.wants.audio):
+        return None
+    manner = request.npc.voice
+    if runtime.settings.speech.expressive:
+        manner = expressed(manner, mood, style)
+    return Speaker(request, events, voices, manner, runtime.settings, queue)
 
 
 class SentenceSound:

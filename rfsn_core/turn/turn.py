@@ -7,7 +7,6 @@ gate(input) ▶ decide (abstract ▶ candidates + safety ▶ policy) ▶ `decisi
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from rfsn_core import protocol
 from rfsn_core.contract.errors import StaleSave, StoreError, contained
@@ -26,7 +25,7 @@ from rfsn_core.turn.recall import recall
 from rfsn_core.turn.rendering import Limits, Rendering
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
-from rfsn_core.turn.speech import Speaker, expressed
+from rfsn_core.turn.speech import Speaker, speaker_of
 from rfsn_core.world.decision import Deliberation
 from rfsn_core.world.feelings import after
 
@@ -193,28 +192,11 @@ class Turn:
 
     async def _speak(self, rendering: Rendering, deliberation: Deliberation) -> Answer:
         """Produce text and speech at once. Cancelling the turn cancels both, and the engines behind them."""
-        request, runtime, decision = self.request, self.runtime, deliberation.event
-        voices = [voice for voice in runtime.voices if voice.provider.sample_rate > 0]
-        if voices and request.wants.audio:
-            manner = request.npc.voice
-            if runtime.settings.speech.expressive:
-                manner = expressed(manner, self._state.mood, decision.style)
-            self._speaker = Speaker(request, self._events, voices, manner, runtime.settings, self._queue)
-        speaker, in_combat = self._speaker, self._state.in_combat
+        request, runtime, decision, state = self.request, self.runtime, deliberation.event, self._state
+        self._speaker = speaker = speaker_of(request, self._events, runtime, state.mood, decision.style, self._queue)
+        in_combat = state.in_combat
         self._answer = answer = Answer(request, runtime, self._events, speaker, decision.action, in_combat=in_combat)
-        if speaker is None:
-            await answer.word(rendering, self._player.line)
-            return answer
-        speaking = asyncio.create_task(speaker.run())
-        try:
-            await answer.word(rendering, self._player.line)
-            speaker.finish()
-            await speaking
-        finally:
-            speaking.cancel()
-            await asyncio.wait([speaking])
-            with suppress(asyncio.CancelledError):
-                speaking.exception()  # taking it out of the task frees the frames in its traceback
+        await answer.give(rendering, self._player.line)
         return answer
 
     async def _store(self, deliberation: Deliberation, reason: str, text: str, final_json: str = "") -> bool:
