@@ -12,6 +12,7 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.learning.records import DecisionRecord
 from rfsn_core.world.actions import Actions
 from rfsn_core.world.candidates import Candidates, candidates
+from rfsn_core.world.decision import only_action
 from rfsn_core.world.files import World
 from rfsn_core.world.scoring import Weights, score_actions, score_styles
 
@@ -49,7 +50,7 @@ def differences(record: DecisionRecord, rules: Rules) -> Iterator[str]:
         return
     situation = Situation(state, record.signal, record.game, npc.nature.temperament, frozenset(record.knowing))
     if record.forced_by.startswith("gate:"):
-        options = Candidates({"deflect": ""}, {}, forced_by=record.forced_by)
+        options = Candidates({only_action(record.forced_by.removeprefix("gate:")): ""}, {}, forced_by=record.forced_by)
     else:
         options = candidates(situation, rules.actions, rules.safety, record.changes)
     if missing := [name for name in record.action.arms if name not in rules.actions]:

@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from rfsn_core.contract.errors import StoreError
-from rfsn_core.contract.storage import Scope, TurnRecord
+from rfsn_core.contract.storage import Scope
 from rfsn_core.learning.log_files import Place, compress
 from rfsn_core.learning.log_lines import Header
 from rfsn_core.learning.log_thread import Lines, LogFollower, LogThread, NumberedTurn

@@ -98,6 +98,11 @@ def is_told(fact: Fact, action: str, said: str) -> bool:
     return fact.text in said or any(len(stems & words) >= max(2, enough * len(stems)) for stems in sentences)
 
 
+def only_action(stopped_by: str) -> str:
+    """Return what an NPC does when the gate stopped the player's text: a person in distress is not put off."""
+    return "help" if stopped_by == "self_harm" else "deflect"
+
+
 @dataclass(frozen=True)
 class Decider:
     """The parts that decide in one runtime."""
@@ -139,8 +144,8 @@ class Decider:
         changes = tuple(changes)
         abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
         if stopped_by:
-            only = "help" if stopped_by == "self_harm" else "deflect"  # a person in distress is not put off
-            options = Candidates({only: "the player's text was stopped"}, {}, forced_by=f"gate:{stopped_by}")
+            reasons = {only_action(stopped_by): "the player's text was stopped"}
+            options = Candidates(reasons, {}, forced_by=f"gate:{stopped_by}")
         else:
             options = candidates(situation, self.actions, self.rules, changes)
         scores = score_actions(situation, options, self.actions, self.weights, npc.file.actions)
