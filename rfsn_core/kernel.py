@@ -135,12 +135,14 @@ class Kernel:
         return (await conversation.load(self.runtimes.current.store_access, npc.initial)).plain()
 
     def event(self, message: protocol.GameEvent) -> asyncio.Task[protocol.State]:
-        """Take a game event. It takes its place among the conversation's turns at once.
+        """Take a game event. It takes its place among the conversation's turns at once; one that runs hears of it.
 
         Raises UnknownNpc; the task raises StoreError.
         """
         npc = self.runtimes.current.world.npc(message.npc)
         conversation = self.conversations[Scope(message.save, npc.id, message.player)]
+
+        self.turns.happened(conversation, message.kind)
 
         async def store() -> protocol.State:
             runtime = self.runtimes.current

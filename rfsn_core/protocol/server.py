@@ -306,7 +306,7 @@ class TurnCancelled(Message, tag="turn.cancelled", kw_only=True):
     turn_id: str
     text: str
     reason: str
-    """`barge_in`, `cancelled`, `disconnected` or `shutdown`."""
+    """`barge_in`, `cancelled`, `disconnected`, `shutdown`, `rollback`, or `event` when a game event stopped it."""
 
 
 class TurnFailed(Message, tag="turn.failed", kw_only=True):

@@ -53,6 +53,9 @@ class WorldSettings(BaseModel, extra="forbid"):
     drift: Literal["report", "adopt"] = Field(
         "report", description="When the game's `state.npc` differs from ours: only tell, or take it over."
     )
+    stopping_events: list[str] = Field(
+        [], description="Kinds of game events that stop the NPC's turn, such as `combat_started`."
+    )
     max_waiting: int = Field(8, ge=1, description="Turns that may wait for one conversation, with overlap = wait.")
     max_conversations: int = Field(
         10_000, ge=1, description="Conversations kept in memory; the longest idle one goes first."

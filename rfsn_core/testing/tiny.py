@@ -32,6 +32,7 @@ def write_gguf(path: Path, *, context: int = 8192, seed: int = 1) -> Path:
     width, heads, kv_heads, blocks, inner = 64, 4, 2, 2, 128
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *(f"▁{word}" for word in WORDS)]
     tokens += [chr(letter) for letter in range(ord("a"), ord("z") + 1)] + [".", ","]
+    tokens += [f"▁{word}." for word in WORDS]  # so that sentences end
     kinds = [2, 3, 3, *([6] * 256), *([1] * (len(tokens) - 259))]
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_context_length(context)

@@ -39,7 +39,9 @@ class Answer:
         *, in_combat: bool,
     ) -> None:  # fmt: skip
         self._request, self._runtime, self._events, self._speaker = request, runtime, events, speaker
-        self._action, self._in_combat = action, in_combat
+        self._action = action
+        self.in_combat = in_combat
+        """For the gate; a game event may change it."""
         self._said: list[tuple[int, str]] = []
         self._blocked = -1  # the sentence that the gate stopped last
         self._fallback_said = False
@@ -178,7 +180,7 @@ class Answer:
         else:
             request, runtime = self._request, self._runtime
             before = self._said[-1][1].strip() if self._said else ""
-            utterance = Utterance(text, "npc", request.npc.id, self._action, self._in_combat, before)
+            utterance = Utterance(text, "npc", request.npc.id, self._action, self.in_combat, before)
             verdict = await runtime.oversight.judge(
                 runtime.gates,
                 runtime.settings.gating,

@@ -26,6 +26,10 @@ _PATTERNS = (
     r"\b(?:request|content|role-?play|conversation|scenario|response|story)",
     r"\b(?:this|that|the) (?:request|prompt|scenario|content|conversation) (?:goes against|violates|is against|is"
     r" inappropriate|involves)",
+    r"\bi(?:'m| am) (?:unable|not able) to (?:continue|take part in|engage in) th(?:is|e) (?:conversation|role-?play"
+    r"|scene|scenario)|\bi (?:can't|cannot|won't) (?:role-?play|pretend to be)\b"
+    r"|\bfictional (?:scenario|character|world|story)\b"
+    r"|\ben tant qu(?:e |')(?:ia|assistant|modèle)\b",
     r"\b(?:break|breaking|out of|stay in|staying in|remain in) character\b",
     r"\b(?:the user|the prompt|the system prompt|your prompt|the assistant|the role-?play)\b(?= (?:is|has"
     r"|asks?|wants?|says|said"

@@ -14,7 +14,7 @@ What comes out are the NPC's words. They are the same however the stream is cut 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rfsn_core.protocol.server import Report
@@ -58,10 +58,11 @@ class Reply:
     :param player: names of the player.
     """
 
-    def __init__(self, own: Iterable[str] = (), others: Iterable[str] = (), player: Iterable[str] = ()) -> None:
-        self._marks, self._reports, self._markup = Marks(), Reports(), Markup()
+    def __init__(self, own: Sequence[str] = (), others: Iterable[str] = (), player: Sequence[str] = ()) -> None:
+        self._marks, self._reports = Marks(), Reports()
+        self._markup = Markup(next(iter(own), ""), next(filter(None, reversed(player)), ""))
         self._labels = Labels(own, others, player)
-        self._prose = Prose(self._labels.own)
+        self._prose = Prose(self._labels.names.own)
         self._began = False
         self._fresh = False  # nothing was said since a leak
         self._plain = False  # whether the stages would only pass on a word
@@ -89,20 +90,31 @@ class Reply:
         """Take the next piece of the reply; return what has become certain, in order."""
         if self._space:  # a stage direction may follow, and take it along
             text, self._space = self._space + text, ""
-        if self._plain and self._is_plain(text) and not (self._stopped and self._may_be_label(text)):  # nearly always
-            words = text.rstrip(" ")
-            self._space = text[len(words) :]
-            if words:
-                self._passed.append(words)
-                self._stopped, self._stopping = self._stopping, False
-            return [words] if words else []
+        if self._plain and text:  # nearly always
+            special = _SPECIAL.search(text)
+            if (special is None or self._is_plain(text, special)) and not (self._stopped and self._may_be_label(text)):
+                return self._pass(text)
         if len(text) <= PIECE:
             return self._parts(self._read(text))
         return self._parts("".join([self._read(text[place : place + PIECE]) for place in range(0, len(text), PIECE)]))
 
-    def _is_plain(self, text: str) -> bool:
-        """Return whether text has no mark, nor anything that begins a report."""
-        special = _SPECIAL.search(text)
+    def _pass(self, text: str) -> list[Part]:
+        """Return words that the stages need not see."""
+        if text[-1] == " ":
+            words = text.rstrip(" ")
+            self._space = text[len(words) :]
+            if not words:
+                return []
+            text = words
+        self._passed.append(text)
+        self._stopped, self._stopping = self._stopping, False
+        return [text]
+
+    def _is_plain(self, text: str, special: re.Match[str] | None) -> bool:
+        """Return whether text has no mark, nor anything that begins a report.
+
+        :param special: the first character that may be one.
+        """
         while special is not None:
             mark = special[0]
             if mark in STOPS:
@@ -117,7 +129,7 @@ class Reply:
     def _may_be_label(self, text: str) -> bool:
         """Return whether a name may begin behind a sentence."""
         first = text.lstrip()[:1]
-        return not first or first.casefold() in self._labels.initials
+        return not first or first.casefold() in self._labels.names.by_initial
 
     def _read(self, text: str) -> str:
         """Send text through the stages."""
@@ -160,7 +172,7 @@ class Reply:
         """End the reply; return what was held back."""
         text = self._read(self._space) + self._closed("", self._stages)
         if not self._began and not any(map(str.isalnum, text)) and (words := self._reports.words()):
-            text += self._closed(words, (Labels(self._labels.own, (), ()), Markup()))  # the whole reply was JSON
+            text += self._closed(words, (Labels(self._labels.names.own, (), ()), Markup()))  # the whole reply was JSON
         return self._parts(text)
 
     @staticmethod

@@ -1,7 +1,7 @@
 """How abbreviations, units, prices and signs are said, for each language that has a table here.
 
 Voices read plain numbers, percentages, times of day and e-mail addresses themselves, in the language of their voice
-(docs/decisions/voices.md lists what espeak-ng, which also stands behind Kokoro and Piper, reads wrongly). The tables
+(docs/decisions/replies.md lists what espeak-ng, which also stands behind Kokoro and Piper, reads wrongly). The tables
 have only the rest.
 """
 

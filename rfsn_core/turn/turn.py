@@ -27,7 +27,7 @@ from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.speech import Speaker, speaker_of
 from rfsn_core.world.decision import Deliberation
-from rfsn_core.world.feelings import after
+from rfsn_core.world.feelings import after, happened
 
 log = logger("turn")
 
@@ -61,6 +61,7 @@ class Turn:
         self._made: Deliberation | None = None
         self._speaker: Speaker | None = None
         self._answer: Answer | None = None
+        self._foreseen: NpcState | None = None  # with the game events since the turn began
         self._over = False
 
     async def preview(self) -> Prompt:
@@ -160,6 +161,13 @@ class Turn:
     def sentences_dropped(self) -> int:
         """Sentences that were not spoken, because the queue was full or they were too late."""
         return self._speaker.dropped if self._speaker else 0
+
+    def happened(self, kind: str) -> None:
+        """Take in a game event while the NPC speaks: the gate and the client know at once; it is stored afterwards."""
+        self._foreseen = happened(self._foreseen or self._state, kind, self.request.npc.nature)
+        if self._answer is not None:
+            self._answer.in_combat = self._foreseen.in_combat
+        self._events.emit(state_event(self.request.scope, self._foreseen, self.request.turn_id))
 
     def resize_queue(self, bound: int) -> None:
         """Change how many sentences may wait for the voice."""

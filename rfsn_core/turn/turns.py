@@ -96,6 +96,15 @@ class Turns:
         running.task.add_done_callback(self._ended)
         return running
 
+    def happened(self, conversation: Conversation, kind: str) -> None:
+        """Tell the turns of a conversation that run of a game event; stop them if the settings say so."""
+        stops = kind in self._runtimes.current.settings.world.stopping_events
+        for running in [running for running in self._running.values() if running.turn.conversation is conversation]:
+            if running.started:
+                running.turn.happened(kind)
+            if stops:
+                running.cancel("event")
+
     async def preview(self, message: protocol.PlayerTurn) -> Prompt:
         """Return the prompt that a turn would send to a model. Nothing is said, stored or learned. Raises as `begin`
         does.

@@ -23,25 +23,34 @@ from rfsn_core.testing.process import Server
 pytestmark = pytest.mark.engines
 
 
+PROGRAM = """
+import sys, threading, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.port, params.model_alias = sys.argv[1], int(sys.argv[2]), {"tiny"}
+params.n_ctx, params.n_parallel, params.cpuparams.n_threads = 8192, 1, 1
+server = xllamacpp.Server(params)
+threading.Event().wait()
+"""
+
+
 class LlamaServer:
-    """`python -m llama_cpp.server`."""
+    """llama.cpp's server, as the package xllamacpp brings it, in a process of its own."""
 
     def __init__(self, model: Path, port: int) -> None:
         self.port = port
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--host", "127.0.0.1",
-             "--port", str(port), "--n_ctx", "8192", "--n_threads", "1", "--model_alias", "tiny",
-             "--interrupt_requests", "false"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-c", PROGRAM, str(model), str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for _ in range(600):
             try:
                 if httpx.get(f"{self.url}/models", timeout=1).status_code == 200:
                     return
             except httpx.HTTPError:
-                assert self.process.poll() is None, "llama_cpp.server ended"
+                assert self.process.poll() is None, "the server ended"
                 time.sleep(0.05)
-        raise AssertionError("llama_cpp.server did not start in 30 s")
+        raise AssertionError("the server did not start in 30 s")
 
     @property
     def url(self) -> str:

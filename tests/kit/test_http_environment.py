@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from rfsn_core.contract.errors import EngineError
 from rfsn_core.kit.http import Remote, is_private
@@ -40,7 +41,11 @@ async def test_an_engine_on_this_machine_is_not_asked_through_a_proxy(
 
 async def test_a_proxy_that_cannot_be_used_does_not_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "nonsense://127.0.0.1:9")
-    await Remote("https://api.example.org", "engine", connect_timeout=5).close()
+    monkeypatch.setattr("rfsn_core.kit.http._reported", set())
+    with capture_logs() as told:
+        for _ in range(3):
+            await Remote("https://api.example.org", "engine", connect_timeout=5).close()
+    assert [entry["event"] for entry in told] == ["proxy.unusable"]
 
 
 async def test_white_space_around_a_key_is_no_part_of_it() -> None:

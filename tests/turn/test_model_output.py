@@ -132,6 +132,16 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "prose with a pronoun": ('She wipes the counter. "Well met, love." She pours an ale.', ['"Well met, love."']),
     "prose between": ('"Well met," she says, wiping the counter. "Sit."', ['"Well met," "Sit."']),
     "what somebody else said": ('He said: "Go." So I left.', ['He said: "Go."', "So I left."]),
+    "the player, told": ("Well met, love.\nThe player said: I want a room.", WELL),
+    "thoughts as a message": ("<|im_start|>think\nA fool.<|im_end|>\n<|im_start|>assistant\nWell met, love.", WELL),
+    "an action as a tag": ("<speech>Well met, love.</speech><action>smiles</action>", WELL),
+    "a loose pair of asterisks": ("* smiles * Well met, love.", WELL),
+    "a question and its answer": ("Well met, love.\nQ: What?\nA: This.", WELL),
+    "a place for the player's name": ("Well met, love. {{user}}: hi", WELL),
+    "somebody with an article": ("Well met, love.\nThe guard: Halt!", WELL),
+    "an introduction without a noun": ("Okay, here goes: Well met, love.", WELL),
+    "a label that tells more": ("Tilda, wiping a mug: Well met, love.", WELL),
+    "a note about the reply": ("Well met, love. (This response keeps the tone warm.)", WELL),
     "a narrator": ("Narrator: The fire crackles.\nWell met, love.", WELL),
     "a table": ("| Item | Price |\n|---|---|\n| Ale | 2 |", ["Item, Price", "Ale, 2"]),
     "an image": ("![mug](mug.png) Well met, love.", WELL),
@@ -154,13 +164,16 @@ CASES: dict[str, tuple[str, list[str]]] = {
 }
 
 
+PARTS = 6
+"""Tests into which the cases are divided, for processors that work side by side."""
 SHOWN_OTHERWISE = ("emoji", "a table", "a price", "an address")
 
 
-async def test_a_voice_speaks_the_words_and_nothing_else(tmp_path: Path) -> None:
-    outcomes = await hear(tmp_path, *[reply for reply, _ in CASES.values()])
-    for position, (name, (reply, voice)) in enumerate(CASES.items()):
-        outcome = outcomes[position]
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_a_voice_speaks_the_words_and_nothing_else(tmp_path: Path, part: int) -> None:
+    cases = list(CASES.items())[part::PARTS]
+    outcomes = await hear(tmp_path, *[reply for _, (reply, _) in cases])
+    for outcome, (name, (reply, voice)) in zip(outcomes, cases, strict=True):
         assert outcome.voice == voice, (name, reply)
         assert outcome.finished.renderer == "vllm", name
         assert outcome.finished.reason == "complete", name
@@ -201,6 +214,7 @@ async def test_thoughts_that_no_mark_began_are_not_remembered(tmp_path: Path) ->
         "As a large language model made by Acme, I have no brother.",
         "I am just an AI, love.",
         "I cannot continue this role-play.",
+        "I must remind you that this is a fictional scenario.",
     ],
 )
 async def test_what_no_npc_says_is_replaced(tmp_path: Path, reply: str) -> None:

@@ -17,13 +17,17 @@ class Settings(BaseModel, extra="forbid"):
     """`[rendering.llamacpp]`."""
 
     model: str = Field(min_length=1, description="The GGUF file; a relative path is the world's.")
-    context: int = Field(4096, ge=256, description="Size of the context in tokens.")
+    context: int = Field(4096, ge=256, description="Size of the context of a reply in tokens.")
+    parallel: int = Field(1, ge=1, le=64, description="Replies that are made at once; each has a context of its own.")
     threads: int = Field(0, ge=0, description="Of the processor; 0: the library's own choice.")
     gpu_layers: int = Field(
         0, ge=-1, description="Layers on the graphics card, if the library was built for it; -1: all."
     )
     temperature: float = Field(0.7, ge=0, le=2, description="How freely it words. 0: always the likeliest.")
     max_tokens: int = Field(150, ge=1, le=4096, description="Longest reply, the report at its end included.")
+    thinks: bool = Field(
+        False, description="The model's template begins its thoughts: nothing is said before `</think>`."
+    )
     structured: bool = Field(False, description="Hold the model to words and a report by a grammar.")
 
 

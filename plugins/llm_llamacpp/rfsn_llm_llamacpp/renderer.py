@@ -1,69 +1,70 @@
-"""llama.cpp in process. One thread runs the model, one reply after the other."""
+"""llama.cpp in process: xllamacpp brings its server as a library, and answers with the same JSON as over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfsn_core import EngineError, Prompt, RenderOptions, ReplyTooLong, Usage
-from rfsn_core.kit import REACHED_LIMIT, REPORT_GRAMMAR
+from rfsn_core.kit import REACHED_LIMIT, REPORT_GRAMMAR, THOUGHTS, chat_request, token_count
 
 if TYPE_CHECKING:
     from rfsn_llm_llamacpp import Settings
 
-INSTALL = "pip install llama-cpp-python (it is compiled; its own page tells how to build it for a graphics card)"
+INSTALL = "pip install xllamacpp (its own page tells which wheel uses a graphics card)"
+SILENT = -1
+"""Verbosity of llama.cpp, which writes to the standard error stream."""
+Put = Callable[[str | Usage | BaseException | None], None]
 
 
 class LlamaCpp:
-    """A model in this process."""
+    """The opened provider."""
 
     def __init__(self, settings: Settings, path: Path) -> None:
         self._settings, self._path = settings, path
-        self._thread = ThreadPoolExecutor(1, "llama.cpp")
-        self._llama: Any = None
-        self._grammar: Any = None
+        self._threads = ThreadPoolExecutor(settings.parallel, "llama.cpp")
+        self._server: Any = None
 
     async def start(self) -> None:
         """Load the model. Raises EngineError that says what to do."""
         if not self._path.is_file():
             raise EngineError(f"there is no model at {self._path}", hint="Set `model` in [rendering.llamacpp]")
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._load)
 
     def _load(self) -> None:
         try:
-            llama_cpp: Any = importlib.import_module("llama_cpp")
+            xllamacpp: Any = importlib.import_module("xllamacpp")
         except ImportError as error:
-            raise EngineError("the package llama-cpp-python is not installed", hint=INSTALL) from error
-        settings = self._settings
-        self._grammar = llama_cpp.LlamaGrammar.from_string(REPORT_GRAMMAR, verbose=False)
+            raise EngineError("the package xllamacpp is not installed", hint=INSTALL) from error
+        settings, params = self._settings, xllamacpp.CommonParams()
+        params.model.path = str(self._path)
+        params.n_parallel = settings.parallel
+        params.n_ctx = settings.context * settings.parallel
+        params.n_gpu_layers = settings.gpu_layers
+        params.cpuparams.n_threads = settings.threads or params.cpuparams.n_threads
+        params.verbosity = SILENT
+        params.api_keys = [secrets.token_urlsafe()]  # it also listens on a port of this machine; nobody is to use it
         try:
-            self._llama = llama_cpp.Llama(
-                str(self._path),
-                n_ctx=settings.context,
-                n_threads=settings.threads or None,
-                n_gpu_layers=settings.gpu_layers,
-                verbose=False,
-            )
-        except (ValueError, RuntimeError, AssertionError) as error:
+            self._server = xllamacpp.Server(params)
+        except Exception as error:
             raise EngineError(f"{self._path} is no model that llama.cpp can load: {error}") from error
 
     async def close(self) -> None:
-        """Free the model after the current token."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._free)
-        self._thread.shutdown()
+        """Free the model, after the tokens that are being made."""
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._free)
 
     def _free(self) -> None:
-        if self._llama is not None:
-            self._llama.close()
-            self._llama = None
+        self._server = None
 
     async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncGenerator[str | Usage]:
-        """Stream a reply, after those that were requested before it."""
+        """Stream a reply; when `parallel` others are being made, it waits for one of them."""
         loop = asyncio.get_running_loop()
         parts: asyncio.Queue[str | Usage | BaseException | None] = asyncio.Queue()
         stop = threading.Event()
@@ -71,7 +72,8 @@ class LlamaCpp:
         def put(part: str | Usage | BaseException | None) -> None:
             loop.call_soon_threadsafe(parts.put_nowait, part)
 
-        working = loop.run_in_executor(self._thread, self._work, prompt, options, put, stop)
+        request = self._request(prompt, options)
+        working = loop.run_in_executor(self._threads, self._work, request, put, stop)
         try:
             while (part := await parts.get()) is not None:
                 if isinstance(part, BaseException):
@@ -81,44 +83,73 @@ class LlamaCpp:
             stop.set()  # seen before the next token
             working.cancel()  # if it has not begun
 
-    def _work(
-        self, prompt: Prompt, options: RenderOptions, put: Callable[[str | Usage | BaseException | None], None],
-        stop: threading.Event,
-    ) -> None:  # fmt: skip
-        settings, started = self._settings, False
-        temperature, max_tokens = options.over(settings.temperature, settings.max_tokens)
+    def _request(self, prompt: Prompt, options: RenderOptions) -> dict[str, Any]:
+        temperature, max_tokens = options.over(self._settings.temperature, self._settings.max_tokens)
+        grammar = REPORT_GRAMMAR if self._settings.structured and prompt.final_json else None
+        return chat_request(
+            prompt, self._path.stem, {"temperature": temperature, "max_tokens": max_tokens, "grammar": grammar}
+        )
+
+    def _work(self, request: Mapping[str, Any], put: Put, stop: threading.Event) -> None:
+        reply = _Reply(put, stop, thinks=self._settings.thinks)
         try:
-            if stop.is_set():
-                return
-            chunks = self._llama.create_chat_completion(
-                messages=[{"role": message.role, "content": message.content} for message in prompt.messages],
-                temperature=temperature,
-                max_tokens=max_tokens,
-                seed=prompt.seed & 0x7FFFFFFF,
-                stream=True,
-                grammar=self._grammar if settings.structured and prompt.final_json else None,
-            )
-            count, finished = 0, ""
-            for chunk in chunks:
-                started = True
-                if stop.is_set():
-                    chunks.close()
-                    return
-                finished = chunk["choices"][0].get("finish_reason") or finished
-                if text := chunk["choices"][0]["delta"].get("content"):
-                    count += 1
-                    put(text)
-            put(Usage(completion_tokens=count))
-            put(ReplyTooLong("llama.cpp: the reply reached max_tokens") if finished in REACHED_LIMIT else None)
-        except ValueError as error:  # among others, a prompt that is longer than the context
-            put(EngineError(f"llama.cpp refused: {error}", engine_at_fault=started))
+            if not stop.is_set():
+                self._server.handle_chat_completions(dict(request), reply.take)
+                reply.end()
         except Exception as error:  # noqa: BLE001  the library's code, in a thread where nobody else would see it
             put(EngineError(f"llama.cpp failed: {error!r}"))
 
     async def health(self) -> str:
-        """Return what `rfsn doctor` shows."""
+        """Return the file and its size."""
         return f"llama.cpp with {self._path.name}, {self._path.stat().st_size / 1e6:.0f} MB"
 
     async def models(self) -> Sequence[str]:
         """Return the models in the same folder."""
         return sorted(path.name for path in self._path.parent.glob("*.gguf"))
+
+
+class _Reply:
+    """One reply, as llama.cpp hands it over chunk by chunk.
+
+    :param thinks: whether the model's template begins its thoughts.
+    """
+
+    def __init__(self, put: Put, stop: threading.Event, *, thinks: bool) -> None:
+        self._put, self._stop, self._opening = put, stop, THOUGHTS if thinks else ""
+        self._finished = ""
+        self._failure: EngineError | None = None
+
+    def take(self, chunk: Mapping[str, Any]) -> bool:
+        """Take a chunk; return whether to stop."""
+        if (error := chunk.get("error")) is not None:
+            message = str(error.get("message", error) if isinstance(error, dict) else error)
+            refused = isinstance(error, dict) and 400 <= int(error.get("code", 500)) < 500
+            self._failure = EngineError(f"llama.cpp refused: {message}", engine_at_fault=not refused)
+            return True
+        for choice in chunk.get("choices", ())[:1]:
+            if text := (choice.get("delta") or {}).get("content"):
+                self._put(self._opening + text)
+                self._opening = ""
+            self._finished = str(choice.get("finish_reason") or self._finished)
+        if timings := chunk.get("timings"):
+            self._put(
+                Usage(
+                    prompt_tokens=token_count(timings.get("prompt_n", 0) + timings.get("cache_n", 0)),
+                    cached_tokens=token_count(timings.get("cache_n")),
+                    completion_tokens=token_count(timings.get("predicted_n")),
+                    prompt_ms=timings.get("prompt_ms"),
+                    generation_ms=timings.get("predicted_ms"),
+                )
+            )
+        return self._stop.is_set()
+
+    def end(self) -> None:
+        """Tell how the reply ended."""
+        if self._failure is not None:
+            self._put(self._failure)
+        elif self._finished in REACHED_LIMIT:
+            self._put(ReplyTooLong("llama.cpp: the reply reached max_tokens"))
+        elif self._finished or self._stop.is_set():
+            self._put(None)
+        else:
+            self._put(EngineError("llama.cpp stopped in the middle"))

@@ -12,7 +12,7 @@ import pytest
 from rfsn_llm_llamacpp import Settings
 from rfsn_llm_llamacpp.renderer import LlamaCpp
 
-from rfsn_core import ChatMessage, EngineError, Renderer, RenderOptions, Usage
+from rfsn_core import ChatMessage, EngineError, Renderer, RenderOptions, ReplyTooLong, Usage
 from rfsn_core.testing.suites import RendererSuite, generator, make_prompt, spoken
 
 engines = pytest.mark.engines
@@ -39,10 +39,10 @@ async def test_a_model_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 async def test_without_the_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "llama_cpp", None)
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
     path = tmp_path / "x.gguf"
     path.write_bytes(b"GGUF")
-    assert "pip install llama-cpp-python" in await opening(path)
+    assert "pip install xllamacpp" in await opening(path)
 
 
 @engines
@@ -71,8 +71,15 @@ class TestLlamaCpp(RendererSuite):
 
     def test_options_win_over_settings(self, tmp_path: Path) -> None:
         async def body(renderer: Renderer) -> None:
-            parts = [part async for part in renderer.render(make_prompt(), RenderOptions(max_tokens=5))]
-            assert [part.completion_tokens for part in parts if isinstance(part, Usage)] == [5]
+            usage: list[int | None] = []
+
+            async def take() -> None:
+                async for part in renderer.render(make_prompt(), RenderOptions(max_tokens=5)):
+                    usage.extend([part.completion_tokens] if isinstance(part, Usage) else [])
+
+            with pytest.raises(ReplyTooLong):
+                await take()
+            assert usage == [5]
 
         self.run(tmp_path, body)
 

@@ -30,7 +30,7 @@ class Vllm:
             connect_timeout=settings.connect_timeout,
             provider="vllm",
             headers={"Authorization": f"Bearer {settings.key}"} if settings.key else None,
-            start="Is it running there? `vllm serve MODEL`, or `python -m llama_cpp.server --model FILE`",
+            start="Is it running there? `vllm serve MODEL`, or `llama-server -m FILE`",
             missing="Does the address end with /v1, and is the model there? `rfsn models` lists them",
         )
         own = settings.adapters

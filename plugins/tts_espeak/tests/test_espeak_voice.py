@@ -49,6 +49,19 @@ async def test_visemes_cover_the_audio_in_order(voice: Espeak) -> None:
     assert duration * 0.8 < visemes[-1].end_ms <= duration
 
 
+async def test_the_npcs_language_chooses_the_voice_where_none_is_named(voice: Espeak) -> None:
+    async def shapes(style: VoiceStyle) -> list[str]:
+        _, pieces = await say(voice, "Ich gehe zum Fluss.", style)
+        return [viseme.shape for piece in pieces for viseme in piece.visemes or ()]
+
+    german = await shapes(VoiceStyle(voice="de"))
+    assert await shapes(VoiceStyle(language="de")) == await shapes(VoiceStyle(language="de-at")) == german
+    english = await shapes(VoiceStyle())
+    assert english != german
+    assert await shapes(VoiceStyle(language="en-gb")) == await shapes(VoiceStyle(language="xx")) == english
+    assert await shapes(VoiceStyle(voice="en", language="de")) == english
+
+
 @pytest.mark.engines
 @pytest.mark.parametrize("text", [TEXT, "Who are you?"])
 async def test_it_sounds_as_the_program_itself_does(voice: Espeak, tmp_path: Path, text: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
+from rfsn_core.contract.errors import ReplyTooLong
 from rfsn_core.contract.rendering import ChatMessage, Prompt, Renderer, RenderOptions
 from rfsn_core.protocol.server import Usage
 from rfsn_core.testing.suites.provider import ProviderSuite
@@ -33,8 +34,11 @@ def make_prompt(text: str = "Good evening!", seed: int = 1, **changes: Any) -> P
 
 
 async def spoken(renderer: Renderer, prompt: Prompt, options: RenderOptions | None = None) -> str:
-    """Return the whole text that a renderer gives for a prompt."""
-    tokens = [token async for token in renderer.render(prompt, options or RenderOptions())]
+    """Return the whole text that a renderer gives for a prompt, also of a reply that reached its limit."""
+    tokens: list[str | Usage] = []
+    with suppress(ReplyTooLong):
+        async for token in renderer.render(prompt, options or RenderOptions()):
+            tokens.append(token)
     assert all(isinstance(token, str | Usage) for token in tokens)
     return "".join([token for token in tokens if isinstance(token, str)])
 

@@ -77,7 +77,8 @@ _STRESSED = frozenset(
 _NOTE = re.compile(
     r"(?:(?:ooc|out[ -]of[ -]character|as an ai|a/n|(?:author|editor|translator)'?s? note|disclaimer"
     r"|word count|end of (?:the )?(?:scene|conversation|chapter|reply|response|message|turn)|scene ends"
-    r"|to be continued)\b|(?:note|notes|n\.?b\.?|ic|meta|edit|system|system note"
+    r"|to be continued|(?:this|the|my) (?:response|reply)|i(?:'ve| have)? (?:kept|stayed in|tried to|made sure))\b"
+    r"|(?:note|notes|n\.?b\.?|ic|meta|edit|system|system note"
     r"|anmerkung|hinweis|remarque|nota)\s*[:：–—])",
     re.IGNORECASE,
 )
@@ -117,7 +118,8 @@ def is_direction(text: str, mark: str, before: str) -> bool:
         # In the middle of a sentence only what cannot be part of it is one.
         subject = re.search(r"(\w+)\W*$", before.lower())
         follows_subject = subject is not None and subject[1] in ("he", "she", "it", "that", "who", "which", "nobody")
-        return (third or (first in _DOING and mark not in ("**",) and len(words) == 1)) and not follows_subject
+        doing = len(words) == 1 and mark != "**" and (first in _DOING or (first in _NOUNS and before[-1:] in "—–-…"))
+        return (third or doing) and not follows_subject
     if mark == "[":
         return True
     if third or first in _DOING or first in _ADVERBS or (first in _NOUNS and len(words) < 4):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum, auto
-from typing import ClassVar
+from functools import lru_cache
+from typing import ClassVar, NamedTuple
 
 from rfsn_core.kit.words import STOP_WORDS
 from rfsn_core.turn.reply.directions import is_about_the_reply, is_note
@@ -21,13 +22,13 @@ _OWN = frozenset(
     "assistant npc character ai me model bot response reply answer dialogue speech spoken says output line"
     " final_answer in_character".split()
 )
-_OTHERS = frozenset("user player human system you_(player) instruction instructions input question prompt".split())
+_OTHERS = frozenset("q user player human system you_(player) instruction instructions input question prompt".split())
 _LEFT_OUT = frozenset(
     "note notes ooc out_of_character author's_note authors_note a/n disclaimer system_note"
     " setting thought thoughts thinking inner_thought inner_thoughts"
     " internal_monologue tone emotion mood style feelings translation explanation context reasoning analysis"
     " you_do_this you_remember you_know about_the_world memory state final_json"
-    " word_count edit p.s._from_the_model".split()
+    " report final_report word_count edit p.s._from_the_model".split()
 )
 """Labels of lines that nobody says."""
 _NARRATED = frozenset(
@@ -68,6 +69,8 @@ _SHORT_TITLES = frozenset("mr mrs ms dr st sgt capt lt prof col gen no".split())
 
 
 _NO_NAME = f"!?;,…\n，،、{FINAL}"
+PLAYER = "{{user}}"
+"""How character cards name the player."""
 STOPS = ".!?…。！？"
 _CLOSERS = "\"'”’»*_)]"
 _LINE_END = re.compile("\n")
@@ -90,6 +93,31 @@ class State(IntEnum):
     ENDED = auto()
 
 
+class Names(NamedTuple):
+    """The forms of all names that a reply may have as labels, in lower case."""
+
+    own: frozenset[str]
+    own_words: frozenset[str]
+    """Words of the NPC's names."""
+    player: frozenset[str]
+    npcs: frozenset[str]
+    by_initial: Mapping[str, tuple[str, ...]]
+    """First letter → all names that begin with it, the longest first."""
+
+
+@lru_cache(maxsize=1024)
+def known_names(own: tuple[str, ...], others: tuple[str, ...], player: tuple[str, ...]) -> Names:
+    """Return the forms of names; kept, since they are the same for all turns of a conversation."""
+    mine = frozenset(form for name in own for form in name_forms(name))
+    players = frozenset({PLAYER, *(form for name in player for form in name_forms(name))})
+    npcs = frozenset(form for name in others for form in name_forms(name)) - mine
+    by_initial: dict[str, tuple[str, ...]] = {}
+    for name in sorted(mine | players | npcs, key=len, reverse=True):
+        by_initial[name[0]] = (*by_initial.get(name[0], ()), name)
+    words = frozenset(word.strip(",") for form in mine for word in form.split())
+    return Names(mine, words, players, npcs, by_initial)
+
+
 class Labels(Stage[State]):
     """Takes the speakers out of a reply.
 
@@ -100,15 +128,8 @@ class Labels(Stage[State]):
 
     def __init__(self, own: Iterable[str], others: Iterable[str], player: Iterable[str]) -> None:
         super().__init__(State.LINE_START)
-        self.own = frozenset(form for name in own for form in name_forms(name))
-        """The forms of the NPC's names, in lower case."""
-        self._player = {form for name in player for form in name_forms(name)}
-        self._npcs = {form for name in others for form in name_forms(name)} - self.own
+        self.names = known_names(tuple(own), tuple(others), tuple(player))
         self._began = False
-        self._own_words = frozenset(word.strip(",") for form in self.own for word in form.split())
-        self._names = sorted(self.own | self._player | self._npcs, key=len, reverse=True)
-        self.initials = frozenset(name[0] for name in self._names if name)
-        """First letters of all known names."""
         self._spaced = False
         self._decoration = ""  # may follow the label's colon
 
@@ -133,7 +154,7 @@ class Labels(Stage[State]):
         if first == "\n" or not self._spaced:
             return Step(1, self._say(first))
         start = text[:LONGEST].casefold()
-        for name in self._names:
+        for name in self.names.by_initial.get(start[:1], ()):
             if not start.startswith(name):
                 if not final and name.startswith(start):
                     self.state = State.AFTER_STOP
@@ -144,7 +165,7 @@ class Labels(Stage[State]):
             if (not rest or (rest[0] == ":" and not following)) and not final and len(rest) < 12:
                 self.state = State.AFTER_STOP
                 return None
-            if rest[:1] == ":" and not following[:1].islower():
+            if rest[:1] == ":" and (name == PLAYER or not following[:1].islower()):
                 return self._judge(text, len(name), following[:1])
         return Step(0)
 
@@ -195,7 +216,16 @@ class Labels(Stage[State]):
             preamble = self._preamble(text, final)
             if preamble is not self._NO_PREAMBLE:
                 return preamble
-        colon = _colon(text[:LONGEST], self.own)
+        if text[0] in "([":
+            inside, closing, _ = text[1:40].partition(")" if text[0] == "(" else "]")
+            if not closing and not final and len(text) < 40 and "\n" not in text:
+                return None
+            behind = text[len(inside) + 2 : len(inside) + 3]
+            if closing and _name(inside) in self.names.own and behind.isspace():
+                return self._go(State.AFTER_LABEL, len(inside) + 2)
+            if closing and not behind and not final:
+                return None
+        colon = _colon(text[:LONGEST], self.names.own)
         if colon is None:
             if not final and len(text) < LONGEST:
                 return self._wait(_AFTER_NAME, LONGEST)
@@ -212,7 +242,7 @@ class Labels(Stage[State]):
         self.state = State.WORDS
         end = text.find("\n")
         line = text[: end if end >= 0 else len(text)]
-        if len(line) < LONGEST and _name(line) in self.own and not self._began and line.strip() and end >= 0:
+        if len(line) < LONGEST and _name(line) in self.names.own and not self._began and line.strip() and end >= 0:
             return Step(len(line))  # the name alone, as a heading
         return Step(0)
 
@@ -220,12 +250,12 @@ class Labels(Stage[State]):
         """Deal with what stands in front of a colon."""
         label = text[:colon]
         name = _name(label)
-        key = name.replace(" ", "_")
+        key = name.removeprefix("the ").removeprefix("a ").removeprefix("your ").replace(" ", "_")
         if key in _OWN or self._is_own(name):
             return self._label(label, colon)
-        if (name in self._player and not following.islower()) or key in _OTHERS:
+        if name == PLAYER or (name in self.names.player and not following.islower()) or key in _OTHERS:
             return self._somebody_else() if self._began else self._go(State.SKIPPED_LINE)
-        if name in self._npcs:
+        if name in self.names.npcs:
             if following.islower():
                 return self._go(State.WORDS)  # "Finn: he is a good lad"
             return self._somebody_else() if self._began else self._label(label, colon)
@@ -243,17 +273,26 @@ class Labels(Stage[State]):
 
     def _is_own(self, name: str) -> bool:
         """Return whether a label stands for the NPC: "Tilda Brannoch, innkeeper", "Innkeeper Tilda", "Tilda's line"."""
-        if name in self.own:
+        if name in self.names.own:
             return True
-        words = _WHOSE.sub("", name).replace(",", "").split()
-        if " ".join(words) in self.own:
+        if "," in name and name.split(",")[0] in self.names.own:  # "Tilda, wiping a mug:"
+            return True
+        initials = {word[0] for word in self.names.own_words}
+        words = [
+            word
+            for word in _WHOSE.sub("", name).replace(",", "").split()
+            if not (len(word) == 2 and word[1] == "." and word[0] in initials)
+        ]
+        if " ".join(words) in self.names.own:
             return True
         titles = ARTICLES | ROLES | TITLES
-        return len(words) > 1 and {*words} <= self._own_words | titles and not {*words} <= titles
+        return len(words) > 1 and {*words} <= self.names.own_words | titles and not {*words} <= titles
 
     def _is_name(self, label: str, name: str) -> bool:
         """Return whether a label of nobody known reads like a name."""
         words = name.split()
+        if 1 < len(words) <= 3 and words[-1] in ROLES and words[0] in ARTICLES:
+            return True
         if not 0 < len(words) <= 4 or any(word in _COMMON or word.isdigit() for word in words):
             return False
         shown = [word for word in re.findall(r"[^\W\d_][\w'’.-]*", label) if word.casefold() in words]
@@ -294,7 +333,7 @@ class Labels(Stage[State]):
         end = match.end()
         if end == len(text) and not final and end < LONGEST_PREAMBLE:
             return self._wait(_AFTER_PREAMBLE, LONGEST_PREAMBLE)
-        if text[end : end + 1] == ":" and _PREAMBLE_NOUN.search(match[0]):
+        if text[end : end + 1] == ":" and (_PREAMBLE_NOUN.search(match[0]) or match[0].casefold().endswith("goes")):
             return Step(end + 1)
         return self._NO_PREAMBLE
 
@@ -325,7 +364,8 @@ def _colon(line: str, own: Collection[str]) -> int | None:
             return place
         elif character == ".":
             word = re.search(r"(\w+)$", line[:place])
-            if word is None or word[1].casefold() not in _SHORT_TITLES | TITLES:
+            initial = word is not None and len(word[1]) == 1 and word[1].isupper() and place > 1
+            if word is None or not (initial or word[1].casefold() in _SHORT_TITLES | TITLES):
                 return -1
         elif character == "," and _name(line[:place]) in own:
             continue  # "Tilda Brannoch, innkeeper:"

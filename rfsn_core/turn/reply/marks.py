@@ -32,6 +32,7 @@ _TOOLS = frozenset(
     " tool_calls_begin tool_call_begin tool_calls_section_begin python_tag available_tools tool_results"
     " start_action observation".split()
 )
+_DONE = frozenset("action actions narration gesture emote stage_direction expression".split())
 _PROMPT = frozenset("player memory state conversation".split())
 _ENDS = frozenset(
     "/s im_end eot_id eom_id end_of_text endoftext end eos end_of_sentence return end_of_turn end_of_turn_token eot"
@@ -175,6 +176,8 @@ class Marks(Stage[State]):
             return self._thoughts_end(size) if name != bare else self._skip(bare, size, thinking=True)
         if name in _TOOLS:
             return self._tool(name, size)
+        if name in _DONE:
+            return self._skip(name, size)
         if name in _PROMPT:
             if name == "player" and self._began:
                 return self._go(State.OVER, size)
@@ -276,6 +279,9 @@ class Marks(Stage[State]):
             self.state = State.WORDS  # no header after all
             return Step(0)
         role = text[: match.start()].strip().casefold()
+        if role in _THOUGHTS:
+            ends = r"<\|(?:im_end|end|eot_id)\|>|<end_of_turn>"
+            return self._skip_to(ends, match.end() if text[match.start()] == "\n" else match.start(), 16, thinking=True)
         size = match.end() if text[match.start()] == "\n" else match.start()
         if role in _OTHERS:
             return self._go(State.OVER if self._began else State.SOMEBODY_ELSE, size)

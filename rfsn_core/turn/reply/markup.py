@@ -19,6 +19,10 @@ _LINE_MARKS = re.compile(r"(?:#{1,6}(?=[ \t])|>+(?=[ \t]|$)|[-*+•‣▪●](?=
 _LINK = re.compile(r"\]\(([^()\s]*)(?:\s[^()]*)?\)")
 _LINK_BEGINS = re.compile(r"\](?:\([^()\n]{0,300})?$")
 _LINE_MARKS_BEGIN = re.compile(r"(?:#{1,6}|>+|[-*+•‣▪●]|!)$")
+LONGEST_NAME = 30
+_PLACEHOLDER = re.compile(r"\{\{([\w ]{1,24})\}\}")
+_LOOSE = re.compile(r"\*[ \t]+([^*\n]{2,80}?)[ \t]+\*(?=\s|$)")
+_LOOSE_BEGINS = re.compile(r"\*[ \t]+[^*\n]{0,80}\*?$")
 _TABLE_RULE = re.compile(r"\|[ \t|:]*-{2,}[-| :\t]*(?:\n|$)")
 _TABLE_RULE_BEGINS = re.compile(r"\|[-| :\t]{0,200}$")
 _CALL = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+\([^\n]*\)[ \t]*(?:\n|$)")
@@ -51,8 +55,9 @@ class State(IntEnum):
 class Markup(Stage[State]):
     """Takes Markdown out of words, and marks what is done with `NARRATION`."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: str = "", player: str = "") -> None:
         super().__init__(State.LINE_START)
+        self._names = {"char": own, "user": player}
         self._before = ""
         """The last characters of this line that were passed on."""
         self._gap = ""  # white space that was not passed on yet
@@ -150,6 +155,12 @@ class Markup(Stage[State]):
         call = _CALL.match(text)
         if call or (not final and _CALL_BEGINS.match(text) and len(text) < LONGEST_SMALL):
             return self._drop(call.end()) if call else None
+        if text[0] == "*":
+            if not final and _LOOSE_BEGINS.match(text):
+                return None
+            loose = _LOOSE.match(text)
+            if loose and is_direction(loose[1], "*", ""):
+                return self._narrate(loose[1], loose.end())
         self.state = State.WORDS
         if text[0] == "|" and (table := _TABLE_RULE.match(text)):
             self.state = State.LINE_START
@@ -212,6 +223,8 @@ class Markup(Stage[State]):
 
     def _bracket(self, text: str, final: bool) -> Step | None:
         opening = text[0]
+        if opening == "{" and (text[:2] == "{{" or (len(text) == 1 and not final)):
+            return self._placeholder(text, final)
         if opening == "(" and not self._gap and self._before[-1:] in (":", ";", "-"):
             return self._pass("(")
         end = _matching(text, opening, _CLOSING[opening])
@@ -236,6 +249,15 @@ class Markup(Stage[State]):
         if is_note(inside) or is_direction(inside.strip("*_ "), kind, self._before):
             return self._narrate(inside, end + 1)
         return self._pass(opening)
+
+    def _placeholder(self, text: str, final: bool) -> Step | None:
+        """Fill in `{{user}}` and `{{char}}`, with which character cards name the player and the NPC."""
+        match = _PLACEHOLDER.match(text)
+        if match is None:
+            waits = not final and len(text) < LONGEST_NAME and "\n" not in text
+            return None if waits else self._pass("{")
+        name = self._names.get(match[1].casefold(), "")
+        return self._pass(name, match.end()) if name else self._drop(match.end())
 
     def _narrate(self, text: str, size: int) -> Step:
         text = " ".join(text.strip(" *_()").split())

@@ -44,6 +44,7 @@ _LABEL_BEGINS = re.compile(
 _NAME_BEGINS = re.compile(r"[^\W\d_][\w \t-]{0,25}$")
 _AFTER_NAME = re.compile(r"[^\w \t-]")
 _MOST_NAME = 28
+_CODE = frozenset("tool_code tool python py xml html yaml javascript js bash sh sql tool_call function".split())
 _FENCE = re.compile(r"```[ \t]*(\w*)[ \t]*\n?")
 _AFTER = re.compile(r"(?:[\s`*_\])}\"'.,;]|</?[\w-]+>)*")
 _DECORATED = re.compile(r"[*_#<\[(\"' \t]*")
@@ -56,6 +57,8 @@ class State(IntEnum):
 
     LINE_START = auto()
     WORDS = auto()
+    CODE = auto()
+    """Behind a fence that names a language."""
     REPORT = auto()
     """The report's name, and its JSON."""
     BETWEEN = auto()
@@ -120,6 +123,15 @@ class Reports(Stage[State]):
                 return self._begin()
         return self._named(text, final)
 
+    def _code(self, text: str, final: bool) -> Step | None:
+        """Leave out code, up to the fence that ends it."""
+        end = text.find("```")
+        if end < 0:
+            keep = 0 if final else 2
+            return Step(len(text) - keep) if len(text) > keep else None
+        self.state = State.LINE_START
+        return Step(end + 3)
+
     _NO_FENCE = Step(-1)
 
     def _fence(self, text: str, final: bool) -> Step | None:
@@ -134,7 +146,7 @@ class Reports(Stage[State]):
             return None if len(text) < LONGEST_LABEL else Step(match.end(), "\n")
         if rest[:1] == "{":
             return self._begin()
-        self.state = State.LINE_START
+        self.state = State.CODE if match[1].lower() in _CODE else State.LINE_START
         return Step(match.end(), "\n")
 
     def _named(self, text: str, final: bool) -> Step | None:
@@ -234,6 +246,7 @@ class Reports(Stage[State]):
     handlers: ClassVar = {
         State.LINE_START: _line_start,
         State.WORDS: _words,
+        State.CODE: _code,
         State.REPORT: _report,
         State.BETWEEN: _between,
         State.OVER: _over,
