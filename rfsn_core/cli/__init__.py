@@ -33,6 +33,7 @@ COMMANDS = (
         INSPECT, "evaluate", "rfsn_core.cli.decisions:evaluate",
         "Estimate from a log what another policy would have earned.",
     ),
+    Command(OPERATE, "keys", "rfsn_core.cli.keys:keys", "Make, list, rotate and revoke keys, while the server runs."),
     Command(OPERATE, "trust", "rfsn_core.cli.trust:trust", "Show what a world would be allowed to do, and ask."),
     Command(OPERATE, "doctor", "rfsn_core.cli.engines:doctor", "Open every provider and report what does not work."),
     Command(OPERATE, "plugins", "rfsn_core.cli.plugins:plugins", "List the plugins, or explain one."),

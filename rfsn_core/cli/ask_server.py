@@ -6,15 +6,10 @@ The application then has the scripted renderer and no voice, and ends after one 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-import click
 
 from rfsn_core.cli.options import load_runtimes
 from rfsn_core.contract.errors import UserError
@@ -37,15 +32,16 @@ async def client_of(world: Path | None, config_file: Path | None) -> AsyncIterat
     from rfsn_core.server.address import read
 
     runtimes = load_runtimes(world, config_file, QUIET)
-    settings = runtimes.load()
-    headers = {"Authorization": f"Bearer {settings.server.key}"} if settings.server.key else {}
-    if (address := read(runtimes.data_dir)) and await _is_ours(address, settings.server.key):
+    address, secret = read(runtimes.data_dir)
+    if address and await _answers(address):
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
             yield client
         return
     from rfsn_core.server.app import serving
 
     async with serving(runtimes) as app:
+        headers = {"Authorization": f"Bearer {app.state.authenticator.own_secret}"}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://127.0.0.1", headers=headers, timeout=PATIENCE
@@ -53,32 +49,20 @@ async def client_of(world: Path | None, config_file: Path | None) -> AsyncIterat
             yield client
 
 
-async def _is_ours(address: str, key: str) -> bool:
-    """Return whether our server answers at an address that was found in a data folder.
+async def _answers(address: str) -> bool:
+    """Return whether a server answers at an address that was found in a data folder.
 
-    A server that was killed leaves its address behind, and a world from somebody else may hold any. So the key is sent
-    only after the server has shown that it knows the key.
+    A server that was killed leaves its address behind, and a world from somebody else may hold any. So no key is sent
+    there, only the secret that stands next to the address.
     """
     import httpx
 
-    from rfsn_core.server.address import proof
-
-    nonce = secrets.token_hex(16)
     try:
         async with httpx.AsyncClient(timeout=2) as client:
-            answer = (await client.get(f"{address}/health", params={"nonce": nonce})).json()
+            answer = (await client.get(f"{address}/health")).json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
         return False
-    if not isinstance(answer, dict) or answer.get("status") != "ok" or "version" not in answer:
-        return False
-    if key and not hmac.compare_digest(str(answer.get("proof")).encode(), proof(key, nonce, _port(address)).encode()):
-        click.echo(f"rfsn: the server at {address} does not know the key, so it is not asked", err=True)
-        return False
-    return True
-
-
-def _port(address: str) -> int:
-    return urlsplit(address).port or 80
+    return isinstance(answer, dict) and answer.get("status") == "ok" and "version" in answer
 
 
 def ask_server(place: dict[str, Any], ask: Ask) -> Any:

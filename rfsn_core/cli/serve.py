@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -58,18 +59,17 @@ def run_workers(runtimes: Runtimes, overrides: Mapping[str, Any], count: int) ->
     """
     from rfsn_core.server import address, supervisor
     from rfsn_core.server.listener import listen
-    from rfsn_core.settings.protection import check_bind
     from rfsn_core.telemetry import logs
 
     logs.configure()
     asyncio.run(supervisor.check(runtimes))
     settings = runtimes.load()
-    check_bind(settings.server)
     with listen(settings.server.host, settings.server.port) as listener:
         listener.setblocking(False)  # a new client wakes all workers, and one of them gets it
         host = _connectable(settings.server.host)
         port = listener.getsockname()[1]
-        with address.announced(runtimes.data_dir, f"http://{host}:{port}"):
+        with address.announced(runtimes.data_dir, f"http://{host}:{port}", secrets.token_urlsafe(32)):
+            _make_key(runtimes, settings)
             _greet(runtimes, settings, port, f"{count} workers")
             supervisor.supervise(
                 runtimes, overrides, listener, count, settings.server.shutdown_seconds + 10, _run_worker
@@ -97,14 +97,12 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
     from rfsn_core.server.collector import Collector
     from rfsn_core.server.listener import listen
     from rfsn_core.server.signals import stopping_on_signals
-    from rfsn_core.settings.protection import check_bind
     from rfsn_core.telemetry import logs
 
     logs.configure()
     async with serving(runtimes, Collector()) as app:
         settings = runtimes.current.settings
         logs.configure(settings.operations.log_level, settings.operations.log_format)
-        check_bind(settings.server)
         _report_failed_plugins(runtimes)
         server = http_server(app, settings.server)
         if shared is not None:
@@ -115,9 +113,10 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
         host = _connectable(settings.server.host)
         port = listener.getsockname()[1]
         with (
-            address.announced(runtimes.data_dir, f"http://{host}:{port}"),
+            address.announced(runtimes.data_dir, f"http://{host}:{port}", app.state.authenticator.own_secret),
             stopping_on_signals(server.stop, settings.server.shutdown_seconds) as server.signalled,
         ):
+            _make_key(runtimes, settings)
             _greet(runtimes, settings, port, f"{len(runtimes.current.world.npcs)} NPCs")
             await server.serve(sockets=[listener])
     click.echo("rfsn: stopped", err=True)
@@ -130,6 +129,21 @@ def _report_failed_plugins(runtimes: Runtimes) -> None:
             click.echo(f"rfsn: plugin {plugin.name} ({plugin.label}) failed: {plugin.reason}", err=True)
     for problem in runtimes.plugins.problems:
         click.echo(f"rfsn: {problem}", err=True)
+
+
+def _make_key(runtimes: Runtimes, settings: Settings) -> None:
+    """Make and print an admin key when others can reach the server, and there is no key."""
+    from rfsn_core.server.keys import KeyFile, key_folder
+    from rfsn_core.settings.protection import is_local
+
+    file = KeyFile(key_folder(runtimes.world_dir, runtimes.data_dir))
+    admins = [key for key in file.keys.values() if key.role == "admin"]
+    if is_local(settings.server.host) or settings.server.key or admins:
+        return
+    _, text = file.create("first key", "admin")
+    click.echo(f"Others can reach {settings.server.host}, so a key is needed. This admin key is shown only now:")
+    click.echo(f"  {text}")
+    click.echo("Enter it on the web page. `rfsn keys create --role game` makes one for a game.")
 
 
 def _greet(runtimes: Runtimes, settings: Settings, port: int, size: str) -> None:

@@ -30,7 +30,7 @@ from rfsn_core.runtime.lost_memory import warn_of_lost_memory
 from rfsn_core.runtime.plan import Choice, Plan, make_plan
 from rfsn_core.runtime.provider_task import Opened
 from rfsn_core.settings.folders import DataFolder, data_folder
-from rfsn_core.settings.protection import check_bind, check_reload
+from rfsn_core.settings.protection import check_reload
 from rfsn_core.settings.schema import Settings
 from rfsn_core.settings.trust import Trust, load_world
 from rfsn_core.telemetry.logs import logger
@@ -160,8 +160,6 @@ class Runtimes:
             old = self.current
             plan = await self._plan()
             check_reload(old.settings, old.source, plan.settings, plan.source)
-            if self.bound:
-                check_bind(plan.settings.server, self.bound)
             self._warn(plan)
             new = await self._build(plan)
             keys = {opened.key for opened in old.opened}

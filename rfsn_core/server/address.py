@@ -1,44 +1,44 @@
-"""The file in which a server says where it listens, for commands that ask the server that has the store open."""
+"""The file in which a server says where it listens, for commands that ask the server that has the store open.
+
+It also holds a secret that the server makes at each start and takes from commands of the same user, so that they need
+no key of their own. The file can only be read by its owner, who can read the store as well.
+"""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rfsn_core.server.keys import write_private
 from rfsn_core.settings.protection import is_local
+from rfsn_core.telemetry.redaction import SECRETS
 
 FILE = "address"
 """Its name in the data folder."""
 
 
-def read(data: Path) -> str:
-    """Return the address that a server of this machine wrote; empty when there is none, or it names another machine."""
+def read(data: Path) -> tuple[str, str]:
+    """Return the address that a server of this machine wrote, and its secret.
+
+    Both are empty when there is none, or the address names another machine.
+    """
     try:
-        address = (data / FILE).read_text("utf-8").strip()
+        address, _, secret = (data / FILE).read_text("utf-8").strip().partition("\n")
         parts = urlsplit(address)
         local = parts.scheme == "http" and is_local(parts.hostname or "") and parts.port and "@" not in parts.netloc
     except (OSError, ValueError):
-        return ""
-    return address if local and not parts.path.strip("/") and not parts.query else ""
-
-
-def proof(key: str, nonce: str, port: int) -> str:
-    """Return what shows that a server knows the key, without showing the key.
-
-    The port is part of it, so that a program on another port cannot pass on the answer of the right server.
-    """
-    return hmac.new(key.encode(), f"rfsn {nonce} {port}".encode(), "sha256").hexdigest()
+        return "", ""
+    return (address, secret.strip()) if local and not parts.path.strip("/") and not parts.query else ("", "")
 
 
 @contextmanager
-def announced(data: Path, address: str) -> Iterator[None]:
-    """Keep the address in the data folder while the block runs."""
+def announced(data: Path, address: str, secret: str) -> Iterator[None]:
+    """Keep the address and the secret in the data folder while the block runs."""
+    SECRETS.remember([secret])
     file = data / FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(address + "\n", "utf-8")
+    write_private(file, f"{address}\n{secret}\n".encode())
     try:
         yield
     finally:

@@ -22,7 +22,9 @@ from rfsn_core.contract.errors import NotFound, RfsnError, StoreError, UnknownDe
 from rfsn_core.contract.rendering import RenderOptions
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
-from rfsn_core.server import address, sse
+from rfsn_core.server import sse
+from rfsn_core.server.authenticator import Authenticator
+from rfsn_core.server.key_api import KeyRoutes
 from rfsn_core.server.memory_api import MemoryRoutes
 from rfsn_core.server.plugin_routes import mounts
 from rfsn_core.server.worker_metrics import WorkerMetrics
@@ -56,8 +58,8 @@ class Steer(msgspec.Struct, forbid_unknown_fields=True):
 class Api:
     """The routes of one server."""
 
-    def __init__(self, kernel: Kernel, metrics: WorkerMetrics) -> None:
-        self._kernel, self._worker_metrics = kernel, metrics
+    def __init__(self, kernel: Kernel, metrics: WorkerMetrics, authenticator: Authenticator) -> None:
+        self._kernel, self._worker_metrics, self._authenticator = kernel, metrics, authenticator
         self._started = time.time()
 
     def routes(self) -> list[BaseRoute]:
@@ -80,6 +82,7 @@ class Api:
             Route("/api/learning", self._guarded(self._steer), methods=post),
             Route("/api/protocol", self._protocol, methods=get),
             *MemoryRoutes(self._kernel).routes(self._guarded),
+            *KeyRoutes(self._authenticator).routes(self._guarded),
         ]
         return [*routes, *mounts(self._kernel.runtimes.plugins.offers("rfsn_routes"))]
 
@@ -99,12 +102,7 @@ class Api:
         return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
     async def _alive(self, request: Request) -> Response:
-        answer = {"status": "ok", "version": version()}
-        key = self._kernel.runtimes.current.settings.server.key
-        server, nonce = request.scope.get("server"), request.query_params.get("nonce", "")
-        if key and server and 16 <= len(nonce) <= 64:
-            answer["proof"] = address.proof(key, nonce, server[1])
-        return JSONResponse(answer)
+        return JSONResponse({"status": "ok", "version": version()})
 
     async def _health(self, request: Request) -> Response:
         """Report on every component; the status is 503 when the store does not answer.

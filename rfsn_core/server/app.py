@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection
-from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
+from starlette.routing import Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 from rfsn_core import protocol
 from rfsn_core.kernel import Kernel, running
@@ -25,16 +21,16 @@ from rfsn_core.runtime.loop_watch import watched
 from rfsn_core.runtime.reload import reloads
 from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.server.api import STATIC, Api
-from rfsn_core.server.auth import bound_address, refusal
+from rfsn_core.server.auth import Authentication, bound_address
+from rfsn_core.server.authenticator import Authenticator
 from rfsn_core.server.collector import Collector
 from rfsn_core.server.cors import Pages
 from rfsn_core.server.dialects import dialects
 from rfsn_core.server.limits import BACKLOG, ConnectionLimits, LimitedHttp, LimitedWebSocket, raise_descriptors
 from rfsn_core.server.redaction import Redacting
-from rfsn_core.server.sse import problem
+from rfsn_core.server.roles import Routes
 from rfsn_core.server.websocket import Connections
 from rfsn_core.server.worker_metrics import WorkerMetrics
-from rfsn_core.settings.protection import check_bind
 from rfsn_core.settings.schema import ServerSettings
 from rfsn_core.telemetry import logs
 from rfsn_core.telemetry.metrics import METRICS
@@ -58,7 +54,8 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
 
     runtimes.announcements.subscribe(connections.broadcast)
     metrics = WorkerMetrics(METRICS, runtimes.data_dir, runtimes.worker)
-    api = Api(kernel, metrics)
+    authenticator = Authenticator(runtimes)
+    api = Api(kernel, metrics, authenticator)
     own = [
         *api.routes(),
         WebSocketRoute("/v1/ws", connections.serve),
@@ -71,9 +68,7 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
         await connections.close()
 
     def listening(sockets: list[socket.socket]) -> None:
-        address = bound_address(sockets)
-        check_bind(runtimes.current.settings.server, address)
-        runtimes.bound = address
+        runtimes.bound = bound_address(sockets)
 
     stop = asyncio.Event()
     limits = ConnectionLimits(lambda: runtimes.current.settings.server, raise_descriptors())
@@ -82,7 +77,9 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
         app.state.stopping = stopping
         app.state.listening = listening
         app.state.limits = limits
-        app.add_middleware(Authentication, kernel=kernel, routes=app.routes, limits=limits)
+        app.state.authenticator = authenticator
+        routes = Routes(own, offered)
+        app.add_middleware(Authentication, runtimes=runtimes, authenticator=authenticator, routes=routes, limits=limits)
         app.add_middleware(Pages, runtimes=runtimes)
         app.add_middleware(Redacting)
         following = asyncio.create_task(_follow_reloads(kernel, connections, collector, stop))
@@ -93,6 +90,7 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
         finally:
             stop.set()
             await asyncio.wait([following])
+            authenticator.write_uses()
 
 
 async def _follow_reloads(
@@ -156,49 +154,3 @@ def http_server(app: Starlette, settings: ServerSettings) -> Server:
             timeout_graceful_shutdown=3,
         )
     )
-
-
-class Authentication:
-    """Middleware that checks who may connect, and measures the requests."""
-
-    def __init__(self, app: ASGIApp, kernel: Kernel, routes: Sequence[BaseRoute], limits: ConnectionLimits) -> None:
-        self._app, self._kernel, self._routes, self._limits = app, kernel, routes, limits
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or refuse it; a websocket is refused before its handshake, also one of a plugin."""
-        if scope["type"] == "websocket":
-            refused = refusal(HTTPConnection(scope), self._kernel.runtimes)
-            if not refused and self._limits.websockets_exceeded:
-                refused = 503, "too many connections"
-            if refused:
-                denial = problem(refused[0], "refused", refused[1])
-                await WebSocket(scope, receive, send).send_denial_response(denial)
-                return
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        status = 500
-
-        async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
-            await send(message)
-
-        refused = refusal(HTTPConnection(scope), self._kernel.runtimes)
-        # The page and the health check contain nothing secret, and a browser cannot send a key with its first request.
-        public = scope["path"] in ("/", "/health") or scope["path"].startswith("/static/")
-        if refused and not (refused[0] == 401 and public):
-            await problem(refused[0], "refused", refused[1])(scope, receive, sending)
-        else:
-            await self._app(scope, receive, sending)
-        METRICS.requests.labels(self._label(scope), str(status)).observe(time.perf_counter() - started)
-
-    def _label(self, scope: Scope) -> str:
-        """Return the route's path with its parameters unfilled, so that no client can invent labels."""
-        for route in self._routes:
-            if isinstance(route, Route | Mount) and route.matches(scope)[0] is Match.FULL:
-                return route.path or "/"
-        return "other"

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.settings.origins import is_listed
 
 METHODS = "GET, POST, PUT, DELETE"
 SECONDS = "600"
@@ -26,7 +27,7 @@ class Pages:
         """Serve a request."""
         headers = Headers(scope=scope) if scope["type"] == "http" else None
         origin = headers.get("origin", "") if headers else ""
-        if headers is None or origin not in self._runtimes.current.settings.server.origins:
+        if headers is None or not is_listed(origin, self._runtimes.current.settings.server.origins):
             await self._app(scope, receive, send)
             return
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:

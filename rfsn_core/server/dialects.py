@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rfsn_core.contract.errors import ConfigError, UserError, contained
 from rfsn_core.kernel import Kernel
 from rfsn_core.runtime.plan import DialectChoice
-from rfsn_core.server.auth import refusal
+from rfsn_core.server.auth import foreign
 from rfsn_core.server.dialect_host import Host
 from rfsn_core.server.limits import ConnectionLimits, LimitedHttp, LimitedWebSocket
 from rfsn_core.server.listener import listen
@@ -143,8 +143,10 @@ class _NoPages:
         self._app, self._kernel = app, kernel
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = refusal(HTTPConnection(scope), self._kernel.runtimes, own_port=True)
+        refused = foreign(HTTPConnection(scope), self._kernel.runtimes, own_port=True)
         if refused:
-            await JSONResponse({"error": {"code": "refused", "message": refused[1]}}, refused[0])(scope, receive, send)
+            await JSONResponse({"error": {"code": "refused", "message": refused.reason}}, refused.status)(
+                scope, receive, send
+            )
         else:
             await self._app(scope, receive, send)

@@ -16,6 +16,8 @@ from rfsn_core.contract.storage import MemorySource
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
 from rfsn_core.kit import resample
+from rfsn_core.server.auth import CLIENT
+from rfsn_core.server.authenticator import Client
 from rfsn_core.server.limits import ABORT, SEND_ALL
 from rfsn_core.server.redaction import redacted
 from rfsn_core.telemetry.logs import logger
@@ -78,6 +80,7 @@ class Connection:
 
     def __init__(self, socket: WebSocket, kernel: Kernel) -> None:
         self._socket, self._kernel = socket, kernel
+        self._client: Client = socket.scope[CLIENT]
         settings = kernel.runtimes.current.settings.server
         self._settings = settings
         self.outbox = Outbox(
@@ -163,6 +166,9 @@ class Connection:
             if not self._within_rate():
                 self.send(protocol.Error(code="rate_limited", message="too many messages: slow down"))
                 await asyncio.sleep(0.2)
+            while wait := self._client.wait():
+                self.send(protocol.Error(code="rate_limited", message="this key may not send so much: slow down"))
+                await asyncio.sleep(wait)
             if len(data) > self._settings.max_message:
                 self.send(
                     protocol.Error(

@@ -1,11 +1,11 @@
-"""What keeps others out: a server that other machines can reach has a key, and no reload takes the key away."""
+"""What keeps others out: which addresses are of this machine, and that no reload takes the key away."""
 
 from __future__ import annotations
 
 import ipaddress
 
 from rfsn_core.contract.errors import ConfigError
-from rfsn_core.settings.schema import ServerSettings, Settings
+from rfsn_core.settings.schema import Settings
 from rfsn_core.settings.source import Source
 
 
@@ -17,20 +17,6 @@ def is_local(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def check_bind(settings: ServerSettings, address: str = "") -> None:
-    """Raise ConfigError for an address that others can reach when no key is set.
-
-    :param address: the address that the server listens on, where it is known; else `server.host` counts.
-    """
-    if not is_local(address or settings.host) and not settings.key:
-        raise ConfigError(
-            [
-                f"server.host is {address or settings.host}: others can reach it, so it needs a key."
-                " Set RFSN_SERVER__KEY to a long random text, or listen on 127.0.0.1"
-            ]
-        )
 
 
 def check_reload(old: Settings, old_source: Source, new: Settings, new_source: Source) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from rfsn_core.contract.actions import Action, SafetyRule
 from rfsn_core.memory.update import MemoryRules
+from rfsn_core.settings.origins import check_origins
 from rfsn_core.telemetry.redaction import stripped
 from rfsn_core.world.scoring import Weights
 
@@ -19,10 +20,17 @@ QueuePolicy = Literal["wait", "drop_newest", "drop_oldest", "keep_ends", "reject
 class ServerSettings(BaseModel, extra="forbid"):
     """`[server]`: who may connect, and how much one client may ask for."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on. Any but this machine's own demands `key`.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Any but this machine's own needs a key; the first is made."
+    )
     port: int = Field(8765, ge=0, le=65535, description="0 picks a free one.")
-    key: str = Field("", description="Clients must send `Authorization: Bearer <key>`. Better set as RFSN_SERVER__KEY.")
-    origins: list[str] = Field([], description="Web pages besides our own that may connect, as `https://host`.")
+    key: str = Field("", description="An admin key besides those of `rfsn keys`. Better set as RFSN_SERVER__KEY.")
+    origins: list[str] = Field(
+        [], description="Web pages besides our own: `https://host`, `chrome-extension://*`, `null` for files."
+    )
+    plugin_routes: Literal["game", "designer", "operator", "admin"] = Field(
+        "operator", description="Role that the routes of plugins ask for, where a key is needed."
+    )
     max_message: int = Field(262_144, ge=1024, description="Longest message from a client, in bytes.")
     messages_per_second: float = Field(50, gt=0, description="Sustained rate of one connection; bursts of 4 s pass.")
     max_connections: int = Field(1000, ge=1, description="Websockets at once, of every kind.")
@@ -38,6 +46,11 @@ class ServerSettings(BaseModel, extra="forbid"):
     audio_policy: AudioPolicy = Field("drop_oldest", description="Which frame goes when they are full.")
     audio_patience: float = Field(1.0, ge=0, description="Seconds to wait for room before one is dropped.")
     shutdown_seconds: float = Field(5.0, ge=0, description="How long running turns may take to end.")
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, origins: list[str]) -> list[str]:
+        return check_origins(origins)
 
 
 class WorldSettings(BaseModel, extra="forbid"):

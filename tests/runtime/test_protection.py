@@ -10,8 +10,7 @@ import pytest
 from rfsn_core.contract.errors import ConfigError
 from rfsn_core.server.auth import bound_address
 from rfsn_core.server.listener import listen
-from rfsn_core.settings.protection import check_bind, is_local
-from rfsn_core.settings.schema import ServerSettings
+from rfsn_core.settings.protection import is_local
 from rfsn_core.testing import make_world, served
 
 KEY = '[server]\nkey = "sekret"\n'
@@ -73,13 +72,14 @@ async def test_what_counts_is_the_address_that_is_really_bound(tmp_path: Path) -
         assert (await http.get(f"{server.http}/api/memory/export", headers=headers)).status_code == 421
 
 
-def test_a_socket_that_others_can_reach_needs_a_key_whatever_the_settings_say() -> None:
+async def test_a_socket_that_others_can_reach_needs_a_key_whatever_the_settings_say(tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as local, listen("0.0.0.0", 0) as every:
         address = bound_address([local, every])
     assert address == "0.0.0.0"
-    with pytest.raises(ConfigError, match="so it needs a key"):
-        check_bind(ServerSettings(host="127.0.0.1"), address)
-    check_bind(ServerSettings(key="k"), address)
+    async with served(tmp_path) as server:
+        assert await status(server.http) == 200
+        server.runtimes.bound = address
+        assert await status(server.http) == 401
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import py_compile
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +22,8 @@ from structlog.testing import capture_logs
 from rfsn_core.contract.errors import UserError
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
-from rfsn_core.server.address import announced, proof, read
+from rfsn_core.server.address import announced, read
+from rfsn_core.server.keys import KeyFile
 from rfsn_core.settings.folders import data_folder, example_world
 from rfsn_core.settings.trust import TrustFile, judge, load_world
 from rfsn_core.testing import kernel, make_world, served
@@ -49,8 +51,8 @@ def listening() -> Iterator[tuple[int, list[str]]]:
     class Pretender(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             seen.append(self.headers.get("Authorization") or "")
-            answer = json.dumps({"status": "ok", "version": "0.1.0", "proof": "0" * 64, "data": []}).encode()
-            self.send_response(200)
+            answer = json.dumps({"status": "ok", "version": "0.1.0"}).encode()
+            self.send_response(200 if self.path == "/health" else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
@@ -313,31 +315,31 @@ def test_config_check_names_what_is_left_out(rfsn: Run, world: Path) -> None:
 )  # fmt: skip
 def test_only_an_address_of_this_machine_is_believed(tmp_path: Path, text: str) -> None:
     (tmp_path / "address").write_text(text, "utf-8")
-    assert read(tmp_path) == ""
-    with announced(tmp_path, "http://127.0.0.1:8765"):
-        assert read(tmp_path) == "http://127.0.0.1:8765"
+    assert read(tmp_path) == ("", "")
+    with announced(tmp_path, "http://127.0.0.1:8765", "its secret"):
+        assert read(tmp_path) == ("http://127.0.0.1:8765", "its secret")
+        assert os.name == "nt" or (tmp_path / "address").stat().st_mode & 0o077 == 0
 
 
-def test_a_program_that_does_not_know_the_key_does_not_get_it(rfsn: Run, world: Path) -> None:
+def test_a_program_that_a_data_folder_names_gets_no_key(rfsn: Run, world: Path) -> None:
     with listening() as (port, seen):
         data = world / ".rfsn"
         data.mkdir()
-        (data / "address").write_text(f"http://127.0.0.1:{port}", "utf-8")
-        told = rfsn(
-            "memory", "show", "smith", "--world", world, RFSN_SERVER__KEY="my-secret-key", RFSN_DATA_DIR=str(data)
-        )
-    assert seen == [""]
-    assert "does not know the key, so it is not asked" in told.output
-    assert told.exit_code == 0
+        (data / "address").write_text(f"http://127.0.0.1:{port}\nplanted", "utf-8")
+        rfsn("memory", "show", "smith", "--world", world, RFSN_SERVER__KEY="my-secret-key", RFSN_DATA_DIR=str(data))
+    assert set(seen) == {"", "Bearer planted"}
 
 
-async def test_the_right_server_proves_that_it_knows_the_key(world: Path) -> None:
+async def test_keys_that_a_world_brings_along_open_nothing(world: Path) -> None:
+    elsewhere = KeyFile(world.parent / "attacker")
+    _, text = elsewhere.create("planted", "admin")
+    (world / ".rfsn").mkdir()
+    shutil.copy(elsewhere.path, world / ".rfsn" / "keys.json")
+    (world / ".rfsn" / "address").write_text("http://127.0.0.1:1\nplanted", "utf-8")
     async with served(world, settings={"server": {"key": "sekret"}}) as server, httpx.AsyncClient() as http:
-        nonce = "0123456789abcdef"
-        answer = (await http.get(f"{server.http}/health", params={"nonce": nonce})).json()
-        assert answer["proof"] == proof("sekret", nonce, server.port)
-        assert proof("sekret", nonce, server.port) != proof("sekret", nonce, server.port + 1)
-        assert "proof" not in (await http.get(f"{server.http}/health", params={"nonce": "short"})).json()
+        for key in (text, "planted"):
+            headers = {"Authorization": f"Bearer {key}"}
+            assert (await http.get(f"{server.http}/api/health", headers=headers)).status_code == 401
 
 
 async def test_a_kernel_of_an_untrusted_world_keeps_no_risky_provider_settings(world: Path) -> None:

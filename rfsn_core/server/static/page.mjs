@@ -38,20 +38,19 @@ function add(tag, className, text) {
 // ── the connection ──────────────────────────────────────────────────────────
 
 async function open(wait = 500) {
-  const key = sessionStorage.getItem("rfsn.key") ?? undefined;
   let broken = [];
   try {
-    const answer = await fetch("/api/health", key ? { headers: { Authorization: `Bearer ${key}` } } : {});
+    const answer = await fetch("/api/health");
     if (answer.status === 401) {
       const given = prompt("This server asks for its key:");
       if (given === null) return show("a key is needed: reload the page to try again", true);
-      sessionStorage.setItem("rfsn.key", given);
+      await fetch("/api/session", { method: "POST", body: JSON.stringify({ key: given }) });
       return open(wait);
     }
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const { rendering, speech } = (await answer.json()).components ?? {};
     broken = [...(rendering?.broken ?? []), ...(speech?.broken ?? [])];
-    rfsn = await connect(`${scheme}://${location.host}/v1/ws`, { client: "page", key, visemes: true });
+    rfsn = await connect(`${scheme}://${location.host}/v1/ws`, { client: "page", visemes: true });
   } catch {
     show("the server is away; trying again…", true);
     setTimeout(open, wait, Math.min(wait * 2, 10_000));

@@ -16,10 +16,10 @@ const ENDS = new Set(["turn.finished", "turn.cancelled", "turn.failed", "error"]
 /** Opens a connection. Options: key, client, audio, text, visemes; see `hello` in the protocol. Rejects with an Error. */
 export function connect(url, { key, ...hello } = {}) {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(key ? `${url}?key=${encodeURIComponent(key)}` : url, PROTOCOL);
+    const socket = new WebSocket(url, key ? [PROTOCOL, `rfsn.key.${base64url(key)}`] : PROTOCOL);
     socket.binaryType = "arraybuffer";
     socket.onerror = () => reject(new Error(`${url} cannot be reached, or refused the connection`));
-    socket.onclose = socket.onerror;
+    socket.onclose = ({ reason }) => reject(new Error(reason || `${url} cannot be reached, or refused the connection`));
     socket.onmessage = ({ data }) => {
       const welcome = JSON.parse(data);
       const client = new Client(socket, welcome);
@@ -27,6 +27,12 @@ export function connect(url, { key, ...hello } = {}) {
       resolve(client);
     };
   });
+}
+
+/** A key as a subprotocol can carry it: websockets of browsers have no headers. */
+function base64url(text) {
+  const bytes = String.fromCharCode(...new TextEncoder().encode(text));
+  return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 class Client {
