@@ -157,6 +157,10 @@ def nested(model: type[BaseModel], path: str) -> Iterator[str]:
         if fields is not None:
             title = f"[{path}.{name}]" if inner is field.annotation else f"[[{path}.{name}]]"
             yield f"#### `{title}`\n\n{rows_of(fields)}"
+            for key, deeper in fields.items():
+                if (within := getattr((getattr(deeper.annotation, "__args__", None) or (None,))[-1],
+                                      "__pydantic_fields__", None)):  # fmt: skip
+                    yield f"#### `[{path}.{name}.{key}.NAME]`\n\n{rows_of(within)}"
 
 
 def toml(value: Any) -> str:
@@ -197,6 +201,11 @@ def providers() -> str:
             own = f"{stage}.{name}"
             text.append(f"### `[{own}]`\n\n{origin}: {provider.about}.\n\n{settings_table(provider.settings)}")
             text += nested(provider.settings, own)
+    for dialect, plugin in sorted(plugins.offers("rfsn_dialects"), key=lambda offer: str(offer[0].name)):
+        own = f"dialects.{dialect.name}"
+        text.append(
+            f"### `[{own}]`\n\nplugin `{plugin.distribution}`: {dialect.about}.\n\n{settings_table(dialect.settings)}"
+        )
     return "\n".join(text)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfsn_core.contract.abstraction import Abstraction, Abstractor
-    from rfsn_core.contract.actions import Action, SafetyRule, Situation
+    from rfsn_core.contract.actions import Action, Argument, SafetyRule, Situation, Trigger
     from rfsn_core.contract.archive import Archive
     from rfsn_core.contract.capabilities import Capabilities, HasHealth, ListsModels, ListsVoices
     from rfsn_core.contract.dialects import Dialect, DialectHost, DialectSettings, DialectTurn, Sound
@@ -74,9 +74,10 @@ if TYPE_CHECKING:
         UnderstandingContext,
     )
     from rfsn_core.protocol.audio import AudioFrame
-    from rfsn_core.protocol.client import GameEvent, Hello, PlayerTurn, Reward, Undo
+    from rfsn_core.protocol.client import ActionResult, GameEvent, Hello, Introduce, PlayerTurn, Reward, Undo
     from rfsn_core.protocol.server import (
         Decision,
+        Introduced,
         NpcInfo,
         Sentence,
         ServerMessage,
@@ -98,7 +99,9 @@ __all__ = [
     "Abstraction",
     "Abstractor",
     "Action",
+    "ActionResult",
     "Archive",
+    "Argument",
     "Arm",
     "AudioFrame",
     "Backup",
@@ -123,6 +126,8 @@ __all__ = [
     "HasHealth",
     "Hello",
     "Host",
+    "Introduce",
+    "Introduced",
     "Known",
     "ListsModels",
     "ListsVoices",
@@ -171,6 +176,7 @@ __all__ = [
     "StoreError",
     "StoreInUse",
     "Temperament",
+    "Trigger",
     "TurnCancelled",
     "TurnFailed",
     "TurnFinished",
@@ -198,7 +204,7 @@ __all__ = [
 
 _HOMES = {
     "contract.abstraction": "Abstraction Abstractor",
-    "contract.actions": "Action SafetyRule Situation",
+    "contract.actions": "Action Argument SafetyRule Situation Trigger",
     "contract.archive": "Archive",
     "contract.capabilities": "Capabilities HasHealth ListsModels ListsVoices",
     "contract.dialects": "Dialect DialectHost DialectSettings DialectTurn Sound",
@@ -221,10 +227,10 @@ _HOMES = {
     ),
     "contract.understanding": "ASKS SIGNALS Entity Understander Understanding UnderstandingContext",
     "protocol.audio": "AudioFrame",
-    "protocol.client": "GameEvent Hello PlayerTurn Reward Undo",
+    "protocol.client": "ActionResult GameEvent Hello Introduce PlayerTurn Reward Undo",
     "protocol.server": (
-        "Decision NpcInfo Sentence ServerMessage SpeechFinished SpeechStarted State TurnCancelled TurnFailed "
-        "TurnFinished TurnStarted Usage Viseme"
+        "Decision Introduced NpcInfo Sentence ServerMessage SpeechFinished SpeechStarted State TurnCancelled "
+        "TurnFailed TurnFinished TurnStarted Usage Viseme"
     ),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}

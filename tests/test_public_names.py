@@ -17,24 +17,25 @@ import rfsn_core.kit
 
 ROOT = Path(__file__).parents[1]
 NAMES = """
-    ASKS GOVERNED SIGNALS Abstraction Abstractor Action Archive Arm AudioFrame Backup BadMessage Capabilities
-    ChatMessage Checkpoint Checkpoints ConfigError Context ConversationBusy Decision Dialect DialectHost
-    DialectSettings DialectTurn Embedder EngineError Entity GameEvent Gate HasHealth Hello Host Known ListsModels
-    ListsVoices LogEntry LogPage MemoryKind MemoryRecord MemorySource MemoryStatus NoSettings NotFound Notices
-    NpcInfo NpcState Offer Past PlayerTurn PluginError Policy Prompt Provider RenderOptions Renderer ReplyTooLong
-    Reward RfsnError SafetyRule Scope Scopes SearchHit Selection Sentence ServerInfo ServerMessage SharedLearning
-    SharedStore Situation Snapshot Sound Speech SpeechFinished SpeechStarted StaleSave State Store StoreError
-    StoreInUse Temperament TurnCancelled TurnFailed TurnFinished TurnRecord TurnStarted Understander Understanding
-    UnderstandingContext Undo UndoesTurns UnknownNpc Update UpdateResult Usage UserError Utterance Verdict
-    VersionConflict Viseme Voice VoiceStyle WorldError hookimpl
+    ASKS GOVERNED SIGNALS Abstraction Abstractor Action ActionResult Archive Argument Arm AudioFrame Backup
+    BadMessage Capabilities ChatMessage Checkpoint Checkpoints ConfigError Context ConversationBusy Decision Dialect
+    DialectHost DialectSettings DialectTurn Embedder EngineError Entity GameEvent Gate HasHealth Hello Host
+    Introduce Introduced Known ListsModels ListsVoices LogEntry LogPage MemoryKind MemoryRecord MemorySource
+    MemoryStatus NoSettings NotFound Notices NpcInfo NpcState Offer Past PlayerTurn PluginError Policy Prompt
+    Provider RenderOptions Renderer ReplyTooLong Reward RfsnError SafetyRule Scope Scopes SearchHit Selection
+    Sentence ServerInfo ServerMessage SharedLearning SharedStore Situation Snapshot Sound Speech SpeechFinished
+    SpeechStarted StaleSave State Store StoreError StoreInUse Temperament Trigger TurnCancelled TurnFailed
+    TurnFinished TurnRecord TurnStarted Understander Understanding UnderstandingContext Undo UndoesTurns UnknownNpc
+    Update UpdateResult Usage UserError Utterance Verdict VersionConflict Viseme Voice VoiceStyle WorldError
+    hookimpl
 """
 KIT = """
     MAX_TERMS REACHED_LIMIT REPORT_GRAMMAR STOP_WORDS THOUGHTS Document DocumentError Job JsonLines Line Remote
     RemoteSettings Resampler UnknownVoices WholeCharacters WriterThread add_neighbours api_key chat_request
     check_reply_end clauses content_text content_words decode_json deliver describe_backup explain_errors
     find_backup language_of list_backups model_ids nearest nearest_voices new_backup pcm16 read_document read_text
-    replace_file search_turns server_sent shapes_of stem stems_of stream_chat terms token_count visemes_of
-    whole_text words_of
+    replace_file search_turns server_sent shapes_of stem stems_of stream_chat terms token_count toml_text visemes_of
+    wav_bytes whole_text words_of
 """
 PACKAGES = pytest.mark.parametrize("package", [rfsn_core, rfsn_core.kit], ids=lambda package: package.__name__)
 

@@ -17,6 +17,17 @@ COMMANDS = (
         AUTHOR, "init", "rfsn_core.cli.world:init",
         "Create a world to learn from: a commented rfsn.toml, two NPCs, lore and signals.",
     ),
+    Command(AUTHOR, "new", "rfsn_core.cli.new:new", "Make the files of a new plugin or NPC."),
+    Command(
+        AUTHOR, "setup", "rfsn_core.cli.machine:setup",
+        "Find language models and voices on this machine, try them, and write the best into the settings.",
+    ),
+    Command(AUTHOR, "npc", "rfsn_core.cli.npc:npc", "List the NPCs that the game introduced, and write one to a file."),
+    Command(
+        AUTHOR, "import", "rfsn_core.cli.exchange:import_files",
+        "Bring character cards, lorebooks, World Info and Mantella's overrides into a world.",
+    ),
+    Command(AUTHOR, "export", "rfsn_core.cli.exchange:export", "Write NPCs of a world in other programs' formats."),
     Command(AUTHOR, "config", "rfsn_core.cli.config:config", "Check, show or describe the settings."),
     Command(AUTHOR, "prompt", "rfsn_core.cli.engines:prompt", "Print the prompt that a model would receive."),
     Command(AUTHOR, "signal", "rfsn_core.cli.signal:signal", "Show how a line of the player is understood."),

@@ -33,14 +33,14 @@ async def client_of(world: Path | None, config_file: Path | None) -> AsyncIterat
 
     runtimes = load_runtimes(world, config_file, QUIET)
     address, secret = read(runtimes.data_dir)
-    if address and await _answers(address):
+    if address and await answers(address):
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
             yield client
         return
     from rfsn_core.server.app import serving
 
-    async with serving(runtimes) as app:
+    async with serving(runtimes, speaks=False) as app:
         headers = {"Authorization": f"Bearer {app.state.authenticator.own_secret}"}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(
@@ -49,7 +49,7 @@ async def client_of(world: Path | None, config_file: Path | None) -> AsyncIterat
             yield client
 
 
-async def _answers(address: str) -> bool:
+async def answers(address: str) -> bool:
     """Return whether a server answers at an address that was found in a data folder.
 
     A server that was killed leaves its address behind, and a world from somebody else may hold any. So no key is sent

@@ -66,7 +66,7 @@ def details(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     told = record.explanation
     if told is None:
         return
-    yield "Player", f"“{told.player_text}”" if told.player_text else "(stopped by the gate)"
+    yield "Player", f"“{told.player_text}”" if told.player_text else "(said nothing, or was stopped by the gate)"
     yield "NPC", f"“{told.npc_text}”" if told.npc_text else "(nothing)"
     yield "Understood", "; ".join(_understood(record, told))
     yield "Knew", "; ".join(_known(record.action.chosen, told))

@@ -1,4 +1,4 @@
-"""`rfsn say` and `rfsn chat`: turns in this process, without a server."""
+"""`rfsn say` and `rfsn chat`: turns on the running server, or in this process."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rfsn_core import protocol
 from rfsn_core.cli.options import json_option, load_runtimes, player_option, read_state, state_option, world_options
 from rfsn_core.cli.play import Play
+from rfsn_core.cli.running_server import address_of, turn_on
 from rfsn_core.cli.typed_lines import TypedLines
 from rfsn_core.contract.errors import UserError
 from rfsn_core.kernel import conversation, running
@@ -40,8 +41,8 @@ def say(
 ) -> None:  # fmt: skip
     """Say one thing to an NPC and show the answer.
 
-    NPC is the name of its file in the world's folder `npcs`. The turn runs in this process, without a server, and
-    is remembered like any other.
+    NPC is the name of its file in the world's folder `npcs`, or its own name. The turn runs on the world's server if
+    one is running, else in this process, and is remembered like any other.
 
     \b
     Example: rfsn say innkeeper "Good evening!"
@@ -60,8 +61,9 @@ async def _say(runtimes: Runtimes, turn: protocol.PlayerTurn, as_json: bool, wav
     console = Console(highlight=False)
     pcm: list[bytes] = []
     rate = 0
-    async with running(runtimes) as kernel:
-        async for item in conversation(kernel, turn, protocol.Hello(audio=wav is not None, visemes=as_json)):
+    wants = protocol.Hello(audio=wav is not None, visemes=as_json)
+    async with aclosing(_items(runtimes, turn, wants)) as items:
+        async for item in items:
             if isinstance(item, Audio):
                 pcm.append(protocol.read_audio_frame(item.frame).pcm)
                 continue
@@ -82,6 +84,18 @@ async def _say(runtimes: Runtimes, turn: protocol.PlayerTurn, as_json: bool, wav
             file.setframerate(rate)
             file.writeframes(b"".join(pcm))
     return ""
+
+
+async def _items(runtimes: Runtimes, turn: protocol.PlayerTurn, wants: protocol.Hello) -> AsyncGenerator[Item]:
+    """Yield all that a turn sends: on the running server, else in this process."""
+    address, key = await address_of(runtimes)
+    if address:
+        async for item in turn_on(address, key, turn, wants):
+            yield item
+        return
+    async with running(runtimes) as kernel:
+        async for item in conversation(kernel, turn, wants):
+            yield item
 
 
 def show(console: Console, item: Item) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from pydantic import BaseModel, Field
 
 from rfsn_core.protocol.audio import AudioFrame
-from rfsn_core.protocol.client import GameEvent, Hello, PlayerTurn, Reward, Undo
-from rfsn_core.protocol.server import NpcInfo, RewardAccepted, ServerMessage, State
+from rfsn_core.protocol.client import ActionResult, GameEvent, Hello, Introduce, PlayerTurn, Reward, Undo
+from rfsn_core.protocol.server import Introduced, NpcInfo, RewardAccepted, ServerMessage, State
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -39,7 +39,10 @@ class DialectTurn(Protocol):
         """Yield the turn's messages and, if they were asked for, its audio frames, in order."""
 
     def played(self, sentence: int, ms: int) -> None:
-        """Note that the player has heard this much; after `cancel` the NPC remembers no more than that."""
+        """Note that the player has heard this much; after `cancel` the NPC remembers no more than that.
+
+        Sentence -1 stands for nothing at all; 0 ms for the whole sentence.
+        """
 
     async def cancel(self) -> None:
         """Stop the turn, if it still runs, and wait until what was heard is stored."""
@@ -73,11 +76,18 @@ class DialectHost(Protocol):
     def log(self) -> logging.Logger:
         """The dialect's log."""
 
+    @property
+    def has_voice(self) -> bool:
+        """Whether turns have sound: without a voice they have text only."""
+
     def npcs(self) -> Sequence[NpcInfo]:
         """Return the NPCs, in the world's order."""
 
     def npc(self, name: str) -> NpcInfo:
         """Return the NPC of an id or a display name."""
+
+    def introduce(self, npc: Introduce) -> Introduced:
+        """Make an NPC that the world has no file for, from what the game says. Raises UserError."""
 
     def begin(self, turn: PlayerTurn, wants: Hello | None = None) -> DialectTurn:
         """Begin a turn. Raises ConversationBusy or ShuttingDown.
@@ -93,6 +103,9 @@ class DialectHost(Protocol):
 
     async def event(self, event: GameEvent) -> State:
         """Tell an NPC what happened in the game. Raises StoreError."""
+
+    async def result(self, result: ActionResult) -> State:
+        """Tell an NPC what became of its action. Raises UnknownDecision or StoreError."""
 
     async def reward(self, reward: Reward) -> RewardAccepted:
         """Reward a decision. Raises UnknownDecision or StoreError."""

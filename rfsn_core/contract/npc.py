@@ -78,6 +78,9 @@ class NpcState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     clock: float = 0.0
     """Hours of game time at the last turn; 0 when the game does not say."""
 
+    refused: dict[str, int] = {}
+    """Action → the turn in which the game refused or failed it last."""
+
     @property
     def relationship(self) -> str:
         """The relationship tier; `stranger` before the first turn."""

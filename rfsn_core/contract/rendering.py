@@ -67,6 +67,9 @@ class Prompt:
     """All that the NPC may tell this player now, asked for or not, the most important first; no secrets."""
     others: tuple[tuple[str, str, str], ...] = ()
     """(id, name, title) of the world's other NPCs."""
+    occasion: str = ""
+    """Why the NPC speaks first: `approach`, the kind of an event, or `result_done`, `result_failed`, `result_refused`.
+    Empty when the player spoke."""
     stopped_by: str = ""
     """Why the gate stopped what the player said; empty when it did not. The words are then empty."""
     game: Mapping[str, Any] = field(default_factory=dict)

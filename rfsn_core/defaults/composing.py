@@ -77,6 +77,9 @@ class Composer(Answers):
 
     def _moment(self) -> str:
         prompt = self.prompt
+        if prompt.occasion and prompt.action not in FIERCE:
+            other = "occasion.other" if prompt.action in ("acknowledge", "inquire") else ""
+            return self.first(f"occasion.{prompt.occasion}", other)
         if prompt.action in FIERCE or prompt.action == "stern_warning":
             return ""
         acting = self.understanding.acts and not self.understanding.words

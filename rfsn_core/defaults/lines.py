@@ -17,7 +17,7 @@ from typing import Any
 
 VOICES = ("warm", "terse", "formal", "sly", "timid", "cold")
 """The ways of speaking that have lines of their own."""
-FILES = ("talk", "answers", "moments", "remarks")
+FILES = ("talk", "answers", "moments", "remarks", "occasions")
 OWN = 3
 """How much likelier a line of the NPC's own voice is than one that fits every voice."""
 

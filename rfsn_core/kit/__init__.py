@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from rfsn_core.kit.files import replace_file
     from rfsn_core.kit.http import Remote, api_key, server_sent
     from rfsn_core.kit.jsonl import JsonLines, Line
-    from rfsn_core.kit.pcm import clauses, pcm16
+    from rfsn_core.kit.pcm import clauses, pcm16, wav_bytes
     from rfsn_core.kit.remote_settings import RemoteSettings
     from rfsn_core.kit.resample import Resampler
     from rfsn_core.kit.search import MAX_TERMS, STOP_WORDS, add_neighbours, search_turns, stems_of, terms, whole_text
+    from rfsn_core.kit.toml_writer import toml_text
     from rfsn_core.kit.visemes import shapes_of, visemes_of
     from rfsn_core.kit.voices import UnknownVoices, nearest_voices
     from rfsn_core.kit.words import content_words, language_of, stem, words_of
@@ -81,7 +82,9 @@ __all__ = [
     "stream_chat",
     "terms",
     "token_count",
+    "toml_text",
     "visemes_of",
+    "wav_bytes",
     "whole_text",
     "words_of",
 ]
@@ -95,10 +98,11 @@ _HOMES = {
     "files": "replace_file",
     "http": "Remote api_key server_sent",
     "jsonl": "JsonLines Line",
-    "pcm": "clauses pcm16",
+    "pcm": "clauses pcm16 wav_bytes",
     "remote_settings": "RemoteSettings",
     "resample": "Resampler",
     "search": "MAX_TERMS STOP_WORDS add_neighbours search_turns stems_of terms whole_text",
+    "toml_writer": "toml_text",
     "visemes": "shapes_of visemes_of",
     "voices": "UnknownVoices nearest_voices",
     "words": "content_words language_of stem words_of",

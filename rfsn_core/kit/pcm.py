@@ -1,8 +1,10 @@
-"""Conversion of an engine's samples to PCM16, and cutting of long sentences into clauses."""
+"""Conversion of an engine's samples to PCM16, WAV files, and cutting of long sentences into clauses."""
 
 from __future__ import annotations
 
+import io
 import re
+import wave
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,17 @@ def pcm16(samples: NDArray[np.float32], volume: float = 1.0) -> bytes:
     """Return samples in -1…1 as 16-bit PCM, clipped, little-endian. NaN becomes silence."""
     scaled = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0) * (32767 * volume)
     return bytes(np.clip(scaled, -32768, 32767).astype("<i2").tobytes())
+
+
+def wav_bytes(pcm: bytes, sample_rate: int) -> bytes:
+    """Return PCM16 mono as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(sample_rate)
+        writer.writeframes(pcm)
+    return file.getvalue()
 
 
 def clauses(text: str, first: int = 60, rest: int = 250) -> list[str]:

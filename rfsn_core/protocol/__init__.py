@@ -7,11 +7,13 @@ silent.
 
 from rfsn_core.protocol.audio import AUDIO_LAST, AUDIO_VERSION, HEADER_SIZE, AudioFrame, audio_frame, read_audio_frame
 from rfsn_core.protocol.client import (
+    ActionResult,
     Cancel,
     ClientMessage,
     EndConversation,
     GameEvent,
     Hello,
+    Introduce,
     Ping,
     Played,
     PlayerTurn,
@@ -33,6 +35,7 @@ from rfsn_core.protocol.server import (
     Error,
     GateWaiting,
     InputBlocked,
+    Introduced,
     Latency,
     LearningChanged,
     Narration,
@@ -75,6 +78,7 @@ __all__ = [
     "HEADER_SIZE",
     "MAX_TEXT",
     "PROTOCOL",
+    "ActionResult",
     "AudioFrame",
     "Cancel",
     "Candidate",
@@ -89,6 +93,8 @@ __all__ = [
     "GateWaiting",
     "Hello",
     "InputBlocked",
+    "Introduce",
+    "Introduced",
     "Latency",
     "LearningChanged",
     "Message",

@@ -35,7 +35,7 @@ class PlayerTurn(Message, tag="turn", kw_only=True):
     player: Name = "player"
     """Who is speaking. Each NPC has a separate relationship with each player."""
     text: Annotated[str, Meta(max_length=MAX_TEXT)]
-    """What the player says. It may be empty when `signal` is given."""
+    """What the player says. It may be empty when `signal` or `cause` is given."""
     save: Name = "default"
     """The game's save or campaign; memories of one save are unknown in another."""
     state: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -44,12 +44,16 @@ class PlayerTurn(Message, tag="turn", kw_only=True):
     compares them with its own values."""
     signal: str = ""
     """The player's signal (`attack`, `offer`, …) when the game knows it; else it is read from the text."""
+    cause: Annotated[str, Meta(max_length=200)] = ""
+    """Why the NPC speaks first: `approach` when the player comes near, or the kind of an event. The player says nothing
+    then; `text` may say what happened, in words."""
     turn_id: Annotated[str, Meta(max_length=100)] = ""
     """The client's own id for the turn; when empty, the server makes one."""
 
 
 class GameEvent(Message, tag="event", kw_only=True):
-    """Something happened in the game that the NPC knows of. It changes state and memory; the NPC says nothing."""
+    """Something happened in the game that the NPC knows of. It changes state and memory. The NPC says nothing, unless
+    `speak` is true or a trigger of the settings applies: then a turn of the server's own follows."""
 
     npc: Name
     kind: Name
@@ -59,6 +63,38 @@ class GameEvent(Message, tag="event", kw_only=True):
     save: Name = "default"
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     """Details to remember."""
+    speak: bool = False
+    """The NPC says something about it."""
+
+
+class ActionResult(Message, tag="result", kw_only=True):
+    """What became of an NPC's action in the game. The NPC remembers it; an action that the game did not carry out is no
+    candidate for some turns. The answer is `state`."""
+
+    decision_id: str
+    outcome: Literal["done", "failed", "refused"]
+    reason: Annotated[str, Meta(max_length=500)] = ""
+    """Why not, in words: `the door is locked`."""
+    speak: bool = False
+    """The NPC says something about it."""
+
+
+class Introduce(Message, tag="introduce", kw_only=True):
+    """The game has an NPC that the world has no file for. It gets a profile from what the game says, by the world's
+    `kinds`, and is kept. The answer is `introduced`. An NPC with a file stays as it is."""
+
+    npc: Name
+    """The game's own id for it."""
+    name: Name
+    title: Annotated[str, Meta(max_length=200)] = ""
+    persona: Annotated[str, Meta(max_length=MAX_TEXT)] = ""
+    race: Annotated[str, Meta(max_length=100)] = ""
+    gender: Annotated[str, Meta(max_length=100)] = ""
+    faction: Annotated[str, Meta(max_length=100)] = ""
+    place: Annotated[str, Meta(max_length=200)] = ""
+    voice: Annotated[str, Meta(max_length=200)] = ""
+    """The game's voice type; `kinds` say which voice that is."""
+    tags: list[str] = msgspec.field(default_factory=list)
 
 
 class EndConversation(Message, tag="end", kw_only=True):
@@ -166,6 +202,8 @@ ClientMessage = (
     | PlayerTurn
     | GameEvent
     | EndConversation
+    | ActionResult
+    | Introduce
     | Remember
     | Prefetch
     | TakeSnapshot

@@ -71,6 +71,12 @@ class Decision(Message, tag="decision", kw_only=True):
     vetoes: list[Veto]
     fact: str = ""
     """Id of the fact that the NPC tells, confides or hints at; empty when it is about none."""
+    target: str = ""
+    """Whom or what the action is aimed at; empty for most."""
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    """What the game needs to carry it out, as `world.actions` declares it."""
+    occasion: str = ""
+    """Why the NPC speaks first; empty when the player spoke."""
     forced_by: str = ""
     """Name of the safety rule that forced this action; empty when none did."""
     latency_ms: float
@@ -327,6 +333,16 @@ class RewardAccepted(Message, tag="reward.accepted", kw_only=True):
     """Why the reward was quarantined instead, such as an unknown decision; empty when it was stored."""
 
 
+class Introduced(Message, tag="introduced", kw_only=True):
+    """An NPC of the game can be talked to."""
+
+    npc: str
+    """The id to use from now on."""
+    name: str
+    has_file: bool = False
+    """True when the world has a file for it, which counts."""
+
+
 class Remembered(Message, tag="remembered", kw_only=True):
     """How the NPC's memory took in a `remember`."""
 
@@ -427,6 +443,7 @@ ServerMessage = (
     | TurnFailed
     | RewardAccepted
     | Remembered
+    | Introduced
     | SnapshotTaken
     | SaveRolledBack
     | TurnUndone

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.prompt import Prompts
 from rfsn_core.turn.runtime import OpenProvider, Runtime
 from rfsn_core.world.decision import Decider
+from rfsn_core.world.guests import Guests
 
 log = logger("runtime")
 
@@ -89,6 +90,11 @@ class Runtimes:
     def data_dir(self) -> Path:
         """The folder for what the server writes; it stays the same until a restart."""
         return self._data_folder.path
+
+    @cached_property
+    def guests(self) -> Guests:
+        """The NPCs that the game introduced."""
+        return Guests(self.data_dir / "guests")
 
     @cached_property
     def _data_folder(self) -> DataFolder:
@@ -196,7 +202,7 @@ class Runtimes:
         return Opened(choice.key, choice.provider, choice.plugin, choice.settings, host)
 
     async def _build(self, plan: Plan) -> Runtime:
-        settings, world = plan.settings, plan.world
+        settings, world = plan.settings, replace(plan.world, guests=self.guests)
         opened: dict[str, list[Opened]] = {stage: [] for stage in STAGES}
         acquired: list[Opened] = []
         current = self._current.opened if self._current else ()

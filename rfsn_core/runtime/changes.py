@@ -16,7 +16,7 @@ RESTART = frozenset(
     {("data_dir",), ("server", "host"), ("server", "port"), ("server", "max_message"), ("operations", "reload")}
 )
 """Settings that are read once, at the start."""
-FOLDERS = {"npcs": ".toml", "lore": ".md", "lines": ".toml", "prompts": ".j2", "plugins": ".py"}
+FOLDERS = {"npcs": ".toml", "kinds": ".toml", "lore": ".md", "lines": ".toml", "prompts": ".j2", "plugins": ".py"}
 """The world's folders, and what the files in them that are read end with."""
 
 
@@ -85,7 +85,7 @@ def _changed_world(old: World, new: World) -> Iterator[str]:
             yield f"NPC '{npc_id}' ({before.name}) is gone"
         elif before != after:
             yield f"NPC '{npc_id}'"
-    for what in ("lore", "lines", "prompts"):
+    for what in ("kinds", "lore", "lines", "prompts"):
         if getattr(old, what) != getattr(new, what):
             yield what
 

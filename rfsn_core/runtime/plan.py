@@ -141,7 +141,12 @@ def _unknown_variants(plugins: Plugins, settings: Settings, source: Source) -> I
 
 
 def _unknown_actions(settings: Settings, source: Source, actions: Actions) -> Iterator[str]:
-    """Yield a line for each action that a rule of the settings names and that does not exist."""
+    """Yield a line for each action that a rule or trigger of the settings names and that does not exist."""
+    for index, trigger in enumerate(settings.world.triggers):
+        for name in trigger.actions:
+            if name not in actions:
+                where = source.where(["world", "triggers", index, "actions"])
+                yield f"{where}: no action '{name}'{nearest(name, actions)}"
     for index, rule in enumerate(settings.world.rules):
         named = {"forbid": rule.forbid, "favour": rule.favour, "force": [rule.force] if rule.force else []}
         for key, names in named.items():

@@ -37,18 +37,21 @@ from rfsn_core.telemetry.metrics import METRICS
 
 
 @asynccontextmanager
-async def serving(runtimes: Runtimes, collector: Collector | None = None) -> AsyncIterator[Starlette]:
+async def serving(
+    runtimes: Runtimes, collector: Collector | None = None, *, speaks: bool = True
+) -> AsyncIterator[Starlette]:
     """Run the kernel of a world and yield its application.
 
     :param collector: tunes the garbage collector while the kernel runs; settled after the start and each reload.
+    :param speaks: whether dialects are served, and their ports opened.
     """
     with collector or nullcontext():
-        async with running(runtimes) as kernel, _application(kernel, collector) as app:
+        async with running(runtimes) as kernel, _application(kernel, collector, speaks=speaks) as app:
             yield app
 
 
 @asynccontextmanager
-async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIterator[Starlette]:
+async def _application(kernel: Kernel, collector: Collector | None, *, speaks: bool) -> AsyncIterator[Starlette]:
     runtimes = kernel.runtimes
     connections = Connections(kernel)
 
@@ -72,7 +75,7 @@ async def _application(kernel: Kernel, collector: Collector | None) -> AsyncIter
 
     stop = asyncio.Event()
     limits = ConnectionLimits(lambda: runtimes.current.settings.server, raise_descriptors())
-    async with metrics.shared(), watched(runtimes.plugins), dialects(kernel, own, limits) as offered:
+    async with metrics.shared(), watched(runtimes.plugins), dialects(kernel, own, limits, speaks=speaks) as offered:
         app = Starlette(routes=[*own, *offered])
         app.state.stopping = stopping
         app.state.listening = listening

@@ -50,6 +50,11 @@ class Host:
         self.data_dir: Path = kernel.runtimes.data_dir / "dialects" / dialect
         self.log = logging.getLogger(f"rfsn.dialects.{dialect}")
 
+    @property
+    def has_voice(self) -> bool:
+        """Whether turns have sound."""
+        return any(engine.provider.sample_rate > 0 for engine in self._kernel.runtimes.current.voices)
+
     def npcs(self) -> Sequence[protocol.NpcInfo]:
         """Return the NPCs, in the world's order."""
         return [_info(npc) for npc in self._kernel.runtimes.current.world.npcs.values()]
@@ -57,6 +62,10 @@ class Host:
     def npc(self, name: str) -> protocol.NpcInfo:
         """Return the NPC of an id or a display name. Raises UnknownNpc."""
         return _info(self._kernel.runtimes.current.world.npc(name))
+
+    def introduce(self, npc: protocol.Introduce) -> protocol.Introduced:
+        """Make an NPC that the world has no file for. Raises BadMessage or UserError."""
+        return self._kernel.introduce(checked(npc))
 
     def begin(self, turn: protocol.PlayerTurn, wants: protocol.Hello | None = None) -> Turn:
         """Begin a turn. Raises UnknownNpc, BadMessage, ConversationBusy or ShuttingDown."""
@@ -70,6 +79,10 @@ class Host:
     async def event(self, event: protocol.GameEvent) -> protocol.State:
         """Tell an NPC what happened in the game. Raises UnknownNpc or StoreError."""
         return await self._kernel.event(checked(event))
+
+    async def result(self, result: protocol.ActionResult) -> protocol.State:
+        """Tell an NPC what became of its action. Raises BadMessage, UnknownDecision or StoreError."""
+        return (await self._kernel.result(checked(result)))[0]
 
     async def reward(self, reward: protocol.Reward) -> protocol.RewardAccepted:
         """Reward a decision. Raises BadMessage, UnknownDecision or StoreError."""

@@ -31,12 +31,13 @@ LOOPBACK = "127.0.0.1"
 
 @asynccontextmanager
 async def dialects(
-    kernel: Kernel, taken: Iterable[BaseRoute], limits: ConnectionLimits
+    kernel: Kernel, taken: Iterable[BaseRoute], limits: ConnectionLimits, *, speaks: bool = True
 ) -> AsyncIterator[list[BaseRoute]]:
     """Open the dialects and yield the routes for the server's port; those with a port of their own listen.
 
     :param taken: the server's own routes.
     :param limits: of the connections of all ports together.
+    :param speaks: False opens none.
 
     Raises ConfigError when two claim one route, and UserError when a port is taken.
     """
@@ -44,7 +45,7 @@ async def dialects(
     claims = _Claims(taken)
     async with AsyncExitStack() as stack:
         routes: list[BaseRoute] = []
-        for choice in plan.dialects:
+        for choice in plan.dialects if speaks else ():
             if choice.settings.port and kernel.runtimes.worker not in ("", "worker-0"):
                 continue  # one process of several has the port
             with contained():

@@ -27,6 +27,8 @@ class Dialogue(msgspec.Struct, forbid_unknown_fields=True):
     user_input: str
     player: str = "player"
     save: str = "default"
+    stream: bool = True
+    """False: one JSON object at the end, for clients that cannot read a stream."""
     state: dict[str, object] = {}
 
 
@@ -60,11 +62,52 @@ def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
             return problem(400, "bad_message", str(error))
         except RfsnError as error:
             return problem(404 if isinstance(error, UnknownNpc) else 400, error.code, str(error))
+        if not asked.stream:
+            return await _whole(turn, outbox)
         return StreamingResponse(
             _lines(turn, outbox), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 
     return stream
+
+
+class Whole(msgspec.Struct, kw_only=True):
+    """A turn as one object."""
+
+    text: str
+    sentences: list[str]
+    decision_id: str
+    action: str
+    style: str
+    target: str
+    arguments: dict[str, Any]
+    reason: str
+    """`complete`, `cancelled`, or why the answer is shorter than intended."""
+
+
+async def _whole(turn: RunningTurn, outbox: Outbox) -> Response:
+    """Return a turn as one JSON object when it has ended."""
+    sentences: list[str] = []
+    decision: protocol.Decision | None = None
+    while True:
+        event = await outbox.get()
+        match event:
+            case protocol.Decision():
+                decision = event
+            case protocol.Sentence():
+                sentences.append(event.text)
+            case protocol.TurnFailed():
+                return problem(500, event.code, event.message)
+            case protocol.TurnFinished() | protocol.TurnCancelled() if decision is not None:
+                reason = event.reason if isinstance(event, protocol.TurnFinished) else "cancelled"
+                return as_json(
+                    Whole(
+                        text=event.text, sentences=sentences, decision_id=decision.decision_id, action=decision.action,
+                        style=decision.style, target=decision.target, arguments=decision.arguments, reason=reason,
+                    )
+                )  # fmt: skip
+            case protocol.TurnCancelled():
+                return problem(503, "cancelled", "the turn was interrupted before it was decided")
 
 
 async def _lines(turn: RunningTurn, outbox: Outbox) -> AsyncIterator[bytes]:

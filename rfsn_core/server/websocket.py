@@ -28,6 +28,7 @@ from rfsn_core.turn.turns import RunningTurn
 
 log = logger("websocket")
 
+Split = Callable[[Any], tuple[protocol.Message | None, protocol.PlayerTurn | None]]
 CLOSE_SLOW = 4008
 SENT_AT_ONCE = 20
 """Messages and audio frames that are given to the socket with one write, at most."""
@@ -237,7 +238,14 @@ class Connection:
             turn.played(message.sentence, message.ms)
 
     def _event(self, message: protocol.GameEvent) -> None:
-        self._answer_later(self._kernel.event(message))
+        task = self._kernel.event(message)
+        self._answer_later(task, lambda state: (state, self._kernel.reaction(message)))
+
+    def _result(self, message: protocol.ActionResult) -> None:
+        self._answer_later(asyncio.create_task(self._kernel.result(message)), lambda answer: answer)
+
+    def _introduce(self, message: protocol.Introduce) -> None:
+        self.send(self._kernel.introduce(message))
 
     def _end(self, message: protocol.EndConversation) -> None:
         self._answer_later(self._kernel.end(message))
@@ -268,8 +276,11 @@ class Connection:
     def _undo(self, message: protocol.Undo) -> None:
         self._answer_later(self._kernel.undo(message))
 
-    def _answer_later(self, task: asyncio.Task[Any]) -> None:
-        """Send the result of a task when it is done, without delaying the messages behind it."""
+    def _answer_later(self, task: asyncio.Task[Any], split: Split | None = None) -> None:
+        """Send the result of a task when it is done, without delaying the messages behind it.
+
+        :param split: returns the answer in the result, and the turn that follows it, if any.
+        """
 
         def done(task: asyncio.Task[Any]) -> None:
             self._answers.discard(task)
@@ -277,8 +288,11 @@ class Connection:
                 return
             error = task.exception()
             if error is None:
-                if (answer := task.result()) is not None:
+                answer, turn = split(task.result()) if split else (task.result(), None)
+                if answer is not None:
                     self.send(answer)
+                if turn is not None and not self.outbox.closed:
+                    self._begin(turn)
             elif isinstance(error, RfsnError):
                 self.send(_error(error))
             else:
@@ -297,6 +311,8 @@ HANDLERS: dict[type[protocol.Message], Callable[[Connection, Any], None]] = {
     protocol.Played: Connection._played,
     protocol.GameEvent: Connection._event,
     protocol.EndConversation: Connection._end,
+    protocol.ActionResult: Connection._result,
+    protocol.Introduce: Connection._introduce,
     protocol.Reward: Connection._reward,
     protocol.Remember: Connection._remember,
     protocol.Prefetch: Connection._prefetch,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from rfsn_core.contract.actions import Action, SafetyRule
+from rfsn_core.contract.actions import Action, SafetyRule, Trigger
 from rfsn_core.memory.update import MemoryRules
 from rfsn_core.settings.origins import check_origins
 from rfsn_core.telemetry.redaction import stripped
@@ -76,6 +76,7 @@ class WorldSettings(BaseModel, extra="forbid"):
     weights: Weights = Field(Weights(), description="What a predicted change is worth; see below.")
     actions: list[Action] = Field([], description="Actions that the game adds; see below.")
     rules: list[SafetyRule] = Field([], description="Safety rules that the game adds; see below.")
+    triggers: list[Trigger] = Field([], description="Events of the game that make NPCs speak up; see below.")
 
 
 class GuardSettings(BaseModel, extra="forbid"):

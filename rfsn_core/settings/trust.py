@@ -27,7 +27,7 @@ from rfsn_core.settings.source import NAMES, Source, find_file, load
 
 VARIABLE = "RFSN_TRUST"
 """1 in the environment trusts every world: for containers, whose image is the decision."""
-FOLDERS = ("npcs", "lore", "lines", "prompts", "plugins")
+FOLDERS = ("npcs", "kinds", "lore", "lines", "prompts", "plugins")
 READ = (*NAMES, "signals.toml", "synonyms.toml", ".rfsn")
 """What else of a world's folder is read or written."""
 OWN_ADDRESSES = {

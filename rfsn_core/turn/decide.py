@@ -24,9 +24,11 @@ from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.turn.events import TurnEvents
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
+from rfsn_core.world.arguments import Sources, fill
 from rfsn_core.world.decision import Deliberation, is_told
 from rfsn_core.world.feelings import adopt, drift, hear, perceive
 from rfsn_core.world.knowledge import Question, Recall
+from rfsn_core.world.occasions import Occasion
 from rfsn_core.world.trial import Trial
 
 log = logger("turn")
@@ -48,6 +50,8 @@ class PlayerInput:
     """What the NPC says instead of an answer, when the gate stopped it."""
     understanding: Understanding = field(default_factory=lambda: Understanding(signal="statement"))
     """What it means."""
+    occasion: Occasion | None = None
+    """Why the NPC speaks first, as a prompt may show it; None when the player spoke."""
 
     @property
     def signal(self) -> str:
@@ -62,6 +66,8 @@ async def gate_input(
 
     :param events: of the turn; None for a preview, which nobody is told of.
     """
+    if request.occasion is not None:
+        return await _gate_occasion(request, runtime, request.occasion)
     utterance = Utterance(request.text, "player", request.npc.id, "", state.in_combat)
     gating = runtime.settings.gating
     asker = Asker(request.turn_id, request.scope.player, events.emit) if events else NOBODY
@@ -100,6 +106,19 @@ def _line(request: Request, runtime: Runtime, verdict: Verdict, state: NpcState)
         fallback=request.npc.file.fallback,
         seed=f"{runtime.settings.world.seed}/{request.scope.conversation}/{state.turns}",
     )
+
+
+async def _gate_occasion(request: Request, runtime: Runtime, occasion: Occasion) -> PlayerInput:
+    """Ask the gates about why the NPC speaks first: nobody spoke, but the game's words are in the prompt."""
+    admission, npc = runtime.admission, request.npc.id
+    game, withheld = await admission.game(request.game, npc)
+    if occasion.text and (refused := await admission.refusal(occasion.text, npc)):
+        occasion, withheld = replace(occasion, text=""), refused
+    if withheld:
+        log.warning("state.withheld", reason=withheld)
+    name = await admission.name(request.scope.player, npc)
+    understanding = Understanding(signal=occasion.signal, source="game")
+    return PlayerInput("", "", name, game, understanding=understanding, occasion=occasion)
 
 
 def understand(request: Request, runtime: Runtime, state: NpcState, text: str) -> Understanding:
@@ -150,6 +169,8 @@ def compare(request: Request, runtime: Runtime, state: NpcState, events: TurnEve
 def perceived(request: Request, player: PlayerInput, state: NpcState) -> NpcState:
     """Return the state after the NPC saw what the game shows and heard what the player said."""
     nature = request.npc.nature
+    if request.occasion is not None:
+        return perceive(state, request.game, nature)
     return hear(perceive(state, request.game, nature), player.signal, player.understanding.sentiment, nature)
 
 
@@ -163,27 +184,57 @@ def decide(
     :param trial: who acts, the policy that learns or the default.
     """
     knowledge = recall_facts(request, runtime, player, state)
+    cause = request.occasion
     situation = Situation(
-        state, player.signal, request.game, request.npc.nature.temperament, knowing(player.understanding, knowledge)
-    )
+        state, player.signal, request.game, request.npc.nature.temperament, knowing(player.understanding, knowledge),
+        cause.kind if cause else "", cause.actions if cause else (),
+    )  # fmt: skip
+    filled, unfit = _arguments(request, runtime, player, state)
     deliberation = runtime.decider.decide(
         situation,
         request.npc,
         request.scope,
         decision_id,
         stopped_by=player.stopped_by,
-        changes=runtime.hooks.changes(situation, runtime.decider.actions),
+        changes=(*runtime.hooks.changes(situation, runtime.decider.actions), unfit),
         knowledge=knowledge,
         trial=trial,
     )
     METRICS.actions.labels(deliberation.event.action).inc()
-    deliberation.event.turn_id = request.turn_id
+    event = deliberation.event
+    event.turn_id, event.occasion = request.turn_id, situation.occasion
+    event.arguments = filled.get(event.action, {})
+    event.target = str(event.arguments.get("target", ""))
     return deliberation
+
+
+REFUSED_TURNS = 3
+"""Turns for which an action that the game did not carry out is no candidate."""
+
+
+def _arguments(
+    request: Request, runtime: Runtime, player: PlayerInput, state: NpcState
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return action → its arguments, and action → why it cannot be done now."""
+    actions = runtime.decider.actions
+    sources = Sources(request.npc.name, request.scope.player, player.text, player.understanding, player.game)
+    filled: dict[str, dict[str, Any]] = {}
+    unfit: dict[str, str] = {}
+    for name in actions.with_arguments:
+        arguments = fill(actions[name], sources)
+        if isinstance(arguments, str):
+            unfit[name] = f"no {arguments} is known"
+        else:
+            filled[name] = arguments
+    refused = tuple(name for name, turn in state.refused.items() if state.turns - turn < REFUSED_TURNS)
+    if refused:
+        unfit.update(dict.fromkeys(actions.covered(refused), "the game refused it lately"))
+    return filled, unfit
 
 
 def recall_facts(request: Request, runtime: Runtime, player: PlayerInput, state: NpcState) -> Recall:
     """Return what the NPC finds in its knowledge about what the player said."""
-    if player.stopped_by:
+    if player.stopped_by or request.occasion is not None:
         return Recall()
     return runtime.world.knowledge.recall(
         Question(

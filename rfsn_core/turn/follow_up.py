@@ -47,7 +47,7 @@ class FollowUp:
         learning = turn.runtime.settings.learning
         if not learning.detect:
             return
-        if turn.prior_decision_id:
+        if turn.prior_decision_id and turn.request.occasion is None:
             names = [name for name in play_signals.signals(turn.understanding) if name in learning.signals]
             await self._rewards.accept_from_play(turn.prior_decision_id, names, judges=True)
         own = {"tts_overrun": turn.overran, "contradiction_detected": _contradicts_itself(turn)}

@@ -134,7 +134,7 @@ class Prompts:
         own = {name: text for name, text in world.prompts.items() if name in TEMPLATES}
         self._own = {name: self._environment.from_string(text) for name, text in own.items()}
         self._world, self._budget, self._final_json = world, budget, final_json
-        self._systems: dict[str, SystemPrompt] = {}
+        self._systems: dict[str, tuple[Npc, SystemPrompt]] = {}
         self._labels = tuple(dict.fromkeys(label for npc in world.npcs.values() for label in (npc.name, npc.id)))
         for name in self._own:
             self._try(name, next(iter(world.npcs.values())))
@@ -168,9 +168,9 @@ class Prompts:
     def _system(self, npc: Npc) -> SystemPrompt:
         """Return the part that is the same for every turn of an NPC; facts and lore over the budget are left out."""
         known = self._systems.get(npc.id)
-        if known is None:
-            known = self._systems[npc.id] = self._new_system(npc)
-        return known
+        if known is None or known[0] is not npc:  # the game may introduce an NPC again, with other words
+            known = self._systems[npc.id] = (npc, self._new_system(npc))
+        return known[1]
 
     def _new_system(self, npc: Npc) -> SystemPrompt:
         """Render the system prompt with as many of the constant facts, and then of the constant lore, as fit."""
@@ -212,6 +212,7 @@ class Prompts:
             "npc": facts.npc.file,
             "player": neutral(facts.player).replace('"', "'"),
             "text": neutral(facts.text),
+            "occasion": neutral(facts.occasion.words) if facts.occasion else "",
             "action": facts.action.name.replace("_", " "),
             "instruction": facts.action.instruction,
             "style": STYLES.get(facts.style, facts.style.replace("_", " ")),
@@ -261,6 +262,7 @@ class Prompts:
             player_facts=tuple(fact.text for fact in facts.known if fact.kind.value != "summary"),
             facts=self._tellable(facts),
             others=tuple((other.id, other.name, other.file.title) for other in self._others(npc)),
+            occasion=facts.occasion.kind if facts.occasion else "",
             stopped_by=facts.stopped_by,
             game=facts.game,
             messages=(ChatMessage("system", system.text), ChatMessage("user", turn)),

@@ -16,6 +16,7 @@ from rfsn_core.turn.decide import PlayerInput
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.turn_facts import TurnFacts
+from rfsn_core.world.arguments import with_arguments
 from rfsn_core.world.decision import Deliberation
 
 log = logger("turn")
@@ -55,7 +56,8 @@ async def recall(
         knowledge=deliberation.knowledge,
         fact=deliberation.fact,
         player_name=_player_name(conversation),
-        action=runtime.decider.actions[decision.action],
+        action=with_arguments(runtime.decider.actions[decision.action], decision.arguments),
+        occasion=player.occasion,
         style=decision.style,
         state=state,
         related=related,

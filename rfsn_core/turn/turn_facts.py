@@ -15,6 +15,7 @@ from rfsn_core.contract.storage import MemoryRecord, TurnRecord
 from rfsn_core.contract.understanding import Understanding
 from rfsn_core.world.files import Npc
 from rfsn_core.world.knowledge import Hit, Recall
+from rfsn_core.world.occasions import Occasion
 
 GAME_STATE_CHARACTERS = 1500
 _INSTRUCTION_MARKS = re.compile(r"\[(/?)(INST|SYS)\]", re.IGNORECASE)
@@ -82,6 +83,8 @@ class TurnFacts:
     """The fact that the decision is about."""
     player_name: str = ""
     """What the player said to be called."""
+    occasion: Occasion | None = None
+    """Why the NPC speaks first; None when the player spoke."""
     stopped_by: str = ""
     """Why the gate stopped what the player said."""
     said: Sequence[str] = ()
@@ -173,4 +176,6 @@ def memory(turn: TurnRecord, now: float) -> Memory | None:
         return Memory("event", age, turn.player_text)
     if not turn.npc_text:
         return None
+    if not turn.player_text:
+        return Memory("conversation", age, f"You said: {turn.npc_text}")
     return Memory("conversation", age, f"The player said: {turn.player_text} — You answered: {turn.npc_text}")

@@ -47,8 +47,8 @@ class RunningTurn:
         self.task.cancel(reason)
 
     def played(self, sentence: int, ms: int) -> None:
-        """Note that the player has heard this much."""
-        self.turn.heard = max(self.turn.heard or (0, 0), (sentence, ms))
+        """Note that the player has heard this much; sentence -1: nothing."""
+        self.turn.heard = max(self.turn.heard or (sentence, ms), (sentence, ms))
 
     async def _run(self) -> None:
         self.waiting, self.started = False, True
@@ -132,7 +132,8 @@ class Turns:
 
     def _request(self, message: protocol.PlayerTurn, outbox: Outbox, wants: protocol.Hello) -> Request:
         npc = self._runtimes.current.world.npc(message.npc)
-        return new_request(message, npc, next(self._numbers), outbox, wants)
+        triggers = self._runtimes.current.settings.world.triggers
+        return new_request(message, npc, next(self._numbers), outbox, wants, triggers)
 
     def _new_turn(self, request: Request, conversation: Conversation) -> Turn:
         runtime = self._runtimes.current

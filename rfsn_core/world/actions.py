@@ -65,6 +65,9 @@ STYLES: dict[str, str] = {
 """Style → what it means, as the prompt says it."""
 
 
+_MOST_COVERED = 1000
+
+
 class Actions:
     """The actions of a runtime: built in, from the world's settings, and from plugins."""
 
@@ -80,6 +83,8 @@ class Actions:
         for action in self._by_name.values():
             if action.variant_of and action.variant_of not in self._by_name:
                 raise WorldError(f"action '{action.name}' is a variant of '{action.variant_of}', which does not exist")
+        self.with_arguments = tuple(name for name, action in self._by_name.items() if action.arguments)
+        """The actions that need more than their name."""
         self._covered: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def __getitem__(self, name: str) -> Action:
@@ -103,6 +108,8 @@ class Actions:
         """Return these actions and their variants."""
         covered = self._covered.get(names)
         if covered is None:
+            if len(self._covered) > _MOST_COVERED:
+                self._covered.clear()
             covered = tuple(name for name in self._by_name if name in names or self.plain(name) in names)
             self._covered[names] = covered
         return covered

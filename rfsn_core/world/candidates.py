@@ -97,6 +97,11 @@ def candidates(
     if forced is not None and forced.force in actions:
         return Candidates({forced.force: f"forced by {forced.name}"}, vetoes, forced_by=forced.name)
     reasons: dict[str, str] = {}
+    if situation.only:
+        for name in situation.only:
+            if name in actions and name not in vetoes:
+                reasons[name] = f"for {situation.occasion}"
+        return Candidates(reasons or {"ignore": "nothing else is allowed"}, vetoes, frozenset(favoured))
     for name, reason in _proposed(situation, actions, favoured, changes):
         if len(reasons) < MOST and name in actions and name not in vetoes:
             reasons.setdefault(name, reason)

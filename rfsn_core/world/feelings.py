@@ -301,3 +301,14 @@ def adopt(state: NpcState, drifted: Mapping[str, tuple[Any, Any]], nature: Natur
 def predict(state: NpcState, action: Action) -> NpcState:
     """Return the state that an action is expected to lead to, once the player has answered it in kind."""
     return _settled(_moved(state, Effect(action.affinity, action.trust, action.fear)))
+
+
+MOST_REFUSED = 20
+
+
+def tried(state: NpcState, action: str, *, done: bool) -> NpcState:
+    """Return the state after the game said what became of an action."""
+    refused = {name: turn for name, turn in state.refused.items() if name != action}
+    if not done:
+        refused = dict([*refused.items(), (action, state.turns)][-MOST_REFUSED:])
+    return replace(state, refused=refused)

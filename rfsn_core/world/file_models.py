@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
@@ -69,6 +69,15 @@ class NpcFile(BaseModel, extra="forbid"):
     styles: dict[str, Leaning] = Field({}, description="Style → leaning.")
     lines: Lines = Field({}, description="Action → scripted lines, or style → lines.")
     fallback: str = Field("", description="Said in place of a line that the gate stopped.")
+
+
+class KindFile(NpcFile):
+    """What a file in `kinds/` may say: an NPC's file, with `{name}`, `{race}` and so on for what the game says."""
+
+    name: str = Field("{name}", description="Display name; the game's own.")
+    match: dict[Literal["race", "gender", "faction", "place", "voice", "tags"], Texts] = Field(
+        {}, description='What the game must say for it: `race = ["Nord"]`.'
+    )
 
 
 class LoreFile(BaseModel, extra="forbid"):

@@ -7,6 +7,7 @@
       npcs/smith.toml   one file an NPC; the file's name is its id
       lore/*.md         what every NPC knows, a fact a paragraph
       lore/*.toml       facts with keys and conditions, as [[facts]] tables (optional)
+      kinds/*.toml      profiles for NPCs that the game has and that have no file (optional)
       signals.toml      what players say in this world and what it means, as [examples] (optional)
       synonyms.toml     words that players use for others (optional)
       lines/*.toml      scripted lines for all NPCs, as [lines.<action>] tables (optional)
@@ -20,10 +21,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,7 +38,7 @@ from rfsn_core.kit.words import language_of, stem
 from rfsn_core.world.actions import STYLES, Actions
 from rfsn_core.world.facts import Fact
 from rfsn_core.world.feelings import Nature
-from rfsn_core.world.file_models import Lines, LinesFile, LoreFile, NpcFile, SignalsFile
+from rfsn_core.world.file_models import KindFile, Lines, LinesFile, LoreFile, NpcFile, SignalsFile
 from rfsn_core.world.knowledge import Knowledge
 from rfsn_core.world.lines import problem as line_problem
 from rfsn_core.world.names import folded, names_of
@@ -45,6 +46,7 @@ from rfsn_core.world.synonyms import SynonymsFile
 from rfsn_core.world.templates import syntax_problem
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+NpcFileT = TypeVar("NpcFileT", bound=NpcFile)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,27 @@ class Npc:
     def name(self) -> str:
         """The display name."""
         return self.file.name
+
+
+def npc_of(npc_id: str, file: NpcFile, language: str = "") -> Npc:
+    """Return the NPC of a file.
+
+    :param language: the world's, which counts when the file names none; empty: found out from its texts.
+    """
+    initial = NpcState(affinity=file.state.affinity, trust=file.state.trust, fear=file.state.fear)
+    written = " ".join([file.persona, *(fact.text for fact in file.knows[:10])])
+    chosen = (file.language or language).lower()
+    language = chosen or language_of(written)
+    # English is also what a text is taken for that tells nothing: then the voice's own setting counts.
+    voice = VoiceStyle(**file.voice.model_dump(), language=chosen or (language if language != "en" else ""))
+    return Npc(npc_id, file, voice, initial, language)
+
+
+class Guests(Protocol):
+    """The NPCs that the game introduced."""
+
+    def find(self, name: str, kinds: Sequence[KindFile]) -> Npc | None:
+        """Return the NPC of an id or a name; None when there is none."""
 
 
 class ReadNpc(NamedTuple):
@@ -98,6 +121,10 @@ class World:
     """What players say in this world → the signal it is."""
     synonyms: SynonymsFile | None = None
     """Words that stand for others in this world."""
+    kinds: tuple[KindFile, ...] = ()
+    """Profiles for NPCs without a file."""
+    guests: Guests | None = field(default=None, compare=False, repr=False)
+    """The NPCs that the game introduced."""
     context: tuple[str, ...] = ()
     """What the NPC files were checked against."""
     read: Mapping[str, ReadNpc] = field(default_factory=dict)
@@ -142,11 +169,15 @@ class World:
 
     def npc(self, name: str) -> Npc:
         """Return the NPC of that id or display name, in capitals or not. Raises UnknownNpc, which lists the ids."""
-        npc = self.npcs.get(name) or self._by_name.get(folded(name))
+        npc = self.with_file(name) or (self.guests.find(name, self.kinds) if self.guests else None)
         if npc is None:
             shown = name if len(name) <= 60 else name[:60] + "…"
             raise UnknownNpc(f"no NPC '{shown}' in this world", hint=f"There are: {', '.join(sorted(self.npcs))}")
         return npc
+
+    def with_file(self, name: str) -> Npc | None:
+        """Return the NPC of that id or display name, if it has a file in this world."""
+        return self.npcs.get(name) or self._by_name.get(folded(name))
 
     @cached_property
     def _by_name(self) -> dict[str, Npc]:
@@ -177,12 +208,14 @@ def read_world(
     prompts = {file.stem: reading.prompt(file) for file in reading.files("prompts", ".j2")}
     lore = tuple(reading.lore())
     examples, synonyms = reading.examples(), reading.synonyms()
+    kinds = tuple(kind for file in reading.files("kinds", ".toml") if (kind := reading.kind(file)))
     if not npcs and not reading.problems:
         reading.problems.append(f"{folder}: no NPC files (*.toml)" + "".join(f"; {w}" for w in reading.warnings))
     if reading.problems:
         raise WorldError("\n".join(reading.problems))
     warnings = (*reading.warnings, *_same_names(npcs))
-    world = World(path, npcs, lore, lines, prompts, warnings, examples, synonyms, reading.context, reading.read)
+    world = World(path, npcs, lore, lines, prompts, warnings, examples, synonyms, kinds)
+    world = replace(world, context=reading.context, read=reading.read)
     world.index(previous)
     return world
 
@@ -236,22 +269,22 @@ class _Reading:
         return npc
 
     def _new_npc(self, file: Path) -> Npc | None:
+        data = self._npc_file(file, NpcFile)
+        return None if data is None else npc_of(file.stem, data, self._language)
+
+    def kind(self, file: Path) -> KindFile | None:
+        """Return the kind of a file, or None when something is wrong with it."""
+        return self._npc_file(file, KindFile)
+
+    def _npc_file(self, file: Path, model: type[NpcFileT]) -> NpcFileT | None:
         before = len(self.problems)
-        document, data = self._model(file, NpcFile)
+        document, data = self._model(file, model)
         if document is None or data is None:
             return None
         self._check_names(document, ("actions",), data.actions, self._actions, "action")
         self._check_names(document, ("styles",), data.styles, STYLES, "style")
         self._check_lines(document, data.lines)
-        if len(self.problems) > before:
-            return None
-        initial = NpcState(affinity=data.state.affinity, trust=data.state.trust, fear=data.state.fear)
-        written = " ".join([data.persona, *(fact.text for fact in data.knows[:10])])
-        chosen = (data.language or self._language).lower()
-        language = chosen or language_of(written)
-        # English is also what a text is taken for that tells nothing: then the voice's own setting counts.
-        voice = VoiceStyle(**data.voice.model_dump(), language=chosen or (language if language != "en" else ""))
-        return Npc(file.stem, data, voice, initial, language)
+        return None if len(self.problems) > before else data
 
     def lines(self, file: Path) -> Lines:
         """Return a file's lines for all NPCs."""

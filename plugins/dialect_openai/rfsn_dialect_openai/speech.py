@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import wave
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from rfsn_core import DialectHost, RfsnError, Sound, UserError
-from rfsn_core.kit import Resampler
+from rfsn_core.kit import Resampler, wav_bytes
 from rfsn_dialect_openai.chat import Failed, read_body
 from rfsn_dialect_openai.openai import answering_errors
 
@@ -80,7 +79,7 @@ def _check_format(kind: str) -> None:
 def encoded(sound: Sound, kind: str) -> tuple[bytes, str]:
     """Return sound in a format, and its media type. Raises UserError when `pcm` needs a package for another rate."""
     if kind == "wav":
-        return wav(sound), "audio/wav"
+        return wav_bytes(sound.pcm, sound.sample_rate), "audio/wav"
     if kind == "pcm":
         resampler = Resampler(sound.sample_rate, PCM_RATE)
         return resampler.feed(sound.pcm) + resampler.finish(), "audio/pcm"
@@ -88,21 +87,13 @@ def encoded(sound: Sound, kind: str) -> tuple[bytes, str]:
     return _compressed(sound, container, codec), media
 
 
-def wav(sound: Sound) -> bytes:
-    """Return sound as a WAV file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(sound.sample_rate)
-        writer.writeframes(sound.pcm)
-    return file.getvalue()
-
-
 def _compressed(sound: Sound, container: str, codec: str) -> bytes:
     av: Any = importlib.import_module("av")
     file = io.BytesIO()
-    with av.open(io.BytesIO(wav(sound))) as source, av.open(file, "w", format=container) as target:
+    with (
+        av.open(io.BytesIO(wav_bytes(sound.pcm, sound.sample_rate))) as source,
+        av.open(file, "w", format=container) as target,
+    ):
         rate = OPUS_RATE if codec == "libopus" else sound.sample_rate
         stream = target.add_stream(codec, rate=rate, layout="mono")
         for frame in source.decode(audio=0):
