@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
@@ -53,7 +53,7 @@ class Deliberation:
     """Who acted, the policy that learns or the default; None where nothing is learned."""
     situation: Situation = field(default_factory=lambda: Situation(NpcState(), "statement"))
     """What was decided on."""
-    changes: tuple[Mapping[str, str | None], ...] = ()
+    changes: Sequence[Mapping[str, str | None]] = ()
     """What plugins changed about the candidates."""
 
 
@@ -103,6 +103,10 @@ def only_action(stopped_by: str) -> str:
     return "help" if stopped_by == "self_harm" else "deflect"
 
 
+NOTHING = Recall()
+"""Where nothing was looked for in what an NPC knows."""
+
+
 @dataclass(frozen=True)
 class Decider:
     """The parts that decide in one runtime."""
@@ -130,8 +134,8 @@ class Decider:
         decision_id: str,
         *,
         stopped_by: str = "",
-        changes: Iterable[Mapping[str, str | None]] = (),
-        knowledge: Recall | None = None,
+        changes: Sequence[Mapping[str, str | None]] = (),
+        knowledge: Recall = NOTHING,
         trial: Trial | None = None,
     ) -> Deliberation:
         """Decide.
@@ -141,13 +145,8 @@ class Decider:
         :param changes: what `rfsn_candidates` hooks returned.
         :param trial: who acts.
         """
-        changes = tuple(changes)
         abstraction = self.abstractor.abstract(situation.game, situation.state.plain() | {"signal": situation.signal})
-        if stopped_by:
-            reasons = {only_action(stopped_by): "the player's text was stopped"}
-            options = Candidates(reasons, {}, forced_by=f"gate:{stopped_by}")
-        else:
-            options = candidates(situation, self.actions, self.rules, changes)
+        options = self._options(situation, stopped_by, changes)
         scores = score_actions(situation, options, self.actions, self.weights, npc.file.actions)
         arms = [Arm(name, score.total) for name, score in scores.items()]
         context = Context(decision_id, "action", npc.id, scope.conversation, abstraction, explore=self.explore)
@@ -156,9 +155,7 @@ class Decider:
         styles = [Arm(name, score) for name, score in score_styles(situation, tone, npc.file.styles).items()]
         style, other_style = self._act(replace(context, slot="style", chosen=action.arm), styles, trial)
         if trial is not None:
-            differs = other != action.arm or other_style != style.arm
-            trial = structs.replace(trial, differs=differs, other=other)
-        knowledge = knowledge or Recall()
+            trial = structs.replace(trial, differs=(other, other_style) != (action.arm, style.arm), other=other)
         fact = chosen_fact(action.arm, knowledge)
         event = Decision(
             turn_id="",
@@ -179,6 +176,15 @@ class Decider:
         return Deliberation(
             event, arms, action, styles, style, options, scores, abstraction, knowledge, fact, trial, situation, changes
         )
+
+    def _options(
+        self, situation: Situation, stopped_by: str, changes: Sequence[Mapping[str, str | None]]
+    ) -> Candidates:
+        """Return what the NPC may do."""
+        if not stopped_by:
+            return candidates(situation, self.actions, self.rules, changes)
+        reasons = {only_action(stopped_by): "the player's text was stopped"}
+        return Candidates(reasons, {}, forced_by=f"gate:{stopped_by}")
 
     def _act(self, context: Context, arms: list[Arm], trial: Trial | None) -> tuple[Selection, str]:
         """Return the choice of the policy that acts, and the arm that the other one would have chosen."""
