@@ -7,7 +7,7 @@ import itertools
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 TOKENS = 22
 WORDS = (
@@ -16,7 +16,8 @@ WORDS = (
     ["come", " in", " and", " have", " some", " stew", "."],
 )
 """Three sentences of 22 tokens. Each begins with a token that identifies it, so that its times can be matched."""
-_turns = itertools.count()
+_turns = itertools.count(100)
+CONSONANTS, VOWELS = "bdfgklmnprstvwz", "aeiou"
 
 ended: dict[str, float] = {}
 """Time at which the last token of each sentence was sent."""
@@ -24,12 +25,26 @@ spoke: dict[str, float] = {}
 """Time at which the speech engine was called with each sentence."""
 
 
+def named(number: int) -> str:
+    """Return a name for a sentence, in syllables: a gate reads figures within words as a disguise."""
+    syllables = "".join(CONSONANTS[digit // 5] + VOWELS[digit % 5] for digit in _digits(number, 75))
+    return f"{syllables.capitalize()}n"
+
+
+def _digits(number: int, base: int) -> Iterator[int]:
+    while True:
+        number, digit = divmod(number, base)
+        yield digit
+        if not number:
+            return
+
+
 async def tokens(interval: float) -> AsyncIterator[str]:
     """Yield the tokens of a turn at an even pace, and note when each sentence ends."""
     turn = next(_turns)
     due = time.perf_counter()
     for number, words in enumerate(WORDS):
-        name = f"S{turn}x{number}"
+        name = named(turn * len(WORDS) + number)
         for token in (f"{name} ", *words):
             if interval:
                 due += interval
