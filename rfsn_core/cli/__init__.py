@@ -41,6 +41,10 @@ COMMANDS = (
     Command(INSPECT, "replay", "rfsn_core.cli.replay:replay", "Check the log, and recompute its decisions."),
     Command(INSPECT, "episode", "rfsn_core.cli.episode:episode", "Play many turns with an NPC and plot them."),
     Command(
+        INSPECT, "exam", "rfsn_core.cli.exam:exam",
+        "Examine the NPCs of a world: knowledge, feelings, memory, wording, times.",
+    ),
+    Command(
         INSPECT, "evaluate", "rfsn_core.cli.decisions:evaluate",
         "Estimate from a log what another policy would have earned.",
     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rfsn_core.cli.groups import Group
+from rfsn_core.cli.groups import DefaultGroup
 from rfsn_core.cli.options import load_runtimes, world_options
 from rfsn_core.contract.errors import UserError
 
@@ -25,17 +25,7 @@ if TYPE_CHECKING:
     from rfsn_core.runtime.builder import Runtimes
 
 
-class _EpisodeGroup(Group):
-    """`rfsn episode NPC …` runs an episode; `rfsn episode compare A B` compares two."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` in front of an NPC's name."""
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_EpisodeGroup)
+@click.group(cls=DefaultGroup, default="run", no_args_is_help=True)
 def episode() -> None:
     """Play many turns with an NPC and plot them.
 

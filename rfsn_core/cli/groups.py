@@ -47,6 +47,23 @@ class Group(click.Group):
                     formatter.write_dl(rows)
 
 
+class DefaultGroup(Group):
+    """A group of which one command needs not be named: `rfsn episode NPC` is `rfsn episode run NPC`."""
+
+    def __init__(self, *args: Any, default: str, **kwargs: Any) -> None:
+        kwargs.setdefault("no_args_is_help", False)
+        super().__init__(*args, **kwargs)
+        self.default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command in front, unless another is named."""
+        if not args and not self.no_args_is_help:
+            args = [self.default]
+        elif args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
 class Program(Group):
     """The `rfsn` program: built-in commands from a table, and those of plugins.
 

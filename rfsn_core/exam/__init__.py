@@ -1,0 +1,1 @@
+"""Exams of NPCs: suites of conversations with checks, their metrics, reports and comparisons."""
