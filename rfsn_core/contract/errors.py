@@ -45,6 +45,11 @@ class RfsnError(Exception):
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
+    @property
+    def public(self) -> str:
+        """What clients may know of it: a sentence of ours, without paths, addresses or texts of an engine."""
+        return str(self)
+
 
 class UserError(RfsnError):
     """A mistake that the person at the keyboard, or the client, can correct."""
@@ -133,16 +138,24 @@ class EngineError(RfsnError):
     :param retry_after: seconds to wait before that, when the engine says so.
     :param engine_at_fault: False when only this request cannot be done, such as a prompt that is too long. It then
         does not count for the engine's circuit breaker.
+    :param public: what clients may know of it, such as "cannot be reached". The message is for the log: an engine's
+        own words may hold addresses and keys.
     """
 
     code = "engine_failed"
 
     def __init__(
         self, message: str, *, retryable: bool = False, retry_after: float | None = None,
-        engine_at_fault: bool = True, hint: str = "",
+        engine_at_fault: bool = True, hint: str = "", public: str = "",
     ) -> None:  # fmt: skip
         super().__init__(message, hint=hint)
         self.retryable, self.retry_after, self.engine_at_fault = retryable, retry_after, engine_at_fault
+        self._public = public
+
+    @property
+    def public(self) -> str:
+        """What clients may know of it."""
+        return self._public or "it failed"
 
 
 class ReplyTooLong(EngineError):
@@ -156,6 +169,11 @@ class StoreError(RfsnError):
 
     code = "store_failed"
 
+    @property
+    def public(self) -> str:
+        """What clients may know of it."""
+        return "the store failed; the server's log says why"
+
 
 class StoreInUse(StoreError):
     """Another process has the store open."""
@@ -168,11 +186,21 @@ class VersionConflict(StoreError):
 
     code = "version_conflict"
 
+    @property
+    def public(self) -> str:
+        """What clients may know of it."""
+        return str(self)
+
 
 class StaleSave(StoreError):
     """The save was rolled back or erased while this happened in it, so it is not stored."""
 
     code = "stale_save"
+
+    @property
+    def public(self) -> str:
+        """What clients may know of it."""
+        return str(self)
 
 
 @contextmanager

@@ -171,20 +171,30 @@ class Remote:
             yield
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
             raise EngineError(
-                f"{self}: that is no address: {error}", hint="It begins with http:// or https://"
+                f"{self}: that is no address: {error}",
+                hint="It begins with http:// or https://",
+                public="its address cannot be used",
             ) from error
         except httpx.ConnectTimeout as error:
-            raise EngineError(f"{self} does not answer", retryable=True, hint=self.start) from error
+            raise EngineError(
+                f"{self} does not answer", retryable=True, hint=self.start, public="it does not answer"
+            ) from error
         except httpx.ConnectError as error:
             if "SSL" in str(error) or "TLS" in str(error) or "CERTIFICATE" in str(error):
                 hint = "Does the server speak https? If not, write http://"
-                raise EngineError(f"{self}: no secure connection: {error}", hint=hint) from error
-            raise EngineError(f"{self} cannot be reached", retryable=True, hint=self.start) from error
+                raise EngineError(
+                    f"{self}: no secure connection: {error}", hint=hint, public="no secure connection"
+                ) from error
+            raise EngineError(
+                f"{self} cannot be reached", retryable=True, hint=self.start, public="it cannot be reached"
+            ) from error
         except httpx.TimeoutException as error:
-            raise EngineError(f"{self} takes too long", retryable=True) from error
+            raise EngineError(f"{self} takes too long", retryable=True, public="it takes too long") from error
         except httpx.RequestError as error:
             raise EngineError(
-                f"{self} broke off: {SECRETS.redact(str(error)) or type(error).__name__}", retryable=True
+                f"{self} broke off: {SECRETS.redact(str(error)) or type(error).__name__}",
+                retryable=True,
+                public="it broke off its answer",
             ) from error
 
     def _refusal(self, response: httpx.Response, content: bytes, body: Mapping[str, Any]) -> EngineError:
@@ -205,6 +215,7 @@ class Remote:
             retry_after=retry_after(response.headers),
             engine_at_fault=not too_long,
             hint=hint,
+            public=f"it refused the request ({status})",
         )
 
 

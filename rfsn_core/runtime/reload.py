@@ -6,6 +6,7 @@ The *directories* are watched: an editor replaces a file, and a watch on the fil
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -60,11 +61,11 @@ async def reload(runtimes: Runtimes, names: list[str]) -> ConfigChanged | Config
         problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
         METRICS.reloads.labels("rejected").inc()
         log.warning("reload.rejected", problems=problems)
-        return ConfigRejected(problems=problems)
+        return ConfigRejected(problems=[_without_folders(problem, runtimes) for problem in problems])
     except Exception as error:
         METRICS.reloads.labels("rejected").inc()
         log.exception("reload.rejected")
-        return ConfigRejected(problems=[f"{type(error).__name__}: {error}"])
+        return ConfigRejected(problems=[f"{type(error).__name__}: the server's log says more"])
     reopened, effects = list(change.reopened), change.effects.lines
     METRICS.reloads.labels("applied").inc()
     log.info("reload.applied", files=names, reopened=reopened, effects=effects)
@@ -95,3 +96,13 @@ def _shown(path: Path, world: Path) -> str:
         return path.relative_to(world).as_posix()
     except ValueError:
         return str(path)
+
+
+def _without_folders(text: str, runtimes: Runtimes) -> str:
+    """Return a text for clients, which need not know where on this machine the files are."""
+    folders = {runtimes.world_dir, runtimes.data_dir}
+    if runtimes.config_file is not None:
+        folders.add(runtimes.config_file.parent)
+    for folder in sorted(folders, key=lambda path: -len(str(path))):
+        text = text.replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
+    return text

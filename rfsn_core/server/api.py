@@ -28,7 +28,9 @@ from rfsn_core.server.key_api import KeyRoutes
 from rfsn_core.server.memory_api import MemoryRoutes
 from rfsn_core.server.plugin_routes import mounts
 from rfsn_core.server.worker_metrics import WorkerMetrics
+from rfsn_core.telemetry.logs import logger
 
+log = logger("server")
 STATIC = Path(__file__).parent / "static"
 PAGE_HEADERS = {
     "Cache-Control": "no-cache",
@@ -94,7 +96,9 @@ class Api:
                 return sse.problem(400, "bad_message", str(error))
             except RfsnError as error:
                 status = 404 if isinstance(error, UnknownNpc | UnknownDecision | NotFound) else 400
-                return sse.problem(503 if isinstance(error, StoreError) else status, error.code, str(error))
+                if isinstance(error, StoreError):
+                    log.warning("request.failed", path=request.url.path, error=str(error))
+                return sse.problem(503 if isinstance(error, StoreError) else status, error.code, error.public)
 
         return guarded
 
@@ -126,7 +130,8 @@ class Api:
             async with asyncio.timeout(2):
                 await runtime.store.stats("")
         except (RfsnError, TimeoutError) as error:
-            components["storage"] |= {"status": "down", "reason": str(error) or "no answer in 2 s"}
+            reason = error.public if isinstance(error, RfsnError) else "no answer in 2 s"
+            components["storage"] |= {"status": "down", "reason": reason}
         plugins = self._kernel.runtimes.plugins
         failed = {item.name: f"{item.label}: {item.reason}" for item in plugins.found if item.state == "failed"}
         trust = self._kernel.runtimes.trust

@@ -61,7 +61,7 @@ def endpoint(kernel: Kernel):  # type: ignore[no-untyped-def]
         except msgspec.ValidationError as error:  # a text that is too long, or an empty name
             return problem(400, "bad_message", str(error))
         except RfsnError as error:
-            return problem(404 if isinstance(error, UnknownNpc) else 400, error.code, str(error))
+            return problem(404 if isinstance(error, UnknownNpc) else 400, error.code, error.public)
         if not asked.stream:
             return await _whole(turn, outbox)
         return StreamingResponse(

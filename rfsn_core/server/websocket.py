@@ -341,7 +341,7 @@ def decode(data: str | bytes) -> Any:
 
 
 def _error(error: RfsnError) -> protocol.Error:
-    event = protocol.Error(code=error.code, message=str(error))
+    event = protocol.Error(code=error.code, message=error.public)
     if isinstance(error, BadMessage) and error.field:
         event.field = error.field
     return event

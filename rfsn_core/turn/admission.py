@@ -12,6 +12,7 @@ from typing import Any
 from rfsn_core.contract.gating import Gate, Utterance
 from rfsn_core.contract.storage import MemoryRecord, MemoryStatus
 from rfsn_core.oversight import gates
+from rfsn_core.protocol import Report
 
 WITHHELD = "(withheld)"
 """Stands for a text of the game that the gates stopped."""
@@ -33,14 +34,14 @@ class Admission:
 
     def __init__(self, gates_in_order: Sequence[Gate], seconds: float) -> None:
         self._gates, self._seconds = gates_in_order, seconds
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
 
     async def refusal(self, text: str, npc: str, side: str = "player") -> str:
         """Return why a text may not reach a prompt; empty when it may.
 
         :param side: `player`, or `npc` for a text of a model.
         """
-        reason = self._reasons.get(text)
+        reason = self._reasons.get((side, text))
         if reason is None:
             verdict = await gates.check(self._gates, Utterance(text, side, npc), self._seconds)
             reason = "" if verdict.kind == "allow" else verdict.reasons[0]
@@ -48,7 +49,7 @@ class Admission:
                 return reason  # the next one may work again
             if len(self._reasons) >= MOST_KEPT:
                 del self._reasons[next(iter(self._reasons))]
-            self._reasons[text] = reason
+            self._reasons[side, text] = reason
         return reason
 
     async def name(self, player: str, npc: str) -> str:
@@ -59,19 +60,29 @@ class Admission:
         """Return a game's values without texts that the gates stop, and why the first of those was stopped."""
         reasons: dict[str, str] = {}
         texts = dict.fromkeys(_texts(values))
-        known = [text for text in texts if text in self._reasons]
-        for text in (*known, *[text for text in texts if text not in self._reasons][:MOST_NEW]):
+        known = [text for text in texts if ("player", text) in self._reasons]
+        for text in (*known, *[text for text in texts if ("player", text) not in self._reasons][:MOST_NEW]):
             reasons[text] = await self.refusal(text, npc)
         stopped = {text: reasons.get(text, "too_many_texts") for text in texts if reasons.get(text, "too_many_texts")}
         if not stopped:
             return dict(values), ""
         return _without(values, stopped), next(iter(stopped.values()))
 
+    async def report(self, report: Report | None, npc: str) -> None:
+        """Leave out of a model's report what the gates stop: a game may show it."""
+        if report is not None:
+            report.claims = [claim for claim in report.claims if not await self.refusal(claim, npc, "npc")]
+            report.action, report.tone = _word(report.action), _word(report.tone)
+
     async def memory(self, memory: MemoryRecord, npc: str) -> MemoryRecord:
         """Return a memory that the game tells; quarantined when the gates stop its words."""
         words = " ".join(filter(None, (memory.text, memory.subject, memory.value)))
         reason = await self.refusal(words, npc)
         return replace(memory, status=MemoryStatus.QUARANTINED, reason=f"gate: {reason}") if reason else memory
+
+
+def _word(text: str) -> str:
+    return text if text.replace("_", "").isalpha() else ""
 
 
 def _texts(value: Any) -> list[str]:

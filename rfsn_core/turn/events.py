@@ -39,8 +39,8 @@ class TurnEvents:
 def failed_event(turn_id: str, error: Exception) -> protocol.TurnFailed:
     """Return the message about a turn that failed, and log it."""
     if isinstance(error, RfsnError):
-        code, message = error.code, str(error)
-        log.warning("turn.failed", turn_id=turn_id, code=code, error=message)
+        code, message = error.code, error.public
+        log.warning("turn.failed", turn_id=turn_id, code=code, error=str(error))
     else:
         code, message = "internal", f"{type(error).__name__}: the turn could not be carried out"
         log.error("turn.failed", turn_id=turn_id, exc_info=error)

@@ -85,9 +85,17 @@ class Failure(NamedTuple):
     code: str
     """`renderer_failed` or `renderer_timeout`."""
     reason: str
+    """For the log."""
     retryable: bool = False
     retry_after: float = 0.0
     engine_at_fault: bool = True
+    public: str = ""
+    """For clients; empty: the same reason."""
+
+    @property
+    def told(self) -> str:
+        """What clients may know of it."""
+        return self.public or self.reason
 
 
 class Rendering:
@@ -120,7 +128,7 @@ class Rendering:
                 if self.said:
                     return
                 METRICS.errors.labels("rendering").inc()
-                reason = self._failure.reason
+                reason = self._failure.told
             if following:
                 METRICS.fallbacks.labels("rendering").inc()
                 yield Switch(engine.name, following[0].name, reason)
@@ -164,7 +172,7 @@ class Rendering:
             "renderer.failed", renderer=engine.name, npc=self._prompt.npc, reason=failure.reason, retry_in=pause
         )
         if pause is None:
-            engine.breaker.failed(failure.reason)
+            engine.breaker.failed(failure.told)
         return pause
 
     def _pause(self, failure: Failure, number: int, deadline: float) -> float | None:
@@ -271,7 +279,8 @@ class Attempt:
                         else:
                             yield item
                 if holds and (outcome := self._outcome()) != "ok":
-                    raise EngineError(f"FINAL_JSON: {outcome}", engine_at_fault=False)
+                    reason = f"FINAL_JSON: {outcome}"
+                    raise EngineError(reason, engine_at_fault=False, public=reason)
                 for held in waiting:
                     yield held
         except TimeoutError:
@@ -279,10 +288,15 @@ class Attempt:
             self.failure = Failure("renderer_timeout", f"it took too long {what}")
         except EngineError as error:
             self.failure = Failure(
-                "renderer_failed", str(error), error.retryable, error.retry_after or 0.0, error.engine_at_fault
+                "renderer_failed",
+                str(error),
+                error.retryable,
+                error.retry_after or 0.0,
+                error.engine_at_fault,
+                error.public,
             )
         except Exception as error:  # noqa: BLE001  the renderer's code
-            self.failure = Failure("renderer_failed", str(error) or repr(error))
+            self.failure = Failure("renderer_failed", str(error) or repr(error), public="it failed")
         finally:
             METRICS.tokens.labels(self.engine.name).inc(self.tokens)
 

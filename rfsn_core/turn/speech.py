@@ -142,8 +142,9 @@ class Speaker:
                 METRICS.errors.labels("speech").inc()
                 reason = "timeout" if isinstance(error, TimeoutError) else str(error) or repr(error)
                 log.warning("voice.failed", voice=name, npc=self._request.npc.id, error=reason)
-                breaker.failed(reason)
-                self._give_up(name, reason)
+                public = _public(error)
+                breaker.failed(public)
+                self._give_up(name, public)
         return False
 
     def _give_up(self, name: str, reason: str) -> None:
@@ -280,3 +281,10 @@ class SentenceSound:
         queued = await self._request.outbox.put_audio(Audio(turn_no, frame))
         self._sequence += 1
         self.dropped += not (queued or last)
+
+
+def _public(error: Exception) -> str:
+    """Return what clients may know of a voice's failure."""
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    return error.public if isinstance(error, EngineError) else "it failed"

@@ -107,6 +107,7 @@ class Turn:
         rendering = Rendering(runtime.renderers, prompt, self._options, Limits.of(runtime.settings))
         answer = await self._speak(rendering, deliberation)
         self._state = self._after(deliberation, answer.text)
+        await runtime.admission.report(rendering.trace.report, request.npc.id)
         durable = await self._store(deliberation, rendering.reason, answer.text, rendering.trace.final_json)
         self._events.mark("total")
         self._events.emit(state_event(request.scope, self._state, request.turn_id))

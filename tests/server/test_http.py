@@ -100,7 +100,7 @@ async def test_health_tells_when_the_store_is_away(tmp_path: Path) -> None:
         store.away = True
         answer = await http.get(server.http + "/api/health")
     assert answer.status_code == 503
-    assert answer.json()["components"]["storage"]["reason"] == "the store is away, as told to"
+    assert answer.json()["components"]["storage"]["reason"] == "the store failed; the server's log says why"
 
 
 async def test_metrics_count_what_happened(server: Served, http: httpx.AsyncClient) -> None:
@@ -264,4 +264,4 @@ async def test_a_voice_that_is_left_alone_is_told(tmp_path: Path) -> None:
         assert (health.status_code, health.json()["status"]) == (200, "degraded")
         (broken,) = health.json()["components"]["speech"]["broken"]
         assert (broken["provider"], broken["state"]) == ("broken", "open")
-        assert "as told to" in broken["reason"]
+        assert broken["reason"] == "it failed"

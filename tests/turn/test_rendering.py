@@ -75,7 +75,7 @@ async def test_the_next_renderer_is_tried_after_the_last_attempt() -> None:
     script = Script([BUSY])
     how, said, switched = await worded(script, Tokens(["Hello."]))
     assert script.calls == 3
-    assert (how.renderer, said, switched) == ("r1", "Hello.", ["r0>r1: busy"])
+    assert (how.renderer, said, switched) == ("r1", "Hello.", ["r0>r1: it failed"])
 
 
 @pytest.mark.parametrize("reply", [[DEAD], [RuntimeError("x")], ["Good ", BUSY], [], ["  \n"], [REPORT], [7], [None]])
@@ -119,7 +119,7 @@ async def test_an_engine_that_keeps_failing_is_not_used_for_a_while_and_then_tri
         how, _, switched = await worded(script, Tokens(["Hello."]), breakers=[breaker])
         assert how.renderer == "r1"
     assert script.calls == 2
-    assert "left alone: dead" in switched[0]
+    assert "left alone: it failed" in switched[0]
     await asyncio.sleep(0.06)
     script.replies = [["Good evening."]]
     assert (await worded(script, Tokens(["Hello."]), breakers=[breaker]))[0].renderer == "r0"

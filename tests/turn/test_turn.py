@@ -251,7 +251,7 @@ async def test_a_voice_that_fails_leaves_the_text(tmp_path: Path) -> None:
     async with kernel(tmp_path, plugin(rendering={"t": Tokens(["One here. ", "Two."])}, speech={"v": voice})) as it:
         got = await turn(it)
     assert end(got).text == "One here. Two."
-    assert [off.reason for off in only(got, protocol.SpeechOff)] == ["v: the voice failed, as told to"]
+    assert [off.reason for off in only(got, protocol.SpeechOff)] == ["v: it failed"]
 
 
 async def test_another_voice_takes_over_and_no_sentence_is_spoken_twice(tmp_path: Path) -> None:
