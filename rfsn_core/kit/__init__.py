@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rfsn_core.kit.backups import describe_backup, find_backup, list_backups, new_backup
+    from rfsn_core.kit.backups import describe_backup, find_backup, list_backups, new_backup, prune_backups
     from rfsn_core.kit.chat import (
         REACHED_LIMIT,
         REPORT_GRAMMAR,
@@ -71,6 +71,7 @@ __all__ = [
     "nearest_voices",
     "new_backup",
     "pcm16",
+    "prune_backups",
     "read_document",
     "read_text",
     "replace_file",
@@ -90,7 +91,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "backups": "describe_backup find_backup list_backups new_backup",
+    "backups": "describe_backup find_backup list_backups new_backup prune_backups",
     "chat": "REACHED_LIMIT REPORT_GRAMMAR THOUGHTS WholeCharacters chat_request check_reply_end content_text"
     " decode_json model_ids stream_chat token_count",
     "documents": "Document DocumentError read_document read_text",

@@ -63,7 +63,9 @@ class CheckpointFolder:
         return checkpoints
 
     def _save(self, policy: str, data: bytes) -> None:
-        with replace_file(self._folder / f"{policy}-{time.time_ns():020}.bin") as file:
+        newest = next((int(known.id.rpartition("-")[2]) for known in self._newest_first(policy)), 0)
+        moment = max(time.time_ns(), newest + 1)  # the newest stays the newest when the clock was set back
+        with replace_file(self._folder / f"{policy}-{moment:020}.bin") as file:
             file.write(data)
         for old in self._newest_first(policy)[KEEP:]:
             (self._folder / f"{old.id}.bin").unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ def vllm(engine: StandIn) -> str:
 
 
 @pytest.mark.parametrize("kind", ["refuse", "error"])
-async def test_an_engines_error_is_told_in_our_words(tmp_path: Path, kind: str) -> None:
+async def test_an_engines_error_is_told_in_our_words(tmp_path: Path, kind: Literal["refuse", "error"]) -> None:
     with StandIn(["Hello."]) as engine:
         engine.always = Fault(kind, status=401, message=LEAK)
         make_world(tmp_path, vllm(engine))

@@ -29,7 +29,7 @@ from rfsn_core.contract.storage import (
 from rfsn_core.defaults.storage import Settings, tables, word_index
 from rfsn_core.defaults.storage.database import Database
 from rfsn_core.defaults.storage.tables import FIELDS, add_to_audit, checksum
-from rfsn_core.kit.backups import describe_backup, find_backup, list_backups
+from rfsn_core.kit.backups import describe_backup, find_backup, list_backups, prune_backups
 from rfsn_core.kit.search import add_neighbours, terms
 from rfsn_core.memory.beliefs import working_set
 from rfsn_core.telemetry.logs import logger
@@ -307,8 +307,7 @@ class Sqlite:
     async def backup(self) -> Backup:
         def job(db: sqlite3.Connection) -> Backup:
             path = self._file.copy(db)
-            for old in sorted(self._file.backups.glob("2*.db"), reverse=True)[self._keep :]:
-                old.unlink()
+            prune_backups(self._file.backups, "*.db", self._keep)
             return describe_backup(path)
 
         return await self._do(job)
