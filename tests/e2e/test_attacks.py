@@ -40,7 +40,7 @@ async def talk_until_cut(address: str, player: str, finished: list[str]) -> None
         return
 
 
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_kill_9_under_load_loses_no_finished_turn(serve: Serve) -> None:
     finished: list[str] = []
     for round_ in range(3):
@@ -85,7 +85,7 @@ def limit(server: Server, size: int) -> None:
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, -1))
 
 
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_a_second_server_on_one_world_is_refused_and_the_first_goes_on(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     async with connected(server.ws) as client:
@@ -105,7 +105,7 @@ async def test_a_second_server_on_one_world_is_refused_and_the_first_goes_on(ser
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_a_signal_ends_turns_in_order_and_keeps_what_was_said(serve: Serve, number: signal.Signals) -> None:
     slow = {"RFSN_RENDERING__SCRIPTED__WORDS_PER_SECOND": "6", "RFSN_SERVER__SHUTDOWN_SECONDS": "0.2"}
     server = serve(**slow)
@@ -125,7 +125,7 @@ async def test_a_signal_ends_turns_in_order_and_keeps_what_was_said(serve: Serve
         assert (await http.get(server.http + "/api/memory/innkeeper/stats")).json()["turns"] == 1
 
 
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_clients_that_come_and_go_leave_nothing_behind(serve: Serve) -> None:
     server = serve(RFSN_SPEECH__PROVIDER="espeak")
 
@@ -212,7 +212,7 @@ async def test_a_world_that_disappears_is_refused_and_comes_back(serve: Serve, t
         assert kind((await client.turn("smith"))[-1]) == "turn.finished"
 
 
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_everything_at_once(serve: Serve, tmp_path: Path) -> None:
     """Turns, barge-in, events, rewards, reloads, tuning and resets, side by side, for two seconds."""
     from rfsn_core.testing import make_world
@@ -254,7 +254,7 @@ async def test_everything_at_once(serve: Serve, tmp_path: Path) -> None:
     assert "Traceback" not in server.log.read_text("utf-8")
 
 
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_memory_is_put_in_order_while_everyone_talks(serve: Serve, tmp_path: Path) -> None:
     """Saves kept and loaded, erasing, judging, telling, exports, imports, backups and reloads, for four seconds."""
     from rfsn_core.testing import make_world

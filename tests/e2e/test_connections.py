@@ -72,7 +72,7 @@ async def test_one_address_cannot_take_all_places(serve: Serve) -> None:
 
 
 @posix
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_without_file_descriptors_the_log_stays_small_and_the_server_ends(serve: Serve) -> None:
     import resource
 
@@ -91,7 +91,7 @@ async def test_without_file_descriptors_the_log_stays_small_and_the_server_ends(
 
 
 @posix
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_a_server_whose_loop_is_stuck_ends(serve: Serve, tmp_path: Path) -> None:
     world = make_world(tmp_path / "world")
     (world / "plugins").mkdir()

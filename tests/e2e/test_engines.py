@@ -97,7 +97,7 @@ async def test_whatever_the_model_says_only_words_come_through(tmp_path: Path, w
     assert (last.reason == "too_long") == (words == ["x" * 100_000])
 
 
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_an_engine_killed_with_a_hundred_turns_in_flight(serve: Serve, tmp_path: Path) -> None:
     # Slow enough for all of them to be in flight at once, also on a busy machine.
     with StandIn(WORDS, interval=2) as engine:
@@ -145,7 +145,7 @@ async def test_an_engine_killed_with_a_hundred_turns_in_flight(serve: Serve, tmp
                 assert (await http.get("/api/health")).json()["status"] == "ok"
 
 
-@pytest.mark.soak
+@pytest.mark.attack
 async def test_swapping_the_renderer_while_fifty_talk_loses_none(serve: Serve, tmp_path: Path) -> None:
     with StandIn(WORDS, interval=0.01) as engine:
         scripted = '[rendering]\nprovider = "scripted"\n[rendering.scripted]\nwords_per_second = 200\n'

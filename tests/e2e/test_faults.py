@@ -25,7 +25,7 @@ ROUNDS = int(os.environ.get("RFSN_FAULT_ROUNDS", "4"))
 """How often the server is killed; a round takes three seconds."""
 
 
-@pytest.mark.soak
+@pytest.mark.attack
 @pytest.mark.timeout(60 + 10 * ROUNDS)
 @pytest.mark.parametrize("store", ["sqlite", pytest.param("redis", marks=pytest.mark.engines)])
 async def test_no_acknowledged_turn_is_lost_or_stored_twice_after_kill_9(

@@ -16,7 +16,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def test_a_clock_that_is_set_back_changes_no_order(tmp_path: Path, clock: Callable[[int], None]) -> None:
-    made = []
+    made: list[str] = []
     for year in (1970, 2026, 2036, *[2026] * 12, 2037):
         clock(year)
         path = new_backup(tmp_path, "", ".db")

@@ -1,0 +1,85 @@
+"""Whatever a model says, and however it is cut into tokens, nothing leaves the program that the gate has stopped."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from rfsn_core import protocol
+from rfsn_core.contract.gating import Utterance, Verdict
+from rfsn_core.contract.rendering import Prompt, RenderOptions
+from rfsn_core.kernel import conversation
+from rfsn_core.testing import NPC, kernel, plugin
+from rfsn_core.testing.scripted import Tone
+from rfsn_core.turn.outbox import Audio
+
+FORBIDDEN = "zorgle"
+TURNS = 1000
+PIECES = [
+    "Good evening. ", "the ferry ", "is late", ", traveller", "! ", "… ", "\n", "\n\n", "- ", "1. ", "* ", "**", "*", "_",
+    '"', "“", "”", "'", "(", ")", "[", "]", "<think>", "</think>", "<|im_end|>", "[INST]", "```", "`", "#", "## ",
+    "FINAL_JSON ", '{"action": "greet", "claims": ["', '"]}', "Innkeeper: ", "Player: ", "</conversation>", "🐉", "\u200b",
+    "\u00ad", "\u202e", "ß", "こんにちは。", "。", "؟", "।", "3.14", "$5", "Dr. ", "e.g. ", "www.a.b", "a" * 90 + " ",
+    f"{FORBIDDEN} ", f"{FORBIDDEN}. ", f"{FORBIDDEN}", FORBIDDEN.upper(), FORBIDDEN.title() + "! ",
+]  # fmt: skip
+
+
+def letters(text: str) -> str:
+    return re.sub(r"[^a-z]", "", text.casefold())
+
+
+class Strict:
+    """A gate that stops one word, however it is written."""
+
+    def __init__(self) -> None:
+        self.stopped = 0
+
+    async def check(self, utterance: Utterance) -> Verdict:
+        if FORBIDDEN not in letters(utterance.text):
+            return Verdict("allow")
+        self.stopped += 1
+        return Verdict("block", ("forbidden",))
+
+
+class Babble:
+    """A model that says anything, in tokens that are cut anywhere."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    async def render(self, prompt: Prompt, options: RenderOptions) -> AsyncIterator[str]:
+        draw = self._random
+        text = "".join(draw.choices(PIECES, k=draw.randrange(1, 40)))
+        while text:
+            size = draw.choice((1, 1, 2, 3, 5, 8, 40, 400))
+            yield text[:size]
+            text = text[size:]
+
+
+@pytest.mark.attack
+async def test_nothing_that_the_gate_stops_leaves_the_program(tmp_path: Path) -> None:
+    gate, voice = Strict(), Tone(ms_per_character=1)
+    offered = plugin(rendering={"babble": Babble(7)}, gating={"strict": gate}, speech={"tone": voice})
+    settings = {"gating": {"providers": ["strict"]}, "memory": {"summary_every": 20}, "rendering": {"breaker_failures": 1_000_000}}
+    wants = protocol.Hello(text=True, visemes=True)
+    async with kernel(tmp_path, offered, settings=settings) as it:
+        for number in range(TURNS):
+            message = protocol.PlayerTurn(npc=NPC, text="Good evening.", player=f"p{number % 50}")
+            if number % 4:  # audio costs most of the time
+                wants.audio = number % 16 == 1
+            async for item in conversation(it, message, wants):
+                told = "" if isinstance(item, Audio) else letters(msgspec.json.encode(item).decode())
+                assert FORBIDDEN not in told, (number, item)
+            if number % 500 == 0:
+                shown = await it.preview(message)
+                assert FORBIDDEN not in letters(str(shown)), number
+    assert gate.stopped > TURNS / 4
+    assert not [text for text in voice.spoken if FORBIDDEN in letters(text)]
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert FORBIDDEN.encode() not in path.read_bytes().lower(), path
