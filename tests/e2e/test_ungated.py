@@ -19,7 +19,7 @@ from rfsn_core.testing.scripted import Tone
 from rfsn_core.turn.outbox import Audio
 
 FORBIDDEN = "zorgle"
-TURNS = 1000
+TURNS = 20_000
 PIECES = [
     "Good evening. ", "the ferry ", "is late", ", traveller", "! ", "… ", "\n", "\n\n", "- ", "1. ", "* ", "**", "*", "_",
     '"', "“", "”", "'", "(", ")", "[", "]", "<think>", "</think>", "<|im_end|>", "[INST]", "```", "`", "#", "## ",
@@ -62,6 +62,7 @@ class Babble:
 
 
 @pytest.mark.attack
+@pytest.mark.timeout(900)
 async def test_nothing_that_the_gate_stops_leaves_the_program(tmp_path: Path) -> None:
     gate, voice = Strict(), Tone(ms_per_character=1)
     offered = plugin(rendering={"babble": Babble(7)}, gating={"strict": gate}, speech={"tone": voice})
