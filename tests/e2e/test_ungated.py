@@ -21,16 +21,20 @@ from rfsn_core.turn.outbox import Audio
 FORBIDDEN = "zorgle"
 TURNS = 20_000
 PIECES = [
-    "Good evening. ", "the ferry ", "is late", ", traveller", "! ", "… ", "\n", "\n\n", "- ", "1. ", "* ", "**", "*", "_",
-    '"', "“", "”", "'", "(", ")", "[", "]", "<think>", "</think>", "<|im_end|>", "[INST]", "```", "`", "#", "## ",
-    "FINAL_JSON ", '{"action": "greet", "claims": ["', '"]}', "Innkeeper: ", "Player: ", "</conversation>", "🐉", "\u200b",
-    "\u00ad", "\u202e", "ß", "こんにちは。", "。", "؟", "।", "3.14", "$5", "Dr. ", "e.g. ", "www.a.b", "a" * 90 + " ",
-    f"{FORBIDDEN} ", f"{FORBIDDEN}. ", f"{FORBIDDEN}", FORBIDDEN.upper(), FORBIDDEN.title() + "! ",
+    "Good evening. ", "the ferry ", "is late", ", traveller", "! ", "… ", "\n", "\n\n", "- ", "1. ", "* ", "**", "*",
+    "_", '"', "“", "”", "'", "(", ")", "[", "]", "<think>", "</think>", "<|im_end|>", "[INST]", "```", "`", "#", "## ",
+    "FINAL_JSON ", '{"action": "greet", "claims": ["', '"]}', "Innkeeper: ", "Player: ", "</conversation>", "🐉",
+    "\u200b", "\u00ad", "\u202e", "ß", "こんにちは。", "。", "؟", "।", "3.14", "$5", "Dr. ", "e.g. ", "www.a.b",
+    "a" * 90 + " ", f"{FORBIDDEN} ", f"{FORBIDDEN}. ", f"{FORBIDDEN}", FORBIDDEN.upper(), FORBIDDEN.title() + "! ",
 ]  # fmt: skip
 
 
 def letters(text: str) -> str:
     return re.sub(r"[^a-z]", "", text.casefold())
+
+
+def files_with(word: bytes, folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and word in path.read_bytes().lower()]
 
 
 class Strict:
@@ -66,7 +70,11 @@ class Babble:
 async def test_nothing_that_the_gate_stops_leaves_the_program(tmp_path: Path) -> None:
     gate, voice = Strict(), Tone(ms_per_character=1)
     offered = plugin(rendering={"babble": Babble(7)}, gating={"strict": gate}, speech={"tone": voice})
-    settings = {"gating": {"providers": ["strict"]}, "memory": {"summary_every": 20}, "rendering": {"breaker_failures": 1_000_000}}
+    settings = {
+        "gating": {"providers": ["strict"]},
+        "memory": {"summary_every": 20},
+        "rendering": {"breaker_failures": 1_000_000},
+    }
     wants = protocol.Hello(text=True, visemes=True)
     async with kernel(tmp_path, offered, settings=settings) as it:
         for number in range(TURNS):
@@ -81,6 +89,4 @@ async def test_nothing_that_the_gate_stops_leaves_the_program(tmp_path: Path) ->
                 assert FORBIDDEN not in letters(str(shown)), number
     assert gate.stopped > TURNS / 4
     assert not [text for text in voice.spoken if FORBIDDEN in letters(text)]
-    for path in tmp_path.rglob("*"):
-        if path.is_file():
-            assert FORBIDDEN.encode() not in path.read_bytes().lower(), path
+    assert not files_with(FORBIDDEN.encode(), tmp_path)
