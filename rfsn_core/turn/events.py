@@ -21,6 +21,15 @@ class TurnEvents:
         self._request, self._hooks = request, hooks
         self.latency = protocol.Latency()
 
+    def start(self) -> None:
+        """Tell that the turn has begun."""
+        request = self._request
+        self.emit(
+            protocol.TurnStarted(
+                turn_id=request.turn_id, turn_no=request.turn_no, npc=request.npc.id, player=request.scope.player
+            )
+        )
+
     def emit(self, event: protocol.Message) -> None:
         """Send an event."""
         request = self._request

@@ -80,8 +80,7 @@ class Turn:
             await self._cancelled()
             raise
         except StaleSave:
-            # Another server rolled the save back, and this one did not hear of it in time: the turn is discarded.
-            self._silence()
+            self._silence()  # another server rolled the save back, and this one did not hear of it in time
             self._end(protocol.TurnCancelled(turn_id=self.request.turn_id, text="", reason="rollback"), "cancelled")
         except Exception as error:  # noqa: BLE001  any failure: the client gets an error and the server continues
             self._silence()
@@ -91,11 +90,7 @@ class Turn:
 
     async def _run(self) -> None:
         request, runtime = self.request, self.runtime
-        self._events.emit(
-            protocol.TurnStarted(
-                turn_id=request.turn_id, turn_no=request.turn_no, npc=request.npc.id, player=request.scope.player
-            )
-        )
+        self._events.start()
         self._at_start = await self.conversation.load(runtime.store_access, request.npc.initial)
         self._state = decide.compare(request, runtime, self._at_start, self._events)
         self._player = await decide.gate_input(request, runtime, self._state, self._events)
@@ -103,8 +98,8 @@ class Turn:
         self._events.mark("decision")
         deliberation.event.latency_ms = self.latency.decision or 0.0
         self._events.emit(deliberation.event)
-        prompt = await self._prompt(deliberation)
-        rendering = Rendering(runtime.renderers, prompt, self._options, Limits.of(runtime.settings))
+        limits = Limits.of(runtime.settings)
+        rendering = Rendering(runtime.renderers, await self._prompt(deliberation), self._options, limits)
         answer = await self._speak(rendering, deliberation)
         self._state = self._after(deliberation, answer.text)
         await runtime.admission.report(rendering.trace.report, request.npc.id)
