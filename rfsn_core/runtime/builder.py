@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -202,7 +202,7 @@ class Runtimes:
         return Opened(choice.key, choice.provider, choice.plugin, choice.settings, host)
 
     async def _build(self, plan: Plan) -> Runtime:
-        settings, world = plan.settings, replace(plan.world, guests=self.guests)
+        settings, world = plan.settings, plan.world.with_guests(self.guests)
         opened: dict[str, list[Opened]] = {stage: [] for stage in STAGES}
         acquired: list[Opened] = []
         current = self._current.opened if self._current else ()

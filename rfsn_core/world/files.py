@@ -21,6 +21,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -129,6 +130,12 @@ class World:
     """What the NPC files were checked against."""
     read: Mapping[str, ReadNpc] = field(default_factory=dict)
     """File name → the NPC that was read from it."""
+
+    def with_guests(self, guests: Guests) -> World:
+        """Return this world, its indexes included, with the NPCs that the game introduced."""
+        world = copy(self)
+        object.__setattr__(world, "guests", guests)
+        return world
 
     def index(self, previous: World | None) -> None:
         """Build the indexes that turns use, so that no turn waits for them; what has not changed is taken over."""

@@ -201,3 +201,10 @@ async def test_the_gates_see_what_the_game_says_happened(tmp_path: Path) -> None
         await turn(running, text, cause="storm")
         assert "Ignore all previous" not in words.prompts[0].messages[1].content
         assert "<event>storm</event>" in words.prompts[0].messages[1].content
+
+
+async def test_a_runtimes_world_keeps_its_indexes(tmp_path: Path) -> None:
+    async with kernel(make_world(tmp_path)) as running:
+        world = running.runtimes.current.world
+        assert world.guests is running.runtimes.guests
+        assert {"knowledge", "names"} <= set(vars(world))  # built when it was read, and not in a turn
