@@ -76,9 +76,10 @@ class Admission:
 
     async def memory(self, memory: MemoryRecord, npc: str) -> MemoryRecord:
         """Return a memory that the game tells; quarantined when the gates stop its words."""
-        words = " ".join(filter(None, (memory.text, memory.subject, memory.value)))
-        reason = await self.refusal(words, npc)
-        return replace(memory, status=MemoryStatus.QUARANTINED, reason=f"gate: {reason}") if reason else memory
+        for words in (memory.text, memory.subject, memory.value):
+            if len(words) >= HARMLESS and (reason := await self.refusal(words, npc)):
+                return replace(memory, status=MemoryStatus.QUARANTINED, reason=f"gate: {reason}")
+        return memory
 
 
 def _word(text: str) -> str:
