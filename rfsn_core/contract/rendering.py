@@ -26,6 +26,8 @@ class Known:
     """The fact that the decision is about: to be told, confided, or hinted at."""
     keyed: bool = False
     """Whether the player's words have one of its keys: its author meant it as the answer."""
+    aside: bool = False
+    """Whether it only speaks of whom or what the question is about, and has nothing of what is asked."""
     told: bool = False
     """Whether the NPC told it to this player before."""
     again: str = ""

@@ -13,6 +13,13 @@ _TRADE = re.compile(
     r"\b(?:sells?|selling|for sale|to buy|goods|wares|in stock|second-hand)\b",
     re.IGNORECASE,
 )
+_PRICE = re.compile(
+    r"\b(?:is|are|costs?|for|at|pay)(?: only| about)? (?:\d+|an?|half an?|[a-z]+(?:teen|ty)|one|two|three|four|five|six"
+    r"|seven|eight|nine|ten|eleven|twelve)(?: hundred| thousand)? (?:coins?|coppers?|silvers?|gold|pen(?:ny|ce)|pennies"
+    r"|credits?|crowns?|pounds?|dollars?|marks?|ducats?|shillings?|caps?|euros?|septims?|gil|rupees?|bits?|chips?)\b",
+    re.IGNORECASE,
+)
+"""What a thing that is for sale has, when no fact speaks of the trade itself."""
 _NEWS = re.compile(
     r"\b(?:work|job|needs?|looking for|missing|ask|find out|news|since|days? ago|nights? now|lately|tonight|who ever"
     r"|reward|stopped|moved|stolen|vanished|disappeared|came home|lights?)\b",
@@ -114,6 +121,10 @@ class Answers(Telling):
         return self.say("asks.origin")
 
     def _asks_wares(self) -> str:
+        priced = [text for text in self.prompt.facts if _PRICE.search(text)]
+        fresh = [text for text in priced if text not in self.past]
+        if priced and not self.own("offer"):
+            return " ".join(fresh[:2]) or self.with_fact(priced[0])
         return self.own("offer") or self.first("asks.wares", "asks.wares.ask")
 
     def _asks_person(self) -> str:

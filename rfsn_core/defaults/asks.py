@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from rfsn_core.contract.understanding import Entity
-from rfsn_core.defaults.ask_patterns import PATTERNS, SOMEBODY_PATTERNS
+from rfsn_core.defaults.ask_patterns import PATTERNS
+from rfsn_core.defaults.ask_people import SOMEBODY_PATTERNS
 from rfsn_core.defaults.ask_phrases import PHRASES, SOMEBODY_PHRASES
 from rfsn_core.kit.plain_text import fold
 

@@ -26,10 +26,16 @@ _OF_ITSELF = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|[Oo]ur|us)\
 _QUIET = frozenset({"statement", "smalltalk", "agree", "disagree", "accept", "refuse", "compliment"})
 _ALWAYS = frozenset({"condolence", "joking", "laugh", "gives_up", "presence", "trust_me"})
 """Moments that count whatever the signal is."""
+_BARGAINS = frozenset({"haggle", "buys"})
+"""Moments that count in an offer or a request, too, unless a fact answers it that was not told."""
 _REMARKS = frozenset({"statement", "smalltalk", "compliment", "disagree"})
 """Signals of which what is said matters more than the signal."""
-_WHATEVER_THE_SIGNAL = frozenset({"performs", "romance", "proposal", "owed", "accused", "guess"})
+_WHATEVER_THE_SIGNAL = frozenset({"performs", "romance", "proposal", "owed", "accused", "guess", "brings_news"})
 """The same, of what `remarks.said` returns."""
+_ASKS_POINT = frozenset({"yes_no", "why", "how"})
+"""Kinds of questions that a fact about the same person or thing does not answer."""
+LONGEST_ASIDE = 300
+"""Characters of what is said with a fact that does not answer the question, at most."""
 _CARING = frozenset({"help", "help_eager", "help_grudging", "inquire", "acknowledge", "offer", "unsure"})
 _OFF_THE_TRACK = frozenset(
     {
@@ -112,7 +118,8 @@ class Composer(Answers):
             return "" if self.fact else self.answer_to("advice")
         if moment == "praise" and hearing.is_about_npc(self.words):
             moment = "acknowledge.compliment"
-        if moment and self.signal in _QUIET and not self._fresh_fact():
+        bargains = moment in _BARGAINS and self.fact in self.past and self.signal not in ("question", "smalltalk")
+        if moment and (self.signal in _QUIET or bargains) and not self._fresh_fact():
             return self.say(moment)
         return "" if moment else self._remarked()
 
@@ -155,6 +162,13 @@ class Composer(Answers):
             return f"{lead} {self.fact}".strip()
         if self._misses():
             return self.unsure()
+        point = self.signal == "question" and not known.keyed and self.understanding.question in _ASKS_POINT
+        if known.aside and self.signal == "question" and self.understanding.question in _ASKS_POINT:
+            return self._aside()
+        if point and self.understanding.question != "yes_no" and self.fact in self.past and self._carried():
+            return self.unsure()
+        if self.fact in self.past and (line := self._put_aside(self.words)):
+            return line
         asked = self.signal in ("question", "request", "help", "command", "smalltalk", "offer", "unclear")
         if asked or prompt.action == "explain":
             return self.with_fact(self.fact, reply=self._before())
@@ -165,9 +179,20 @@ class Composer(Answers):
         known = self.prompt.known
         if known.keyed or self.signal != "question":
             return False
-        if subject.about_npc(self.words):
-            return known.fact not in self.prompt.facts or not _OF_ITSELF.search(known.fact)
+        if about := subject.about_npc(self.words):
+            return about == "accused" or known.fact not in self.prompt.facts or not _OF_ITSELF.search(known.fact)
         return subject.about_player(self.words)
+
+    def _carried(self) -> bool:
+        """Whether the fact shares no word with what was said: only what was spoken of before found it."""
+        return not set(self.understanding.topics) & set(content_words(self.fact, "en"))
+
+    def _aside(self) -> str:
+        """Return what is said where a fact is about the same, but does not answer the question."""
+        line = self.unsure()
+        if self.fact in self.past or len(self.fact) + len(line) > LONGEST_ASIDE:
+            return line
+        return f"{self.say('lead.aside')} {self.fact}"
 
     def _fresh_fact(self) -> str:
         """Return the fact, when a mere statement calls for it: it was not told yet, and is about the same."""

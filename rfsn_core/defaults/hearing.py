@@ -48,9 +48,21 @@ _COMPLAINT = _any(
     r"\bmy (?:feet|back|legs|head|boots)\b.{0,20}\bkilling me\b|\bi can(?:'?t|not) sleep\b",
     r"\blong (?:day|night|road|way|journey)\b|\b(?:no|out of) (?:money|coin)\b|\bi lost (?:my|everything)\b",
 )
+_COUNT = r"(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|half)"
+_COIN = r"(?:coins?|coppers?|silvers?|gold|pen(?:ny|ce)|credits?|crowns?|pounds?|dollars?|marks?|shillings?|cents?)"
 _HAGGLE = _any(
     r"\btoo (?:expensive|much|dear|pricey)\b|\brobbery\b|\brip.?off\b|\boverpriced\b|\bcan'?t afford\b",
     r"\b(?:cheaper|discount|lower the price|less than that)\b|\bthat'?s (?:a lot|steep)\b",
+    rf"\bi (?:only|just) (?:have|got|carry) {_COUNT}\b|\bi (?:have|got) only {_COUNT}\b"
+    r"|\b(?:all|only) i(?:'ve)? (?:have|got)\b",
+    rf"\b(?:not|no) (?:a|one) {_COIN} more\b|\b(?:best|final|last) (?:price|offer)\b|\bfor less\b"
+    rf"|\b(?:how about|would you take|i'?ll (?:give you|pay)|make it) {_COUNT}\b",
+)
+_BUYS = re.compile(
+    r"^\W*(?:(?:ok(?:ay)?|fine|then|well|alright|yes|yeah|sure|good|deal)[\s,.!]+)*"
+    r"(?:i'?(?:ll| will| want to|d like to) (?:take|have|buy|get)|(?:give|get|pour|bring|sell) me|gimme)"
+    r" (?:it|that|them|both|one|two|three|an?|some|the|another|your)\b",
+    re.IGNORECASE,
 )
 _LOOKS = re.compile(
     r"^\W*(?:(?:and|but|hey|oh|wow)\b,? )?(?:you|u) (?:look|seem|sound|must be|are so|appear)\b"
@@ -85,6 +97,7 @@ _MOMENTS = (
     ("trust_me", _TRUST_ME),
     ("looks", _LOOKS),
     ("haggle", _HAGGLE),
+    ("buys", _BUYS),
     ("complaint", _COMPLAINT),
     ("praise", _PRAISE),
 )

@@ -16,7 +16,7 @@ LONG_ENOUGH = 110
 """Characters from which nothing is added to a fact."""
 
 
-_FATE = re.compile(r"\b(?:alive|dead|die[ds]?|live|buried|safe)\b", re.IGNORECASE)
+_FATE = re.compile(r"\b(?:alive|dead|die[ds]?|live|buried|safe|did|took|got|went|happen\w*)\b", re.IGNORECASE)
 """What nobody tells of themselves: "He never told me" would be no answer."""
 
 

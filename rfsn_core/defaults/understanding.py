@@ -237,7 +237,7 @@ class Signals:
             question=question,
             language=language,
             sentiment=sentiment(line.tokens, signal),
-            reaction=reaction(" ".join(line.plain)),
+            reaction=reaction(line.plain),
         )
 
     def _signal(

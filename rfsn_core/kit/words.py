@@ -34,6 +34,8 @@ STOP_WORDS: dict[str, frozenset[str]] = {
     for language, words in {
         "en": (
             "a about after again all also am an and any anybody anyone anything are aren't as at be because been "
+            "arent cant couldnt didnt doesnt hadnt hasnt havent hes hows isnt ive shes shouldnt thats theres theyre "
+            "wasnt werent whats wheres whos wont wouldnt youre youve "
             "before being but by can can't cannot could couldn't did didn't do does doesn't doing don't done dont "
             "down ever every everything for from get gets getting go goes going gonna got gotta had has have "
             "haven't having he he'd he'll he's her here here's hers him his hmm how how's i i'd i'll i'm i've if "

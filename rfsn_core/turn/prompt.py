@@ -324,6 +324,7 @@ class Prompts:
         return Known(
             fact="" if withheld else fact.entry.fact.text,
             keyed=not withheld and fact.entry.id in knowledge.matched,
+            aside=fact.aside,
             told=fact.told,
             again=fact.entry.fact.again,
             hint=fact.entry.fact.hint if withheld else "",

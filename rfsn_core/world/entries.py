@@ -28,6 +28,8 @@ class Entry:
     length: float
     names: tuple[str, ...]
     """The stems of the names in it."""
+    start: frozenset[str]
+    """The stems of its first words: mostly whom or what it is about."""
     phrases: tuple[frozenset[str], ...]
     """The stems of each key of several words: all of them in what was asked, in any order, are as good as the key."""
     primary: tuple[re.Pattern[str], ...]
@@ -41,8 +43,7 @@ class Entry:
 
     def is_about(self, words: Iterable[str], names: Iterable[str]) -> bool:
         """Whether one of these stems is a key, or the text begins with one of the names."""
-        first = content_words(" ".join(self.fact.text.split()[:3]), "en")
-        return any(self.weights.get(word) == KEY for word in words) or any(name in first for name in names)
+        return any(self.weights.get(word) == KEY for word in words) or any(name in self.start for name in names)
 
     def suits(self, pronoun: str) -> bool:
         """Whether a fact may be about "he" or "she": it does not speak only of the other."""
@@ -77,7 +78,7 @@ def has_secondary(entry: Entry, text: str) -> bool:
     ]
 
 
-_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][\w'’-]*[a-z]\w*")
+_NAME = re.compile(r"(?<=[a-z,;] )(?!(?:The|An?) )[A-Z][\w'’-]*[a-z]\w*")
 
 
 def make_entry(fact: Fact, owner: str, number: int) -> Entry:
@@ -105,7 +106,8 @@ def make_entry(fact: Fact, owner: str, number: int) -> Entry:
         owner=owner,
         weights=weights,
         length=float(len(stems) or 1),
-        names=tuple(dict.fromkeys(stem(name.casefold()) for name in _NAME.findall(" ".join((fact.text, *fact.keys))))),
+        names=tuple(dict.fromkeys(stem(name.casefold()) for name in _NAME.findall(", ".join((fact.text, *fact.keys))))),
+        start=frozenset(content_words(" ".join(fact.text.split()[:3]), "en")),
         phrases=tuple(phrases),
         primary=tuple(pattern(key, fact.whole_words, fact.match_case) for key in fact.keys),
         secondary=tuple(pattern(key, fact.whole_words, fact.match_case) for key in fact.secondary),

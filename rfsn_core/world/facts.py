@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from rfsn_core.contract.npc import TIERS, NpcState
 
 LONGEST_PATTERN = 200
+MOST_HEADING = 60
+"""Characters of a heading at most that is a key."""
 _NESTED = re.compile(r"\([^()]*[+*}][^()]*\)\s*[+*{]|\\[1-9]")
 
 
@@ -71,6 +73,14 @@ def _is_set(game: Mapping[str, Any], name: str) -> bool:
     if isinstance(flags, Mapping):
         return bool(flags.get(name))
     return isinstance(flags, list | tuple | set) and name in flags
+
+
+_PLACE = re.compile(
+    r"((?:The )?(?:[a-z]+ (?:of )?)?[A-Z][\w'’-]*(?: [\w'’-]+){0,4}?) (?:is|stands|hangs|lies|sits|clings|was built)\b"
+    r"(?=.*\b(?:a|an|the|in|on|at|over|below|above|between|by)\b)"
+)
+"""How a paragraph begins that says what a place is."""
+_HERE = ("this place", "where am i", "where are we", "what town", "this town", "this village", "this city")
 
 
 class Fact(BaseModel, extra="forbid"):
@@ -140,3 +150,22 @@ def pattern(key: str, whole_words: bool, match_case: bool) -> re.Pattern[str]:
     if whole_words:
         source = rf"(?<!\w){source}(?!\w)"
     return re.compile(source, 0 if match_case else re.IGNORECASE)
+
+
+def facts_of_page(name: str, page: str) -> Iterator[Fact]:
+    """Yield a fact for each paragraph of a page of lore.
+
+    The first paragraph answers what the page's heading names. When it says what a place is, and repeats the heading or
+    begins with it, it also answers "what is this place?".
+    """
+    heading, first = "", True
+    for number, paragraph in enumerate(re.split(r"\n\s*\n", page.strip()), 1):
+        text = " ".join(paragraph.split())
+        if text.startswith("#"):
+            heading, first = text.lstrip("# ").strip(), True
+        elif text:
+            keys = [heading] if first and 0 < len(heading) <= MOST_HEADING else []
+            if first and heading and (named := _PLACE.match(text)):
+                keys += [*_HERE, *(f"this {word}" for word in re.findall(r"[a-z]{4,}", named[1].lower()))]
+            yield Fact(text=text, id=f"{name}.{number}", importance=0.3, keys=keys)
+            first = False

@@ -18,7 +18,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -37,7 +36,7 @@ from rfsn_core.kit.documents import Document, DocumentError, read_document, read
 from rfsn_core.kit.explain import explain_errors, nearest
 from rfsn_core.kit.words import language_of, stem
 from rfsn_core.world.actions import STYLES, Actions
-from rfsn_core.world.facts import Fact
+from rfsn_core.world.facts import Fact, facts_of_page
 from rfsn_core.world.feelings import Nature
 from rfsn_core.world.file_models import KindFile, Lines, LinesFile, LoreFile, NpcFile, SignalsFile
 from rfsn_core.world.knowledge import Knowledge
@@ -308,10 +307,7 @@ class _Reading:
                 _, data = self._model(file, LoreFile)
                 yield from data.facts if data else ()
                 continue
-            for number, paragraph in enumerate(re.split(r"\n\s*\n", self.text(file).strip()), 1):
-                text = " ".join(line for line in paragraph.split() if line)
-                if text and not paragraph.lstrip().startswith("#"):
-                    yield Fact(text=text, id=f"{file.stem}.{number}", importance=0.3)
+            yield from facts_of_page(file.stem, self.text(file))
 
     def examples(self) -> dict[str, str]:
         """Return line → signal of `signals.toml`."""

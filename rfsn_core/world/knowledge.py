@@ -48,6 +48,8 @@ class Hit:
     """Whether the NPC told it to this player before."""
     unmet: str = ""
     """Why it may not be told; empty when it may."""
+    aside: bool = False
+    """Whether it only speaks of whom or what the question is about, and has nothing of what is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +270,7 @@ class Knowledge:
                 if search.beside and not key and search.beside.isdisjoint(entry.weights):
                     continue  # only the name fits, and that was told: it is no answer to what is asked of them
                 score *= TOLD if key or touched is not None else TOLD_ON_TOPIC
-            hits.append(Hit(entry, round(score, 6), told, unmet))
+            hits.append(Hit(entry, round(score, 6), told, unmet, key < 2 and search.is_aside(entry.weights)))
         hits.sort(key=lambda hit: (-hit.score, hit.entry.id))
         return hits, others
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from rfsn_core.world.entries import Entry
@@ -20,6 +20,8 @@ PHRASE = 0.3
 """What each word of a key counts after its first: "lamp oil" fits better than "lamp"."""
 NAMELESS = 0.6
 """What is left of how well a fact fits that has none of the names that were said."""
+SUBJECT = 1.15
+"""How much better a fact fits a follow-up when it begins with what was spoken of: it is about that."""
 _KIND_WORDS = {
     kind: re.compile(rf"\b(?:{'|'.join(words.split())})\b", re.IGNORECASE)
     for kind, words in {
@@ -59,6 +61,14 @@ class Search:
     """What kind of answer is wanted, as a key of `_KIND_WORDS`."""
     topic: tuple[str, ...]
     """What is spoken of now."""
+
+    def is_aside(self, has: Container[str]) -> bool:
+        """Whether a fact with these stems has none of those that were said now, apart from names."""
+        asked = self.beside if self.names else self.alike
+        shared = sum(1 for word in asked if word in has)
+        if self.question == "yes_no":  # one word of several is no answer: "did somebody pay you to look away?"
+            return shared < (2 if len(self.fresh) > 2 and not self.names else 1)
+        return bool(asked) and not shared
 
 
 @dataclass
@@ -104,5 +114,7 @@ def score_of(entry: Entry, search: Search, weighed: Weighed, index: int, key: in
         return 0.0
     if search.refers and not key and not entry.suits(pronoun(search.words)):
         return 0.0
+    if search.refers and not touched and not entry.start.isdisjoint(search.topic):
+        covered *= SUBJECT
     score = covered / (0.85 + 0.15 * entry.length / average) + 0.2 * (entry.fact.importance - 0.5)
     return score * (1.25 if suits else 0.9 if kind is not None else 1.0)

@@ -13,15 +13,17 @@ _ACCUSED = _any(
     r"(?<!how long )\b(?:did you|have you(?: ever)?|was it you who|were you the one who) (?:\w+ )?"
     r"(?:kill|murder|steal|stole|take|took|hid|lie|cheat|betray|poison|cut|burn|drown"
     r"|sink|sank|drug|rob|move|do it|do this|done)\w*",
-    r"\bwas it you\b",
+    r"\b(?:was|is) it you\b|\bit (?:was|could(?: have)? be(?:en)?|must have been) you\b"
+    r"|\bcould it (?:be|have been) you\b"
+    r"|\bare you the (?:thief|killer|murderer|traitor|spy|one who)\b",
 )
 _START = r"^(?:\W*(?:and|but|so|well|hey|ok|oh|really|then|tell me),?\s+)*"
 _KNOWING = r"(?! (?:know|heard?|see|seen|saw|tell|remember|think|got|sell|help|give|show|take|lend|spare|want|need))"
 _ABOUT_NPC = _any(
-    rf"{_START}(?P<asks>do|are|have|did|were|can|could|would|will|am|has) (?:you|ya|u)\b{_KNOWING}"
+    rf"{_START}(?P<asks>do|are|have|did|were|can|could|would|will|am|has)(?:n['’]?t)? (?:you|ya|u)\b{_KNOWING}"
     r"(?!(?: have| got)? (?:any|anything|some|something)\b)",
     r"^.{0,30}?\b(?P<wh>why|how|what|where|when|who|which)\b(?! (?:much|many)).{0,24}?"
-    rf"\b(?:are|do|did|have|were|would|will|can) (?:you|ya|u)\b{_KNOWING}(?! have)",
+    rf"\b(?:are|do|did|have|were|would|will|can)(?:n['’]?t)? (?:you|ya|u)\b{_KNOWING}(?! have)",
     r"\b(?P<old>how old|your age)\b.*\b(?:you|your)\b",
     r"\b(?:about|of) (?:you|yourself|your (?:family|life|past|childhood|youth))\b",
 )
@@ -50,7 +52,10 @@ _NO_THING = re.compile(
 )
 """Words such as "it" that stand for nothing in particular."""
 _AGE = re.compile(r"\bhow old\b|\bage\b", re.IGNORECASE)
-_COST = re.compile(r"\b(?:costs?|prices?|charge)\b", re.IGNORECASE)
+_COST = re.compile(
+    r"\b(?:costs?|prices?|charge)\b|\b(?:i|we) owe you\b|\bset me back\b|\bwant for (?:it|that|this|the)\b",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"\bnames?\b|\bcalled\b", re.IGNORECASE)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rfsn_core.contract.understanding import ASKS, Entity, UnderstandingContext
-from rfsn_core.defaults.ask_patterns import PATTERNS, SOMEBODY_PATTERNS
+from rfsn_core.defaults.ask_patterns import PATTERNS
+from rfsn_core.defaults.ask_people import SOMEBODY_PATTERNS
 from rfsn_core.defaults.ask_phrases import PHRASES, SOMEBODY_PHRASES
 from rfsn_core.defaults.understanding import Settings, Signals
 

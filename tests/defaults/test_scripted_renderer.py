@@ -447,3 +447,38 @@ def test_nobody_says_of_their_own_daughter_that_they_hardly_know_her() -> None:
     own = {said("unsure", **asked, facts=("My daughter Layla keeps the camels.",), seed=seed) for seed in range(12)}
     assert not own & lines_of("unsure.she")
     assert {said("unsure", **asked, seed=seed) for seed in range(12)} & lines_of("unsure.she")
+
+
+def test_a_fact_that_is_only_about_the_same_person_does_not_pass_for_the_answer() -> None:
+    fact = "Tomas died in the fire, four years back."
+    heard = {"text": "did Tomas like the sea?", "signal": "question", "question": "yes_no"}
+    line = said("explain", known=Known(fact=fact, aside=True), **heard)
+    assert line != fact
+    assert line.endswith(fact), "it is said as something else that the NPC knows"
+    again = said("explain", known=Known(fact=fact, aside=True, told=True), avoid=[fact], **heard)
+    assert fact not in again
+
+
+def test_who_sells_without_saying_so_is_asked_for_wares_and_names_what_has_a_price() -> None:
+    facts = ("The cat is called Pontius.", "A jug of red is three pence.", "Honey costs 2 pence the comb.")
+    assert answered("what do you sell?", "wares", facts=facts) == f"{facts[1]} {facts[2]}"
+    debts = ("I lost two hundred crowns at cards.",)
+    assert debts[0] not in answered("what do you sell?", "wares", facts=debts)
+
+
+@pytest.mark.parametrize(
+    ("text", "signal", "pool"),
+    [
+        ("could you do that a bit cheaper", "request", "haggle"),
+        ("seven pence and not a coin more", "statement", "haggle"),
+        ("fine, i'll take two", "accept", "buys"),
+        ("there is something you should know", "offer", "said.brings_news"),
+        ("what do you reckon it means?", "question", "asked.opinion"),
+        ("is it any good?", "question", "asked.quality"),
+    ],
+)
+def test_what_is_bargained_bought_brought_and_thought(text: str, signal: str, pool: str) -> None:
+    fact = "A jug of red is three pence."
+    action = "explain" if signal == "question" else "acknowledge"
+    line = said(action, text=text, signal=signal, known=Known(fact=fact, told=True), avoid=[fact])
+    assert line in lines_of(pool)

@@ -13,7 +13,7 @@ from rfsn_core.contract.understanding import Entity, Understanding, Understandin
 from rfsn_core.defaults.understanding import Settings, Signals
 from rfsn_core.kit.words import content_words
 from rfsn_core.testing import make_world
-from rfsn_core.world.facts import Fact
+from rfsn_core.world.facts import Fact, facts_of_page
 from rfsn_core.world.files import read_world
 from rfsn_core.world.knowledge import Knowledge, Question, Recall
 from rfsn_core.world.synonyms import SynonymsFile
@@ -374,3 +374,24 @@ def test_somebody_is_named_by_what_they_are(title: str, text: str, named: bool, 
     world = read_world(make_world(tmp_path, npcs={"pell": f'name = "Corvin Pell"\ntitle = "{title}"\n'}))
     understanding = Signals(Settings()).understand(text, UnderstandingContext(npc="x", names=world.names))
     assert any(entity.id == "pell" for entity in understanding.entities) == named
+
+
+def test_a_page_of_lore_answers_what_its_heading_names_and_what_the_place_is() -> None:
+    page = "# Cinder Station\n\nCinder Station hangs over a dead moon.\n\nThe bar is shut."
+    first, second = facts_of_page("station", page)
+    assert {"Cinder Station", "this place", "this station"} <= set(first.keys)
+    assert not second.keys
+    (war,) = facts_of_page("war", "# The toll war\n\nIn the toll war two lords fought over a copper.")
+    assert list(war.keys) == ["The toll war"], "a war is no place"
+
+
+def test_a_question_that_a_name_or_one_chance_word_finds_a_fact_for_is_marked() -> None:
+    known = Knowledge(
+        {"reyna": facts({"text": "Tomas died in the fire.", "keys": ["Tomas"]}, "A berth is what you pay forty for.")}
+    )
+
+    def aside(text: str) -> list[bool]:
+        return [hit.aside for hit in ask(known, text, "reyna", kind="yes_no").answers]
+
+    assert aside("did Tomas like the sea?") == [True]
+    assert aside("did Tomas die in the fire?") == [False]
