@@ -23,6 +23,7 @@ from rfsn_core.contract.storage import Scope
 from rfsn_core.contract.version import version
 from rfsn_core.conversation.game_events import ResultOf, store_event, store_result
 from rfsn_core.conversation.registry import Conversations
+from rfsn_core.learning.feedback import Feedback
 from rfsn_core.learning.learner import Learner
 from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.learning.rewards import Rewards
@@ -58,6 +59,7 @@ class Kernel:
         self.learner = Learner(self.turn_log, data / "learning", runtimes)
         self.guard = self.learner.guard
         self.rewards = Rewards(self.turn_log, self.decisions, self.learner, runtimes)
+        self.feedback = Feedback(self.rewards, self.turn_log)
         # What operators and games do with memory outside of turns.
         self.pauses = SavePauses(runtimes, self.conversations, self.turn_log, self._archiving, data)
         self.memory = MemoryAdmin(runtimes, self.conversations)

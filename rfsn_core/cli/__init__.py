@@ -38,6 +38,9 @@ COMMANDS = (
         INSPECT, "memory", "rfsn_core.cli.memory:memory", "Show and edit what NPCs remember; snapshots and backups."
     ),
     Command(INSPECT, "decision", "rfsn_core.cli.decisions:decision", "Explain a decision and show its rewards."),
+    Command(INSPECT, "why", "rfsn_core.cli.hindsight:why", "Say why an NPC did that, and what would change it."),
+    Command(INSPECT, "what-if", "rfsn_core.cli.hindsight:what_if", "Show what an NPC would do, and why."),
+    Command(INSPECT, "feedback", "rfsn_core.cli.feedback:feedback", "Judge a line: good, bad, or what it should be."),
     Command(INSPECT, "replay", "rfsn_core.cli.replay:replay", "Check the log, and recompute its decisions."),
     Command(INSPECT, "episode", "rfsn_core.cli.episode:episode", "Play many turns with an NPC and plot them."),
     Command(
@@ -45,8 +48,8 @@ COMMANDS = (
         "Examine the NPCs of a world: knowledge, feelings, memory, wording, times.",
     ),
     Command(
-        INSPECT, "evaluate", "rfsn_core.cli.decisions:evaluate",
-        "Estimate from a log what another policy would have earned.",
+        INSPECT, "evaluate", "rfsn_core.cli.evaluate:evaluate",
+        "Say whether learning beats not learning, and what another policy would have earned.",
     ),
     Command(OPERATE, "keys", "rfsn_core.cli.keys:keys", "Make, list, rotate and revoke keys, while the server runs."),
     Command(OPERATE, "trust", "rfsn_core.cli.trust:trust", "Show what a world would be allowed to do, and ask."),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 15.0
 """Seconds for a provider to open, and again for its health check."""
+NEWEST_DECISIONS = 500
+"""Decisions in which unknown fields of the game's state are looked for."""
 
 
 @click.command()
@@ -44,12 +46,25 @@ def doctor(world: Path | None, config_file: Path | None) -> None:
     console = Console(highlight=False)
     console.print(f"world: {runtimes.world_dir}", markup=False, soft_wrap=True)
     wrong = asyncio.run(_examine_all(runtimes, console))
+    _note_unknown_fields(runtimes, console)
     for plugin in runtimes.plugins.found:
         if plugin.state == "failed":
             wrong += 1
             _line(console, False, f"plugin {plugin.name}", f"{plugin.label}: {plugin.reason}")
     if wrong:
         raise UserError("1 problem was found" if wrong == 1 else f"{wrong} problems were found")
+
+
+def _note_unknown_fields(runtimes: Runtimes, console: Console) -> None:
+    """Print which fields of the game's state the newest decisions do not know."""
+    from rfsn_core.learning.log_files import read_tree
+    from rfsn_core.learning.records import DecisionRecord
+    from rfsn_core.learning.unknown_fields import unknown_fields
+
+    decisions = read_tree(runtimes.data_dir, DecisionRecord)[-NEWEST_DECISIONS:]
+    for field in unknown_fields(decisions):
+        console.print("[yellow]note [/yellow]", end=" ")
+        console.print(f"game state: {field.words}", markup=False, soft_wrap=True)
 
 
 def _line(console: Console, good: bool, what: str, text: str) -> None:

@@ -103,7 +103,7 @@ def run(
     console.print("Updates do not wait for the cooldown: turns follow each other at once.", style="dim")
     _show_summaries(console, {name: summary})
     (out / "summary.json").write_text(json.dumps(asdict(summary), indent=2), "utf-8")
-    console.print(f"[dim]{out / 'episode.jsonl'}, {out / 'episode.png'}; the log is in {out / 'learning'}[/dim]")
+    console.print(f"[dim]{out / 'episode.jsonl'}, {out / 'episode.png'}; the log is in {out / 'log'}[/dim]")
 
 
 def _settings(overrides: dict[str, Any], path: str = "") -> Iterator[str]:

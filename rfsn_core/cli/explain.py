@@ -20,7 +20,7 @@ _TELLING = {
 }
 
 
-def why(record: DecisionRecord) -> str:
+def why_words(record: DecisionRecord) -> str:
     """Return one sentence that says why the NPC did what it did."""
     chosen, told = record.action.chosen, record.explanation
     signal = _article(record.signal)
@@ -30,7 +30,7 @@ def why(record: DecisionRecord) -> str:
     if told is None:
         return f"{did}, because {record.reasons[record.action.index]}."
     cause = f"the player's words were {signal}"
-    return f"{did}, because {cause}{_about_knowledge(chosen, told)}{_runner_up(record)}."
+    return f"{did}, because {cause}{_about_knowledge(chosen, told)}{_learned(record)}{_runner_up(record)}."
 
 
 def _about_knowledge(action: str, told: Explanation) -> str:
@@ -48,9 +48,25 @@ def _about_knowledge(action: str, told: Explanation) -> str:
     return ""
 
 
+def _learned(record: DecisionRecord) -> str:
+    """Return what learning had to do with it, as the rest of a sentence."""
+    trial, slot = record.trial, record.action
+    if trial is not None and trial.acts == "default":
+        other = f"; the learned choice was {trial.other}" if trial.other != slot.chosen else ""
+        return f", and the default policy acted ({trial.why}){other}"
+    favourite = slot.arms[max(range(len(slot.arms)), key=slot.priors.__getitem__)]
+    learned = slot.parts.get("learned")
+    if learned is None or favourite == slot.chosen or slot.draw is None:
+        return ""
+    gain = learned[slot.index] - learned[slot.arms.index(favourite)]
+    return f", and what was learned speaks for it over {favourite} by {gain:.2f}" if gain > 0 else ""
+
+
 def _runner_up(record: DecisionRecord) -> str:
     """Return which action came second and by how much; empty when there was no other."""
     slot = record.action
+    if record.trial is not None and record.trial.acts == "default":
+        return ""
     others = sorted((score, arm) for arm, score in zip(slot.arms, slot.scores, strict=True) if arm != slot.chosen)
     if not others:
         return ""

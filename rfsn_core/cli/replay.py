@@ -23,12 +23,13 @@ MOST_SHOWN = 20
 
 @click.command()
 @click.argument("decision_id", required=False)
+@click.option("--now", is_flag=True, help="Decide again under today's rules, weights, policy and NPC files instead.")
 @click.option("--head", metavar="HASH", help="A head that was printed earlier: fail if the log does not contain it.")
 @click.option("--same-rules", is_flag=True, help="The world has not changed: any difference is an error.")
 @world_options
 @log_option
 def replay(
-    decision_id: str | None, head: str | None, same_rules: bool, world: Path | None, config_file: Path | None,
+    decision_id: str | None, now: bool, head: str | None, same_rules: bool, world: Path | None, config_file: Path | None,
     folder: Path | None,
 ) -> None:  # fmt: skip
     """Check the log, and recompute its decisions.
@@ -39,6 +40,9 @@ def replay(
 
     A decision that comes out differently under the rules is no error, since the world may have changed; with
     --same-rules it is one. With --log, the rules of --world are used, if it is given.
+
+    With --now, the decisions are made again as the world would make them today, and what would be different is
+    listed. That shows what an edit of a rule, a weight or an NPC's file changes.
 
     The head is the hash of the last line. Note it somewhere else: with --head, lines that are missing at the end
     are found, too.
@@ -52,6 +56,14 @@ def replay(
     from rfsn_core.learning.replay import differences, own_differences
 
     path = log_folder(folder, world, config_file)
+    if now:
+        from rfsn_core.cli.hindsight import replay_now
+
+        chosen = [r for r in read_tree(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
+        if not chosen:
+            raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")
+        replay_now(chosen, world, config_file)
+        return
     problems: list[str] = []
     heads: set[str] = set()
     for one in log_folders(path):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rfsn_core.contract.abstraction import Abstraction
@@ -46,6 +46,9 @@ class Selection:
     draw: float | None = None
     """The number in [0, 1) that was drawn: the chosen arm is the first whose cumulated propensity is above it.
     None for a policy that draws nothing."""
+    parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """What the scores are made of besides the priors, for people: such as `learned`, `npc` (what this NPC differs in)
+    and `curiosity`; for each arm one number, in the order of the arms."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Update:
     again: bool = False
     """The choice was learned from before: this is the change of its reward, and no second observation."""
     weight: float = 1.0
-    """Of the observation, 0…1; the guard lowers it."""
+    """Of the observation; the guard lowers it, and a designer's judgement has several times the usual 1."""
     max_step: float = math.inf
     """How far the weights may move, as a Euclidean norm. The policy lowers the weight until they do not."""
 

@@ -6,6 +6,7 @@ import bisect
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,12 +23,22 @@ class Bucket(BaseModel, extra="forbid"):
     """The rule that turns one field into a label."""
 
     field: str = Field(description="Path in the game's state, such as `player.health`; `npc.mood` is the NPC's own.")
-    labels: list[str] = Field(min_length=1, description="The labels. For numbers, from lowest to highest.")
+    labels: list[str] = Field([], description="The labels. For numbers, from lowest to highest.")
+    open: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Places for values that are no labels, such as a world's own place names.",
+    )
     edges: list[float] = Field([], description="Ascending numbers between the labels. Empty: labels are values.")
     key: bool = Field(True, description="Make the label a part of the key, not only of the features.")
 
     @model_validator(mode="after")
     def _edges_fit(self) -> Bucket:
+        if not self.labels and not self.open:
+            raise ValueError("labels are missing; or `open` for any values")
+        if self.edges and self.open:
+            raise ValueError("`open` is for values that are words, `edges` are for numbers")
         if self.edges and len(self.edges) != len(self.labels) - 1:
             raise ValueError(f"{len(self.labels)} labels need {len(self.labels) - 1} edges, not {len(self.edges)}")
         if self.edges != sorted(set(self.edges)):
@@ -41,7 +52,7 @@ def _default_buckets() -> list[Bucket]:
 
     thirds = {"labels": ["low", "middle", "high"], "edges": [0.3, 0.7]}
     return [
-        Bucket(field="location", labels=["tavern", "street", "home", "gate", "wilds", "dungeon"]),
+        Bucket(field="location", labels=["tavern", "street", "home", "gate", "wilds", "dungeon"], open=16),
         Bucket(field="quest_state", labels=["none", "active", "done", "failed"]),
         Bucket(field="time_of_day", labels=["morning", "day", "evening", "night"]),
         Bucket(field="npc.relationship",
@@ -69,7 +80,7 @@ class Buckets:
         self._rules = tuple(rules)
         canonical = json.dumps([rule.model_dump() for rule in self._rules], sort_keys=True)
         self.version = hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()
-        labels = (f"{rule.field}={label}" for rule in self._rules for label in (*rule.labels, UNKNOWN))
+        labels = (f"{rule.field}={label}" for rule in self._rules for label in _labels(rule))
         self._names = ("bias", *labels)
         # One feature of each rule and the bias are non-zero, so the vector has length 1.
         on = 1 / math.sqrt(1 + len(self._rules))
@@ -88,13 +99,19 @@ class Buckets:
         return Abstraction("|".join(parts), self.version, features, self._names)
 
 
+def _labels(rule: Bucket) -> tuple[str, ...]:
+    """Return the labels of a rule: its own, places for other values, and `unknown`."""
+    return (*rule.labels, *(f"other {number + 1}" for number in range(rule.open)), UNKNOWN)
+
+
 class _Compiled:
     """A rule with everything precomputed that does not change between turns."""
 
     def __init__(self, rule: Bucket, on: float) -> None:
         self.own = rule.field.startswith("npc.")
         self._path = rule.field.removeprefix("npc.").split(".")
-        labels = (*rule.labels, UNKNOWN)
+        labels = _labels(rule)
+        self._open, self._first = rule.open, len(rule.labels)
         self.hot = [
             tuple(on if place == index else 0.0 for place in range(len(labels))) for index in range(len(labels))
         ]
@@ -102,7 +119,7 @@ class _Compiled:
         self.parts = [f"{name}:{label}" for label in labels] if rule.key else []
         self._edges = rule.edges
         self._places = {label: index for index, label in reversed(list(enumerate(rule.labels)))}
-        self._unknown = len(rule.labels)
+        self._unknown = len(labels) - 1
 
     def index(self, source: Mapping[str, Any]) -> int:
         """Return the index of the label; the last one stands for unknown or malformed values."""
@@ -115,7 +132,12 @@ class _Compiled:
             return bisect.bisect_right(self._edges, value)
         if isinstance(value, bool):
             value = str(value).lower()
-        return self._places.get(value.strip().lower(), self._unknown) if isinstance(value, str) else self._unknown
+        if not isinstance(value, str) or not (word := value.strip().lower()):
+            return self._unknown
+        if (place := self._places.get(word)) is not None:
+            return place
+        # By a hash and not by order: the same place on every server and after every restart.
+        return self._first + zlib.crc32(word.encode()) % self._open if self._open else self._unknown
 
 
 def _make(settings: Settings) -> Buckets:

@@ -157,6 +157,19 @@ class Learner:
                 self._queue.append(entry)
         self._process_soon()
 
+    def prefer(self, decision: DecisionRecord, action: str, basis: Basis, reward_id: str) -> None:
+        """Queue an update by which an action would have had the best reward."""
+        part = decision.action
+        index = part.arms.index(action)
+        chance = max(part.propensities[index], 1e-6)
+        update = Update(decision.context("action"), action, part.priors[index], chance, 1.0, weight=basis.weight)
+        entry = UpdateEntry(server=self._server, policy=decision.policy, reward_id=reward_id, update=update)
+        if objection := _objection(decision):
+            self._log_result(entry, NO_RESULT, objection)
+        else:
+            self._queue.append(entry)
+        self._process_soon()
+
     def note(self, decision: DecisionRecord, reward_id: str, reason: str) -> None:
         """Log that a reward changes nothing, and why."""
         part = decision.action

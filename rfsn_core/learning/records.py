@@ -33,6 +33,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     chosen: str
     draw: float | None = None
     """What was drawn; see `providers.Selection`."""
+    parts: dict[str, list[float]] = {}
+    """What the scores are made of besides the priors: such as `learned`, `npc` and `curiosity`."""
 
     def repeated(self) -> str:
         """Return the arm that the logged probabilities and the logged draw lead to."""
@@ -206,6 +208,7 @@ def _slot(arms: Sequence[Arm], choice: Selection) -> Slot:
         propensities=list(choice.propensities),
         chosen=choice.arm,
         draw=choice.draw,
+        parts={name: [round(value, 4) for value in values] for name, values in choice.parts.items() if any(values)},
     )
 
 

@@ -24,6 +24,8 @@ log = logger("learning")
 
 RESUMED = 1000
 """Rewards, the newest, that are credited at a start when no update was logged for them."""
+SHOULD = "should:"
+"""Signal of a designer's reward: what the NPC should have done follows."""
 WITHOUT_GAME = 100
 """Decisions without a reward of the game after which what is read off the play counts."""
 CORRECTIONS = frozenset({"user_correction", "contradiction_detected"})
@@ -73,7 +75,10 @@ class Rewards:
         Raises BadMessage when it is not a reward, StoreError when it cannot be stored, and with `strict_rewards`
         UnknownDecision; without, a reward for an unknown decision is quarantined.
         """
-        reward = validate(self._settings, decision_id, value, signal, reward_id, source)
+        return await self.take(validate(self._settings, decision_id, value, signal, reward_id, source))
+
+    async def take(self, reward: RewardRecord) -> RewardResult:
+        """Take in a reward that is valid. Raises StoreError, and with `strict_rewards` UnknownDecision."""
         decision = await self._resolve(reward)
         if decision is None:
             return await self._quarantine(reward, "no such decision")
@@ -171,7 +176,10 @@ class Rewards:
         """Give the decision its reward, and of a reward of the game those before it in the conversation a discounted
         share."""
         settings = self._settings
+        judged = decision.tally.designer is not None
         record = self._learn(decision, reward.source, reward.value - reward.baseline, 0, reward.reward_id)
+        if reward.source == "designer":
+            self._weigh(record, reward, first=not judged)
         if reward.source != "game":
             return
         for steps_back in range(1, settings.credit_steps + 1):
@@ -210,13 +218,22 @@ class Rewards:
         self._decisions.taught(record.decision_id, decision)
         return record
 
+    def _weigh(self, record: DecisionRecord, reward: RewardRecord, *, first: bool) -> None:
+        """Let a designer's judgement count as several observations, and teach what the NPC should have done."""
+        weight, name = self._settings.designer_weight, reward.reward_id
+        is_alone = self._runtimes.current.shared_store is None  # a shared log takes one observation of a decision
+        if first and weight > 1 and is_alone:
+            self._learner.learn(record, reward.value, reward_id=f"{name}/weight", basis=Basis(weight - 1))
+        if reward.signal.startswith(SHOULD):
+            self._learner.prefer(record, reward.signal.removeprefix(SHOULD), Basis(weight), f"{name}/should")
+
     def _may_change_weights(self, reward: RewardRecord) -> bool:
         settings = self._settings
         if not self._learner.learns or not settings.enabled:
             return False
         if reward.source == "play" and (settings.strict or self._since_game < WITHOUT_GAME or not settings.play_weight):
             return False
-        return not settings.evidence or reward.signal in settings.evidence
+        return reward.source == "designer" or not settings.evidence or reward.signal in settings.evidence
 
     async def resume(self) -> None:
         """Credit the rewards whose updates still waited when the process was killed."""

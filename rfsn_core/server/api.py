@@ -22,9 +22,9 @@ from rfsn_core.contract.errors import NotFound, RfsnError, StoreError, UnknownDe
 from rfsn_core.contract.rendering import RenderOptions
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
+from rfsn_core.learning.feedback import Verdict
+from rfsn_core.learning.unknown_fields import unknown_fields
 from rfsn_core.server import sse
-from rfsn_core.server.authenticator import Authenticator
-from rfsn_core.server.key_api import KeyRoutes
 from rfsn_core.server.memory_api import MemoryRoutes
 from rfsn_core.server.plugin_routes import mounts
 from rfsn_core.server.worker_metrics import WorkerMetrics
@@ -44,6 +44,15 @@ class Tune(msgspec.Struct, forbid_unknown_fields=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=4096)] | None = None
     max_queue_size: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+
+
+class Judgement(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of `POST /api/feedback`."""
+
+    decision_id: str
+    verdict: Verdict
+    action: str = ""
+    """For `should`: what the NPC should have done."""
 
 
 class Steer(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,6 +86,7 @@ class Api:
             Route("/api/dialogue/stream", stream, methods=post),
             Route("/api/tune-performance", self._guarded(self._tune), methods=post),
             Route("/api/rewards", self._guarded(self._reward), methods=post),
+            Route("/api/feedback", self._guarded(self._feedback), methods=post),
             Route("/api/prompt", self._guarded(self._prompt), methods=post),
             Route("/api/decisions", self._guarded(self._decisions), methods=get),
             Route("/api/decisions/{decision_id}", self._guarded(self._decision), methods=get),
@@ -202,6 +212,13 @@ class Api:
         accepted = await self._kernel.reward(msgspec.convert({**body, "type": "reward"}, protocol.Reward))
         return Response(protocol.encode(accepted), media_type="application/json")
 
+    async def _feedback(self, request: Request) -> Response:
+        """Take what a designer thinks of a decision; the answer may hold text for the NPC's file."""
+        limit = self._kernel.runtimes.current.settings.server.max_message
+        judgement = await sse.read_json(request, limit, Judgement)
+        result = await self._kernel.feedback.give(judgement.decision_id, judgement.verdict, judgement.action)
+        return sse.as_json(result)
+
     async def _prompt(self, request: Request) -> Response:
         """Return the prompt that a model would receive; the body is a `turn` message without its type."""
         limit = self._kernel.runtimes.current.settings.server.max_message
@@ -239,6 +256,7 @@ class Api:
                 "updates": kernel.learner.updates,
                 "mode": kernel.runtimes.current.settings.learning.mode,
                 "trials": kernel.trials.report(),
+                "unknown_fields": unknown_fields(await kernel.turn_log.decisions(limit=200)),
                 "checkpoints": await kernel.learner.checkpoints.newest_first(decider.policy_name),
             }
         )

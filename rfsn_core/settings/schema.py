@@ -114,6 +114,9 @@ class LearningSettings(BaseModel, extra="forbid"):
         le=1,
         description="Weight of a reward that was read off the play; while the game sends rewards, those do not count.",
     )
+    designer_weight: float = Field(
+        3.0, ge=1, le=20, description="How many observations a designer's judgement is worth."
+    )
     evidence: list[str] = Field([], description="Reward signals that may change weights; empty: all.")
     max_step: float = Field(1.0, gt=0, description="How far one update may move the weights.")
     cooldown: float = Field(5.0, ge=0, description="Seconds between two changes of the weights; updates wait.")

@@ -191,7 +191,7 @@ class Decider:
         learned, default = self._select(context, arms), _default(arms)
         if trial is None or trial.acts == "learned":
             return learned, default.arm
-        return replace(default, scores=learned.scores), learned.arm
+        return replace(default, scores=learned.scores, parts=learned.parts), learned.arm
 
     def _select(self, context: Context, arms: list[Arm]) -> Selection:
         """Return the policy's choice; the best prior when the policy fails or its answer is invalid."""

@@ -43,7 +43,7 @@ def test_linucb_learns_what_a_player_likes_and_its_log_can_be_examined(rfsn: Rfs
     assert "mean reward" in compared
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
-    log = tmp_path / "l1" / "learning"
+    log = tmp_path / "l1" / "log"
     assert output(rfsn("replay", "--log", log)) == "500 decisions: the same\n"
     first = json.loads((tmp_path / "l1" / "episode.jsonl").read_text("utf-8").splitlines()[0])
     assert {
@@ -57,8 +57,10 @@ def test_linucb_learns_what_a_player_likes_and_its_log_can_be_examined(rfsn: Rfs
     assert whole["decision"]["action"]["chosen"] == first["selected_action"]
     report = json.loads(output(rfsn("evaluate", log, "--policy", "uniform", "--json")))
     assert report["decisions"] > 400
-    assert report["warnings"] == ["few sessions: the intervals treat stretches of one session as independent"]
-    assert "95 % interval" in output(rfsn("evaluate", log, "--plot", "e.png"))
+    assert report["warnings"] == ["few conversations: the intervals treat stretches of one conversation as independent"]
+    printed = output(rfsn("evaluate", log, "--plot", "e.png"))
+    assert "learning beats not learning" in printed.splitlines()[0]
+    assert "95 % interval" in printed
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -70,16 +72,54 @@ def test_the_log_of_one_policy_predicts_what_another_earns(rfsn: Rfsn, tmp_path:
     (tmp_path / "uniform.toml").write_text('[selection]\nprovider = "epsilon_greedy"\nepsilon_greedy = {epsilon = 1}\n')
     for policy, out in (("half", "log"), ("uniform", "run")):
         output(rfsn(*play, "--config", f"{policy}.toml", "--out", out))
-    report = json.loads(output(rfsn("evaluate", "log/learning", "--policy", "uniform", "--json")))
+    report = json.loads(output(rfsn("evaluate", "log/log", "--policy", "uniform", "--json")))
     rewards = [
         json.loads(line)["reward"] for line in (tmp_path / "run" / "episode.jsonl").read_text("utf-8").splitlines()
     ]
     for name in ("IPS", "SNIPS", "DR"):
-        estimate = report["estimates"][name]
+        estimate = report["slots"]["both"]["others"][name]
         error = math.hypot((estimate["high"] - estimate["low"]) / 3.92, statistics.stdev(rewards) / len(rewards) ** 0.5)
         assert abs(estimate["value"] - statistics.mean(rewards)) < 4 * error
     assert report["logged"]["low"] > statistics.mean(rewards)  # and it is not what the log itself earned
     assert report["warnings"] == []
+
+
+def test_the_first_sentence_answers_whether_learning_is_better(rfsn: Rfsn, tmp_path: Path) -> None:
+    (tmp_path / "half.toml").write_text('[selection]\nprovider = "linucb"\n[learning]\nholdout = 0.5\n')
+    output(rfsn("episode", "sergeant", "--turns", "60", "--config", "half.toml", "--out", "out"))
+    printed = output(rfsn("evaluate", "out", "--policy", "prior", "--plot", "e.png"))
+    assert "learning beats not learning" in printed.splitlines()[0]
+    assert "its actions, the styles as logged" in printed
+    assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    report = json.loads(output(rfsn("evaluate", "out", "--json")))
+    assert report["hold_out"]["turns"] == 60
+    assert report["left_out"]["the default policy acted"] > 10
+
+
+def test_a_designer_sees_why_what_if_and_what_an_edit_changes(rfsn: Rfsn, tmp_path: Path) -> None:
+    output(rfsn("init", "world"))
+    (tmp_path / "script.txt").write_text("Hello!\nWhat happened here?\nYou fool!\n", "utf-8")
+    output(rfsn("episode", "miller", "--world", "world", "--turns", "6", "--script", "script.txt", "--out", "out"))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "episode.jsonl").read_text("utf-8").splitlines()]
+    said = output(rfsn("why", lines[2]["decision_id"][:12], "--world", "world", "--log", "out"))
+    assert said.startswith(f"Miller chose {lines[2]['selected_action']}, because")
+    assert "It would have chosen" in said
+    assert output(rfsn("replay", "--now", "--world", "world", "--log", "out")).startswith("Of 6 decisions 0 would be")
+    settings = tmp_path / "world" / "rfsn.toml"
+    rule = '\n[[world.rules]]\nname = "no_greeting"\nforbid = ["greet"]\n'
+    settings.write_text(settings.read_text("utf-8") + rule, "utf-8")
+    changed = output(rfsn("replay", "--now", "--world", "world", "--log", "out"))
+    assert "Of 6 decisions 2 would be different today." in changed
+    assert "by rule no_greeting" in changed
+    wondered = json.loads(
+        output(
+            rfsn("what-if", "miller", "Hm!", "--signal", "insult", "--affinity", "0.9", "--world", "world", "--json")
+        )
+    )
+    assert wondered["signal"] == "insult"
+    assert wondered["candidates"][0]["action"] == wondered["action"]
+    answer = output(rfsn("feedback", "nothing", "good", "--world", "world"), code=2)
+    assert "no decision 'nothing'" in answer
 
 
 def test_a_script_is_played_and_repeated(rfsn: Rfsn, tmp_path: Path) -> None:

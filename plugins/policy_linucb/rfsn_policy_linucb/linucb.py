@@ -46,7 +46,7 @@ class Settings(BaseModel, extra="forbid"):
         description="Factor by which the weight of an observation shrinks with each update; 1: it never shrinks.",
     )
     floor: float = Field(
-        0.01, ge=0, le=1, description="Probability shared by all candidates, so that logs can be used."
+        0.005, ge=0, le=1, description="Probability shared by all candidates, so that logs can be used."
     )
     explore: str = Field(
         "bound", pattern="^(bound|softmax|thompson)$", description="How the rest is shared: see README."
@@ -57,6 +57,15 @@ class Settings(BaseModel, extra="forbid"):
     deviation: float = Field(
         0.3, ge=0, description="τ: how far one NPC may differ from all, from a dozen NPCs on. 0: not at all."
     )
+
+
+def _within(shared: list[float], own: list[float], arms: Sequence[Arm]) -> list[float]:
+    """Return the predicted rewards, within their range."""
+    bounded = []
+    for learned, differs, arm in zip(shared, own, arms, strict=True):
+        mean = learned + differs + arm.prior
+        bounded.append(-1.0 if mean < -1.0 else mean if mean < 1.0 else 1.0)  # NaN stays NaN, and is refused
+    return bounded
 
 
 class LinUcb:
@@ -78,12 +87,17 @@ class LinUcb:
     def select(self, context: Context, arms: Sequence[Arm]) -> Selection:
         """Select nearly always the best arm; every candidate has some probability."""
         settings = self._settings
-        means, variances = self.predict(context, arms)
+        shared, own, variances = self._learned(context, arms)
+        means = _within(shared, own, arms)
         widths = [math.sqrt(variance) for variance in variances]
-        scores = [mean + pull * width for mean, pull, width in zip(means, self._pulls(arms), widths, strict=True)]
+        curiosity = [pull * width for pull, width in zip(self._pulls(arms), widths, strict=True)]
+        scores = [mean + extra for mean, extra in zip(means, curiosity, strict=True)]
+        parts = {"learned": tuple(shared), "npc": tuple(own), "curiosity": tuple(curiosity)}
         if not context.explore:
             best = draw.first_best(scores)
-            return Selection(arms[best].name, tuple(float(i == best) for i in range(len(arms))), tuple(scores))
+            return Selection(
+                arms[best].name, tuple(float(i == best) for i in range(len(arms))), tuple(scores), None, parts
+            )
         u = draw.uniform(self._key, context.decision_id, context.slot)
         if settings.explore == "softmax":
             shares = draw.softmax(scores, settings.temperature)
@@ -93,7 +107,7 @@ class LinUcb:
         else:
             shares = draw.greedy(scores)
         propensities = draw.floored(shares, settings.floor)
-        return Selection(arms[draw.choose(propensities, u)].name, tuple(propensities), tuple(scores), u)
+        return Selection(arms[draw.choose(propensities, u)].name, tuple(propensities), tuple(scores), u, parts)
 
     def _pulls(self, arms: Sequence[Arm]) -> list[float]:
         """Return by how much the width of each arm attracts (above 0) or repels.
@@ -113,6 +127,11 @@ class LinUcb:
 
     def predict(self, context: Context, arms: Sequence[Arm]) -> tuple[list[float], list[float]]:
         """Return (means, variances) of arms in a context. Means are kept within the range of rewards."""
+        shared, own, variances = self._learned(context, arms)
+        return _within(shared, own, arms), variances
+
+    def _learned(self, context: Context, arms: Sequence[Arm]) -> tuple[list[float], list[float], list[float]]:
+        """Return (what all NPCs learned, what this one differs in, variances) of arms in a context."""
         x, name = Features(context.abstraction.features), self._name(context)
         model = self._model(name, len(x.full))
         known = model.arms
@@ -121,19 +140,16 @@ class LinUcb:
         own, spread = self._own.get(name), self._settings.deviation**2
         if not self._settings.share or len(self._npcs) < FEWEST_NPCS:
             own, spread = None, 0.0
+        differs = [0.0] * len(arms)
         if spread:
             for position, arm in enumerate(arms):
                 mine = own.get(f"{context.npc}\x1f{arm.name}") if own else None
                 if mine:
-                    means[position] += mine[1] / mine[0]
+                    differs[position] = mine[1] / mine[0]
                 variances[position] += 1 / mine[0] if mine else spread
-        bounded = []
-        for mean, arm in zip(means, arms, strict=True):
-            mean += arm.prior
-            bounded.append(-1.0 if mean < -1.0 else mean if mean < 1.0 else 1.0)  # NaN stays NaN, and is refused
         if min(variances) < 0.0:
             variances = [max(variance, 0.0) for variance in variances]  # a hair, from rounding
-        return bounded, variances
+        return means, differs, variances
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from rfsn_core.contract.errors import UserError
 from rfsn_core.learning.evaluation.estimators import Array
+from rfsn_core.learning.evaluation.holdout import tallied
 from rfsn_core.learning.log_files import log_folders, read_tree
-from rfsn_core.learning.records import DecisionRecord, RewardRecord
+from rfsn_core.learning.records import DecisionRecord, RewardRecord, Slot
 from rfsn_core.learning.tally import Tally
 
 
@@ -26,6 +27,10 @@ class EvaluationLog:
     left_out: dict[str, int] = field(default_factory=dict)
     """Reason → how many decisions were left out."""
 
+    def slots(self, name: str) -> list[Slot]:
+        """Return one slot of each decision, `action` or `style`."""
+        return [record.action if name == "action" else record.style for record in self.records]
+
     def part(self, rows: Sequence[int]) -> EvaluationLog:
         """Return some of the decisions."""
         return EvaluationLog([self.records[row] for row in rows], self.rewards[list(rows)], self.left_out)
@@ -35,13 +40,11 @@ def read_log(folder: Path) -> EvaluationLog:
     """Join the decisions and rewards of a folder, of all workers. Raises UserError when none can be evaluated."""
     if not log_folders(folder):
         raise UserError(f"{folder}: no log here", hint="The folder is a world's data folder, or `log/` in it")
-    tallies: dict[str, Tally] = defaultdict(Tally)
-    for reward in {reward.reward_id: reward for reward in read_tree(folder, RewardRecord)}.values():
-        tallies[reward.decision_id] = tallies[reward.decision_id].add(reward.source, reward.value - reward.baseline)
+    tallies = tallied(read_tree(folder, RewardRecord))
     records: list[DecisionRecord] = []
     left_out: dict[str, int] = defaultdict(int)
     for record in read_tree(folder, DecisionRecord):
-        if reason := _objection(record):
+        if reason := _objection(record, tallies):
             left_out[reason] += 1
         else:
             records.append(record)
@@ -53,7 +56,7 @@ def read_log(folder: Path) -> EvaluationLog:
     return EvaluationLog(records, rewards, dict(left_out))
 
 
-def _objection(record: DecisionRecord) -> str:
+def _objection(record: DecisionRecord, tallies: Mapping[str, Tally]) -> str:
     """Return why a decision cannot be evaluated; empty when it can."""
     if not record.explored:
         return "learning was disabled, so nothing was tried"
@@ -65,4 +68,6 @@ def _objection(record: DecisionRecord) -> str:
         return "the default policy acted"
     if max(record.action.propensities) >= 1.0 and len(record.action.arms) > 1:
         return "chosen with probability 1, so the log holds no propensities to use"
+    if record.decision_id not in tallies:
+        return "no reward came"
     return ""

@@ -9,19 +9,26 @@ from numpy.typing import NDArray
 
 from rfsn_core.learning.evaluation.estimators import Array
 from rfsn_core.learning.evaluation.log import EvaluationLog
+from rfsn_core.learning.records import Slot
 
 
-def reward_model(log: EvaluationLog, folds: int = 2, ridge: float = 1.0) -> list[Array]:
-    """Return q̂ of each candidate of each decision: a ridge regression for each action, fitted on the other folds."""
+def reward_model(log: EvaluationLog, slot: str, folds: int = 2, ridge: float = 0.3) -> list[Array]:
+    """Return q̂ of each candidate of each decision: a ridge regression for each arm, fitted on the other folds.
+
+    :param slot: `action` or `style`.
+    """
     fold_of = _folds(log, folds)
     x = [np.array(record.abstraction.features) for record in log.records]
-    estimates: list[Array] = [np.zeros(len(record.action.arms)) for record in log.records]
+    slots = log.slots(slot)
+    estimates: list[Array] = [np.zeros(len(one.arms)) for one in slots]
     for fold in range(folds):
         others = np.flatnonzero(fold_of != fold)
-        mean = float(log.rewards[others].mean()) if len(others) else 0.0
-        theta = _fit(log, x, others, mean, ridge)
+        # What is hardly ever chosen is as good as what was hardly ever chosen, and not as the policy's favourites.
+        rarity = np.array([1 / slots[row].propensity for row in others])
+        mean = float(rarity @ log.rewards[others] / rarity.sum()) if len(others) else 0.0
+        theta = _fit(log, slots, x, others, mean, ridge)
         for row in np.flatnonzero(fold_of == fold):
-            for position, arm in enumerate(log.records[row].action.arms):
+            for position, arm in enumerate(slots[row].arms):
                 weights = theta.get((arm, len(x[row])))
                 estimates[row][position] = mean + (float(weights @ x[row]) if weights is not None else 0.0)
     return estimates
@@ -38,12 +45,12 @@ def _folds(log: EvaluationLog, folds: int) -> NDArray[np.intp]:
 
 
 def _fit(
-    log: EvaluationLog, x: list[Array], rows: NDArray[np.intp], mean: float, ridge: float
+    log: EvaluationLog, slots: list[Slot], x: list[Array], rows: NDArray[np.intp], mean: float, ridge: float
 ) -> dict[tuple[str, int], Array]:
-    """Return the regression weights of each (action, number of features)."""
+    """Return the regression weights of each (arm, number of features)."""
     groups: dict[tuple[str, int], list[int]] = defaultdict(list)
     for row in rows:
-        groups[log.records[row].action.chosen, len(x[row])].append(int(row))
+        groups[slots[row].chosen, len(x[row])].append(int(row))
     theta = {}
     for (arm, width), group in groups.items():
         matrix = np.array([x[row] for row in group])

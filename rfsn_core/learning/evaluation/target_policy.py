@@ -17,15 +17,16 @@ class Target(NamedTuple):
 
     actions: list[Array]
     """The probability of each candidate."""
-    styles: Array
-    """The probability of the logged style, after the logged action."""
+    styles: list[Array]
+    """The probability of each style, after the logged action."""
 
 
 def target(log: EvaluationLog, policy: Policy | str) -> Target:
     """Return the choices of a policy: an opened one, or `uniform` or `prior`."""
-    actions = [_probabilities(record, "action", policy) for record in log.records]
-    styles = [_probabilities(record, "style", policy)[record.style.index] for record in log.records]
-    return Target(actions, np.array(styles, float))
+    return Target(
+        [_probabilities(record, "action", policy) for record in log.records],
+        [_probabilities(record, "style", policy) for record in log.records],
+    )
 
 
 def _probabilities(record: DecisionRecord, name: str, policy: Policy | str) -> Array:
