@@ -29,8 +29,8 @@ MOST_SHOWN = 20
 @world_options
 @log_option
 def replay(
-    decision_id: str | None, now: bool, head: str | None, same_rules: bool, world: Path | None, config_file: Path | None,
-    folder: Path | None,
+    decision_id: str | None, now: bool, head: str | None, same_rules: bool, world: Path | None,
+    config_file: Path | None, folder: Path | None,
 ) -> None:  # fmt: skip
     """Check the log, and recompute its decisions.
 

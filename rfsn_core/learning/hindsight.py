@@ -26,7 +26,7 @@ FACTORS = (0.0, 0.5, 1.5, 2.0)
 
 class _Hooks(Protocol):
     def changes(self, situation: Situation, actions: Actions) -> Any:
-        """What plugins change of the candidates."""
+        """Return what plugins change of the candidates."""
 
 
 class Present(Protocol):

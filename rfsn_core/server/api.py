@@ -25,6 +25,8 @@ from rfsn_core.kernel import Kernel
 from rfsn_core.learning.feedback import Verdict
 from rfsn_core.learning.unknown_fields import unknown_fields
 from rfsn_core.server import sse
+from rfsn_core.server.authenticator import Authenticator
+from rfsn_core.server.key_api import KeyRoutes
 from rfsn_core.server.memory_api import MemoryRoutes
 from rfsn_core.server.plugin_routes import mounts
 from rfsn_core.server.worker_metrics import WorkerMetrics
