@@ -61,11 +61,12 @@ class Settings(BaseModel, extra="forbid"):
 
 def _within(shared: list[float], own: list[float], arms: Sequence[Arm]) -> list[float]:
     """Return the predicted rewards, within their range."""
-    bounded = []
-    for learned, differs, arm in zip(shared, own, arms, strict=True):
-        mean = learned + differs + arm.prior
-        bounded.append(-1.0 if mean < -1.0 else mean if mean < 1.0 else 1.0)  # NaN stays NaN, and is refused
-    return bounded
+    means = [learned + arm.prior for learned, arm in zip(shared, arms, strict=True)]
+    if own:
+        means = [mean + differs for mean, differs in zip(means, own, strict=True)]
+    if -1.0 <= min(means) and max(means) <= 1.0:
+        return means
+    return [-1.0 if mean < -1.0 else 1.0 if mean > 1.0 else mean for mean in means]  # NaN stays NaN, and is refused
 
 
 class LinUcb:
@@ -88,11 +89,12 @@ class LinUcb:
         """Select nearly always the best arm; every candidate has some probability."""
         settings = self._settings
         shared, own, variances = self._learned(context, arms)
-        means = _within(shared, own, arms)
         widths = [math.sqrt(variance) for variance in variances]
         curiosity = [pull * width for pull, width in zip(self._pulls(arms), widths, strict=True)]
-        scores = [mean + extra for mean, extra in zip(means, curiosity, strict=True)]
-        parts = {"learned": tuple(shared), "npc": tuple(own), "curiosity": tuple(curiosity)}
+        scores = [mean + extra for mean, extra in zip(_within(shared, own, arms), curiosity, strict=True)]
+        parts = {"learned": tuple(shared), "curiosity": tuple(curiosity)}
+        if own:
+            parts["npc"] = tuple(own)
         if not context.explore:
             best = draw.first_best(scores)
             return Selection(
@@ -131,7 +133,8 @@ class LinUcb:
         return _within(shared, own, arms), variances
 
     def _learned(self, context: Context, arms: Sequence[Arm]) -> tuple[list[float], list[float], list[float]]:
-        """Return (what all NPCs learned, what this one differs in, variances) of arms in a context."""
+        """Return (what all NPCs learned, what this one differs in, variances) of arms in a context. The second is empty
+        while nothing can be said of one NPC."""
         x, name = Features(context.abstraction.features), self._name(context)
         model = self._model(name, len(x.full))
         known = model.arms
@@ -140,8 +143,9 @@ class LinUcb:
         own, spread = self._own.get(name), self._settings.deviation**2
         if not self._settings.share or len(self._npcs) < FEWEST_NPCS:
             own, spread = None, 0.0
-        differs = [0.0] * len(arms)
+        differs: list[float] = []
         if spread:
+            differs = [0.0] * len(arms)
             for position, arm in enumerate(arms):
                 mine = own.get(f"{context.npc}\x1f{arm.name}") if own else None
                 if mine:
