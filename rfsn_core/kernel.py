@@ -62,6 +62,7 @@ class Kernel:
         self.feedback = Feedback(self.rewards, self.turn_log)
         # What operators and games do with memory outside of turns.
         self.pauses = SavePauses(runtimes, self.conversations, self.turn_log, self._archiving, data)
+        runtimes.oversight.broadcast = self.pauses.tell
         self.memory = MemoryAdmin(runtimes, self.conversations)
         self.saves = Saves(runtimes, self.conversations, self.pauses)
         self.maintenance = Maintenance(runtimes, self.conversations, self.pauses, self.turn_log, self._archiving)
@@ -90,6 +91,7 @@ class Kernel:
             asyncio.create_task(self.turn_log.keep_tidy(lambda: self.runtimes.current.settings.log), name="tidy log"),
             asyncio.create_task(self.learner.follow(), name="follow"),
             asyncio.create_task(self.pauses.follow(), name="notices"),
+            asyncio.create_task(self.runtimes.oversight.autosave(), name="autosave of labels"),
         ]
         await self.runtimes.current.hooks.started.run(info=self._info())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,6 +87,8 @@ class Maintenance:
             async with self._archiving.erased(save, npc, player):
                 turns = await call_store(self._store.erase(save, npc, player, backups=backups))
                 decisions = await self._log.erase(Scopes(save, npc, player))
+        if player:  # what the gate keeps of a player for review has neither save nor NPC to go by
+            await asyncio.to_thread(self._runtimes.oversight.book.forget, player)
         log.info("memory.erased", turns=turns, decisions=decisions)
         return {"turns": turns, "decisions": decisions}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -62,5 +62,14 @@ class ResumeNotice(msgspec.Struct, kw_only=True, tag="resume"):
     """Sent to all clients."""
 
 
-decode = msgspec.json.Decoder(PauseNotice | ResumeNotice).decode
+class GateNotice(msgspec.Struct, frozen=True, kw_only=True, tag="gate"):
+    """An operator switched the safe mode, or labelled a text, on one server: the others do the same."""
+
+    id: str
+    server: str
+    change: dict[str, Any]
+    """As `Oversight.follow` takes it."""
+
+
+decode = msgspec.json.Decoder(PauseNotice | ResumeNotice | GateNotice).decode
 """Decodes one notice. Raises msgspec.MsgspecError."""

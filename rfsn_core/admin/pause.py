@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from rfsn_core.admin.archiving import Archiving
-from rfsn_core.admin.notices import PauseNotice, ResumeNotice, ScopeFilter, decode
+from rfsn_core.admin.notices import GateNotice, PauseNotice, ResumeNotice, ScopeFilter, decode
 from rfsn_core.contract.errors import RfsnError, contained
 from rfsn_core.contract.shared_storage import Notices, SharedStore
 from rfsn_core.contract.storage import Scopes
@@ -101,6 +101,12 @@ class SavePauses:
                 except Exception as error:  # noqa: BLE001  the store's code; `follow` tries again
                     log.warning("pause.resume_not_sent", error=repr(error))
 
+    def tell(self, change: dict[str, Any]) -> None:
+        """Tell the other servers what an operator changed of the gate; nothing happens when no store is shared."""
+        if self._runtimes.current.shared_store is not None:
+            notice = GateNotice(id=uuid.uuid4().hex, server=self._server, change=change)
+            self._unsent.append(msgspec.json.encode(notice))
+
     async def _send_unsent(self, notices: Notices) -> None:
         while self._unsent:
             notice = self._unsent.pop(0)
@@ -179,6 +185,11 @@ class SavePauses:
             notice = decode(line)
         except msgspec.MsgspecError as error:
             log.error("notices.invalid", error=str(error), hint="Do all servers run the same version of RFSN?")
+            return
+        if isinstance(notice, GateNotice):
+            if notice.server != self._server and notice.id not in self._finished:
+                self._finished.append(notice.id)
+                await self._runtimes.oversight.follow(notice.change, self._runtimes.current.embed)
             return
         pause = self._remote.get(notice.id)
         if isinstance(notice, ResumeNotice):

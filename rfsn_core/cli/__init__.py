@@ -52,6 +52,9 @@ COMMANDS = (
         "Say whether learning beats not learning, and what another policy would have earned.",
     ),
     Command(OPERATE, "keys", "rfsn_core.cli.keys:keys", "Make, list, rotate and revoke keys, while the server runs."),
+    Command(
+        OPERATE, "gate", "rfsn_core.cli.gate:gate", "Show what the gate says of a text; review, label and approve."
+    ),
     Command(OPERATE, "trust", "rfsn_core.cli.trust:trust", "Show what a world would be allowed to do, and ask."),
     Command(OPERATE, "doctor", "rfsn_core.cli.engines:doctor", "Open every provider and report what does not work."),
     Command(OPERATE, "plugins", "rfsn_core.cli.plugins:plugins", "List the plugins, or explain one."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,14 @@ S = TypeVar("S", bound=BaseModel)
 S2 = TypeVar("S2", bound=BaseModel)
 
 
+Opener = Callable[[str, str, Mapping[str, Any]], AbstractAsyncContextManager[Any]]
+
+
+def _opens_nothing(stage: str, name: str, settings: Mapping[str, Any]) -> AbstractAsyncContextManager[Any]:
+    """Refuse to open a provider: a host that was made by hand knows none."""
+    raise RuntimeError(f"this host cannot open {stage}:{name}")
+
+
 @dataclass(frozen=True)
 class Host:
     """What the kernel gives a provider while it is open."""
@@ -32,6 +40,9 @@ class Host:
     log: logging.Logger
     random: Random
     """Seeded by the settings: use it for everything that may vary between runs."""
+    open: Opener = _opens_nothing
+    """Opens another provider for this one alone: `host.open(stage, name, settings)` is an async context manager. Its
+    settings come from the world, with those given here over them. Raises ConfigError when they are wrong."""
 
 
 class NoSettings(BaseModel, extra="forbid"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,6 +18,7 @@ from rfsn_core.contract.errors import ConfigError
 from rfsn_core.contract.gating import FLAGS
 from rfsn_core.kit.folding import Folding
 
+Change = Callable[[str], str]
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _SCRIPTS = {
     "ru": re.compile(r"[Ѐ-ӿ]"),
@@ -77,18 +78,34 @@ class Rule:
         """Compile the patterns now, and not while somebody waits."""
         _any(self.patterns, self.language)
 
-    def match_disguised(self, folding: Folding) -> str:
-        """Return what matches in a text that spells its words letter by letter or stretches them; usually nothing."""
-        for text, change in ((folding.squeezed, _squeezed), (folding.collapsed, _collapsed)):
-            if text and self.language not in _SCRIPTS:
-                unless = self.unless and _any(tuple(map(change, self.unless)), "zh").search(text)
-                found = _any(tuple(map(change, self.patterns)), "zh" if change is _squeezed else "").search(text)
-                if found and len(found.group()) > 5 and not unless:
-                    return found.group()
-        return ""
+    def match_squeezed(self, text: str) -> str:
+        """Return what matches in letters without spaces, of a text that spells its words; usually nothing."""
+        return self._match_changed(text, _squeezed)
+
+    def match_collapsed(self, text: str) -> str:
+        """Return what matches in a text without doubled letters, of one that stretches words; usually nothing."""
+        return self._match_changed(text, _collapsed)
+
+    def _match_changed(self, text: str, change: Change) -> str:
+        if self.language in _SCRIPTS:
+            return ""
+        pattern, unless = self._changed(change)
+        found = pattern.search(text)
+        if found is None or len(found.group()) < 6 or (unless is not None and unless.search(text)):
+            return ""
+        return found.group()
+
+    def _changed(self, change: Change | None) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
+        """Return the compiled patterns, and exceptions, for a form of texts."""
+        language = "zh" if change is _squeezed else self.language
+        both = (self.patterns, self.unless)
+        patterns, unless = both if change is None else (tuple(map(change, texts)) for texts in both)
+        return _any(patterns, language), _any(unless, language) if unless else None
 
 
 _WORD = re.compile(r"[^\W_]+")
+LONGEST_BEGINNING = 16
+"""Characters of the longest beginning of a word that a rule can need."""
 
 
 class RuleSet:
@@ -100,12 +117,16 @@ class RuleSet:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = tuple(rules)
         self._always = frozenset(index for index, rule in enumerate(self._rules) if not rule.near)
+        self._needed = self._index(lambda beginning: beginning)
+        self._needed_collapsed = self._index(_collapsed)
+
+    def _index(self, change: Change) -> dict[str, frozenset[int]]:
+        """Return beginning of a word → the rules that need it."""
         needed: dict[str, set[int]] = {}
         for index, rule in enumerate(self._rules):
             for beginning in rule.near:
-                needed.setdefault(beginning, set()).add(index)
-        self._needed = {beginning: frozenset(indices) for beginning, indices in needed.items()}
-        self._lengths = sorted({len(beginning) for beginning in needed})
+                needed.setdefault(change(beginning), set()).add(index)
+        return {beginning: frozenset(indices) for beginning, indices in needed.items()}
 
     def compile(self, language: str) -> None:
         """Compile the patterns of a language."""
@@ -113,16 +134,17 @@ class RuleSet:
             if rule.language == language:
                 rule.compile()
 
-    def candidates(self, text: str) -> list[Rule]:
-        """Return the rules that may match a folded text."""
+    def candidates(self, text: str, *, collapsed: bool = False) -> list[Rule]:
+        """Return the rules that may match a folded text.
+
+        :param collapsed: whether the text is one without doubled letters.
+        """
         found = set(self._always)
-        needed, lengths = self._needed, self._lengths
+        needed = self._needed_collapsed if collapsed else self._needed
         for word in set(_WORD.findall(text)):
-            for length in lengths:
+            for length in range(1, min(len(word), LONGEST_BEGINNING) + 1):
                 if indices := needed.get(word[:length]):
                     found |= indices
-                if length >= len(word):
-                    break
         return [self._rules[index] for index in sorted(found)]
 
     def matches(self, folding: Folding) -> Iterator[tuple[Rule, str]]:
@@ -133,9 +155,15 @@ class RuleSet:
                 if id(rule) not in seen and (part := rule.match(form)):
                     seen.add(id(rule))
                     yield rule, part
-        if folding.squeezed or folding.collapsed:
+        if folding.collapsed:
+            for rule in self.candidates(folding.collapsed, collapsed=True):
+                if id(rule) not in seen and (part := rule.match_collapsed(folding.collapsed)):
+                    seen.add(id(rule))
+                    yield rule, part
+        if folding.squeezed:
+            # Without spaces there are no words to go by. English only: the others would have to be compiled for it.
             for rule in self._rules:
-                if id(rule) not in seen and (part := rule.match_disguised(folding)):
+                if rule.language == "en" and id(rule) not in seen and (part := rule.match_squeezed(folding.squeezed)):
                     yield rule, part
 
 

@@ -17,6 +17,7 @@ from rfsn_core.contract.errors import ConfigError
 from rfsn_core.contract.gating import FLAGS, HARD_FLAGS, Gate, Utterance, Verdict
 from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Host, Offer, Provider
+from rfsn_core.defaults import second_opinion
 from rfsn_core.defaults.gate_model import BLOCK, FILE, FLAG_OF, SUSPICIOUS, GateModel, Reading
 from rfsn_core.defaults.gate_patterns import RuleSet, built_in, of_world
 from rfsn_core.kit.folding import Folding, fold
@@ -141,6 +142,14 @@ def _card(text: str) -> str:
     return ""
 
 
+_SPACELESS = re.compile("[぀-ヿ㐀-鿿]{4}")
+
+
+def is_short(text: str) -> bool:
+    """Return whether a text has fewer than three words."""
+    return text.count(" ") < 2 and not _SPACELESS.search(text)
+
+
 class NgramSettings(LevelSettings):
     """`[gating.ngrams]`."""
 
@@ -187,6 +196,8 @@ class Ngrams:
             return TOO_LONG
         reading = self.read(utterance.text, utterance.before)
         risk = self.model.risk(reading.score, utterance.side, self._settings.world)
+        if is_short(reading.part):
+            risk = min(risk, BLOCK - 0.01)  # too little to go by: rules block what is certain
         if risk < SUSPICIOUS:
             return Verdict("allow", risk=risk)
         grams = ", ".join(f"{gram!r} {weight:+.1f}" for gram, weight in self.model.heaviest(reading.part))
@@ -199,3 +210,4 @@ def rfsn_gating() -> Iterable[Offer[Gate]]:
     """Offer the built-in defaults."""
     yield Provider.of("rules", Rules, RuleSettings, "patterns for real-world harm, in ten languages")
     yield Provider.of("ngrams", Ngrams, NgramSettings, "a trained model for real-world harm, 140 KB")
+    yield second_opinion.OFFER

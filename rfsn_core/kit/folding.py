@@ -39,6 +39,8 @@ _EDGES = ".,!?;:\"'()[]…*"
 _ORDINAL = re.compile(r"\d+[a-z]{1,2}\d*")
 _MASKED = re.compile(r"(?<=[a-z])[*#_~^](?=[a-z])|(?<=\b[a-z])[.\-](?=[a-z]\b)")
 _SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[ .,\-_*/~|+]{1,3}[^\W\d_](?![^\W_])){3,}")
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz ',?;:")
+"""Characters of which no disguise is made but spacing and stretching."""
 _LATIN = re.compile(r"[a-z]")
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}")
 
@@ -97,11 +99,12 @@ def fold(text: str) -> Folding:
         if unmasked != base:
             disguises.append("look-alikes")
             forms.append(unmasked)
-    if _MASKED.search(unmasked):
+    signs = not _PLAIN.issuperset(unmasked)
+    if signs and _MASKED.search(unmasked):
         disguises.append("masking")
         unmasked = _MASKED.sub("", unmasked)
         forms.append(unmasked)
-    if _SIGN.search(unmasked):
+    if signs and _SIGN.search(unmasked):
         forms += _without_leet(unmasked, disguises)
     return Folding(
         base,

@@ -124,6 +124,7 @@ class Book:
             self._connection = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute("PRAGMA secure_delete=ON")
             self._connection.executescript(_TABLES)
         return self._connection
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from rfsn_core import protocol
 from rfsn_core.contract.errors import NotFound, UserError
 from rfsn_core.contract.gating import HARD_FLAGS, Gate, Utterance, Verdict
@@ -16,6 +18,8 @@ from rfsn_core.conversation.background import Background
 from rfsn_core.oversight import gates
 from rfsn_core.oversight.book import Book, Entry, Status
 from rfsn_core.oversight.guard import GateGuard
+from rfsn_core.oversight.labels import CERTAIN, Labels
+from rfsn_core.oversight.patterns import Embed, Near, Pattern
 from rfsn_core.settings.schema import GatingStage
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
@@ -24,6 +28,7 @@ log = logger("gate")
 
 POLL_SECONDS = 0.25
 """Time between two looks at what another process decided, while a text waits."""
+AUTOSAVE_SECONDS = 300.0
 SWITCH_SECONDS = 1.0
 """After that the safe mode is read again."""
 STOPPED = ("block", "needs_approval")
@@ -46,11 +51,13 @@ class Oversight:
     """The oversight of one process.
 
     :param folder: the data folder that all workers share.
+    :param world: its name: labels of another world are refused.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, world: str = "") -> None:
         self.book = Book(folder)
         self.guard = GateGuard()
+        self.labels = Labels(folder, world, self.book, self.guard)
         self.broadcast: Callable[[dict[str, Any]], None] | None = None
         """Tells the other servers that share the store; None: there are none."""
         self._background = Background()
@@ -60,13 +67,15 @@ class Oversight:
     # ── judging ──────────────────────────────────────────────────────────────────────────────────
 
     async def judge(
-        self, chain: Sequence[Gate], stage: GatingStage, utterance: Utterance, seconds: float, asker: Asker = NOBODY
-    ) -> Verdict:
+        self, chain: Sequence[Gate], stage: GatingStage, utterance: Utterance, seconds: float, asker: Asker = NOBODY,
+        embed: Embed | None = None,
+    ) -> Verdict:  # fmt: skip
         """Return the verdict on a text: `allow`, `rewrite` or `block`, after a person was asked where the tier says so.
 
-        :param seconds: time limit of one gate.
+        :param seconds: time limit of one gate, and of the embedder.
+        :param embed: makes vectors of texts, to compare them with what operators labelled; None: n-grams do.
         """
-        verdict = await gates.check(chain, utterance, seconds)
+        verdict = await self.check(chain, utterance, seconds, embed)
         failed = "gate_failed" in verdict.reasons
         suspicious = verdict.kind == "allow" and bool(verdict.reasons)
         self._count_shadow(stage, verdict)
@@ -81,6 +90,32 @@ class Oversight:
             status: Status = "blocked" if verdict.kind in STOPPED else "suspicious"
             self._background.start(self._record(utterance, verdict, status, asker, stage))
         return replace(verdict, kind="block") if verdict.kind == "needs_approval" else verdict
+
+    async def check(
+        self, chain: Sequence[Gate], utterance: Utterance, seconds: float, embed: Embed | None = None
+    ) -> Verdict:
+        """Return the verdict of the gates and of the labels, before the tier and people come into it."""
+        near = await self._nearest(utterance.text, seconds, embed)
+        ruling = self.labels.memory.ruling(near)
+        if ruling == "unsafe" and near.unsafe_pattern is not None:
+            self.labels.used(near.unsafe_pattern)
+            evidence = f"near pattern {near.unsafe_pattern.id} ({near.unsafe:.2f}): {near.unsafe_pattern.text!r}"
+            return Verdict("block", (near.unsafe_pattern.reason or "labelled",), risk=1.0, evidence=(evidence,))
+        verdict = await gates.check(chain, utterance, seconds)
+        if ruling == "safe" and verdict.kind in STOPPED and is_soft(verdict):
+            self.labels.used(near.safe_pattern)
+            return Verdict("allow", risk=verdict.risk, evidence=("an operator labelled it safe", *verdict.evidence))
+        return verdict
+
+    async def _nearest(self, text: str, seconds: float, embed: Embed | None) -> Near:
+        """Return the patterns nearest to a text; when the embedder fails, only the text itself is found."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.labels.nearest(text, embed)
+        except Exception as error:  # noqa: BLE001  the embedder's code, or the disk
+            METRICS.errors.labels("gating").inc()
+            log.error("gate.patterns_failed", error=repr(error))
+            return self.labels.same(text)
 
     def _count_shadow(self, stage: GatingStage, verdict: Verdict) -> None:
         if not stage.shadow or HARD_FLAGS.intersection(verdict.reasons):
@@ -217,10 +252,40 @@ class Oversight:
         if tell and self.broadcast is not None:
             self.broadcast({"safe_mode": on, "operator": operator})
 
+    async def follow(self, change: dict[str, Any], embed: Embed | None) -> None:
+        """Take over what an operator changed on another server."""
+        if "safe_mode" in change:
+            self.set_safe_mode(bool(change["safe_mode"]), str(change.get("operator", "")), tell=False)
+            return
+        pattern = change.get("pattern")
+        own = msgspec.convert(pattern, Pattern) if pattern else None
+        await self.labels.adopt(own, str(change.get("removed", "")), embed)
+        self.book.note("", "followed", pattern=own.id if own else "", removed=change.get("removed", ""))
+
+    # ── labels ───────────────────────────────────────────────────────────────────────────────────
+
+    async def autosave(self) -> None:
+        """Write a checkpoint of the labels every five minutes, until cancelled."""
+        while True:
+            await asyncio.sleep(AUTOSAVE_SECONDS)
+            await asyncio.to_thread(self._autosave)
+
+    def _autosave(self) -> None:
+        try:
+            self.labels.autosave()
+        except OSError as error:
+            log.error("gate.checkpoint_failed", error=str(error))
+
     async def close(self) -> None:
         """Write what is left to write, and close the book."""
         await self._background.wait(5)
+        await asyncio.to_thread(self._autosave)
         self.book.close()
+
+
+def is_soft(verdict: Verdict) -> bool:
+    """Return whether a label may let a text pass that was stopped."""
+    return verdict.risk < CERTAIN and not HARD_FLAGS.intersection(verdict.reasons)
 
 
 def _waits(tier: str, verdict: Verdict) -> bool:

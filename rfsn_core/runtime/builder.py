@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from rfsn_core.contract.errors import UserError, contained
+from pydantic import ValidationError
+
+from rfsn_core.contract.errors import ConfigError, UserError, contained
 from rfsn_core.contract.provider import Host
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.stages import STAGES
@@ -104,7 +107,7 @@ class Runtimes:
     @cached_property
     def oversight(self) -> Oversight:
         """What people see and decide of the gate; it outlives every runtime."""
-        return Oversight(self.data_dir)
+        return Oversight(self.data_dir, self.world_dir.name)
 
     @property
     def own_dir(self) -> Path:
@@ -253,7 +256,25 @@ class Runtimes:
             self.world_dir,
             logging.getLogger(f"rfsn.{stage}.{name}"),
             random.Random(f"{plan.settings.world.seed}:{stage}:{name}"),
+            partial(self._open_for_another, plan, data_dir),
         )
+
+    @asynccontextmanager
+    async def _open_for_another(
+        self, plan: Plan, data_dir: Path, stage: str, name: str, values: Mapping[str, Any]
+    ) -> AsyncIterator[Any]:
+        """Open a provider that another provider uses. Raises ConfigError."""
+        offered = self.plugins.providers(stage)
+        if name not in offered:
+            raise ConfigError([f"no {stage} provider '{name}'; there are: {', '.join(offered)}"])
+        provider = offered[name][0]
+        own = (plan.settings.stage(stage).model_extra or {}).get(name, {})
+        try:
+            settings = provider.settings.model_validate({**own, **values})
+        except ValidationError as error:
+            raise ConfigError([f"{stage}.{name}: {error}"]) from error
+        async with provider.open(settings, self._host(plan, stage, name, data_dir)) as opened:
+            yield opened
 
 
 def _hand_over(old: Decider, new: Decider) -> None:

@@ -26,6 +26,7 @@ from rfsn_core.learning.feedback import Verdict
 from rfsn_core.learning.unknown_fields import unknown_fields
 from rfsn_core.server import sse
 from rfsn_core.server.authenticator import Authenticator
+from rfsn_core.server.gate_api import GateRoutes
 from rfsn_core.server.key_api import KeyRoutes
 from rfsn_core.server.memory_api import MemoryRoutes
 from rfsn_core.server.plugin_routes import mounts
@@ -97,6 +98,7 @@ class Api:
             Route("/api/protocol", self._protocol, methods=get),
             *MemoryRoutes(self._kernel).routes(self._guarded),
             *KeyRoutes(self._authenticator).routes(self._guarded),
+            *GateRoutes(self._kernel).routes(self._guarded),
         ]
         return [*routes, *mounts(self._kernel.runtimes.plugins.offers("rfsn_routes"))]
 

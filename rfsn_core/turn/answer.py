@@ -181,13 +181,7 @@ class Answer:
             request, runtime = self._request, self._runtime
             before = self._said[-1][1].strip() if self._said else ""
             utterance = Utterance(text, "npc", request.npc.id, self._action, self.in_combat, before)
-            verdict = await runtime.oversight.judge(
-                runtime.gates,
-                runtime.settings.gating,
-                utterance,
-                runtime.settings.operations.gate_timeout,
-                Asker(request.turn_id, request.scope.player, self._events.emit),
-            )
+            verdict = await runtime.judge(utterance, Asker(request.turn_id, request.scope.player, self._events.emit))
         METRICS.sentences.labels(verdict.kind).inc()
         return verdict
 

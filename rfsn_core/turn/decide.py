@@ -69,11 +69,8 @@ async def gate_input(
     if request.occasion is not None:
         return await _gate_occasion(request, runtime, request.occasion)
     utterance = Utterance(request.text, "player", request.npc.id, "", state.in_combat)
-    gating = runtime.settings.gating
     asker = Asker(request.turn_id, request.scope.player, events.emit) if events else NOBODY
-    verdict = await runtime.oversight.judge(
-        runtime.gates, gating, utterance, runtime.settings.operations.gate_timeout, asker
-    )
+    verdict = await runtime.judge(utterance, asker)
     METRICS.inputs.labels(verdict.kind).inc()
     stopped = verdict.kind not in ("allow", "rewrite")
     text = _text(request, verdict)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rfsn_core.contract.archive import Archive
 from rfsn_core.contract.embedding import Embedder
-from rfsn_core.contract.gating import Gate
+from rfsn_core.contract.gating import Gate, Utterance, Verdict
 from rfsn_core.contract.rendering import Renderer
 from rfsn_core.contract.shared_storage import SharedStore
 from rfsn_core.contract.speech import Voice
@@ -18,7 +18,8 @@ from rfsn_core.contract.storage import Store
 from rfsn_core.contract.understanding import Understander
 from rfsn_core.conversation.leases import Leases
 from rfsn_core.conversation.store_access import StoreAccess
-from rfsn_core.oversight.oversight import Oversight
+from rfsn_core.oversight.oversight import NOBODY, Asker, Oversight
+from rfsn_core.oversight.patterns import Embed
 from rfsn_core.plugins.hooks import Hooks
 from rfsn_core.settings.schema import Settings
 from rfsn_core.settings.source import Source
@@ -87,6 +88,18 @@ class Runtime:
     def admission(self) -> Admission:
         """What the gates say about texts that a game brings."""
         return Admission(self.gates, self.settings.operations.gate_timeout)
+
+    @property
+    def embed(self) -> Embed | None:
+        """What makes vectors for the gate's labels; None when n-grams do."""
+        return self.embedder.embed if self.embedder and self.settings.gating.embeddings else None
+
+    async def judge(self, utterance: Utterance, asker: Asker = NOBODY) -> Verdict:
+        """Return the verdict on a text, after a person was asked where the settings say so."""
+        settings = self.settings
+        return await self.oversight.judge(
+            self.gates, settings.gating, utterance, settings.operations.gate_timeout, asker, self.embed
+        )
 
     @contextmanager
     def leased(self) -> Iterator[Runtime]:
