@@ -30,12 +30,12 @@ NAMES = """
     hookimpl
 """
 KIT = """
-    MAX_TERMS REACHED_LIMIT REPORT_GRAMMAR STOP_WORDS THOUGHTS Document DocumentError Job JsonLines Line Remote
-    RemoteSettings Resampler UnknownVoices WholeCharacters WriterThread add_neighbours api_key chat_request
-    check_reply_end clauses content_text content_words decode_json deliver describe_backup explain_errors
-    find_backup language_of list_backups model_ids nearest nearest_voices new_backup pcm16 prune_backups read_document
-    read_text replace_file search_turns server_sent shapes_of stem stems_of stream_chat terms token_count toml_text
-    visemes_of wav_bytes whole_text words_of
+    ADAPTER_TASKS MAX_TERMS REACHED_LIMIT REPORT_GRAMMAR STOP_WORDS THOUGHTS Document DocumentError Job JsonLines
+    Line Remote RemoteSettings Resampler UnknownVoices WholeCharacters WriterThread adapter_task add_neighbours
+    api_key chat_request check_reply_end clauses content_text content_words decode_json deliver describe_backup
+    explain_errors find_backup language_of list_backups model_ids nearest nearest_voices new_backup pcm16
+    prune_backups read_document read_text replace_file search_turns server_sent shapes_of stem stems_of stream_chat
+    terms token_count toml_text visemes_of wav_bytes whole_text words_of
 """
 PACKAGES = pytest.mark.parametrize("package", [rfsn_core, rfsn_core.kit], ids=lambda package: package.__name__)
 

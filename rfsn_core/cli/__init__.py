@@ -51,6 +51,10 @@ COMMANDS = (
         INSPECT, "evaluate", "rfsn_core.cli.evaluate:evaluate",
         "Say whether learning beats not learning, and what another policy would have earned.",
     ),
+    Command(
+        INSPECT, "dataset", "rfsn_core.cli.dataset:dataset",
+        "Make training data for adapters from the log: chat JSONL for each archetype and task.",
+    ),
     Command(OPERATE, "keys", "rfsn_core.cli.keys:keys", "Make, list, rotate and revoke keys, while the server runs."),
     Command(
         OPERATE, "gate", "rfsn_core.cli.gate:gate", "Show what the gate says of a text; review, label and approve."

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rfsn_core.exam.results import CaseResult
     from rfsn_core.exam.run import Exam
     from rfsn_core.exam.scores import Summary
+    from rfsn_core.exam.speed import Speed
 
 
 @click.group(cls=DefaultGroup, default="run")
@@ -263,3 +264,72 @@ def suites() -> None:
     for suite in read_suites(()):
         bars = ", ".join(f"{metric} {bar}" for metric, bar in suite.bars.items())
         click.echo(f"{suite.name}: {suite.description}\n    {bars}")
+
+
+@exam.command()
+@world_options
+@click.option(
+    "--npcs", "counts", default="1,100,500", show_default=True, help="How many NPCs talk at once: several numbers."
+)
+@click.option("--seconds", type=click.FloatRange(0.5, 600), default=5.0, show_default=True, help="Of each number.")
+@click.option("--start", "start_npcs", type=click.IntRange(0, 100_000), default=1000, show_default=True,
+              help="NPC files of the world whose start is measured; 0: none.")  # fmt: skip
+@json_option("Print the figures as JSON.")
+def speed(
+    world: Path | None, config_file: Path | None, counts: str, seconds: float, start_npcs: int, as_json: bool
+) -> None:
+    """Measure whether this machine is fast enough for the world: our own delay, without a model and a voice.
+
+    The exit code is 1 when 100 NPCs have a delay of 150 ms at the 95th percentile, or 500 NPCs one of 250 ms.
+
+    \b
+    Example: rfsn exam speed --npcs 100,500,1000
+    """
+    import tempfile
+
+    import msgspec
+    from rich.console import Console
+
+    from rfsn_core.exam.speed import measure
+    from rfsn_core.telemetry import logs
+
+    logs.configure("error")
+    try:
+        numbers = [int(part) for part in counts.split(",")]
+    except ValueError as error:
+        raise UserError(f"--npcs '{counts}': must be numbers", hint="--npcs 1,100,500") from error
+    if not numbers or min(numbers) < 1 or max(numbers) > 20_000:
+        raise UserError(f"--npcs '{counts}': each must be 1 to 20,000")
+    with tempfile.TemporaryDirectory(prefix="rfsn-speed-", ignore_cleanup_errors=True) as folder:
+        found = asyncio.run(measure(find_world(world), config_file, Path(folder), numbers, seconds, start_npcs))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        _show_speed(Console(highlight=False), found)
+    if any(load.verdict == "failed" for load in found.loads):
+        raise SystemExit(1)
+
+
+def _show_speed(console: Console, found: Speed) -> None:
+    from rich.table import Table
+
+    table = Table("NPCs", "delay of", "p50", "p95", "p99", "bar", "aim", "turns/s", "core", box=None, pad_edge=False)
+    colours = {"failed": "red", "unsure": "yellow"}
+    for load in found.loads:
+        colour = colours.get(load.verdict, "green")
+        bar = f"{load.bar:g} [{colour}]{load.verdict}[/{colour}]" if load.bar else ""
+        own = [bar, f"{load.aim:g}" if load.aim else "", f"{load.turns_a_second:g}", f"{load.busy:.0%}"]
+        for name, spread in (("sentences", load.sentence), ("decisions", load.decision), ("timers", load.timers)):
+            row = [f"{value:,.1f} ms" for value in (spread.p50, spread.p95, spread.p99)]
+            first = name == "sentences"
+            table.add_row(str(load.npcs) if first else "", name, *row, *(own if first else []))
+    console.print(table)
+    if any(load.starved for load in found.loads):
+        console.print("[yellow]Other programs use the processor: the delays are not this program's alone.[/yellow]")
+    console.print(f"At saturation: {found.turns_a_second:g} turns a second, {found.cpu_ms:g} ms of CPU a turn")
+    if found.start_npcs:
+        console.print(f"Start with {found.start_npcs:,} NPCs: {found.start_seconds:g} s of CPU")
+    if found.idle_kb is not None:
+        console.print(
+            f"Memory: {found.idle_kb:g} kB for each idle conversation, {found.talking_kb:g} kB more for each that talks"
+        )

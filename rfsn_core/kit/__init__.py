@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfsn_core.kit.adapter_tasks import ADAPTER_TASKS, adapter_task
     from rfsn_core.kit.backups import describe_backup, find_backup, list_backups, new_backup, prune_backups
     from rfsn_core.kit.chat import (
         REACHED_LIMIT,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rfsn_core.kit.writer import Job, WriterThread, deliver
 
 __all__ = [
+    "ADAPTER_TASKS",
     "MAX_TERMS",
     "REACHED_LIMIT",
     "REPORT_GRAMMAR",
@@ -52,6 +54,7 @@ __all__ = [
     "UnknownVoices",
     "WholeCharacters",
     "WriterThread",
+    "adapter_task",
     "add_neighbours",
     "api_key",
     "chat_request",
@@ -91,6 +94,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "adapter_tasks": "ADAPTER_TASKS adapter_task",
     "backups": "describe_backup find_backup list_backups new_backup prune_backups",
     "chat": "REACHED_LIMIT REPORT_GRAMMAR THOUGHTS WholeCharacters chat_request check_reply_end content_text"
     " decode_json model_ids stream_chat token_count",

@@ -17,6 +17,7 @@ from rfsn_core.contract.rendering import Prompt
 from rfsn_core.exam.results import FILE, CaseResult, read_results
 from rfsn_core.exam.run import Exam, run, with_horde
 from rfsn_core.exam.scores import Score, summarise
+from rfsn_core.exam.speed import Load, Spread
 from rfsn_core.exam.suite import Suite, built_in, read_suite, read_suites
 from rfsn_core.plugins.discovery import Plugins, discover
 from rfsn_core.testing import make_world, plugin
@@ -250,3 +251,22 @@ def test_every_built_in_suite_can_be_read_and_says_what_it_is(rfsn: Rfsn) -> Non
     assert {one.name for one in suites} == set(built_in())
     listed = rfsn("exam", "suites").stdout
     assert all(f"{one.name}: {one.description}" in listed and one.bars for one in suites)
+
+
+def test_the_speed_of_the_setup_is_measured(rfsn: Rfsn, tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", npcs={"tilda": TILDA})
+    result = rfsn("exam", "speed", "--world", world, "--npcs", "2", "--seconds", "0.5", "--start", "5", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    (load,) = found["loads"]
+    assert load["sentence"]["count"] == 3 * load["decision"]["count"] > 0
+    assert found["turns_a_second"] > 0 < found["start_seconds"]
+    assert not (world / ".rfsn").exists()
+
+
+def test_a_bar_that_is_missed_on_a_starved_machine_is_unsure() -> None:
+    slow, fine = Spread(100.0, 300.0, 400.0, 90), Spread(1.0, 2.0, 3.0, 90)
+    load = Load(npcs=100, sentence=slow, decision=fine, timers=fine, turns_a_second=10.0, busy=0.9, bar=150.0)
+    assert load.verdict == "failed"
+    assert replace(load, timers=slow, busy=0.2).verdict == "unsure"
+    assert replace(load, sentence=fine).verdict == "passed"

@@ -23,12 +23,16 @@ import msgspec
 from pydantic import BaseModel, Field, ValidationError
 
 from rfsn_core import WorldError
-from rfsn_core.kit import DocumentError, explain_errors, nearest, read_document, replace_file
+from rfsn_core.kit import (
+    ADAPTER_TASKS,
+    DocumentError,
+    adapter_task,
+    explain_errors,
+    nearest,
+    read_document,
+    replace_file,
+)
 
-TASKS = (
-    "personality", "dialogue_style", "action_policy", "emotional_response", "world_knowledge", "social_dynamics",
-    "goal_prioritization",
-)  # fmt: skip
 BUILT_IN = {
     "vampire": "Old, patient, courteous, and hungry.",
     "werewolf": "Torn between two natures; loyal to its own.",
@@ -36,17 +40,6 @@ BUILT_IN = {
     "ghoul": "Cunning scavenger, servile and sly.",
     "lich": "Cold scholar of forbidden things; time means nothing to it.",
 }
-TASK_OF = {
-    **dict.fromkeys(
-        ("attack", "threaten", "insult", "flee", "betray", "defend", "stern_warning"), "emotional_response"
-    ),
-    **dict.fromkeys(("explain", "hint"), "world_knowledge"),
-    **dict.fromkeys(("greet", "farewell", "compliment", "apologize", "offer", "help"), "social_dynamics"),
-    **dict.fromkeys(("agree", "disagree", "accept", "refuse"), "action_policy"),
-    **dict.fromkeys(("request", "inquire", "probe"), "goal_prioritization"),
-    **dict.fromkeys(("confide", "ignore"), "personality"),
-}
-"""Plain action → the task whose adapter words it; `dialogue_style` for all others."""
 
 
 class Archetype(BaseModel, extra="forbid"):
@@ -90,14 +83,14 @@ class Registry:
 
     def choose(self, archetype: str, action: str) -> tuple[str, str]:
         """Return (name, path) of the adapter for an action; empty texts for the base model."""
-        for task in dict.fromkeys((TASK_OF.get(action, "dialogue_style"), "dialogue_style", "personality")):
+        for task in dict.fromkeys((adapter_task(action), "dialogue_style", "personality")):
             if path := self.path(archetype, task):
                 return f"{archetype}-{task}", path
         return "", ""
 
     def size(self, archetype: str) -> int:
         """Return the bytes of an archetype's adapters on this machine."""
-        return sum(size(path) for task in TASKS if (path := self.path(archetype, task)))
+        return sum(size(path) for task in ADAPTER_TASKS if (path := self.path(archetype, task)))
 
 
 def size(path: str) -> int:
@@ -121,9 +114,9 @@ def read(path: Path) -> dict[str, Archetype]:
             problems += explain_errors(error, document, Archetype, [name])
             continue
         for task in archetypes[name].adapters:
-            if task not in TASKS:
+            if task not in ADAPTER_TASKS:
                 where = document.where([name, "adapters", task])
-                problems.append(f"{where}: no such task{nearest(task, TASKS)}")
+                problems.append(f"{where}: no such task{nearest(task, ADAPTER_TASKS)}")
     if problems:
         raise WorldError("\n".join(problems))
     return archetypes

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from rfsn_llm_vllm.archetypes import TASKS, size
+from rfsn_core.kit import ADAPTER_TASKS
+from rfsn_llm_vllm.archetypes import size
 from rfsn_llm_vllm.renderer import OPEN, Vllm
 
 
@@ -45,7 +46,7 @@ def state(vllm: Vllm) -> dict[str, Any]:
             name: {
                 "about": archetype.about,
                 "bytes": vllm.registry.size(name),
-                "tasks": [task for task in TASKS if vllm.registry.path(name, task)],
+                "tasks": [task for task in ADAPTER_TASKS if vllm.registry.path(name, task)],
             }
             for name, archetype in sorted(vllm.registry.archetypes.items())
         },
