@@ -21,7 +21,6 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.provider import Host
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.memory.cards import Card
-from rfsn_core.runtime.builder import SystemClock
 from rfsn_core.testing.databases import RedisServer
 
 HERE = Scope("default", "smith", "player")
@@ -44,7 +43,7 @@ async def timed(work: Callable[[int], Awaitable[object]], count: int = 2000) -> 
 
 
 async def measure(url: str, folder: Path) -> None:
-    host = Host(folder, folder, logging.getLogger("benchmark"), SystemClock(), random.Random(1))
+    host = Host(folder, folder, logging.getLogger("benchmark"), random.Random(1))
     store = RedisStore(Settings(url=url), host)
     await store.start()
     for number in range(40):
