@@ -30,7 +30,7 @@ _WEATHER = re.compile(
 )
 _FUN = re.compile(r"\b(?:riddles?|jokes?|songs?)\b", re.IGNORECASE)
 _WORK = re.compile(
-    r"\b(?:work|jobs?|looking for|needs? (?:somebody|someone|a)|ask the|reward|pays?"
+    r"\b(?:work|jobs?|looking for|needs? (?:somebody|someone|a)|ask the|reward|(?<!you )pays?"
     r"|find out|want to know)\b",
     re.IGNORECASE,
 )

@@ -320,7 +320,8 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     (
         "advice",
         "job jobs work quest quests task tasks errand errands gig bounty bounties mission employment hire hiring",
-        r"\b(?:any|got|have|need|looking for|look for|seeking|seek|want|find|is there|there|give me|what|some"
+        r"\b(?:can|could|may|let) (?:i|me) work (?:for you|here)\b"
+        r"|\b(?:any|got|have|need|looking for|look for|seeking|seek|want|find|is there|there|give me|what|some"
         rf"|after|offer|for|offering|know of|searching for)\b {_ART}(?:\w+ )?{_JOB}\b(?! (?:do you|is it you"
         r"|are you))(?: for me| for us| available| around| here| to do| to be done| today| going| of|$)*"
         r"|\b(?:are you |you |anyone |who is )?hiring\b"

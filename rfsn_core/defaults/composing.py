@@ -9,6 +9,7 @@ import re
 from rfsn_core.defaults import hearing, remarks
 from rfsn_core.defaults.answers import Answers
 from rfsn_core.defaults.lines import pools
+from rfsn_core.defaults.questions import asks_yes_no
 from rfsn_core.kit.words import content_words
 from rfsn_core.world import subject
 from rfsn_core.world.decision import CLOSED, FIERCE
@@ -32,7 +33,7 @@ _REMARKS = frozenset({"statement", "smalltalk", "compliment", "disagree"})
 """Signals of which what is said matters more than the signal."""
 _WHATEVER_THE_SIGNAL = frozenset({"performs", "romance", "proposal", "owed", "accused", "guess", "brings_news"})
 """The same, of what `remarks.said` returns."""
-_ASKS_POINT = frozenset({"yes_no", "why", "how"})
+_ASKS_POINT = frozenset({"why", "how", "when"})
 """Kinds of questions that a fact about the same person or thing does not answer."""
 LONGEST_ASIDE = 300
 """Characters of what is said with a fact that does not answer the question, at most."""
@@ -162,11 +163,8 @@ class Composer(Answers):
             return f"{lead} {self.fact}".strip()
         if self._misses():
             return self.unsure()
-        point = self.signal == "question" and not known.keyed and self.understanding.question in _ASKS_POINT
-        if known.aside and self.signal == "question" and self.understanding.question in _ASKS_POINT:
+        if self._off_the_point():
             return self._aside()
-        if point and self.understanding.question != "yes_no" and self.fact in self.past and self._carried():
-            return self.unsure()
         if self.fact in self.past and (line := self._put_aside(self.words)):
             return line
         asked = self.signal in ("question", "request", "help", "command", "smalltalk", "offer", "unclear")
@@ -183,9 +181,17 @@ class Composer(Answers):
             return about == "accused" or known.fact not in self.prompt.facts or not _OF_ITSELF.search(known.fact)
         return subject.about_player(self.words)
 
-    def _carried(self) -> bool:
-        """Whether the fact shares no word with what was said: only what was spoken of before found it."""
-        return not set(self.understanding.topics) & set(content_words(self.fact, "en"))
+    def _off_the_point(self) -> bool:
+        """Whether the fact is about the same, but does not answer the question."""
+        question, known = self.understanding.question, self.prompt.known
+        if self.signal != "question":
+            return False
+        if question == "yes_no":
+            return known.aside and asks_yes_no(self.words.lower().replace("'", "").split())
+        if question in _ASKS_POINT and known.aside:
+            return True
+        carried = not set(self.understanding.topics) & set(content_words(self.fact, "en"))
+        return question in _ASKS_POINT and carried and not known.keyed and self.fact in self.past
 
     def _aside(self) -> str:
         """Return what is said where a fact is about the same, but does not answer the question."""

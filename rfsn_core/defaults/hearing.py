@@ -56,6 +56,7 @@ _HAGGLE = _any(
     rf"\bi (?:only|just) (?:have|got|carry) {_COUNT}\b|\bi (?:have|got) only {_COUNT}\b"
     r"|\b(?:all|only) i(?:'ve)? (?:have|got)\b",
     rf"\b(?:not|no) (?:a|one) {_COIN} more\b|\b(?:best|final|last) (?:price|offer)\b|\bfor less\b"
+    rf"|^\W*(?:(?:ok|fine|then|well)\W+)*{_COUNT}(?: {_COIN})?\W*$"
     rf"|\b(?:how about|would you take|i'?ll (?:give you|pay)|make it) {_COUNT}\b",
 )
 _BUYS = re.compile(
@@ -78,6 +79,7 @@ _PRAISE = re.compile(
 )
 _TRUST_ME = _any(
     r"\byou can (?:trust|rely on|count on) me\b|\btrust me\b|\byour secret is safe\b|\bi can keep a secret\b",
+    r"\bi (?:won'?t|will not) (?:judge|hurt|bite|report|harm)\b",
     r"\bi (?:promise|swear)\b|\b(?:give|have) you(?:r| my)? word\b|\b(?:won'?t|never) tell (?:anybody|anyone|a soul)\b",
 )
 _HELPING = _any(

@@ -260,6 +260,8 @@ class Signals:
         (signal, confidence), rest = likely[0], tuple([(name, round(share, 3)) for name, share in likely[1:]])
         if _asks_after_all(line, signal, confidence):
             return "question", confidence, ((signal, round(confidence, 3)), *rest[:1]), "model"
+        if signal == "betray" and "heard" in line.plain:  # of others: nobody admits what they heard
+            return "statement", confidence, ((signal, round(confidence, 3)), *rest[:1]), "model"
         if signal == "statement" and not line.asks and (answer := _answer(line)):
             return answer, confidence, ((signal, round(confidence, 3)), *rest[:1]), "model"
         if confidence >= self._sure:

@@ -14,6 +14,7 @@ from typing import Any
 
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.understanding import Understanding
+from rfsn_core.kit.plain_text import WRITTEN_OUT
 from rfsn_core.kit.words import content_words, words_of
 from rfsn_core.world.entries import Entry, has_secondary, key_length, make_entry
 from rfsn_core.world.facts import Fact
@@ -279,7 +280,7 @@ class Knowledge:
 
         With each, how many words the longest of those keys has.
         """
-        text = self._synonyms.plain(question.text[:LONGEST_SCAN])
+        text = _written_out(self._synonyms.plain(question.text[:LONGEST_SCAN]))
         turn = question.state.turns
         matched: dict[int, int] = {}
         for index in self._keyed:
@@ -324,6 +325,14 @@ class Knowledge:
             if not entry.fact.when.unmet(question.state, question.game, question.told):
                 chosen.append(entry)
         return sorted(chosen, key=lambda entry: (entry.fact.order, entry.id))
+
+
+def _written_out(text: str) -> str:
+    """Return a text, and after it without chat spelling: "how old r u" has the key "how old are you"."""
+    words = words_of(text)
+    if WRITTEN_OUT.keys().isdisjoint(words):
+        return text
+    return f"{text}\n{' '.join(part for word in words for part in WRITTEN_OUT.get(word, (word,)))}"
 
 
 def _is_for(fact: Fact, question: Question) -> bool:

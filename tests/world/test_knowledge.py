@@ -395,3 +395,8 @@ def test_a_question_that_a_name_or_one_chance_word_finds_a_fact_for_is_marked() 
 
     assert aside("did Tomas like the sea?") == [True]
     assert aside("did Tomas die in the fire?") == [False]
+
+
+def test_a_key_is_found_in_chat_spelling() -> None:
+    known = Knowledge({"bix": facts({"text": "Twenty-two.", "keys": ["how old are you"]})})
+    assert ask(known, "how old r u", "bix").matched == ("bix.1",)
