@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rfsn_core.cli.explain import details, why_words
 from rfsn_core.cli.options import find_world, json_option, world_options
 from rfsn_core.contract.errors import UserError
+from rfsn_core.learning.decision_words import details, why_words
 
 if TYPE_CHECKING:
     from rich.console import Console

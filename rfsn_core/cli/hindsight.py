@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rfsn_core.cli.decisions import find_decision, log_folder, log_option
-from rfsn_core.cli.explain import details, why_words
 from rfsn_core.cli.options import json_option, load_runtimes, read_state, state_option, world_options
 from rfsn_core.contract.errors import UserError
+from rfsn_core.learning.decision_words import details, why_words
 
 if TYPE_CHECKING:
     from rfsn_core.learning.hindsight import Flip, Hindsight

@@ -102,7 +102,7 @@ async def run(runtimes: Runtimes, shared: socket.socket | None = None) -> None:
     logs.configure()
     async with serving(runtimes, Collector()) as app:
         settings = runtimes.current.settings
-        logs.configure(settings.operations.log_level, settings.operations.log_format)
+        logs.configure(settings.operations.log_level, settings.operations.log_format, settings.operations.log_levels)
         _report_failed_plugins(runtimes)
         server = http_server(app, settings.server)
         if shared is not None:

@@ -12,16 +12,10 @@ import click
 
 from rfsn_core.cli.options import json_option, load_runtimes, world_options
 from rfsn_core.contract.errors import contained
+from rfsn_core.learning.decision_words import SOURCES
 
 if TYPE_CHECKING:
     from rfsn_core.contract.understanding import Understanding
-
-SOURCES = {
-    "rule": "a rule",
-    "model": "the model",
-    "examples": "the world's signals.toml",
-    "context": "what the NPC did before",
-}
 
 
 @click.command()

@@ -7,38 +7,34 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rfsn_core import protocol
 from rfsn_core.contract.errors import NotFound, RfsnError, StoreError, UnknownDecision, UnknownNpc
 from rfsn_core.contract.rendering import RenderOptions
 from rfsn_core.contract.version import version
 from rfsn_core.kernel import Kernel
+from rfsn_core.learning.decision_words import details, why_words
 from rfsn_core.learning.feedback import Verdict
 from rfsn_core.learning.unknown_fields import unknown_fields
 from rfsn_core.server import sse
+from rfsn_core.server.alerts import Alerts
 from rfsn_core.server.authenticator import Authenticator
 from rfsn_core.server.gate_api import GateRoutes
 from rfsn_core.server.key_api import KeyRoutes
 from rfsn_core.server.memory_api import MemoryRoutes
+from rfsn_core.server.page_api import PageRoutes
 from rfsn_core.server.plugin_routes import mounts
 from rfsn_core.server.worker_metrics import WorkerMetrics
 from rfsn_core.telemetry.logs import logger
 
 log = logger("server")
-STATIC = Path(__file__).parent / "static"
-PAGE_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'",
-}
 
 
 class Tune(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,8 +68,9 @@ class Steer(msgspec.Struct, forbid_unknown_fields=True):
 class Api:
     """The routes of one server."""
 
-    def __init__(self, kernel: Kernel, metrics: WorkerMetrics, authenticator: Authenticator) -> None:
+    def __init__(self, kernel: Kernel, metrics: WorkerMetrics, authenticator: Authenticator, alerts: Alerts) -> None:
         self._kernel, self._worker_metrics, self._authenticator = kernel, metrics, authenticator
+        self._pages = PageRoutes(kernel, alerts)
         self._started = time.time()
 
     def routes(self) -> list[BaseRoute]:
@@ -81,12 +78,12 @@ class Api:
         get, post = ["GET"], ["POST"]
         stream = sse.endpoint(self._kernel)
         routes: list[BaseRoute] = [
-            Route("/", self._page, methods=get),
             Route("/health", self._alive, methods=get),
             Route("/api/health", self._health, methods=get),
             Route("/metrics", self._metrics, methods=get),
             Route("/chat", stream, methods=post),
             Route("/api/dialogue/stream", stream, methods=post),
+            Route("/api/tune-performance", self._guarded(self._tuned), methods=get),
             Route("/api/tune-performance", self._guarded(self._tune), methods=post),
             Route("/api/rewards", self._guarded(self._reward), methods=post),
             Route("/api/feedback", self._guarded(self._feedback), methods=post),
@@ -99,6 +96,7 @@ class Api:
             *MemoryRoutes(self._kernel).routes(self._guarded),
             *KeyRoutes(self._authenticator).routes(self._guarded),
             *GateRoutes(self._kernel).routes(self._guarded),
+            *self._pages.routes(self._guarded),
         ]
         return [*routes, *mounts(self._kernel.runtimes.plugins.offers("rfsn_routes"))]
 
@@ -115,9 +113,6 @@ class Api:
                 return sse.problem(503 if isinstance(error, StoreError) else status, error.code, error.public)
 
         return guarded
-
-    async def _page(self, request: Request) -> Response:
-        return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
     async def _alive(self, request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": version()})
@@ -172,32 +167,6 @@ class Api:
 
         return JSONResponse(asyncapi(version()))
 
-    async def live(self, socket: WebSocket) -> None:
-        """Serve `/ws/metrics`: once a second, the latencies of the newest turn and the queues."""
-        await socket.accept()
-        try:
-            while True:
-                await socket.send_json(self._now())
-                try:
-                    async with asyncio.timeout(1):
-                        await socket.receive_text()
-                except TimeoutError:
-                    continue
-        except (WebSocketDisconnect, RuntimeError, OSError):
-            return
-
-    def _now(self) -> dict[str, Any]:
-        latency = self._kernel.turns.last_latency
-        return {
-            "first_token_ms": latency.first_token,
-            "first_sentence_ms": latency.first_sentence,
-            "first_audio_ms": latency.first_audio,
-            "total_generation_ms": latency.total,
-            "tts_queue_size": self._kernel.turns.sentences_waiting,
-            "dropped_sentences": self._kernel.turns.sentences_dropped,
-            "active_turns": self._kernel.turns.active,
-        }
-
     async def _tune(self, request: Request) -> Response:
         limit = self._kernel.runtimes.current.settings.server.max_message
         tune = await sse.read_json(request, limit, Tune)
@@ -208,6 +177,9 @@ class Api:
         )
         if tune.max_queue_size is not None:
             self._kernel.turns.speech_queue = tune.max_queue_size
+        return await self._tuned(request)
+
+    async def _tuned(self, request: Request) -> Response:
         return JSONResponse({**asdict(self._kernel.turns.options), "max_queue_size": self._kernel.turns.speech_queue})
 
     async def _reward(self, request: Request) -> Response:
@@ -241,12 +213,19 @@ class Api:
         return sse.as_json({"decisions": decisions})
 
     async def _decision(self, request: Request) -> Response:
-        """Return a decision with its rewards."""
+        """Return a decision with its rewards, and in words."""
         decision_id = request.path_params["decision_id"]
         record = await self._kernel.decisions.load(decision_id)
         if record is None:
             raise UnknownDecision(f"no decision '{decision_id[:80]}'")
-        return sse.as_json({"decision": record, "rewards": await self._kernel.turn_log.rewards(decision_id)})
+        return sse.as_json(
+            {
+                "decision": record,
+                "why": why_words(record),
+                "details": list(details(record)),
+                "rewards": await self._kernel.turn_log.rewards(decision_id),
+            }
+        )
 
     async def _learning(self, request: Request) -> Response:
         kernel = self._kernel

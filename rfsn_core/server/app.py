@@ -20,13 +20,16 @@ from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.runtime.loop_watch import watched
 from rfsn_core.runtime.reload import reloads
 from rfsn_core.runtime.store_notice import note_store
-from rfsn_core.server.api import STATIC, Api
+from rfsn_core.server.alerts import Alerts
+from rfsn_core.server.api import Api
 from rfsn_core.server.auth import Authentication, bound_address
 from rfsn_core.server.authenticator import Authenticator
 from rfsn_core.server.collector import Collector
 from rfsn_core.server.cors import Pages
 from rfsn_core.server.dialects import dialects
 from rfsn_core.server.limits import BACKLOG, ConnectionLimits, LimitedHttp, LimitedWebSocket, raise_descriptors
+from rfsn_core.server.live import Live
+from rfsn_core.server.page_api import STATIC
 from rfsn_core.server.redaction import Redacting
 from rfsn_core.server.roles import Routes
 from rfsn_core.server.websocket import Connections
@@ -58,11 +61,16 @@ async def _application(kernel: Kernel, collector: Collector | None, *, speaks: b
     runtimes.announcements.subscribe(connections.broadcast)
     metrics = WorkerMetrics(METRICS, runtimes.data_dir, runtimes.worker)
     authenticator = Authenticator(runtimes)
-    api = Api(kernel, metrics, authenticator)
+    world = runtimes.world_dir.name
+    origin = f"{world} ({runtimes.worker})" if runtimes.worker else world
+    alerts = Alerts(
+        lambda: runtimes.current.settings.operations.alerts, metrics.families, runtimes.data_dir, f"RFSN {origin}"
+    )
+    api = Api(kernel, metrics, authenticator, alerts)
     own = [
         *api.routes(),
         WebSocketRoute("/v1/ws", connections.serve),
-        WebSocketRoute("/ws/metrics", api.live),
+        WebSocketRoute("/ws/metrics", Live(kernel).serve),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
 
@@ -86,13 +94,17 @@ async def _application(kernel: Kernel, collector: Collector | None, *, speaks: b
         app.add_middleware(Pages, runtimes=runtimes)
         app.add_middleware(Redacting)
         following = asyncio.create_task(_follow_reloads(kernel, connections, collector, stop))
+        # One worker of several watches the metrics of all.
+        watches = runtimes.worker in ("", "worker-0")
+        watching = asyncio.create_task(alerts.run() if watches else stop.wait(), name="alerts")
         try:
             if collector:
                 collector.settle()
             yield app
         finally:
             stop.set()
-            await asyncio.wait([following])
+            watching.cancel()
+            await asyncio.wait([following, watching])
             authenticator.write_uses()
 
 
@@ -104,7 +116,7 @@ async def _follow_reloads(
     async for outcome in reloads(runtimes, stop):
         if isinstance(outcome, protocol.ConfigChanged):
             operations = runtimes.current.settings.operations
-            logs.configure(operations.log_level, operations.log_format)
+            logs.configure(operations.log_level, operations.log_format, operations.log_levels)
             note_store(runtimes)
             if collector:
                 collector.settle()

@@ -60,6 +60,10 @@ class WorkerMetrics:
         with replace_file(self._folder / self._own / self.FILE, sync=False) as file:
             file.write(self._metrics.text())
 
+    def families(self) -> Iterator[Metric]:
+        """Return the metrics of all workers as objects."""
+        return self.collect() if self._own else iter(self._metrics.registry.collect())
+
     def text(self) -> bytes:
         """Return the metrics of all workers; those of the others are up to `EVERY` seconds old."""
         if not self._own:

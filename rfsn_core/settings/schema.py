@@ -9,10 +9,12 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from rfsn_core.contract.actions import Action, SafetyRule, Trigger
 from rfsn_core.memory.update import MemoryRules
+from rfsn_core.settings.alerts import AlertSettings
 from rfsn_core.settings.origins import check_origins
 from rfsn_core.telemetry.redaction import stripped
 from rfsn_core.world.scoring import Weights
 
+LogLevel = Literal["debug", "info", "warning", "error"]
 AudioPolicy = Literal["drop_newest", "drop_oldest", "reject", "keep_ends"]
 QueuePolicy = Literal["wait", "drop_newest", "drop_oldest", "keep_ends", "reject"]
 
@@ -186,7 +188,10 @@ class LogSettings(BaseModel, extra="forbid"):
 class OperationsSettings(BaseModel, extra="forbid"):
     """`[operations]`: logs, and how long to wait for what."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_level: LogLevel = Field("info", description="How much is logged.")
+    log_levels: dict[str, LogLevel] = Field(
+        {}, description='Component → its own level, such as `turn = "debug"`; see operating.md for the components.'
+    )
     log_format: Literal["text", "json"] = Field("text", description="`json` for log collectors: one object a line.")
     gate_timeout: float = Field(5.0, gt=0, description="Seconds; a gate that takes longer blocks.")
     first_token_timeout: float = Field(30.0, gt=0, description="Seconds until the renderer's first text.")
@@ -195,6 +200,7 @@ class OperationsSettings(BaseModel, extra="forbid"):
     store_timeout: float = Field(5.0, gt=0, description="Seconds for one call of the store.")
     max_reply: int = Field(4000, ge=100, description="Longest reply in characters; the renderer is stopped there.")
     reload: bool = Field(True, description="Watch the settings, NPC and prompt files.")
+    alerts: AlertSettings = Field(AlertSettings(), description="Rules over metrics, and who is told; see below.")
 
 
 class Stage(BaseModel, extra="allow"):

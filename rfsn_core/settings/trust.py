@@ -230,6 +230,14 @@ def _risky_settings(values: Mapping[str, Any], world: Path) -> Iterator[tuple[Ke
             yield ("server", "key"), server["key"], "is a key that the world's author knows"
         if server.get("origins"):
             yield ("server", "origins"), server["origins"], f"lets web pages connect: {server['origins']!r}"
+    operations = values.get("operations")
+    alerts = operations.get("alerts") if isinstance(operations, Mapping) else None
+    if isinstance(alerts, Mapping) and alerts.get("webhooks"):
+        yield (
+            ("operations", "alerts", "webhooks"),
+            alerts["webhooks"],
+            "sends alerts to an address",
+        )
     for stage in (*STAGES, "dialects"):
         table = values.get(stage)
         for provider, own in table.items() if isinstance(table, Mapping) else ():

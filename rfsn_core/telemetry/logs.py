@@ -5,15 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
 from rfsn_core.telemetry.redaction import SECRETS
 
+LEVELS = ("debug", "info", "warning", "error")
+_COMPONENTS: set[str] = set()
+NOISY = ("watchfiles", "httpx", "httpcore", "websockets", "asyncio", "uvicorn.error")
+"""Libraries of which only warnings are logged."""
+
 
 def logger(component: str) -> Any:
     """Return the logger of a component (`turn`, `server`, `plugins`, …)."""
+    _COMPONENTS.add(component)
     return structlog.get_logger(f"rfsn.{component}", component=component)
 
 
@@ -59,10 +66,22 @@ def _words_of(record: logging.LogRecord) -> str:
     return f"{record.getMessage()}{error!r}"
 
 
-def configure(level: str = "info", form: str = "text") -> None:
+def levels() -> dict[str, str]:
+    """Return component → its level; that of all others under the empty name."""
+    found = {"": logging.getLogger(), **{name: logging.getLogger(f"rfsn.{name}") for name in sorted(_COMPONENTS)}}
+    return {name: logging.getLevelName(log.getEffectiveLevel()).lower() for name, log in found.items()}
+
+
+def set_level(component: str, level: str) -> None:
+    """Set the level of a component, or of all that have none of their own when the name is empty."""
+    logging.getLogger(f"rfsn.{component}" if component else None).setLevel(level.upper())
+
+
+def configure(level: str = "info", form: str = "text", components: Mapping[str, str] | None = None) -> None:
     """Send all logs, the standard library's too, to standard error.
 
     :param level: `debug`, `info`, `warning` or `error`.
+    :param components: component → its own level.
     :param form: `json` for one object a line, `text` for people.
     """
     shared: list[Any] = [
@@ -95,5 +114,9 @@ def configure(level: str = "info", form: str = "text") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("watchfiles", "httpx", "httpcore", "websockets", "asyncio", "uvicorn.error"):
+    for name in _COMPONENTS:
+        logging.getLogger(f"rfsn.{name}").setLevel(logging.NOTSET)
+    for component, own in (components or {}).items():
+        set_level(component, own)
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -81,6 +81,7 @@ class Metrics:
             "rfsn_version_conflicts", "Turns to whose conversation another server appended first."
         )
         self.archived = self._counter("rfsn_archived_turns", "Turns written to the archive.")
+        self.disk_free = self._gauge("rfsn_disk_free_bytes", "Room on the disk of the data folder.")
         self.waiting = self._gauge("rfsn_waiting_turns", "Turns in the log that wait for an unavailable store.")
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-SECRET_NAME = re.compile(r"(^|_)(key|token|secret|password)$")
+SECRET_NAME = re.compile(r"(^|_)(key|token|secret|password|webhook)$")
 """Names of settings that hold a secret."""
 SHORTEST = 4
 """Characters; a shorter secret is no secret, and is part of many words."""

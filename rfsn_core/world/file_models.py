@@ -57,6 +57,7 @@ class NpcFile(BaseModel, extra="forbid"):
         pattern=r"^([A-Za-z]{2,3}(-\w+)*)?$",
         description="What it speaks: de, ja, …; else `world.language`.",
     )
+    openings: Texts = Field([], description="Things to say first, which the page offers to the player.")
     order: int = Field(100, description="Place in lists of NPCs: lower comes earlier.")
     archetype: str = Field("", description="What it is, for engines with adapters: vampire, zombie, …; see models.md.")
     voice: _Voice = Field(default_factory=_Voice, description="How the NPC sounds.")

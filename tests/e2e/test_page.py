@@ -57,6 +57,7 @@ class Page:
         self.browser = browser
         browser.get(address)
         wait(browser, lambda: self.all("#npcs button"))
+        wait(browser, lambda: self.text("#status") != "connecting…")
 
     def all(self, selector: str) -> list[Any]:
         return list(self.browser.find_elements("css selector", selector))
@@ -95,11 +96,11 @@ def test_a_person_talks_to_an_npc_and_sees_its_mind(serve: Callable[..., Server]
 
     wait(browser, moves)
     wait(browser, lambda: len(page.all(".timings tr")) >= 4)
-    page.all("details summary")[0].click()
+    page.all("main details summary")[0].click()
     assert "explain" in page.text("main summary")
     assert len(page.all(".candidates tr")) >= 6
     assert len(page.all("tr.chosen")) == 1
-    assert "acquaintance" in page.text("#mood")
+    wait(browser, lambda: "acquaintance" in page.text("#mood"))
     page.all("[data-npc=sergeant]")[0].click()
     page.say("Hello!")
     wait(browser, lambda: len(page.all("article.npc .said")) >= 3)
@@ -129,7 +130,7 @@ def test_what_is_said_is_text_and_never_markup(serve: Callable[..., Server], bro
     page.say("<img src=x onerror=document.title='owned'> hello")
     page.until(".words .said")
     assert page.all("main img") == []
-    assert browser.title == "RFSN"
+    assert browser.title == "Lantern Ford · RFSN"
 
 
 def test_a_person_interrupts(serve: Callable[..., Server], browser: Chrome) -> None:
@@ -146,7 +147,7 @@ def test_it_fits_a_phone(serve: Callable[..., Server], browser: Chrome) -> None:
     page = Page(browser, serve().http)
     page.say("x" * 300)
     page.until(".words .said")
-    page.all("details summary")[0].click()
+    page.all("main details summary")[0].click()
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     assert page.all("#send")[0].is_displayed()
 
@@ -221,21 +222,78 @@ def test_each_voice_is_heard_and_moves_the_mouth(
         assert page.complaints() == []
 
 
-def test_it_asks_for_the_key(serve: Callable[..., Server], browser: Chrome) -> None:
-    from selenium.common.exceptions import NoAlertPresentException
-
+def test_it_asks_for_the_key_once(serve: Callable[..., Server], browser: Chrome) -> None:
     server = serve(RFSN_SERVER__KEY="open sesame")
     browser.get(server.http)
+    (field,) = wait(browser, lambda: browser.find_elements("css selector", "#login input"))
+    field.send_keys("wrong\n")
+    wait(browser, lambda: "not valid" in browser.find_element("css selector", "#login .note").text)
+    field.clear()
+    field.send_keys("open sesame\n")
+    wait(browser, lambda: len(browser.find_elements("css selector", "#npcs button")) == 5)
+    assert "sesame" not in browser.execute_script("return document.cookie + JSON.stringify(localStorage)")
+    page = Page(browser, server.http)  # a new page of the same browser is signed in
+    page.answered("Hello!")
+    browser.get(f"{server.http}/operate")
+    wait(browser, lambda: "stage" in page.text("#parts"))
 
-    def prompt() -> Any:
-        try:
-            return browser.switch_to.alert
-        except NoAlertPresentException:
-            return None
 
-    question = wait(browser, prompt)
-    question.send_keys("open sesame")
-    question.accept()
-    page = Page.__new__(Page)
-    page.browser = browser
-    wait(browser, lambda: len(page.all("#npcs button")) == 5)
+def test_what_was_said_is_there_after_a_reload(serve: Callable[..., Server], browser: Chrome) -> None:
+    page = Page(browser, serve(RFSN_SPEECH__PROVIDER="silent").http)
+    openings = [node.text for node in page.all("#openings button")]
+    assert "When does the ferry run?" in openings
+    page.all("#openings button")[openings.index("When does the ferry run?")].click()
+    wait(browser, lambda: page.all("article.npc .renderer:not(:empty)"))
+    said = page.text("article.npc .words")
+    assert said
+    wait(browser, lambda: page.text("[data-npc=innkeeper] .mood").endswith("acquaintance"))
+    browser.refresh()
+    wait(browser, lambda: page.text("article.npc .words") == said)
+    assert page.text("article.player") == "When does the ferry run?"
+    assert page.all("#openings button") == []
+    link = page.all(".judge a")[0].get_attribute("href")
+    browser.get(link)
+    assert "explain, because" in page.until("#timeline .because")
+    assert "The ferry has not run" in page.text("#timeline .steps")
+    assert page.complaints() == []
+
+
+def test_an_operator_finds_what_an_npc_remembers_and_makes_it_forget(
+    serve: Callable[..., Server], browser: Chrome
+) -> None:
+    page = Page(browser, serve(RFSN_SPEECH__PROVIDER="silent").http)
+    page.answered("My name is Aldric.")
+    page.all("#game summary")[0].click()
+    page.all("#deeds [data-kind=gift]")[0].click()
+    browser.get(browser.current_url + "inspect")
+    page.until("#list .said")
+    page.all("#list button")[0].click()
+    page.until("#timeline .because")
+    page.all("#whose button")[0].click()
+    assert "sees" in page.until("#known p")
+    wait(browser, lambda: page.all("#known .buttons button"))
+    [forget] = [node for node in page.all("#known .buttons button") if node.text == "forget"][:1]
+    forget.click()
+    wait(browser, lambda: "forgotten" in page.text("#known"))
+    page.all("#recall-words")[0].send_keys("Aldric\n")
+    wait(browser, lambda: page.text("#recalled"))
+    assert page.complaints() == []
+
+
+def test_an_operator_sees_the_server_and_makes_a_key(serve: Callable[..., Server], browser: Chrome) -> None:
+    page = Page(browser, serve(RFSN_SPEECH__PROVIDER="silent").http)
+    page.answered("Hello!")
+    browser.get(browser.current_url + "operate")
+    wait(browser, lambda: "1 turns since the start" in page.text("#status"))
+    wait(browser, lambda: page.text(".plot dd"))
+    assert "All is well" in page.until("#alerts")
+    page.all("#find-setting")[0].send_keys("fear")
+    page.all("#keys input")[0].send_keys("me")
+    page.all("#keys form button")[0].click()
+    key = page.until("#keys .made code")
+    assert key.startswith("rfsn_")
+    browser.set_window_size(390, 844)
+    browser.refresh()  # from now on a key is needed, and this browser has shown one
+    wait(browser, lambda: "me" in page.text("#keys td"))
+    wait(browser, lambda: page.text(".plot dd"))
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")

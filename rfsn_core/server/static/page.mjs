@@ -1,19 +1,24 @@
-// The page at `/`: talk to the world's NPCs, see what they decide, hear them.
+// The page at `/`: talk to the world's NPCs, hear them, and fold out what they decide.
 
-import { connect } from "./rfsn.mjs";
+import { Cards } from "./cards.mjs";
 import { Player } from "./player.mjs";
+import { Reply } from "./reply.mjs";
+import { connect } from "./rfsn.mjs";
+import { ask, element, may, session, store, tag } from "./site.mjs";
 
-const element = (id) => document.getElementById(id);
+const KEPT = 200; // entries of the history with one NPC
 const talk = element("talk"), status = element("status"), input = element("text");
 const player = new Player();
-const name = localStorage.getItem("rfsn.player") ?? `guest-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
-localStorage.setItem("rfsn.player", name);
+const cards = new Cards(element("npcs"), choose);
+let name = store.get("rfsn.name", "") || `guest-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
+store.set("rfsn.name", name);
 
 player.onshape = (shape) => (element("mouth").dataset.shape = shape);
 
 // The facts that this player was told, for those that an NPC tells only when another one's is known.
-const heard = new Set(JSON.parse(localStorage.getItem("rfsn.heard") ?? "[]"));
+const heard = new Set(store.get("rfsn.heard", []));
 let rfsn = null; // the connection
+let world = { name: "", npcs: [], actions: [] };
 let npc = null; // who is talked to
 let turn = null; // the turn under way
 
@@ -26,13 +31,9 @@ function scroll() {
   talk.scrollTop = talk.scrollHeight;
 }
 
-function add(tag, className, text) {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  talk.append(node);
+function add(name, className, text) {
+  talk.append(tag(name, { className }, text));
   scroll();
-  return node;
 }
 
 // ── the connection ──────────────────────────────────────────────────────────
@@ -40,16 +41,11 @@ function add(tag, className, text) {
 async function open(wait = 500) {
   let broken = [];
   try {
-    const answer = await fetch("/api/health");
-    if (answer.status === 401) {
-      const given = prompt("This server asks for its key:");
-      if (given === null) return show("a key is needed: reload the page to try again", true);
-      await fetch("/api/session", { method: "POST", body: JSON.stringify({ key: given }) });
-      return open(wait);
-    }
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const { rendering, speech } = (await answer.json()).components ?? {};
+    await session();
+    world = await ask(`/api/world?player=${encodeURIComponent(name)}`);
+    const { rendering, speech } = (await ask("/api/health").catch(() => ({ components: {} }))).components;
     broken = [...(rendering?.broken ?? []), ...(speech?.broken ?? [])];
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
     rfsn = await connect(`${scheme}://${location.host}/v1/ws`, { client: "page", visemes: true });
   } catch {
     show("the server is away; trying again…", true);
@@ -68,21 +64,14 @@ async function open(wait = 500) {
     if (message.type === "config.changed") show(`settings changed: ${message.files.join(", ")}`);
     if (message.type === "config.rejected") show(`settings refused: ${message.problems.join("; ")}`, true);
     if (message.type === "engine.changed") engine(message);
-    if (message.type === "state" && message.npc === npc?.id) feel(message);
+    if (message.type === "state") feel(message);
     if (message.type === "error") show(message.message, true);
   };
-  const nav = element("npcs");
-  nav.replaceChildren(
-    ...rfsn.npcs.map((each) => {
-      const button = document.createElement("button");
-      button.textContent = each.name;
-      button.title = each.title;
-      button.dataset.npc = each.id;
-      button.onclick = () => choose(each);
-      return button;
-    }),
-  );
-  choose(rfsn.npcs.find((each) => each.id === npc?.id) ?? rfsn.npcs[0], npc !== null);
+  element("world").textContent = world.name || "RFSN";
+  document.title = world.name ? `${world.name} · RFSN` : "RFSN";
+  cards.show(world.npcs);
+  const last = npc?.id ?? store.get("rfsn.npc", "");
+  choose(world.npcs.find((each) => each.id === last) ?? world.npcs[0], npc !== null);
 }
 
 const ENGINE = {
@@ -98,12 +87,60 @@ function engine(changed) {
 function choose(each, quietly = false) {
   if (npc !== null && npc.id !== each.id) interrupt();
   npc = each;
-  for (const button of element("npcs").children) button.setAttribute("aria-pressed", button.dataset.npc === npc.id);
+  store.set("rfsn.npc", npc.id);
+  cards.choose(npc.id);
+  suggest();
   if (quietly) return;
   element("state").hidden = true;
+  if (npc.state) feel({ ...npc.state, npc: npc.id });
+  talk.replaceChildren();
+  history(npc.id).forEach(replay);
   add("p", "lead", `You are with ${npc.name}${npc.title ? `, ${npc.title}` : ""}.`);
-  input.focus();
+  input.focus({ preventScroll: true });
 }
+
+/** Offers what to say first; once there is a talk, it makes room. */
+function suggest() {
+  const offered = history(npc.id).length ? [] : npc.openings;
+  element("openings").replaceChildren(
+    ...offered.map((text) => tag("button", { type: "button", className: "opening", onclick: () => say(text) }, text)),
+  );
+}
+
+// ── what was said before, kept in this browser ──────────────────────────────
+
+function place(id) {
+  return `rfsn.talk ${world.name} ${name} ${id}`;
+}
+
+function history(id) {
+  return store.get(place(id), []);
+}
+
+function keep(id, entry) {
+  store.set(place(id), [...history(id), entry].slice(-KEPT));
+}
+
+function replay(entry) {
+  if (entry.player !== undefined) return add("article", "player", entry.player);
+  if (entry.lead !== undefined) return add("p", "lead", entry.lead);
+  const reply = new Reply(talk, entry.name, world.actions);
+  for (const event of entry.events) reply.take(event);
+  reply.end(may("designer"));
+}
+
+element("clear").onclick = () => {
+  store.set(place(npc.id), []);
+  choose(npc);
+};
+element("player").value = name;
+element("player").onchange = ({ target }) => {
+  name = target.value.trim() || name;
+  target.value = name;
+  store.set("rfsn.name", name);
+  rfsn?.close();
+  npc = null;
+};
 
 // ── a turn ──────────────────────────────────────────────────────────────────
 
@@ -112,11 +149,19 @@ element("say").onsubmit = (event) => {
   const text = input.value.trim();
   if (!text || !rfsn) return;
   input.value = "";
+  say(text);
+};
+
+function say(text) {
+  if (!rfsn) return;
   player.wake(); // browsers start sound only on a gesture
   interrupt();
   add("article", "player", text);
+  keep(npc.id, { player: text });
+  element("openings").replaceChildren();
   follow(rfsn.say(npc.id, text, { player: name, state: { flags: [...heard, ...flags()] } }), npc);
-};
+}
+
 element("stop").onclick = () => interrupt();
 element("sound").onchange = (event) => player.mute(!event.target.checked);
 
@@ -125,10 +170,12 @@ element("deeds").onclick = ({ target }) => {
   const { kind, said } = target.dataset;
   if (!kind || !rfsn) return;
   rfsn.send({ type: "event", npc: npc.id, player: name, kind });
-  add("p", "lead", said.replace("{npc}", npc.name));
+  const lead = said.replace("{npc}", npc.name);
+  keep(npc.id, { lead });
+  add("p", "lead", lead);
 };
-element("flags").value = localStorage.getItem("rfsn.flags") ?? "";
-element("flags").onchange = ({ target }) => localStorage.setItem("rfsn.flags", target.value);
+element("flags").value = store.get("rfsn.flags", "");
+element("flags").onchange = ({ target }) => store.set("rfsn.flags", target.value);
 
 function flags() {
   return element("flags").value.split(/[\s,;]+/).filter(Boolean);
@@ -147,7 +194,8 @@ function busy() {
 async function follow(mine, who) {
   turn = mine;
   busy();
-  const reply = new Reply(who.name);
+  const reply = new Reply(talk, who.name, world.actions);
+  const events = [];
   player.onsentence = (sentence) => {
     reply.speaking(sentence);
     busy();
@@ -163,12 +211,16 @@ async function follow(mine, who) {
       } else if (event.type === "state") feel(event);
       else {
         if (event.type === "turn.finished") note(event.told);
+        if (Reply.SHOWN.has(event.type)) events.push(event);
         reply.take(event);
+        scroll();
       }
     }
   } catch (error) {
     reply.note(error.message);
   }
+  reply.end(may("designer"));
+  if (events.length) keep(who.id, { name: who.name, events });
   if (turn === mine) turn = null;
   busy();
 }
@@ -177,128 +229,20 @@ async function follow(mine, who) {
 function note(fact) {
   if (!fact) return;
   heard.add(fact);
-  localStorage.setItem("rfsn.heard", JSON.stringify([...heard]));
+  store.set("rfsn.heard", [...heard]);
 }
 
 function feel(state) {
+  cards.feel(state);
+  const known = world.npcs.find((each) => each.id === state.npc);
+  if (known) known.state = state;
+  if (state.npc !== npc?.id) return;
   element("state").hidden = false;
   element("mood").textContent = `${state.mood}, ${state.relationship}`;
   for (const field of ["affinity", "trust", "fear"]) {
     element(field).value = state[field];
     element(field).title = state[field].toFixed(2);
   }
-}
-
-/** One reply of an NPC, as it grows. */
-class Reply {
-  constructor(title) {
-    const node = element("reply").content.cloneNode(true).firstElementChild;
-    this.find = (selector) => node.querySelector(selector);
-    this.find("h2").textContent = title;
-    this.find("details").hidden = true;
-    this.find("details").ontoggle = () => node.scrollIntoView({ block: "end" });
-    talk.append(node);
-    scroll();
-  }
-
-  take(event) {
-    if (event.type === "decision") this.decision(event);
-    else if (event.type === "sentence") this.sentence(event);
-    else if (event.type === "narration") this.narration(event);
-    else if (event.type === "sentence.blocked") this.note(`The gate: ${event.verdict} (${event.reasons.join(", ")})`);
-    else if (event.type === "renderer.switched") this.note(`${event.next} speaks, because ${event.failed} failed: ${event.reason}`);
-    else if (event.type === "speech.off") this.note(`No speech: ${event.reason}`);
-    else if (event.type === "turn.finished") this.finished(event);
-    else if (event.type === "turn.cancelled") this.note(`Interrupted. Remembered: “${event.text}”`);
-    else if (event.type === "turn.failed" || event.type === "error") this.note(event.message);
-    scroll();
-  }
-
-  decision(event) {
-    this.find("details").hidden = false;
-    const forced = event.forced_by ? `, forced by ${event.forced_by}` : "";
-    this.find("summary").textContent = `${event.action} · ${event.style} (heard: ${event.signal}${forced})`;
-    this.find("summary").dataset.action = event.action;
-    const scores = event.candidates.map((candidate) => candidate.score);
-    const low = Math.min(0, ...scores), high = Math.max(...scores, low + 1e-9);
-    const rows = event.candidates
-      .sort((a, b) => b.score - a.score)
-      .map((candidate) => {
-        const row = cells(candidate.action, candidate.score.toFixed(3), candidate.why);
-        row.classList.toggle("chosen", candidate.action === event.action);
-        const bar = document.createElement("span");
-        bar.className = "bar";
-        bar.style.width = `${(4 * (candidate.score - low)) / (high - low)}em`;
-        row.children[1].prepend(bar);
-        return row;
-      });
-    for (const veto of event.vetoes) {
-      const row = cells(veto.action, "", `forbidden by ${veto.rule}`);
-      row.className = "vetoed";
-      rows.push(row);
-    }
-    this.find(".candidates tbody").replaceChildren(...rows);
-    this.find(".key").textContent = event.key;
-    this.time("decision", event.latency_ms);
-  }
-
-  sentence(event) {
-    const span = document.createElement("span");
-    span.className = "said";
-    span.dataset.sentence = event.index;
-    span.textContent = event.text;
-    this.find(".words").append(span, " ");
-  }
-
-  narration(event) {
-    const told = document.createElement("em");
-    told.dataset.sentence = event.index;
-    told.textContent = event.text;
-    this.find(".words").append(told, " ");
-  }
-
-  speaking(sentence) {
-    for (const span of this.find(".words").children) {
-      span.classList.toggle("speaking", span.dataset.sentence === String(sentence));
-    }
-  }
-
-  finished(event) {
-    const { first_token, first_sentence, first_audio, total } = event.latency;
-    this.time("first token", first_token);
-    this.time("first sentence", first_sentence);
-    this.time("first audio", first_audio);
-    this.time("whole turn", total);
-    if (event.reason !== "complete") this.note(`The reply ended early: ${event.reason}`);
-    const { final_json, report, usage, notes } = event.trace;
-    if (final_json === "mismatch") this.note(`The model says that it did something else: ${report.action}`);
-    for (const note of notes) this.note(note);
-    const tokens = usage?.completion_tokens ? `, ${usage.prompt_tokens ?? "?"} + ${usage.completion_tokens} tokens` : "";
-    this.find(".renderer").textContent = `Worded by ${event.renderer}${tokens}`;
-    if (!event.durable) this.note("The store is away: this turn will be stored when it is back.");
-  }
-
-  time(label, value) {
-    if (value !== null) this.find(".timings tbody").append(cells(label, value.toFixed(1)));
-  }
-
-  note(text) {
-    this.find(".note").hidden = false;
-    this.find(".note").append(text, document.createElement("br"));
-  }
-}
-
-function cells(label, number, ...rest) {
-  const row = document.createElement("tr");
-  const head = document.createElement("th");
-  head.scope = "row";
-  head.textContent = label;
-  const value = document.createElement("td");
-  value.className = "number";
-  value.textContent = number;
-  row.append(head, value);
-  for (const text of rest) row.insertCell().textContent = text;
-  return row;
 }
 
 open();

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rfsn_core.cli.signal import SOURCES
 from rfsn_core.contract.understanding import ASKS
 
 if TYPE_CHECKING:
     from rfsn_core.learning.explanation import Explanation
     from rfsn_core.learning.records import DecisionRecord
 
+SOURCES = {
+    "rule": "a rule",
+    "model": "the model",
+    "examples": "the world's signals.toml",
+    "context": "what the NPC did before",
+}
+"""What decides a signal, in words."""
 _TELLING = {
     "confide": "confided",
     "hint": "hinted at",
