@@ -1,10 +1,8 @@
 import java.net.URI;
-import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.WebSocket;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -94,8 +92,9 @@ public final class Rfsn {
     public void connect() {
         open = true;
         if (wait == 0) wait = firstWait;
-        String address = key.isEmpty() ? url : url + "?key=" + URLEncoder.encode(key, StandardCharsets.UTF_8);
-        http.newWebSocketBuilder().subprotocols(PROTOCOL).buildAsync(URI.create(address), new Frames())
+        WebSocket.Builder builder = http.newWebSocketBuilder().subprotocols(PROTOCOL);
+        if (!key.isEmpty()) builder.header("Authorization", "Bearer " + key);
+        builder.buildAsync(URI.create(url), new Frames())
             .whenComplete((connected, error) -> {
                 if (error != null) arrived.add(() -> lost("the server cannot be reached"));
             });

@@ -11,6 +11,12 @@ const PROTOCOL = "rfsn.v1";
 const HEADER = 12;
 const LONGEST_WAIT = 10;
 
+/** A key as a subprotocol can carry it: websockets of browsers have no headers. */
+function base64url(text) {
+  const bytes = String.fromCharCode(...new TextEncoder().encode(text));
+  return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
 /** A connection to the server, with the turns that run on it. Callbacks: see game.d.ts. */
 export class Game {
   #socket = null;
@@ -38,7 +44,7 @@ export class Game {
   /** Opens the connection, and opens it again whenever it is lost, until `close`. */
   connect() {
     this.#open = true;
-    const socket = new WebSocket(this.key ? `${this.url}?key=${encodeURIComponent(this.key)}` : this.url, PROTOCOL);
+    const socket = new WebSocket(this.url, this.key ? [PROTOCOL, `rfsn.key.${base64url(this.key)}`] : PROTOCOL);
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => (typeof data === "string" ? this.#take(JSON.parse(data)) : this.#hear(data));
     socket.onerror = () => {};

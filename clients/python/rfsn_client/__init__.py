@@ -13,7 +13,6 @@ import struct
 import threading
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
@@ -58,8 +57,13 @@ class Game:
         while True:
             reason = "the server cannot be reached"
             try:
-                url = f"{self.url}?key={quote(self.key)}" if self.key else self.url
-                async with connect(url, subprotocols=[PROTOCOL], close_timeout=0.5) as socket:  # type: ignore[list-item]
+                headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+                async with connect(
+                    self.url,
+                    subprotocols=[PROTOCOL],  # type: ignore[list-item]
+                    additional_headers=headers,
+                    close_timeout=0.5,
+                ) as socket:
                     self._connected = True
                     await self._talk(socket)
                     reason = "the connection ended"

@@ -50,8 +50,11 @@ func connect_to_server():
 	_client.connect("connection_closed", self, "_on_closed")
 	_client.connect("connection_error", self, "_on_error")
 	_client.connect("data_received", self, "_on_data")
-	var address = url if key == "" else url + "?key=" + key.http_escape()
-	if _client.connect_to_url(address, PoolStringArray([PROTOCOL])) != OK:
+	var protocols = [PROTOCOL]
+	if key != "":  # exports to the web can send no headers
+		var encoded = Marshalls.utf8_to_base64(key).replace("+", "-").replace("/", "_").replace("=", "")
+		protocols.append("rfsn.key." + encoded)
+	if _client.connect_to_url(url, PoolStringArray(protocols)) != OK:
 		_lose("the server cannot be reached")
 
 # Closes the connection for good.

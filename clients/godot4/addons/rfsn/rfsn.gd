@@ -69,10 +69,13 @@ func connect_to_server() -> void:
 	if _wait == 0.0:
 		_wait = first_wait
 	_socket = WebSocketPeer.new()
-	_socket.supported_protocols = PackedStringArray([PROTOCOL])
+	var protocols := [PROTOCOL]
+	if key != "":  # exports to the web can send no headers
+		var encoded := Marshalls.utf8_to_base64(key).replace("+", "-").replace("/", "_").replace("=", "")
+		protocols.append("rfsn.key." + encoded)
+	_socket.supported_protocols = PackedStringArray(protocols)
 	_socket.inbound_buffer_size = INBOUND_BYTES
-	var address := url if key == "" else "%s?key=%s" % [url, key.uri_encode()]
-	if _socket.connect_to_url(address) != OK:
+	if _socket.connect_to_url(url) != OK:
 		_lose("the server cannot be reached")
 
 

@@ -177,8 +177,8 @@ namespace Rfsn
                     using (var socket = new ClientWebSocket())
                     {
                         socket.Options.AddSubProtocol(Protocol);
-                        var address = Key == "" ? url : url + "?key=" + Uri.EscapeDataString(Key);
-                        await socket.ConnectAsync(new Uri(address), stopping);
+                        if (Key != "") socket.Options.SetRequestHeader("Authorization", "Bearer " + Key);
+                        await socket.ConnectAsync(new Uri(url), stopping);
                         while (outgoing.TryTake(out _)) { }
                         connected = true;
                         using (var ending = CancellationTokenSource.CreateLinkedTokenSource(stopping))
