@@ -70,14 +70,15 @@ def show(world: Path | None, config_file: Path | None) -> None:
     Example: rfsn config show --world my_world
     """
     settings = load_runtimes(world, config_file).load()
-    click.echo(json.dumps(_without_secrets(settings.model_dump()), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(without_secrets(settings.model_dump()), indent=2, ensure_ascii=False))
 
 
-def _without_secrets(value: Any, name: str = "") -> Any:
+def without_secrets(value: Any, name: str = "") -> Any:
+    """Return nested settings without keys and passwords."""
     from rfsn_core.telemetry.redaction import SECRET_NAME, SECRETS
 
     if isinstance(value, dict):
-        return {key: _without_secrets(item, key) for key, item in value.items()}
+        return {key: without_secrets(item, key) for key, item in value.items()}
     if not isinstance(value, str) or not value:
         return value
     return "(set)" if SECRET_NAME.search(name) else SECRETS.redact(value)
