@@ -73,7 +73,7 @@ class PageRoutes:
                     player = ""
             npcs.append(entry)
         name = self._kernel.runtimes.world_dir.name.replace("_", " ").replace("-", " ").title()
-        return sse.as_json({"name": name, "npcs": npcs, "actions": sorted(runtime.decider.actions)})
+        return sse.as_json({"name": name, "npcs": npcs})
 
     async def _settings(self, request: Request) -> Response:
         """Return every setting: key, value, whether it differs from the default, and what it does."""

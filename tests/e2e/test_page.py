@@ -252,6 +252,8 @@ def test_what_was_said_is_there_after_a_reload(serve: Callable[..., Server], bro
     wait(browser, lambda: page.text("article.npc .words") == said)
     assert page.text("article.player") == "When does the ferry run?"
     assert page.all("#openings button") == []
+    page.all(".judge [data-verdict=good]")[0].click()
+    wait(browser, lambda: page.text(".thanks") == "Noted: good.")
     link = page.all(".judge a")[0].get_attribute("href")
     browser.get(link)
     assert "explain, because" in page.until("#timeline .because")

@@ -38,9 +38,12 @@ export async function showLearning(place) {
   );
 }
 
-/** The hold-out against what was learned, as the server reports it. */
+/** What was learned against the default: who earns more, and how sure that is. */
 function trial(trials) {
-  if (!trials || typeof trials !== "object" || !Object.keys(trials).length) return [];
-  const words = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value) : typeof value === "number" ? value : String(value));
-  return [table(["", ""], Object.entries(trials).map(([name, value]) => [name.replaceAll("_", " "), words(value)]), "The hold-out against what was learned")];
+  const rows = Object.entries(trials ?? {}).map(([who, { acts, reason, learned, default: usual, difference, low, high }]) => [
+    who, acts, `${learned.mean_reward} in ${learned.decisions}`, `${usual.mean_reward} in ${usual.decisions}`, difference,
+    low === null ? "too few decisions" : `${low} to ${high}`, reason,
+  ]);
+  if (!rows.length) return [];
+  return [table(["NPC", "who acts", "learned: mean reward", "default: mean reward", "better by", "95 % interval", "why"], rows, "Does learning help? Compared where the two differ")];
 }

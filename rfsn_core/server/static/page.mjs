@@ -18,7 +18,7 @@ player.onshape = (shape) => (element("mouth").dataset.shape = shape);
 // The facts that this player was told, for those that an NPC tells only when another one's is known.
 const heard = new Set(store.get("rfsn.heard", []));
 let rfsn = null; // the connection
-let world = { name: "", npcs: [], actions: [] };
+let world = { name: "", npcs: [] };
 let npc = null; // who is talked to
 let turn = null; // the turn under way
 
@@ -124,7 +124,7 @@ function keep(id, entry) {
 function replay(entry) {
   if (entry.player !== undefined) return add("article", "player", entry.player);
   if (entry.lead !== undefined) return add("p", "lead", entry.lead);
-  const reply = new Reply(talk, entry.name, world.actions);
+  const reply = new Reply(talk, entry.name);
   for (const event of entry.events) reply.take(event);
   reply.end(may("designer"));
 }
@@ -194,7 +194,7 @@ function busy() {
 async function follow(mine, who) {
   turn = mine;
   busy();
-  const reply = new Reply(talk, who.name, world.actions);
+  const reply = new Reply(talk, who.name);
   const events = [];
   player.onsentence = (sentence) => {
     reply.speaking(sentence);

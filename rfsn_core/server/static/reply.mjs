@@ -10,14 +10,12 @@ export class Reply {
   ]);
 
   #decision = null;
-  #actions;
 
-  constructor(place, title, actions) {
+  constructor(place, title) {
     const node = element("reply").content.cloneNode(true).firstElementChild;
     this.find = (selector) => node.querySelector(selector);
     this.find("h2").textContent = title;
     this.find("details").ontoggle = () => node.scrollIntoView({ block: "nearest" });
-    this.#actions = actions;
     place.append(node);
     place.scrollTop = place.scrollHeight;
   }
@@ -43,7 +41,7 @@ export class Reply {
     const place = this.find(".judge"), chosen = this.#decision.action;
     place.hidden = false;
     this.find("a").href = `/inspect#${this.#decision.decision_id}`;
-    const others = this.#actions.filter((action) => action !== chosen);
+    const others = this.#decision.candidates.map(({ action }) => action).filter((action) => action !== chosen);
     this.find("select").append(...others.map((action) => tag("option", { value: action }, action.replaceAll("_", " "))));
     this.find("select").onchange = ({ target }) => target.value && this.#judge("should", target.value);
     for (const button of place.querySelectorAll("button")) button.onclick = () => this.#judge(button.dataset.verdict, "");
