@@ -129,7 +129,7 @@ async def test_what_is_changed_in_the_settings_reaches_all_of_them(
 async def test_they_learn_as_one_whoever_is_rewarded(
     serve: Callable[..., Server], redis: RedisServer, tmp_path: Path
 ) -> None:
-    learned = "[learning]\ncooldown = 0\ncredit_steps = 0\ndetect = false\n"
+    learned = "[learning]\ncooldown = 0\ncredit_steps = 0\ndetect = false\nholdout = 0\n"
     place = world(tmp_path / "world", redis.url, 'selection.provider = "linucb"\n', learned)
     server = await asyncio.to_thread(serve, "--workers", "2", world=place)
     await both_answer(server)
@@ -160,7 +160,7 @@ async def test_they_learn_as_one_whoever_is_rewarded(
     assert await asyncio.to_thread(server.stop) == 0
     ran = CliRunner().invoke(main, ["evaluate", str(tmp_path / "data")])
     assert "20 decisions in 20 conversations" in ran.output
-    assert "+0.5000" in ran.output
+    assert re.search(r" 20 +\+0\.500 ", ran.output)
 
 
 def test_the_first_worker_begins_with_what_one_server_learned(tmp_path: Path) -> None:

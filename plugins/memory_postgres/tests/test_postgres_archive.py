@@ -39,8 +39,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-async def empty(database: str) -> None:
-    await rows(database, "DROP TABLE IF EXISTS rfsn_turns")
+def empty(database: str) -> None:
+    asyncio.run(rows(database, "DROP TABLE IF EXISTS rfsn_turns"))
 
 
 async def rows(url: str, sql: str = "SELECT * FROM rfsn_turns ORDER BY id") -> list[Any]:
