@@ -170,16 +170,16 @@ async def _play_all(
     limit = asyncio.Semaphore(at_once)
     known = {npc.id: NpcKnowledge(world, npc) for npc in world.npcs.values()}
     actions = kernel.runtimes.current.decider.actions
-    renderer = kernel.runtimes.current.settings.rendering.provider
+    renderers = kernel.runtimes.current.settings.rendering.chosen()
 
     async def one(case: Case) -> None:
         async with limit:
             turns = await play(kernel, case)
         points = points_of(case, turns, known[case.npc], actions)
         points += [
-            Point("engine", float(turn.renderer == renderer), number, f"worded by {turn.renderer}")
+            Point("engine", float(turn.renderer == renderers[0]), number, f"worded by {turn.renderer}")
             for number, turn in enumerate(turns, 1)
-            if turn.renderer
+            if turn.renderer in renderers  # else the gate answered a text that it stopped
         ]
         file.append(
             CaseResult(id=case.id, suite=case.suite, script=case.script, npc=case.npc, turns=turns, points=points)
