@@ -21,8 +21,8 @@ _PRICE = re.compile(
 )
 """What a thing that is for sale has, when no fact speaks of the trade itself."""
 _NEWS = re.compile(
-    r"\b(?:work|job|needs?|looking for|missing|ask|find out|news|since|days? ago|nights? now|lately|tonight|who ever"
-    r"|reward|stopped|moved|stolen|vanished|disappeared|came home|lights?)\b",
+    r"\b(?:work|job|needs? (?:somebody|someone|help)|looking for|missing|ask|find out|news|since|days? ago"
+    r"|nights? now|lately|tonight|who ever|reward|stopped|moved|stolen|taken|vanished|disappeared|came home|lights?)\b",
     re.IGNORECASE,
 )
 _WEATHER = re.compile(
@@ -30,7 +30,7 @@ _WEATHER = re.compile(
 )
 _FUN = re.compile(r"\b(?:riddles?|jokes?|songs?)\b", re.IGNORECASE)
 _WORK = re.compile(
-    r"\b(?:work|jobs?|looking for|needs? (?:somebody|someone|a)|ask the|reward|(?<!you )pays?"
+    r"\b(?:work|jobs?|looking for|needs? (?:somebody|someone|a)|ask the|reward|pays"
     r"|find out|want to know)\b",
     re.IGNORECASE,
 )

@@ -36,7 +36,7 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
         "name names",
         r"\b(?:what|which|tell|give|know|ask|say|have|got|catch|learn|about)\b.* (?:your|the) (?:own |first "
         r"|last |real |full )?names?$"
-        r"|\bwhat is your (?:\w+ )?name\b"
+        r"|\bwhat is your (?:(?:full|real|first|last|given|true|family|code) )?name\b"
         r"|^(?:and |so )?your name(?: is| please| again)?$"
         r"|^names?$"
         r"|^what name\b"
@@ -258,7 +258,8 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
         " person real artificial alive",
         r"\b(?:are|is|am|be) (?:you|this|i|that|it|u|not you)(?: not)? (?:\w+ ){0,3}?(?:talking (?:to|with)"
         r" |speaking (?:to|with) |chatting with )?(?:a |an |some |the |just |really |actually |even |only "
-        rf"|kind of )*{_BOT}\b(?! (?:name|question|reason|problem|deal|good))"
+        rf"|kind of )*{_BOT}\b(?! (?:name|question|reason|problem|deal|good|silver|gold|magic|leather|steel"
+        r"|silk|wool|diamond|gems?|money|thing|one)\b)"
         r"|^(?:so |hey )*you (?:are )?(?:just )?(?:a |an )?(?:robot|bot|ai|npc|chatbot|program|machine"
         r"|computer|human|real)(?: right| or what| are you not)?$"
         r"|\b(?:language model|chat ?gpt)\b"
@@ -309,6 +310,12 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
         r"^(?:so |and |ok |well )*what (?:is |now |comes |happens )?(?:next|now)$"
         r"|\bwhere (?:should|do|can|to|could|must|shall) (?:i|we)? ?(?:go|head|start)(?: to)?(?: now| next)?$"
         r"|\bwhat is next\b",
+    ),
+    (
+        "advice",
+        "strange weird odd unusual interesting suspicious exciting",
+        r"\b(?:anything|something|what) (?:\w+ )?(?:strange|weird|odd|unusual|interesting|suspicious|exciting)\b"
+        r"(?=.*\b(?:happen\w*|here|lately|around|recently|going on)\b|$)",
     ),
     (
         "advice",

@@ -57,7 +57,7 @@ _HAGGLE = _any(
     r"|\b(?:all|only) i(?:'ve)? (?:have|got)\b",
     rf"\b(?:not|no) (?:a|one) {_COIN} more\b|\b(?:best|final|last) (?:price|offer)\b|\bfor less\b"
     rf"|^\W*(?:(?:ok|fine|then|well)\W+)*{_COUNT}(?: {_COIN})?\W*$"
-    rf"|\b(?:how about|would you take|i'?ll (?:give you|pay)|make it) {_COUNT}\b",
+    rf"|\b(?:how about|would you take|i'?ll (?:give you|pay)|make it) {_COUNT}\b(?!.* (?:if|to)\b)",
 )
 _BUYS = re.compile(
     r"^\W*(?:(?:ok(?:ay)?|fine|then|well|alright|yes|yeah|sure|good|deal)[\s,.!]+)*"

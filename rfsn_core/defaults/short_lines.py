@@ -35,7 +35,7 @@ _TABLE = (
         r"|(?:have|enjoy) (?:a|the|your) (?:nice|good|great|lovely|wonderful|safe|pleasant|rest of (?:the"
         r"|your))* ?(?:day|night|one|evening|weekend|trip|journey|afternoon|time)|take care(?: of yourself)?"
         r"|safe (?:travels?|journey|trip)|stay safe|be (?:well|safe)|godspeed"
-        r"|(?:may )?(?:the )?(?:gods?|lord|peace|force|light|stars?|luck) (?:be with|go with"
+        r"|(?:may )?(?:the )?(?:gods?|lord|force|light|stars?|luck) (?:be with|go with"
         r"|guide|keep|watch over|protect) (?:you|us)|glad i could talk to you|that is (?:it|all) for (?:today"
         r"|now)|smell you later|i (?:will|shall) (?:be on my way|take my leave|leave you to it)"
         r"|it was (?:nice|good|great|lovely) (?:talking|chatting|speaking|meeting)(?: (?:to|with))?(?: you)?"

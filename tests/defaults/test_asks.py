@@ -220,3 +220,18 @@ def test_everything_that_can_be_asked_is_asked_by_some_rule_in_english_and_in_ot
 def test_what_is_asked_is_heard_as_asking() -> None:
     for text in ("do you know a good joke", "tell me a riddle", "whats ur name", "who r u", "what do u sell"):
         assert SIGNALS.understand(text, UnderstandingContext()).signal in ("question", "request"), text
+
+
+@pytest.mark.parametrize(
+    ("text", "ask"),
+    [
+        ("what is your son's name", ""),
+        ("what is your real name", "name"),
+        ("is it real silver?", ""),
+        ("are you real?", "real"),
+        ("has anything weird happened lately", "advice"),
+        ("can i work for you", "advice"),
+    ],
+)
+def test_words_of_an_ask_that_mean_something_else(text: str, ask: str) -> None:
+    assert asked(text) == ask
