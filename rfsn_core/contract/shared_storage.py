@@ -74,9 +74,12 @@ class SharedLearning(Protocol):
     ) -> bool:
         """Append an entry to the log; returns False when the log does not take it.
 
+        A caller that got no answer calls again with the same bytes. The log then has the entry once, and the answer is
+        True.
+
         :param decision_id: the decision that it is about; empty for an entry about none, which is always taken.
         :param slot: of the decision.
-        :param name: a second entry of this name about the decision is not taken.
+        :param name: another entry of this name about the decision is not taken.
         :param only_first: the entry is not taken when there was one about this slot of the decision.
         """
 

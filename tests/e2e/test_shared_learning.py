@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 from collections.abc import AsyncIterator
@@ -184,6 +185,29 @@ async def test_updates_wait_while_redis_is_away(tmp_path: Path, redis: RedisServ
         async with asyncio.timeout(15):
             while two.guard.state != "frozen":  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.1)
+
+
+async def test_an_update_whose_append_timed_out_after_it_happened_is_learned_and_logged_once(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    async with server(tmp_path / "a", redis) as one:
+        await reward(one, await decide(one), 1.0)  # Redis knows the script from here on
+        await settled(one)
+        decision = await decide(one)
+        os.kill(redis.pid, signal.SIGSTOP)  # it has the call in its socket, and answers too late
+        try:
+            await reward(one, decision, 0.5)
+            async with asyncio.timeout(10):
+                while not one.learner._is_unavailable:  # noqa: ASYNC110  nobody tells
+                    await asyncio.sleep(0.05)
+        finally:
+            os.kill(redis.pid, signal.SIGCONT)
+        async with asyncio.timeout(15):
+            while one.learner.updates < 4:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.1)
+        await settled(one)
+        assert one.learner.updates == 4
+    assert [(each.slot, each.rejected) for each in updates(tmp_path / "a")] == [("action", ""), ("style", "")] * 2
 
 
 async def test_a_decision_that_could_not_be_shared_is_shared_later(tmp_path: Path, redis: RedisServer) -> None:

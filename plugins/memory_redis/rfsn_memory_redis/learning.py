@@ -21,14 +21,19 @@ APPEND = """
 local data, slot, name, only_first, seconds, most = unpack(ARGV)
 local again = 0
 if slot ~= '' then
-    if redis.call('HSETNX', KEYS[1], 'name:' .. name, 1) == 0 then return 0 end
-    again = 1 - redis.call('HSETNX', KEYS[1], 'slot:' .. slot, 1)
-    redis.call('EXPIRE', KEYS[1], seconds)
+    local bytes = redis.sha1hex(data)
+    local taken = redis.call('HGET', KEYS[1], 'name:' .. name)
+    if taken then return taken == bytes and 1 or 0 end
+    again = redis.call('HEXISTS', KEYS[1], 'slot:' .. slot)
     if again == 1 and only_first == '1' then return 0 end
+    redis.call('HSET', KEYS[1], 'name:' .. name, bytes, 'slot:' .. slot, 1)
+    redis.call('EXPIRE', KEYS[1], seconds)
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', most, '*', 'data', data, 'again', again)
 return 1
 """
+"""A server whose call timed out does not know whether it was appended. Its second attempt, with the same bytes, adds
+nothing and says that the log has taken the entry."""
 READ = """
 local after, limit = unpack(ARGV)
 if after == '' then return {0, redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', limit)} end

@@ -85,8 +85,9 @@ class SharedStoreSuite(StoreSuite):
             for reward in ("r1", "r1", "r2"):
                 for slot in ("action", "style"):
                     data = f"{reward} {slot}".encode()
-                    taken = await shared.append(data, decision_id="d", slot=slot, name=f"{slot}/{reward}")
-                    assert taken or reward == "r1"
+                    # True also for a second attempt: who got no answer to the first one must learn that it succeeded
+                    assert await shared.append(data, decision_id="d", slot=slot, name=f"{slot}/{reward}")
+            assert not await shared.append(b"another's r1", decision_id="d", slot="action", name="action/r1")
             for decision, taken in (("d", False), ("e", True)):
                 first = {"decision_id": decision, "slot": "action", "name": "no reward"}
                 assert await shared.append(b"no reward", only_first=True, **first) == taken
