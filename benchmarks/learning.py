@@ -1,6 +1,7 @@
 """Does learning make NPCs better, and does it ever make them worse? What served settings earn, against the default.
 
     uv run benchmarks/learning.py                          # all bars, a few minutes
+    uv run benchmarks/learning.py --first-seed 1000        # with players that no setting was chosen by
     uv run benchmarks/learning.py --player visitor --turns 200 --seeds 10
     uv run benchmarks/learning.py --set selection.linucb.caution=0.2 --set learning.holdout=0
 
@@ -201,10 +202,10 @@ def default_run(player: str, seed: int, turns: int) -> list[float]:
     return KNOWN[key][:turns]
 
 
-def compare(player: str, turns: int, seeds: int, policy: str, overrides: list[str]) -> None:
-    """Play a policy and the default with the same players, and print what they earned."""
+def compare(player: str, turns: int, seeds: range, policy: str, overrides: list[str]) -> None:
+    """Play a policy and the default with the same players, one for each seed, and print what they earned."""
     gains, starts, means = [], [], []
-    for seed in range(seeds):
+    for seed in seeds:
         settings: dict[str, Any] = {"world": {"seed": seed}, "selection": {"provider": policy}}
         for override in overrides:
             key, _, value = override.partition("=")
@@ -213,9 +214,9 @@ def compare(player: str, turns: int, seeds: int, policy: str, overrides: list[st
         gains.append(statistics.mean(ours[-100:]) - statistics.mean(default[-100:]))
         starts.append(sum(ours[:50]) - sum(default[:50]))
         means.append(statistics.mean(ours) - statistics.mean(default))
-    print(f"{player}, {turns} turns, {seeds} seeds, {policy}:")
+    print(f"{player}, {turns} turns, {len(seeds)} seeds from {seeds.start}, {policy}:")
     print(f"  last 100: {statistics.mean(gains):+.3f}, all: {statistics.mean(means):+.3f}", end="; ")
-    print(f"not worse in {sum(gain >= 0 for gain in gains)} of {seeds}", end="; ")
+    print(f"not worse in {sum(gain >= 0 for gain in gains)} of {len(seeds)}", end="; ")
     print(f"first 50, sum: mean {statistics.mean(starts):+.1f}, worst {min(starts):+.1f}")
     print("  last 100 by seed:", *(f"{gain:+.2f}" for gain in gains), flush=True)
 
@@ -225,15 +226,17 @@ def main() -> None:
     parser.add_argument("--player", choices=list(PLAYERS))
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0, help="The seed of the first player; the others follow.")
     parser.add_argument("--policy", default="linucb")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
                         help="A setting for the policy's runs, such as learning.holdout=0.")  # fmt: skip
     options = parser.parse_args()
     logs.configure("error")
     print("against the default policy, with the same players")
+    first = options.first_seed
     chosen = [(options.player, options.turns, options.seeds)] if options.player else list(BARS)
     for player, turns, seeds in chosen:
-        compare(player, turns, seeds, options.policy, options.overrides)
+        compare(player, turns, range(first, first + seeds), options.policy, options.overrides)
         if (player, turns, seeds) in BARS:
             print(f"  bar: {BARS[player, turns, seeds]}")
 

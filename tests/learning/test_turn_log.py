@@ -319,7 +319,7 @@ async def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path, m
         await turn_log.close()
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.soak)])
 def test_kill_9_at_any_moment_leaves_log_and_index_in_agreement(tmp_path: Path, kills: int) -> None:
     """A process appends and says what is safe; it is killed, again and again, each time at another moment."""
     script = (
