@@ -111,7 +111,7 @@ async def test_a_sentence_is_silent_at_once_when_the_player_interrupts(
 ) -> None:
     place = world(tmp_path / "world")
     (place / "rfsn.toml").write_text(SETTINGS.format(provider="kokoro"), "utf-8")
-    server = serve(world=place, RFSN_RENDERING__SCRIPTED__WORDS_PER_SECOND="4")  # so that it goes on for seconds
+    server = serve(world=place, RFSN_RENDERING__SCRIPTED__WORDS_PER_SECOND="4")  # a reply takes seconds
     async with connected(server.ws) as client:
         for number in range(5):
             await client.send("turn", npc="smith", text="What happened here?", turn_id=f"t{number}")
