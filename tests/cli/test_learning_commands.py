@@ -34,17 +34,16 @@ def summary(folder: Path) -> dict[str, float]:
 
 @pytest.mark.soak
 def test_linucb_learns_what_a_player_likes_and_its_log_can_be_examined(rfsn: Rfsn, tmp_path: Path) -> None:
-    play = ("episode", "sergeant", "--turns", "500", "--player", "simulated")
-    for seed in ("1", "2"):
-        for policy in ("linucb", "world_model"):
-            output(rfsn(*play, "--seed", seed, "--policy", policy, "--out", f"{policy[0]}{seed}"))
-        assert summary(tmp_path / f"l{seed}")["last_fifth"] > summary(tmp_path / f"w{seed}")["last_fifth"] + 0.1
+    play = ("episode", "sergeant", "--turns", "300", "--player", "simulated", "--seed", "1")
+    for policy in ("linucb", "world_model"):
+        output(rfsn(*play, "--policy", policy, "--out", f"{policy[0]}1"))
+    assert summary(tmp_path / "l1")["last_fifth"] > summary(tmp_path / "w1")["last_fifth"] + 0.1
     compared = output(rfsn("episode", "compare", "l1", "w1", "--plot", "c.png"))
     assert "mean reward" in compared
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
     log = tmp_path / "l1" / "log"
-    assert output(rfsn("replay", "--log", log)) == "500 decisions: the same\n"
+    assert output(rfsn("replay", "--log", log)).splitlines()[-1] == "300 decisions: the same"
     first = json.loads((tmp_path / "l1" / "episode.jsonl").read_text("utf-8").splitlines()[0])
     assert {
         "turn", "timestamp", "player_signal", "state_before", "candidates", "scores", "bandit_key", "selected_action",
@@ -56,7 +55,7 @@ def test_linucb_learns_what_a_player_likes_and_its_log_can_be_examined(rfsn: Rfs
     whole = json.loads(output(rfsn("decision", first["decision_id"], "--log", log, "--json")))
     assert whole["decision"]["action"]["chosen"] == first["selected_action"]
     report = json.loads(output(rfsn("evaluate", log, "--policy", "uniform", "--json")))
-    assert report["decisions"] > 400
+    assert report["decisions"] > 240
     assert report["warnings"] == ["few conversations: the intervals treat stretches of one conversation as independent"]
     printed = output(rfsn("evaluate", log, "--plot", "e.png"))
     assert "learning beats not learning" in printed.splitlines()[0]

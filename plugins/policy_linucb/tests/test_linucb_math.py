@@ -347,3 +347,16 @@ def test_an_impossible_update_is_refused_and_nothing_changes(bad: dict[str, obje
         with pytest.raises(ValueError):  # noqa: PT011  each says what is wrong in its own words
             learner.update(Update(**values))  # type: ignore[arg-type]
         assert learner.checkpoint() == before
+
+
+def test_actions_whose_scores_exceed_every_reward_keep_their_order_until_rewards_distinguish_them() -> None:
+    learner, x = policy(), [0.5] * D
+    for _ in range(200):  # of another action, so that caution has shrunk
+        learner.update(an_update(x, 0.0, arm="c"))
+    in_order = learner.select(context(x), [Arm("a", 1.2), Arm("b", 1.4)])
+    assert in_order.propensities[1] > 0.99
+    equal = learner.select(context(x), [Arm("a", 1.3), Arm("b", 1.3)])
+    assert equal.propensities == pytest.approx((0.5, 0.5))
+    for _ in range(20):
+        learner.update(replace(an_update(x, 0.5, arm="a"), prior=1.3))
+    assert learner.select(context(x), [Arm("a", 1.3), Arm("b", 1.3)]).propensities[1] > 0.99
