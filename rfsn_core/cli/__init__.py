@@ -55,7 +55,7 @@ COMMANDS = (
         INSPECT, "dataset", "rfsn_core.cli.dataset:dataset",
         "Make training data for adapters from the log: chat JSONL for each archetype and task.",
     ),
-    Command(OPERATE, "report", "rfsn_core.cli.report:report", "Write a file for somebody who helps, without secrets."),
+    Command(OPERATE, "report", "rfsn_core.cli.report:report", "Write a report for somebody who helps, as a zip file."),
     Command(OPERATE, "keys", "rfsn_core.cli.keys:keys", "Make, list, rotate and revoke keys, while the server runs."),
     Command(
         OPERATE, "gate", "rfsn_core.cli.gate:gate", "Show what the gate says of a text; review, label and approve."

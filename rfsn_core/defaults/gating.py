@@ -150,6 +150,16 @@ def is_short(text: str) -> bool:
     return text.count(" ") < 2 and not _SPACELESS.search(text)
 
 
+_QUARRY = re.compile(
+    r"\b(?:kill|slay|murder|behead|burn|poison|stab|hunt|trap|destroy|fight|stop)(?:s|ed|ing)? (?:\w+ ){0,2}(?:"
+    r"trolls?|dragons?|drakes?|wyrms?|ghouls?|ghosts?|vampires?|werewol(?:f|ves)|wol(?:f|ves)|lich(?:es)?|giants?|demons?|"
+    r"devils?|wraiths?|zombies?|skeletons?|undead|goblins?|orcs?|ogres?|spiders?|beasts?|monsters?|bears?|basilisks?|golems?|"
+    r"mutants?|aliens?|robots?|droids?|rats?|boars?|deer|bandits?|pirates?|raiders?|smugglers?|necromancers?|sorcerers?|"
+    r"draugr|harp(?:y|ies)|krakens?|hydras?|imps?|slimes?|witch(?:es)?)\b"
+)
+"""What is killed in games. The model knows such requests about people, so it reads something harmless instead."""
+
+
 class NgramSettings(LevelSettings):
     """`[gating.ngrams]`."""
 
@@ -185,7 +195,10 @@ class Ngrams:
     def read(self, text: str, before: str = "") -> Reading:
         """Return what the model says of a text, in the form and part that it finds worst."""
         folding = fold(text)
-        readings = [self.model.read(form) for form in folding.forms]
+        forms = folding.forms
+        if self._settings.world == "fantasy":
+            forms = tuple(_QUARRY.sub("find the road", form) for form in forms)
+        readings = [self.model.read(form) for form in forms]
         if before:
             readings.append(self.model.read(fold(f"{before} {text}").folded))
         return max(readings, key=lambda reading: reading.score)

@@ -37,15 +37,14 @@ class Strict:
         return Verdict("allow")
 
 
-@pytest.mark.parametrize("turns", [40, pytest.param(5000, marks=pytest.mark.soak)])
-async def test_fuzzed_turns_show_only_what_a_gate_has_allowed(tmp_path: Path, turns: int) -> None:
+async def test_fuzzed_turns_show_only_what_a_gate_has_allowed(tmp_path: Path) -> None:
     dice = random.Random(7)
     gate, store, voice = Strict(), Memory(), Tone()
     renderer = Tokens(lambda prompt: [dice.choice(PIECES) for _ in range(dice.randrange(1, 30))])
     offered = plugin(rendering={"t": renderer}, gating={"g": gate}, storage={"m": store}, speech={"v": voice})
     async with kernel(tmp_path, offered) as it:
-        for number in range(turns):
-            said = "".join(dice.choice(PIECES) for _ in range(3)) or "x"
+        for number in range(40):
+            said = "".join(dice.choice(PIECES) for _ in range(3)).strip()
             got = await turn(it, said or "hello", player=f"p{number % 5}")
             for item in got:
                 if isinstance(item, protocol.Sentence | protocol.Text | protocol.Narration | protocol.TurnFinished):

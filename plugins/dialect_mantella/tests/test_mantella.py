@@ -190,7 +190,7 @@ async def test_a_failure_is_shown_in_the_game(tmp_path: Path) -> None:
         await fake.start(PLAYER, TILDA)
         reply = await fake.next()
         assert reply["mantella_reply_type"] == "error"
-        assert "the disk is full" in reply["mantella_message"]
+        assert "the store failed" in reply["mantella_message"]
 
 
 @pytest.mark.parametrize(
