@@ -47,6 +47,12 @@ _TABLE = (
         r"|晚安|回头见|下次见|さようなら|またね|じゃあね|おやすみ|おやすみなさい|では失礼します)",
     ),
     (
+        "insult",
+        r"(?!.* (?:no|not|never) )(?:you|ya|thou) (?:are )?(?:(?:a|an|such a) )?(?:\w+ ){0,2}?(?:fool|idiot|moron"
+        r"|imbecile|cretin|dolt|oaf|dunce|bastard|swine|scum|wretch|coward|scoundrel|cur|maggot|vermin|buffoon"
+        r"|blockhead|halfwit|simpleton|nitwit|weasel|toad)(?: (?:i|we) hate you)?",
+    ),
+    (
         "refuse",
         r"(?:no thanks|no thank you|no i (?:do not|would not) want (?:that|it|to)|not interested|i will pass"
         r"|i would rather not|that will not work for me|no deal|not this time|not today|nein danke|non merci"
