@@ -9,7 +9,6 @@ from functools import cache
 from importlib import resources
 from random import Random
 
-from rfsn_core.contract.gating import Verdict
 from rfsn_core.kit.folding import plain
 from rfsn_core.kit.words import language_of
 
@@ -33,17 +32,22 @@ Own = Mapping[str, str | list[str]]
 """Reason → line or lines, as the settings have them."""
 
 
-def line(verdict: Verdict, text: str, own: Own, *, helpline: str = "", fallback: str = "", seed: str = "") -> str:
+def answered(reasons: Sequence[str], text: str) -> Sequence[str]:
+    """Return the reasons that an NPC answers a stopped text by: who tells others to kill themselves needs no care."""
+    if "aggression" in reasons and not _THEMSELVES.search(plain(text)):
+        return [reason for reason in reasons if reason != CARE]
+    return reasons
+
+
+def line(reasons: Sequence[str], text: str, own: Own, *, helpline: str = "", fallback: str = "", seed: str = "") -> str:
     """Return what the NPC says in place of an answer.
 
+    :param reasons: as `answered` returns them.
     :param text: what the player said; it decides the language, and is not repeated.
     :param own: the operator's lines: reason → line or lines. They take the place of the built-in ones.
     :param fallback: what the NPC says when a text was stopped for a reason that has no line.
     :param helpline: where a person in distress finds help; said after words of care.
     """
-    reasons = list(verdict.reasons)
-    if CARE in reasons and "aggression" in reasons and not _THEMSELVES.search(plain(text)):
-        reasons.remove(CARE)  # who tells others to kill themselves needs no care
     lines: Sequence[str] = ()
     for reason in reasons:
         if lines := _listed(own.get(reason)) or _of_language(reason, text):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,7 +41,7 @@ class PlayerInput:
     text: str
     """Empty when the gate stopped it: neither the renderer nor the memory sees it."""
     stopped_by: str
-    """Why the gate stopped it; empty when it did not."""
+    """The gate's reason that the NPC answers by; empty when it did not stop the text."""
     name: str
     """What to call the player in a prompt."""
     game: Mapping[str, Any]
@@ -84,19 +84,20 @@ async def gate_input(
     if not stopped:
         return PlayerInput(text, "", name, game, understanding=understanding)
     understanding = replace(understanding, words="", acts=(), topics=(), entities=(), asks="", question="")
-    if verdict.reasons[0] == lines.CARE:
+    reasons = lines.answered(verdict.reasons, request.text)
+    if reasons[0] == lines.CARE:
         understanding = replace(understanding, signal="help", sentiment=0.0)  # a cry for help costs no affection
     if events:
         events.emit(protocol.InputBlocked(turn_id=request.turn_id, verdict=verdict.kind, reasons=list(verdict.reasons)))
         log.info("input.blocked", npc=npc, reasons=verdict.reasons)
-    return PlayerInput(text, verdict.reasons[0], name, game, _line(request, runtime, verdict, state), understanding)
+    return PlayerInput(text, reasons[0], name, game, _line(request, runtime, reasons, state), understanding)
 
 
-def _line(request: Request, runtime: Runtime, verdict: Verdict, state: NpcState) -> str:
+def _line(request: Request, runtime: Runtime, reasons: Sequence[str], state: NpcState) -> str:
     """Return what the NPC says to a player whose text was stopped."""
     gating = runtime.settings.gating
     return lines.line(
-        verdict,
+        reasons,
         request.text,
         gating.lines,
         helpline=gating.helpline,
