@@ -1,4 +1,4 @@
-"""Checkpoints on disk, and the seal that distinguishes a whole checkpoint from a damaged one."""
+"""Checkpoints: their seal, which shows damage, the files, and what restores a policy from them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rfsn_core.contract.errors import contained
 from rfsn_core.contract.shared_storage import Checkpoint, Checkpoints
 from rfsn_core.kit.files import replace_file
+from rfsn_core.telemetry.logs import logger
+from rfsn_core.world.decision import Decider
 
+log = logger("learning")
 MAGIC = b"RFSNPOL1"
 KEEP = 50
 """Checkpoints of a policy that are kept."""
@@ -72,3 +76,27 @@ class CheckpointFolder:
 
 
 _: type[Checkpoints] = CheckpointFolder
+
+
+async def restore_newest(decider: Decider, checkpoints: Checkpoints) -> Checkpoint | None:
+    """Restore the newest checkpoint of the policy that can be used, and return it. Raises what the store raises."""
+    with contained():
+        for checkpoint in await checkpoints.newest_first(decider.policy_name):
+            try:
+                decider.policy.restore(unseal(await checkpoints.load(checkpoint.id), checkpoint.id))
+            except (ValueError, OSError) as error:
+                log.error("checkpoint.skipped", checkpoint=checkpoint.id, error=str(error))
+            else:
+                log.info("policy.restored", policy=decider.policy_name, checkpoint=checkpoint.id)
+                return checkpoint
+    return None
+
+
+def restore_shared(decider: Decider, policy: str, checkpoint: bytes) -> None:
+    """Restore a sealed checkpoint from the update log, if it is of the policy that is in use."""
+    if policy != decider.policy_name:
+        return
+    try:
+        decider.policy.restore(unseal(checkpoint, "a checkpoint in the update log"))
+    except ValueError as error:
+        log.error("checkpoint.skipped", error=str(error))

@@ -18,8 +18,8 @@ from msgspec import structs
 
 from rfsn_core.contract.errors import RfsnError, contained
 from rfsn_core.contract.selection import Update, UpdateResult
-from rfsn_core.contract.shared_storage import Checkpoint, Checkpoints
-from rfsn_core.learning.checkpoints import CheckpointFolder, seal, unseal
+from rfsn_core.contract.shared_storage import Checkpoints
+from rfsn_core.learning.checkpoints import CheckpointFolder, restore_newest, restore_shared, seal, unseal
 from rfsn_core.learning.guard_control import GuardControl
 from rfsn_core.learning.records import DecisionRecord, UpdateRecord
 from rfsn_core.learning.server_runtime import CurrentRuntime
@@ -97,7 +97,7 @@ class Learner:
     async def open(self) -> None:
         """Restore what the policy had learned when the server last stopped, or what all servers have learned."""
         self.guard.load()
-        await self._restore_newest(self._logs.local.checkpoints)
+        await restore_newest(self._decider, self._logs.local.checkpoints)
         await self.catch_up()
 
     async def close(self) -> None:
@@ -135,7 +135,6 @@ class Learner:
         """
         if not self.learns:
             return
-        objection = _objection(decision)
         for slot in SLOTS:
             part = getattr(decision, slot)
             prior, value = part.priors[part.index], reward
@@ -144,18 +143,7 @@ class Learner:
             elif basis.is_relative:
                 prior = 0.0
             update = Update(decision.context(slot), part.chosen, prior, part.propensity, value, again, basis.weight)
-            entry = UpdateEntry(
-                server=self._server,
-                policy=decision.policy,
-                steps_back=steps_back,
-                reward_id=reward_id,
-                update=update,
-            )
-            if objection:
-                self._log_result(entry, NO_RESULT, objection)
-            else:
-                self._queue.append(entry)
-        self._process_soon()
+            self._enqueue(decision, update, reward_id, _objection(decision), steps_back)
 
     def prefer(self, decision: DecisionRecord, action: str, basis: Basis, reward_id: str) -> None:
         """Queue an update by which an action would have had the best reward."""
@@ -163,23 +151,26 @@ class Learner:
         index = part.arms.index(action)
         chance = max(part.propensities[index], 1e-6)
         update = Update(decision.context("action"), action, part.priors[index], chance, 1.0, weight=basis.weight)
-        entry = UpdateEntry(server=self._server, policy=decision.policy, reward_id=reward_id, update=update)
-        if objection := _objection(decision):
-            self._log_result(entry, NO_RESULT, objection)
-        else:
-            self._queue.append(entry)
-        self._process_soon()
+        self._enqueue(decision, update, reward_id, _objection(decision))
 
     def note(self, decision: DecisionRecord, reward_id: str, reason: str) -> None:
         """Log that a reward changes nothing, and why."""
         part = decision.action
         prior = part.priors[part.index]
         update = Update(decision.context("action"), part.chosen, prior, part.propensity, 0.0)
-        entry = UpdateEntry(server=self._server, policy=decision.policy, reward_id=reward_id, update=update)
-        self._log_result(entry, NO_RESULT, reason)
-        self._process_soon()
+        self._enqueue(decision, update, reward_id, reason)
 
-    def _process_soon(self) -> None:
+    def _enqueue(
+        self, decision: DecisionRecord, update: Update, reward_id: str, objection: str, steps_back: int = 0
+    ) -> None:
+        """Queue an update, or log why it is rejected."""
+        entry = UpdateEntry(
+            server=self._server, policy=decision.policy, steps_back=steps_back, reward_id=reward_id, update=update
+        )
+        if objection:
+            self._log_result(entry, NO_RESULT, objection)
+        else:
+            self._queue.append(entry)
         if self._processing is None:
             self._processing = asyncio.create_task(self._process(), name="learn")
 
@@ -276,14 +267,14 @@ class Learner:
                     case GuardEntry():
                         self.guard.follow(entry)
                     case RestoreEntry(policy=policy, checkpoint=checkpoint):
-                        self._restore(policy, checkpoint)
+                        restore_shared(self._decider, policy, checkpoint)
             if len(entries) < PAGE:
                 return
 
     async def _join(self, update_log: UpdateLog) -> None:
         """Continue from the newest checkpoint of all servers. Where there is none, all begin with what is here."""
         decider = self._decider
-        checkpoint = await self._restore_newest(update_log.checkpoints)
+        checkpoint = await restore_newest(decider, update_log.checkpoints)
         update_log.acknowledge(checkpoint.position if checkpoint else "")
         if checkpoint is None and (weights := decider.policy.checkpoint()):
             await update_log.begin(RestoreEntry(policy=decider.policy_name, checkpoint=seal(weights)))
@@ -365,28 +356,6 @@ class Learner:
             await self._logs.shared.append(RestoreEntry(policy=decider.policy_name, checkpoint=data))
             await self.catch_up()
         log.warning("policy.rolled_back", policy=decider.policy_name, checkpoint=checkpoint_id)
-
-    async def _restore_newest(self, checkpoints: Checkpoints) -> Checkpoint | None:
-        """Restore the newest checkpoint that can be used, and return it."""
-        decider = self._decider
-        with contained():
-            for checkpoint in await checkpoints.newest_first(decider.policy_name):
-                try:
-                    decider.policy.restore(unseal(await checkpoints.load(checkpoint.id), checkpoint.id))
-                except (ValueError, OSError) as error:
-                    log.error("checkpoint.skipped", checkpoint=checkpoint.id, error=str(error))
-                else:
-                    log.info("policy.restored", policy=decider.policy_name, checkpoint=checkpoint.id)
-                    return checkpoint
-        return None
-
-    def _restore(self, policy: str, checkpoint: bytes) -> None:
-        if policy != self._decider.policy_name:
-            return
-        try:
-            self._decider.policy.restore(unseal(checkpoint, "a checkpoint in the update log"))
-        except ValueError as error:
-            log.error("checkpoint.skipped", error=str(error))
 
     async def _save_checkpoint(self) -> None:
         decider, update_log = self._decider, self._logs.current
