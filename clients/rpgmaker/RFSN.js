@@ -1,3 +1,4 @@
+// Built by build.mjs from header.js, plugin.js and ../javascript/game.mjs: edit those, then run `node build.mjs`.
 /*:
  * @target MZ
  * @plugindesc NPCs with a mind and a voice (RFSN).
@@ -15,8 +16,6 @@
  *   origins = ["chrome-extension://..."]
  *
  * Then use the plugin commands. Saving and loading the game saves and loads what the NPCs know.
- *
- * This file is made by build.mjs from plugin.js and ../javascript/game.mjs.
  *
  * @param url
  * @text Address

@@ -16,8 +16,6 @@
  *
  * Then use the plugin commands. Saving and loading the game saves and loads what the NPCs know.
  *
- * This file is made by build.mjs from plugin.js and ../javascript/game.mjs.
- *
  * @param url
  * @text Address
  * @default ws://127.0.0.1:8765/v1/ws

@@ -46,12 +46,7 @@ def reply(kind: str, **values: Any) -> Response:
 
 def error(message: str) -> Response:
     """Return the reply that the game shows, and after which it ends the talk."""
-    return Response(
-        json.dumps(
-            {"mantella_reply_type": "error", "mantella_message": message}, ensure_ascii=False, separators=(",", ":")
-        ),
-        media_type="application/json",
-    )
+    return reply("error", message=message)
 
 
 def talk(line: Line, topic: int, game: Game) -> Response:

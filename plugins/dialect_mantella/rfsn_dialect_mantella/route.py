@@ -57,11 +57,9 @@ class Mantella:
             if answer is None:
                 return error(f"RFSN does not know the request '{kind[:60]}'.")
             return await answer(body)
-        except TalkFailed as failure:
+        except (TalkFailed, RfsnError) as failure:
             return error(str(failure))
-        except RfsnError as failure:
-            return error(str(failure))
-        except Exception:
+        except Exception:  # a status of 500 would end the talk without a word
             self._host.log.exception("a request of the game failed")
             return error("RFSN could not answer. See its log.")
 

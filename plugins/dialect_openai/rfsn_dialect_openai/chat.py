@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -78,10 +78,11 @@ class Message:
 
 def messages_of(body: Mapping[str, Any]) -> list[Message]:
     """Return the messages of a request. Raises Failed when there are none."""
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise Failed(400, "invalid_request", "'messages' must be a list that is not empty")
-    return [Message(str(item.get("role", "")), _text(item.get("content"))) for item in messages if _is_table(item)]
+    listed = body.get("messages")
+    messages = [item for item in listed if _is_table(item)] if isinstance(listed, list) else []
+    if not messages:
+        raise Failed(400, "invalid_request", "'messages' must be a list of at least one {'role', 'content'}")
+    return [Message(str(item.get("role", "")), _text(item.get("content"))) for item in messages]
 
 
 def _is_table(value: object) -> bool:
@@ -273,6 +274,6 @@ async def while_connected(request: Request, work: Awaitable[T]) -> T:
 
 def chosen_tool(body: Mapping[str, Any], action: str) -> bool:
     """Return whether the client offers a function of the action's name."""
-    tools: Sequence[Any] = body.get("tools") or ()
-    functions = [tool.get("function") for tool in tools if _is_table(tool)]
+    tools = body.get("tools")
+    functions = [tool.get("function") for tool in tools if _is_table(tool)] if isinstance(tools, list) else []
     return any(_is_table(function) and function.get("name") == action for function in functions)

@@ -40,9 +40,9 @@ def speech_routes(host: DialectHost) -> list[BaseRoute]:
         if len(text) > LONGEST:
             raise Failed(400, "too_long", f"'input' has {len(text)} characters; {LONGEST} at most")
         _check_format(kind)
+        rate = _speed(body.get("speed"))
         try:
-            rate = float(body.get("speed") or 1.0)
-            sound = await host.speak(text, str(body.get("voice") or ""), min(4.0, max(0.25, rate)))
+            sound = await host.speak(text, str(body.get("voice") or ""), rate)
             data, media = encoded(sound, kind)
         except (ValueError, UserError) as error:
             raise Failed(400, "invalid_request", str(error)) from error
@@ -62,6 +62,14 @@ def speech_routes(host: DialectHost) -> list[BaseRoute]:
         Route("/v1/audio/voices", answering_errors(voices), methods=["GET"]),
         Route("/v1/audio/models", models, methods=["GET"]),
     ]
+
+
+def _speed(value: object) -> float:
+    """Return a request's speed, within the bounds of OpenAI's. Raises Failed when it is no number."""
+    try:
+        return min(4.0, max(0.25, float(str(value or 1.0))))
+    except ValueError as error:
+        raise Failed(400, "invalid_request", "'speed' must be a number from 0.25 to 4") from error
 
 
 def _check_format(kind: str) -> None:

@@ -224,6 +224,28 @@ async def test_a_text_that_is_too_long_is_an_error_with_a_message(tmp_path: Path
         assert "text" in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("route", "body", "field"),
+    [
+        ("/v1/chat/completions", {"model": "smith", "messages": ["Hello"]}, "messages"),
+        ("/v1/chat/completions", {"model": "smith", "messages": {"role": "user"}}, "messages"),
+        ("/api/chat", {"model": "smith", "messages": [None]}, "messages"),
+        ("/v1/audio/speech", {"input": "Hi", "speed": "fast", "response_format": "wav"}, "speed"),
+        ("/v1/audio/speech", {"input": "Hi", "speed": {"of": "light"}, "response_format": "wav"}, "speed"),
+    ],
+)
+async def test_a_bad_request_names_the_field(tmp_path: Path, route: str, body: dict[str, Any], field: str) -> None:
+    async with serving(tmp_path, stages={"speech": {"tone": Tone()}}) as server:
+        reply = await server.http.post(route, json=body)
+        assert (reply.status_code, f"'{field}'" in reply.text) == (400, True)
+
+
+async def test_tools_that_are_no_list_are_ignored(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        body = {"model": "smith", "messages": [{"role": "user", "content": "Hello"}], "tools": 5}
+        assert (await server.http.post("/v1/chat/completions", json=body)).status_code == 200
+
+
 async def test_the_ollama_package_talks_to_npcs(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         async with ollama.AsyncClient(host=server.at.http) as client:
