@@ -266,6 +266,10 @@ def log_calls(tree: ast.AST) -> Iterator[tuple[str, str, list[str]]]:
             ) if level in LEVELS and EVENT.fullmatch(event):
                 fields = [keyword.arg for keyword in keywords if keyword.arg and keyword.arg != "exc_info"]
                 yield event, "error" if level == "exception" else level, fields
+            case ast.Call(
+                func=ast.Name(id=function), args=[ast.Constant(value=str(event))], keywords=[_, *_] as keywords
+            ) if function.islower() and EVENT.fullmatch(event):  # a method of the log that was chosen by severity
+                yield event, "by severity", [keyword.arg for keyword in keywords if keyword.arg]
 
 
 def log_events() -> str:

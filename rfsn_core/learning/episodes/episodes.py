@@ -69,7 +69,7 @@ def read_script(path: Path) -> list[ScriptLine]:
 def with_rewards(turns: Sequence[EpisodeTurn], folder: Path) -> list[EpisodeTurn]:
     """Return the turns with what their decisions earned, which is known only when the next turns were played.
 
-    :param folder: of the decision log.
+    :param folder: of the log.
     """
     rewards: dict[str, list[RewardRecord]] = defaultdict(list)
     for reward in read_tree(folder, RewardRecord):

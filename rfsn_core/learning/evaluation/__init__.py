@@ -1,4 +1,4 @@
-"""Estimates of what another policy would have earned, from the decision log."""
+"""Estimates of what another policy would have earned, from the log."""
 
 from rfsn_core.learning.evaluation.holdout import HoldOut, read_hold_out
 from rfsn_core.learning.evaluation.log import EvaluationLog, read_log
