@@ -28,10 +28,37 @@ SETTLE = 0.1
 """Seconds in which the files must stay the same: an editor truncates a file before it writes the text."""
 
 
-async def reloads(runtimes: Runtimes, stop: asyncio.Event) -> AsyncIterator[ConfigChanged | ConfigRejected]:
-    """Reload on every change until `stop` is set; yield what each reload did, or why it was refused."""
+Stamp = tuple[int, int]
+"""When a file was written, in nanoseconds, and its length."""
+
+
+def stamps(runtimes: Runtimes) -> dict[Path, Stamp | None]:
+    """Return the stamp of each file that a reload might read."""
+    files = [Path(folder, name) for folder, _, names in os.walk(runtimes.world_dir) for name in names]
+    if runtimes.config_file:
+        files.append(runtimes.config_file.resolve())
+    return {path: _stamp(path) for path in files if path.suffix.lower() in SUFFIXES}
+
+
+async def reloads(
+    runtimes: Runtimes, stop: asyncio.Event, before: dict[Path, Stamp | None]
+) -> AsyncIterator[ConfigChanged | ConfigRejected]:
+    """Reload on every change until `stop` is set; yield what each reload did, or why it was refused.
+
+    :param before: the stamps from before the world was first read: what changed since then counts, too.
+    """
     if not runtimes.current.settings.operations.reload:
         return
+    async for files in _changed_files(runtimes, stop, before):
+        await _settled(files)
+        names = [_shown(path, runtimes.world_dir) for path in files]
+        yield await reload(runtimes, names)
+
+
+async def _changed_files(
+    runtimes: Runtimes, stop: asyncio.Event, before: dict[Path, Stamp | None]
+) -> AsyncIterator[list[Path]]:
+    """Yield the files of each change, beginning with what changed before the watch began."""
     folders = {runtimes.world_dir}
     if runtimes.config_file:
         folders.add(runtimes.config_file.resolve().parent)
@@ -44,13 +71,17 @@ async def reloads(runtimes: Runtimes, stop: asyncio.Event) -> AsyncIterator[Conf
         hidden = path.name.startswith(".") or "__pycache__" in path.parts
         return ours and not hidden and data not in path.resolve().parents
 
-    async for changes in awatch(
-        *folders, watch_filter=concerns_us, stop_event=stop, step=30, debounce=400, recursive=True
-    ):
-        files = sorted({Path(name) for _, name in changes})
-        await _settled(files)
-        names = [_shown(path, runtimes.world_dir) for path in files]
-        yield await reload(runtimes, names)
+    watch = awatch(*folders, watch_filter=concerns_us, stop_event=stop, step=30, debounce=400, recursive=True)
+    first = asyncio.ensure_future(anext(watch, None))
+    await asyncio.sleep(0)  # the task's first step begins the watch
+    now = stamps(runtimes)
+    missed = [path for path in sorted({*before, *now}) if before.get(path) != now.get(path)]
+    if missed := [path for path in missed if concerns_us(FileChange.modified, str(path))]:
+        yield missed
+    changes = await first
+    while changes is not None:  # None: stopped
+        yield sorted({Path(name) for _, name in changes})
+        changes = await anext(watch, None)
 
 
 async def reload(runtimes: Runtimes, names: list[str]) -> ConfigChanged | ConfigRejected:
@@ -74,7 +105,7 @@ async def reload(runtimes: Runtimes, names: list[str]) -> ConfigChanged | Config
 
 async def _settled(files: list[Path]) -> None:
     """Wait until the files stay the same for a moment."""
-    before: list[tuple[int, int] | None] = []
+    before: list[Stamp | None] = []
     for _ in range(50):
         now = [_stamp(path) for path in files]
         if now == before:
@@ -83,7 +114,7 @@ async def _settled(files: list[Path]) -> None:
         await asyncio.sleep(SETTLE)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> Stamp | None:
     try:
         stat = path.stat()
     except OSError:

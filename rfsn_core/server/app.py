@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -18,7 +19,7 @@ from rfsn_core import protocol
 from rfsn_core.kernel import Kernel, running
 from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.runtime.loop_watch import watched
-from rfsn_core.runtime.reload import reloads
+from rfsn_core.runtime.reload import Stamp, reloads, stamps
 from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.server.alerts import Alerts
 from rfsn_core.server.api import Api
@@ -48,13 +49,16 @@ async def serving(
     :param collector: tunes the garbage collector while the kernel runs; settled after the start and each reload.
     :param speaks: whether dialects are served, and their ports opened.
     """
+    before = stamps(runtimes)
     with collector or nullcontext():
-        async with running(runtimes) as kernel, _application(kernel, collector, speaks=speaks) as app:
+        async with running(runtimes) as kernel, _application(kernel, before, collector, speaks=speaks) as app:
             yield app
 
 
 @asynccontextmanager
-async def _application(kernel: Kernel, collector: Collector | None, *, speaks: bool) -> AsyncIterator[Starlette]:
+async def _application(
+    kernel: Kernel, before: dict[Path, Stamp | None], collector: Collector | None, *, speaks: bool
+) -> AsyncIterator[Starlette]:
     runtimes = kernel.runtimes
     connections = Connections(kernel)
 
@@ -93,7 +97,7 @@ async def _application(kernel: Kernel, collector: Collector | None, *, speaks: b
         app.add_middleware(Authentication, runtimes=runtimes, authenticator=authenticator, routes=routes, limits=limits)
         app.add_middleware(Pages, runtimes=runtimes)
         app.add_middleware(Redacting)
-        following = asyncio.create_task(_follow_reloads(kernel, connections, collector, stop))
+        following = asyncio.create_task(_follow_reloads(kernel, connections, collector, reloads(runtimes, stop, before)))
         # One worker of several watches the metrics of all.
         watches = runtimes.worker in ("", "worker-0")
         watching = asyncio.create_task(alerts.run() if watches else stop.wait(), name="alerts")
@@ -109,11 +113,14 @@ async def _application(kernel: Kernel, collector: Collector | None, *, speaks: b
 
 
 async def _follow_reloads(
-    kernel: Kernel, connections: Connections, collector: Collector | None, stop: asyncio.Event
+    kernel: Kernel,
+    connections: Connections,
+    collector: Collector | None,
+    outcomes: AsyncIterator[protocol.ConfigChanged | protocol.ConfigRejected],
 ) -> None:
     """Apply what concerns the process after each reload, and tell every client about it."""
     runtimes = kernel.runtimes
-    async for outcome in reloads(runtimes, stop):
+    async for outcome in outcomes:
         if isinstance(outcome, protocol.ConfigChanged):
             operations = runtimes.current.settings.operations
             logs.configure(operations.log_level, operations.log_format, operations.log_levels)

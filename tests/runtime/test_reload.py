@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,9 +29,9 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def _served(world: Path) -> AsyncIterator[str]:
+async def _served(world: Path, **hooks: Callable[..., Any]) -> AsyncIterator[str]:
     make_world(world, '[rendering]\nprovider = "a"\n')
-    offers = plugin(rendering={"a": Tokens(["Aye."]), "b": Tokens(["Bah."])}, storage={"memory": Memory()})
+    offers = plugin(hooks, rendering={"a": Tokens(["Aye."]), "b": Tokens(["Bah."])}, storage={"memory": Memory()})
     found = discover([offers], world=world, installed=False)
     async with serving(Runtimes(world, found, overrides={"storage": {"provider": "memory"}})) as app:
         listener = listen("127.0.0.1", 0)
@@ -54,6 +55,16 @@ async def test_an_edited_file_applies_from_the_next_turn_and_everyone_is_told(cl
     assert isinstance(changed, protocol.ConfigChanged)
     assert (changed.files, changed.reopened) == (["rfsn.toml"], ["rendering:b"])
     assert await said(client) == "Bah."
+
+
+async def test_a_file_that_changes_while_the_server_starts_is_not_missed(tmp_path: Path) -> None:
+    def started(info: Any) -> None:
+        (tmp_path / "rfsn.toml").write_text('[rendering]\nprovider = "b"\n', "utf-8")
+
+    async with _served(tmp_path, rfsn_started=started) as address, connected(address) as client:
+        async with asyncio.timeout(5):
+            while await said(client) != "Bah.":
+                await asyncio.sleep(0.05)
 
 
 async def test_an_editor_that_replaces_the_file_is_seen_every_time(client: Client, tmp_path: Path) -> None:
