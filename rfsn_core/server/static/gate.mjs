@@ -3,7 +3,7 @@
 import { ask, may, table, tag, unavailable, when } from "./site.mjs";
 
 export async function showGate(place) {
-  if (place.contains(document.activeElement) && document.activeElement !== document.body) return; // somebody types
+  if (place.contains(document.activeElement) && document.activeElement !== document.body) return; // an operator is using the table
   let gate, texts;
   try {
     [gate, { texts }] = await Promise.all([ask("/api/gate"), ask("/api/gate/review?limit=30")]);
@@ -33,6 +33,6 @@ export async function showGate(place) {
   });
   place.replaceChildren(
     tag("p", {}, `${gate.providers.join(", ")}; tier ${gate.tier}; ${gate.waiting} waiting. `, tag("label", {}, safe, " safe mode")),
-    rows.length ? table(["text", "of", "reasons", "state", "when", ""], rows) : tag("p", { className: "faint" }, "Nothing was stopped or held."),
+    rows.length ? table(["text", "of", "reasons", "state", "when", ""], rows) : tag("p", { className: "faint" }, "No text was stopped, and none waits."),
   );
 }

@@ -39,14 +39,14 @@ export async function showKeys(place, made = null) {
   const offered = Object.entries(ROLES).filter(([value]) => keys.length || value === "admin");
   const role = tag("select", {}, ...offered.map(([value, words]) => tag("option", { value }, words)));
   const days = tag("input", { type: "number", min: 0, value: 90, size: 5 });
-  const form = tag("form", {}, tag("label", {}, "Name ", name), tag("label", {}, "Role ", role), tag("label", {}, "Days (0: for good) ", days), tag("button", {}, "Make a key"));
+  const form = tag("form", {}, tag("label", {}, "Name ", name), tag("label", {}, "Role ", role), tag("label", {}, "Days (0: never expires) ", days), tag("button", {}, "Make a key"));
   form.onsubmit = (event) => {
     event.preventDefault();
     act("/api/keys", { name: name.value, role: role.value, days: Number(days.value) });
   };
   place.replaceChildren(
     made ? tag("p", { className: "made", role: "status" }, "The key, shown only now: ", tag("code", {}, made)) : "",
-    keys.length ? table(["name", "role", "limit", "expires", "last used", ""], rows) : tag("p", {}, "There are no keys: whoever reaches this machine's own address may do everything. The first key ends that, so it is one of the role admin."),
+    keys.length ? table(["name", "role", "limit", "expires", "last used", ""], rows) : tag("p", {}, "There are no keys yet, so every program on this machine may do everything. As soon as a key exists, all need one; the first one therefore has the role admin."),
     form,
   );
 }

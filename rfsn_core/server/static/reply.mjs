@@ -79,7 +79,7 @@ export class Reply {
       });
     if (event.vetoes.length) this.find(".vetoes").textContent = forbidden(event.vetoes.map(({ action, rule }) => [action, rule]));
     this.find(".candidates tbody").replaceChildren(...rows);
-    this.find(".key").textContent = event.key;
+    this.find(".key").replaceChildren(...situation(event.key));
     this.#time("decision", event.latency_ms);
   }
 
@@ -117,6 +117,11 @@ export class Reply {
     this.find(".note").hidden = false;
     this.find(".note").append(text, document.createElement("br"));
   }
+}
+
+/** The parts of an abstract state; a line may break between them only. */
+export function situation(key) {
+  return key.split("|").flatMap((part, index) => (index ? ["|", tag("wbr"), part] : [part]));
 }
 
 /** What was forbidden, by rule, in one sentence. */

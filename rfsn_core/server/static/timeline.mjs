@@ -1,6 +1,6 @@
 // One turn as a timeline, from what the player said to what came of it.
 
-import { forbidden } from "./reply.mjs";
+import { forbidden, situation } from "./reply.mjs";
 import { format, table, tag, when } from "./site.mjs";
 
 /** Yields the nodes of a turn; `answer` is that of `GET /api/decisions/{id}`. */
@@ -13,7 +13,7 @@ export function* timeline({ decision, why, details, rewards, updates }) {
     step("Heard", told.Player ?? "", `${decision.player}, ${when(decision.time)}`),
     step("Understood", told.Understood ?? decision.signal),
     step("Knew", told.Knew),
-    step("Situation", tag("code", {}, decision.key)),
+    step("Situation", tag("code", {}, ...situation(decision.key))),
     step("Weighed", candidates(decision)),
     step("Chose", `${decision.action.chosen}, in the style ${decision.style.chosen}`, `by ${decision.policy}`),
     step("Said", told.NPC ?? "", decision.delivered ? "" : "The player did not see or hear it."),
