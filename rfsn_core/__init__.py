@@ -75,15 +75,12 @@ if TYPE_CHECKING:
     )
     from rfsn_core.protocol.audio import AudioFrame
     from rfsn_core.protocol.client import ActionResult, GameEvent, Hello, Introduce, PlayerTurn, Reward, Undo
-    from rfsn_core.protocol.server import (
+    from rfsn_core.protocol.server import Introduced, NpcInfo, ServerMessage, State
+    from rfsn_core.protocol.turn import (
         Decision,
-        Introduced,
-        NpcInfo,
         Sentence,
-        ServerMessage,
         SpeechFinished,
         SpeechStarted,
-        State,
         TurnCancelled,
         TurnFailed,
         TurnFinished,
@@ -228,9 +225,9 @@ _HOMES = {
     "contract.understanding": "ASKS SIGNALS Entity Understander Understanding UnderstandingContext",
     "protocol.audio": "AudioFrame",
     "protocol.client": "ActionResult GameEvent Hello Introduce PlayerTurn Reward Undo",
-    "protocol.server": (
-        "Decision Introduced NpcInfo Sentence ServerMessage SpeechFinished SpeechStarted State TurnCancelled "
-        "TurnFailed TurnFinished TurnStarted Usage Viseme"
+    "protocol.server": "Introduced NpcInfo ServerMessage State",
+    "protocol.turn": (
+        "Decision Sentence SpeechFinished SpeechStarted TurnCancelled TurnFailed TurnFinished TurnStarted Usage Viseme"
     ),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}

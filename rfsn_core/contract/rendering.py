@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rfsn_core.contract.understanding import Understanding
-from rfsn_core.protocol.server import Usage
+from rfsn_core.protocol.turn import Usage
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from rfsn_core.protocol.server import Viseme
+from rfsn_core.protocol.turn import Viseme
 
 
 @dataclass(frozen=True)

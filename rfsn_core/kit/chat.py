@@ -12,7 +12,7 @@ import msgspec
 from rfsn_core.contract.errors import EngineError, ReplyTooLong
 from rfsn_core.contract.rendering import Prompt
 from rfsn_core.kit.http import Remote, server_sent
-from rfsn_core.protocol.server import Usage
+from rfsn_core.protocol.turn import Usage
 
 T = TypeVar("T")
 

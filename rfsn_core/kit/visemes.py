@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from rfsn_core.protocol.server import Viseme
+from rfsn_core.protocol.turn import Viseme
 
 _TABLE = {
     "PP": "p b m",

@@ -22,7 +22,7 @@ import pytest
 
 from rfsn_core.contract.errors import EngineError
 from rfsn_core.contract.rendering import Renderer, RenderOptions
-from rfsn_core.protocol.server import Usage
+from rfsn_core.protocol.turn import Usage
 from rfsn_core.testing.engine import Fault, StandIn
 from rfsn_core.testing.suites import RendererSuite, generator, make_prompt, spoken
 

@@ -16,7 +16,7 @@ from rfsn_core.contract.speech import Speech, VoiceStyle
 from rfsn_core.contract.storage import Backup, Past, Scope, SearchHit, Snapshot, TurnRecord, latest
 from rfsn_core.kit.search import search_turns
 from rfsn_core.memory.beliefs import newest
-from rfsn_core.protocol.server import Viseme
+from rfsn_core.protocol.turn import Viseme
 
 
 class Tokens:

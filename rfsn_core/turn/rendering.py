@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from rfsn_core.contract.errors import EngineError, ReplyTooLong, contained
 from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
-from rfsn_core.protocol.server import Trace, Usage
+from rfsn_core.protocol.turn import Trace, Usage
 from rfsn_core.settings.schema import Settings
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS

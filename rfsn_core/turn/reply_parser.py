@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from rfsn_core.protocol.server import Report
+from rfsn_core.protocol.turn import Report
 from rfsn_core.turn.reply import labels
 from rfsn_core.turn.reply.labels import STOPS, Labels
 from rfsn_core.turn.reply.marks import LEAK, Marks

@@ -18,7 +18,7 @@ from rfsn_core.contract.npc import NpcState
 from rfsn_core.contract.selection import Arm, Context, Policy, Selection
 from rfsn_core.contract.storage import Scope
 from rfsn_core.kit.words import content_words
-from rfsn_core.protocol.server import Candidate, Decision, Veto
+from rfsn_core.protocol.turn import Candidate, Decision, Veto
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
 from rfsn_core.world.actions import Actions

@@ -10,7 +10,7 @@ import pytest
 from rfsn_core.contract.errors import EngineError, ReplyTooLong
 from rfsn_core.kit.chat import chat_request, stream_chat
 from rfsn_core.kit.http import Remote
-from rfsn_core.protocol.server import Usage
+from rfsn_core.protocol.turn import Usage
 from rfsn_core.testing.engine import Fault, StandIn
 from rfsn_core.testing.suites import make_prompt
 

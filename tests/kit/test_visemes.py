@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfsn_core.kit.visemes import estimated, shapes_of, visemes_of
-from rfsn_core.protocol.server import Viseme
+from rfsn_core.protocol.turn import Viseme
 
 PHONEMES = st.sampled_from([*"pbmfvθðtdkɡszʃʒnlɹaeiouəɪʊAIOWYˈˌː .,?", "tʃ", "aɪ", "ˈoʊ", "", "☃"])
 

@@ -15,7 +15,7 @@ from rfsn_core.contract.gating import Verdict
 from rfsn_core.contract.selection import Selection
 from rfsn_core.contract.speech import Speech
 from rfsn_core.contract.storage import Past
-from rfsn_core.protocol.server import Viseme
+from rfsn_core.protocol.turn import Viseme
 from rfsn_core.testing import kernel, kinds, plugin, turn
 from rfsn_core.testing.scripted import Memory, Tokens
 

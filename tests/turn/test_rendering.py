@@ -10,7 +10,7 @@ import pytest
 from rfsn_core.contract.capabilities import Capabilities
 from rfsn_core.contract.errors import EngineError
 from rfsn_core.contract.rendering import Prompt, Renderer, RenderOptions
-from rfsn_core.protocol.server import Usage
+from rfsn_core.protocol.turn import Usage
 from rfsn_core.testing.scripted import Tokens
 from rfsn_core.testing.suites import make_prompt
 from rfsn_core.turn.breaker import Breaker, Engine

@@ -10,7 +10,7 @@ from typing import Any
 
 from rfsn_core.contract.errors import ReplyTooLong
 from rfsn_core.contract.rendering import ChatMessage, Prompt, Renderer, RenderOptions
-from rfsn_core.protocol.server import Usage
+from rfsn_core.protocol.turn import Usage
 from rfsn_core.testing.suites.provider import ProviderSuite
 from rfsn_core.testing.suites.texts import ODD_TEXTS
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from rfsn_core.contract.speech import Speech, Voice, VoiceStyle
-from rfsn_core.protocol.server import VisemeShape
+from rfsn_core.protocol.turn import VisemeShape
 from rfsn_core.testing.suites.provider import ProviderSuite
 from rfsn_core.testing.suites.rendering import generator
 from rfsn_core.testing.suites.texts import ODD_TEXTS, SPEAKABLE

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import msgspec
 
-from rfsn_core.protocol.server import Report
+from rfsn_core.protocol.turn import Report
 from rfsn_core.turn.reply.stage import JsonEnd, Stage, Step
 
 MARK = "FINALJSON"
