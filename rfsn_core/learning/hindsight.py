@@ -82,8 +82,7 @@ class Hindsight:
     def situation(self, record: DecisionRecord, npc: Npc) -> Situation:
         """Return what a logged decision was made on, with the NPC's temperament of today."""
         known: dict[str, Any] = {name: record.state[name] for name in record.state if name in _STATE}
-        state = NpcState.from_plain(known)
-        return Situation(state, record.signal, record.game, npc.nature.temperament, frozenset(record.knowing))
+        return record.situation(NpcState.from_plain(known), npc.nature.temperament)
 
     def decide(
         self, situation: Situation, npc: Npc, scope: Scope, *, forced_by: str = "", acts: str = "learned",

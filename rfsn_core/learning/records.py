@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from rfsn_core.contract.abstraction import Abstraction
-from rfsn_core.contract.npc import NpcState
+from rfsn_core.contract.actions import Situation
+from rfsn_core.contract.npc import NpcState, Temperament
 from rfsn_core.contract.selection import Arm, Context, Selection
 from rfsn_core.contract.storage import Scope, TurnRecord
 from rfsn_core.learning.explanation import Explanation
@@ -110,6 +111,19 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     """What the NPC's knowledge held about what was said."""
     changes: list[dict[str, str | None]] = []
     """What plugins changed about the candidates."""
+    occasion: str = ""
+    """Why the NPC spoke first; empty when the player spoke."""
+    only: list[str] = []
+    """The only candidates, where a trigger of the settings named them."""
+
+    def situation(self, state: NpcState, temperament: Temperament) -> Situation:
+        """Return what the decision was made on.
+
+        :param state: `self.state`, read.
+        :param temperament: of the NPC, which is not in the log.
+        """
+        knowing, only = frozenset(self.knowing), tuple(self.only)
+        return Situation(state, self.signal, self.game, temperament, knowing, self.occasion, only)
 
     @property
     def conversation(self) -> str:
@@ -188,6 +202,8 @@ def decision_record(
         game=dict(deliberation.situation.game),
         knowing=sorted(deliberation.situation.knowing),
         changes=[dict(change) for change in deliberation.changes],
+        occasion=deliberation.situation.occasion,
+        only=list(deliberation.situation.only),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from rfsn_core.contract.actions import SafetyRule, Situation
+from rfsn_core.contract.actions import SafetyRule
 from rfsn_core.contract.npc import NpcState
 from rfsn_core.learning.records import DecisionRecord
 from rfsn_core.world.actions import Actions
@@ -48,7 +48,7 @@ def differences(record: DecisionRecord, rules: Rules) -> Iterator[str]:
     except (msgspec.MsgspecError, ValueError, TypeError) as error:
         yield f"{record.decision_id}: its state cannot be read: {error}"
         return
-    situation = Situation(state, record.signal, record.game, npc.nature.temperament, frozenset(record.knowing))
+    situation = record.situation(state, npc.nature.temperament)
     if record.forced_by.startswith("gate:"):
         options = Candidates({only_action(record.forced_by.removeprefix("gate:")): ""}, {}, forced_by=record.forced_by)
     else:

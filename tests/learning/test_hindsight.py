@@ -14,6 +14,7 @@ from rfsn_core.kernel import Kernel
 from rfsn_core.learning.hindsight import Hindsight, expected
 from rfsn_core.learning.log_files import read_records
 from rfsn_core.learning.records import DecisionRecord
+from rfsn_core.learning.replay import Rules, differences
 from rfsn_core.learning.unknown_fields import unknown_fields
 from rfsn_core.testing import kernel, plugin, turn
 from rfsn_core.testing.scripted import Chooser
@@ -38,6 +39,19 @@ async def test_a_logged_decision_is_made_again_as_it_was(tmp_path: Path) -> None
             again = hindsight.again(record, npc).event
             assert (again.action, again.style) == expected(record)
     assert records[0].game == {"location": "tavern"}
+
+
+async def test_a_decision_of_a_trigger_is_made_again_among_the_triggers_actions(tmp_path: Path) -> None:
+    triggers = [{"event": "wolf_howls", "actions": ["stern_warning"]}]
+    async with kernel(tmp_path, settings={"world": {"triggers": triggers}}) as it:
+        record = await decide(it, "", cause="wolf_howls")
+        runtime = it.runtimes.current
+        hindsight, decider = Hindsight(runtime), runtime.decider
+        npc = hindsight.npc(record)
+        assert npc is not None
+        assert hindsight.again(record, npc).event.action == record.action.chosen == "stern_warning"
+        rules = Rules(world=runtime.world, actions=decider.actions, safety=decider.rules, weights=decider.weights)
+        assert list(differences(record, rules)) == []
 
 
 async def test_a_flip_names_the_nearest_value_that_changes_the_action(tmp_path: Path) -> None:
