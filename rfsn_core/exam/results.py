@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from rfsn_core.contract.errors import UserError
+from rfsn_core.kit.files import replace_file
 
 FILE = "results.jsonl"
 
@@ -101,7 +102,7 @@ class ResultFile:
                     f"{self.path} is of another run: the world, the suites or the settings have changed",
                     hint="Choose a new folder, or remove this one",
                 )
-        with self.path.open("wb") as file:
+        with replace_file(self.path) as file:  # without a last line that was cut off
             for item in (header, *self.done):
                 file.write(msgspec.json.encode(item) + b"\n")
 
