@@ -125,12 +125,19 @@ class Answer:
             if not piece.speakable:
                 self._send(piece.sentence, piece.text)
                 continue
-            self._events.mark("first_sentence")
-            self._send(piece.sentence, piece.text)
-            said = piece.text.strip()
-            self._events.emit(protocol.Sentence(turn_id=self._request.turn_id, index=piece.sentence, text=said))
-            if self._speaker is not None and (spoken := voice_text(said, self._request.npc.language)):
-                await self._speaker.say(piece.sentence, spoken)
+            await self._deliver(piece.sentence, piece.text)
+
+    async def _deliver(self, sentence: int, text: str) -> None:
+        """Send a sentence, and hand it to the voice."""
+        said = text.strip()
+        self._events.mark("first_sentence")
+        self._send(sentence, text)
+        self._events.emit(protocol.Sentence(turn_id=self._request.turn_id, index=sentence, text=said))
+        await self._voice(sentence, said)
+
+    async def _voice(self, index: int, text: str, *, narrates: bool = False) -> None:
+        if self._speaker is not None and (spoken := voice_text(text, self._request.npc.language)):
+            await self._speaker.say(index, spoken, narrates=narrates)
 
     def _index(self, sentence: int) -> int:
         """Return the index of a sentence in what the client receives: stage directions count, too."""
@@ -149,8 +156,8 @@ class Answer:
             return
         text = verdict.text if verdict.kind == "rewrite" else text
         self._events.emit(protocol.Narration(turn_id=self._request.turn_id, index=index, text=text))
-        if manner == "voice" and self._speaker is not None and (spoken := voice_text(text, self._request.npc.language)):
-            await self._speaker.say(index, spoken, narrates=True)
+        if manner == "voice":
+            await self._voice(index, text, narrates=True)
 
     async def _say(self, piece: Piece) -> None:
         """Gate a sentence, send it, and hand it to the voice."""
@@ -159,15 +166,8 @@ class Answer:
             if self._said and self._blocked != piece.sentence:
                 self._send(piece.sentence, piece.text)
             return
-        text = await self._allowed(piece)
-        if not text:
-            return
-        self._events.mark("first_sentence")
-        self._send(piece.sentence, text)
-        self._events.emit(protocol.Sentence(turn_id=self._request.turn_id, index=piece.sentence, text=text.strip()))
-        if self._speaker is not None:
-            if spoken := voice_text(text.strip(), self._request.npc.language):
-                await self._speaker.say(piece.sentence, spoken)
+        if text := await self._allowed(piece):
+            await self._deliver(piece.sentence, text)
 
     async def _allowed(self, piece: Piece) -> str:
         """Return what the gate lets the NPC say: the sentence, another one in its place, or nothing."""
