@@ -1,4 +1,4 @@
-"""Whatever a model says, and however it is cut into tokens, nothing leaves the program that the gate has stopped."""
+"""What a gate stops of a model's or a player's words leaves the program nowhere, however it is cut into tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from rfsn_core.testing.scripted import Tone
 from rfsn_core.turn.outbox import Audio
 
 FORBIDDEN = "zorgle"
-TURNS = 20_000
 PIECES = [
     "Good evening. ", "the ferry ", "is late", ", traveller", "! ", "… ", "\n", "\n\n", "- ", "1. ", "* ", "**", "*",
     "_", '"', "“", "”", "'", "(", ")", "[", "]", "<think>", "</think>", "<|im_end|>", "[INST]", "```", "`", "#", "## ",
@@ -67,10 +66,15 @@ class Babble:
             text = text[size:]
 
 
-@pytest.mark.attack
+def said(draw: random.Random) -> str:
+    """Return what a player says; every third time something that may be stopped."""
+    return "" if draw.randrange(3) else "".join(draw.choices(PIECES, k=3)).strip()
+
+
 @pytest.mark.timeout(900)
-async def test_nothing_that_the_gate_stops_leaves_the_program(tmp_path: Path) -> None:
-    gate, voice = Strict(), Tone(ms_per_character=1)
+@pytest.mark.parametrize("turns", [40, pytest.param(20_000, marks=pytest.mark.attack)])
+async def test_nothing_that_the_gate_stops_leaves_the_program(tmp_path: Path, turns: int) -> None:
+    gate, voice, player = Strict(), Tone(ms_per_character=1), random.Random(7)
     offered = plugin(rendering={"babble": Babble(7)}, gating={"strict": gate}, speech={"tone": voice})
     settings = {
         "gating": {"providers": ["strict"]},
@@ -79,8 +83,9 @@ async def test_nothing_that_the_gate_stops_leaves_the_program(tmp_path: Path) ->
     }
     wants = protocol.Hello(text=True, visemes=True)
     async with kernel(tmp_path, offered, settings=settings) as it:
-        for number in range(TURNS):
-            message = protocol.PlayerTurn(npc=NPC, text="Good evening.", player=f"p{number % 50}")
+        for number in range(turns):
+            text = said(player) or "Good evening."
+            message = protocol.PlayerTurn(npc=NPC, text=text, player=f"p{number % 50}")
             if number % 4:  # audio costs most of the time
                 wants.audio = number % 16 == 1
             async for item in conversation(it, message, wants):
@@ -89,6 +94,6 @@ async def test_nothing_that_the_gate_stops_leaves_the_program(tmp_path: Path) ->
             if number % 500 == 0:
                 shown = await it.preview(message)
                 assert FORBIDDEN not in letters(str(shown)), number
-    assert gate.stopped > TURNS / 4
+    assert gate.stopped > turns / 4
     assert not [text for text in voice.spoken if FORBIDDEN in letters(text)]
     assert not files_with(FORBIDDEN.encode(), tmp_path)
