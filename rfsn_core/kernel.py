@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
-
 from rfsn_core import protocol
 from rfsn_core.admin.archiving import Archiving
 from rfsn_core.admin.maintenance import Maintenance
@@ -16,12 +14,10 @@ from rfsn_core.admin.memory import MemoryAdmin
 from rfsn_core.admin.pause import SavePauses
 from rfsn_core.admin.saves import Saves
 from rfsn_core.admin.transfer import Transfer
-from rfsn_core.contract.errors import UnknownDecision
 from rfsn_core.contract.hooks import ServerInfo
 from rfsn_core.contract.rendering import Prompt
 from rfsn_core.contract.storage import Scope
 from rfsn_core.contract.version import version
-from rfsn_core.conversation.game_events import ResultOf, store_event, store_result
 from rfsn_core.conversation.registry import Conversations
 from rfsn_core.learning.feedback import Feedback
 from rfsn_core.learning.learner import Learner
@@ -33,8 +29,8 @@ from rfsn_core.runtime.builder import Runtimes
 from rfsn_core.runtime.store_notice import note_store
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.turn.follow_up import FollowUp
+from rfsn_core.turn.game import Game
 from rfsn_core.turn.outbox import Item, Outbox
-from rfsn_core.turn.reactions import Reactions
 from rfsn_core.turn.turns import RunningTurn, Turns
 
 log = logger("kernel")
@@ -70,7 +66,7 @@ class Kernel:
         # Turns.
         follow_up = FollowUp(self.rewards, self.decisions, self.guard, self.conversations, self.memory)
         self.turns = Turns(runtimes, self.conversations, self.decisions, follow_up)
-        self.reactions = Reactions(runtimes, self.conversations)
+        self._game = Game(runtimes, self.conversations, self.decisions, self.turns)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -142,48 +138,19 @@ class Kernel:
         return (await conversation.load(self.runtimes.current.store_access, npc.initial)).plain()
 
     def event(self, message: protocol.GameEvent) -> asyncio.Task[protocol.State]:
-        """Take a game event. It takes its place among the conversation's turns at once; one that runs hears of it.
+        """Take a game event. Raises UnknownNpc; the task raises StoreError."""
+        return self._game.event(message)
 
-        Raises UnknownNpc; the task raises StoreError.
-        """
-        npc = self.runtimes.current.world.npc(message.npc)
-        conversation = self.conversations[Scope(message.save, npc.id, message.player)]
-
-        self.turns.happened(conversation, message.kind)
-
-        async def store() -> protocol.State:
-            runtime = self.runtimes.current
-            data, withheld = await runtime.admission.game({message.kind: message.data}, npc.id)
-            ((kind, details),) = data.items()
-            event = msgspec.structs.replace(message, kind=kind, data=details)
-            return await store_event(event, conversation, npc.nature, runtime.store_access, withheld)
-
-        return self.conversations.queue(conversation, store, f"event {message.kind}")
+    def reaction(self, message: protocol.GameEvent) -> protocol.PlayerTurn | None:
+        """Return the turn in which an NPC speaks of an event that was stored; None when it says nothing."""
+        return self._game.reactions.to_event(message)
 
     async def result(self, message: protocol.ActionResult) -> tuple[protocol.State, protocol.PlayerTurn | None]:
         """Take in what became of an action; return the NPC's state, and the turn in which it speaks of it, if any.
 
         Raises UnknownDecision or StoreError.
         """
-        found = await self.decisions.find(message.decision_id)
-        if found is None:
-            raise UnknownDecision(f"no decision '{message.decision_id[:100]}'")
-        record = found.record
-        scope = Scope(record.save, record.npc, record.player)
-        npc = self.runtimes.current.world.npc(record.npc)
-        conversation = self.conversations[scope]
-        refused = message.reason and await self.runtimes.current.admission.refusal(message.reason, npc.id)
-        outcome = ResultOf(record.action.chosen, message.outcome, "" if refused else message.reason)
-
-        async def store() -> protocol.State:
-            return await store_result(outcome, conversation, npc.nature, self.runtimes.current.store_access)
-
-        state = await self.conversations.queue(conversation, store, "result")
-        return state, self.reactions.to_result(scope, outcome) if message.speak else None
-
-    def reaction(self, message: protocol.GameEvent) -> protocol.PlayerTurn | None:
-        """Return the turn in which an NPC speaks of an event that was stored; None when it says nothing."""
-        return self.reactions.to_event(message)
+        return await self._game.result(message)
 
     def introduce(self, message: protocol.Introduce) -> protocol.Introduced:
         """Make an NPC that the game has and the world has no file for. Raises UserError."""
