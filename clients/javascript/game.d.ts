@@ -42,5 +42,5 @@ export declare class Game {
   result(decision: string, outcome: "done" | "failed" | "refused", reason?: string, speak?: boolean): void;
   saved(tag: string): void;
   loaded(tag: string): void;
-  send(message: { type: string; [field: string]: unknown }): void;
+  send(message: { type: string; [field: string]: unknown }): boolean;
 }

@@ -99,16 +99,19 @@ export class Game {
     this.send({ type: "rollback", tag, save: this.save });
   }
 
-  /** Sends any message of the protocol. */
+  /** Sends any message of the protocol; returns whether there was a connection for it. */
   send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    const open = this.#socket?.readyState === WebSocket.OPEN;
+    if (open) this.#socket.send(JSON.stringify(message));
     else this.#call("error", "There is no connection to the server.");
+    return open;
   }
 
   #begin(fields) {
     const id = `${PROTOCOL}-${++this.#made}`;
     this.#turns.set(id, { number: 0, rates: new Map() });
-    this.send({ type: "turn", player: this.player, save: this.save, turn_id: id, ...fields });
+    const sent = this.send({ type: "turn", player: this.player, save: this.save, turn_id: id, ...fields });
+    if (!sent) queueMicrotask(() => this.#end(id, "")); // after the caller has the id
     return id;
   }
 

@@ -283,6 +283,21 @@ def test_the_rpg_maker_plugin_shows_what_an_npc_says(serve: Callable[..., Server
 
 
 @pytest.mark.engines
+def test_a_turn_that_begins_without_a_connection_ends() -> None:
+    """An event of RPG Maker waits for that end."""
+    script = f"""
+        import {{ Game }} from {json.dumps((CLIENTS / "javascript" / "game.mjs").as_uri())};
+        const game = new Game("ws://127.0.0.1:9");
+        game.on("error", (message) => console.log(message));
+        game.on("finished", (turn) => console.log(turn === said));
+        const said = game.say("smith", "Hello?");
+    """
+    command = ["node", "--experimental-websocket", "--no-warnings", "--input-type=module", "-e", script]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (ran.stdout.splitlines(), ran.stderr) == (["There is no connection to the server.", "true"], "")
+
+
+@pytest.mark.engines
 def test_the_rpg_maker_plugin_is_built_from_the_javascript_client(tmp_path: Path) -> None:
     copy = tmp_path / "clients"
     for name in ("rpgmaker", "javascript"):
