@@ -13,6 +13,8 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
+from segmenter import tokens
+
 from rfsn_core.turn.reply_parser import Reply
 
 SPEECH = (
@@ -26,11 +28,6 @@ MARKED = (
 THINKING = "<think>" + "They greet me, so I greet them, and I am warm. " * 10 + "</think>\n\nWell met, love. Sit down."
 HOSTILE = {"100 KB of quotes": '"', "100 KB of brackets": "(", "100 KB of <": "<", "100 KB of asterisks": "*"}
 _MARK = re.compile(r"[<\[*(`{\"\n]")
-
-
-def tokens(text: str) -> list[str]:
-    """Split text roughly as a language model does: words with the space before them, punctuation separate."""
-    return re.findall(r"\s*\w{1,6}|\s*[^\w\s]|\s+", text)
 
 
 def floor(pieces: Sequence[str]) -> int:
