@@ -7,15 +7,15 @@ import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field
 
 from rfsn_core.contract.errors import ConfigError
 from rfsn_core.contract.gating import FLAGS
+from rfsn_core.kit.explain import read_model
 from rfsn_core.kit.folding import Folding
 
 Change = Callable[[str], str]
@@ -27,13 +27,25 @@ _SCRIPTS = {
 }
 """Languages whose patterns need characters that most texts do not have."""
 WITHOUT_SPACES = ("zh", "ja")
+SHORTEST_CHANGED = 6
+"""Letters of a match, at least, in a text that was changed before: fewer are found by chance."""
+
+
+def _known(flag: str) -> str:
+    """Return a flag. Raises ValueError for one that does not exist."""
+    if flag not in FLAGS:
+        raise ValueError(f"no flag '{flag}'; flags: {', '.join(FLAGS)}")
+    return flag
+
+
+Flag = Annotated[str, AfterValidator(_known)]
 
 
 class RuleEntry(BaseModel, extra="forbid"):
     """A `[[rule]]` of a file."""
 
-    flag: str
-    also: list[str] = []
+    flag: Flag
+    also: list[Flag] = []
     risk: float = Field(0.9, gt=0, le=1)
     near: list[str] = []
     patterns: list[str]
@@ -69,38 +81,56 @@ class Rule:
         script = _SCRIPTS.get(self.language)
         if script is not None and not script.search(text):
             return ""
-        found = _any(self.patterns, self.language).search(text)
-        if found is None or (self.unless and _any(self.unless, self.language).search(text)):
-            return ""
-        return found.group().strip() or text
+        found = self._as_written.search(text)
+        return (found.group().strip() or text) if found else ""
 
     def compile(self) -> None:
         """Compile the patterns now, and not while somebody waits."""
-        _any(self.patterns, self.language)
+        _ = self._as_written
 
     def match_squeezed(self, text: str) -> str:
         """Return what matches in letters without spaces, of a text that spells its words; usually nothing."""
-        return self._match_changed(text, _squeezed)
+        return self._match_changed(text, squeezed=True)
 
     def match_collapsed(self, text: str) -> str:
         """Return what matches in a text without doubled letters, of one that stretches words; usually nothing."""
-        return self._match_changed(text, _collapsed)
+        return self._match_changed(text, squeezed=False)
 
-    def _match_changed(self, text: str, change: Change) -> str:
+    def _match_changed(self, text: str, *, squeezed: bool) -> str:
         if self.language in _SCRIPTS:
             return ""
-        pattern, unless = self._changed(change)
-        found = pattern.search(text)
-        if found is None or len(found.group()) < 6 or (unless is not None and unless.search(text)):
-            return ""
-        return found.group()
+        found = (self._squeezed if squeezed else self._collapsed).search(text)
+        return found.group() if found is not None and len(found.group()) >= SHORTEST_CHANGED else ""
 
-    def _changed(self, change: Change | None) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
-        """Return the compiled patterns, and exceptions, for a form of texts."""
-        language = "zh" if change is _squeezed else self.language
-        both = (self.patterns, self.unless)
-        patterns, unless = both if change is None else (tuple(map(change, texts)) for texts in both)
-        return _any(patterns, language), _any(unless, language) if unless else None
+    @cached_property
+    def _as_written(self) -> _Search:
+        return _Search(self.patterns, self.unless, whole_words=self.language not in WITHOUT_SPACES)
+
+    @cached_property
+    def _squeezed(self) -> _Search:
+        return _Search(map(_squeezed, self.patterns), map(_squeezed, self.unless), whole_words=False)
+
+    @cached_property
+    def _collapsed(self) -> _Search:
+        return _Search(map(_collapsed, self.patterns), map(_collapsed, self.unless), whole_words=True)
+
+
+class _Search:
+    """Patterns, compiled as one, and what says that a match of them is harmless."""
+
+    def __init__(self, patterns: Iterable[str], unless: Iterable[str], *, whole_words: bool) -> None:
+        self._pattern = _any(patterns, whole_words)
+        self._exceptions, self._whole_words = tuple(unless), whole_words
+
+    @cached_property
+    def _unless(self) -> re.Pattern[str]:
+        """The exceptions, compiled with the first match: most texts have none."""
+        return _any(self._exceptions, self._whole_words)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """Return the first match; None when there is none, or it is harmless."""
+        found = self._pattern.search(text)
+        return None if found is None or (self._exceptions and self._unless.search(text)) else found
 
 
 _WORD = re.compile(r"[^\W_]+")
@@ -167,11 +197,10 @@ class RuleSet:
                     yield rule, part
 
 
-@cache
-def _any(patterns: tuple[str, ...], language: str) -> re.Pattern[str]:
-    """Return one expression for several; whole words, in languages that have spaces."""
+def _any(patterns: Iterable[str], whole_words: bool) -> re.Pattern[str]:
+    """Return one expression for several."""
     joined = "|".join(f"(?:{pattern})" for pattern in patterns)
-    return re.compile(joined if language in WITHOUT_SPACES else f"(?<!\\w)(?:{joined})(?!\\w)")
+    return re.compile(f"(?<!\\w)(?:{joined})(?!\\w)" if whole_words else joined)
 
 
 def _squeezed(pattern: str) -> str:
@@ -185,16 +214,17 @@ def _collapsed(pattern: str) -> str:
 @cache
 def built_in() -> tuple[Rule, ...]:
     """Return the rules that come with RFSN, read once."""
-    folder = resources.files(__package__).joinpath("gate_rules")
-    files = sorted((item.name, item.read_text("utf-8")) for item in folder.iterdir() if item.name.endswith(".toml"))
-    return tuple(rule for name, text in files for rule in read(name, text))
+    paths = sorted(Path(__file__).with_name("gate_rules").glob("*.toml"))
+    files = [(path, RuleFile.model_validate(tomllib.loads(path.read_text("utf-8")))) for path in paths]
+    return tuple(rule for path, file in files for rule in _rules(path, file))
 
 
 def of_world(folder: Path) -> tuple[Rule, ...]:
-    """Return the rules in in a world's `gate/`. Raises ConfigError for a file that is wrong."""
+    """Return the rules in a world's `gate/`. Raises ConfigError for a file that is wrong."""
     if not folder.is_dir():
         return ()
-    rules = [(path, rule) for path in sorted(folder.glob("*.toml")) for rule in read(str(path), _text(path))]
+    paths = sorted(folder.glob("*.toml"))
+    rules = [(path, rule) for path in paths for rule in _rules(path, read_model(path, RuleFile))]
     for path, rule in rules:
         for pattern in (*rule.patterns, *rule.unless):
             try:
@@ -205,34 +235,17 @@ def of_world(folder: Path) -> tuple[Rule, ...]:
     return tuple(rule for _, rule in rules)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: {error}"]) from error
-
-
-def read(name: str, text: str) -> Iterator[Rule]:
-    """Yield the rules of a file. Raises ConfigError that names the file, the rule and the pattern.
-
-    :param name: its path; its stem is the language.
-    """
-    try:
-        file = RuleFile.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError([f"{name}: {error}"]) from error
-    language = Path(name).stem.partition("_")[0]
-    for number, entry in enumerate(file.rule, 1):
-        for flag in (entry.flag, *entry.also):
-            if flag not in FLAGS:
-                raise ConfigError([f"{name}: rule {number}: no flag '{flag}'; flags: {', '.join(FLAGS)}"])
+def _rules(path: Path, file: RuleFile) -> Iterator[Rule]:
+    """Yield the rules of a file. The first part of its name is the language: `en_mine.toml` is English."""
+    language = path.stem.partition("_")[0]
+    for entry in file.rule:
         patterns, unless, near = (
             tuple(_expanded(texts, file.words)) for texts in (entry.patterns, entry.unless, entry.near or file.near)
         )
         yield Rule(entry.flag, entry.risk, language, patterns, unless, near, tuple(entry.also))
 
 
-def _expanded(patterns: Iterable[str], words: dict[str, Any]) -> Iterator[str]:
+def _expanded(patterns: Iterable[str], words: dict[str, str]) -> Iterator[str]:
     """Yield patterns with their {names} filled in, folded as texts are."""
     for pattern in patterns:
         full = pattern

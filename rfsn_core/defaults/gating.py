@@ -19,28 +19,32 @@ from rfsn_core.contract.hooks import hookimpl
 from rfsn_core.contract.provider import Host, Offer, Provider
 from rfsn_core.defaults import second_opinion
 from rfsn_core.defaults.gate_model import BLOCK, FILE, FLAG_OF, SUSPICIOUS, GateModel, Reading
-from rfsn_core.defaults.gate_patterns import RuleSet, built_in, of_world
+from rfsn_core.defaults.gate_patterns import Flag, RuleSet, built_in, of_world
 from rfsn_core.kit.folding import Folding, fold
 
 LONGEST = 8000
 """Characters of a text that are judged; a longer one is refused."""
 TOO_LONG = Verdict("block", ("too_long",), risk=1.0)
 _CARD = re.compile(r"(?<![\d.,-])(?:\d{13,19}|(?:\d{4}[ -]){3}\d{1,7}|3[47]\d{2}[ -]\d{6}[ -]\d{5})(?![\d.,-]\d|\d)")
+_SPACELESS = re.compile("[぀-ヿ㐀-鿿]{4}")
+_QUARRY = re.compile(
+    r"\b(?:kill|slay|murder|behead|burn|poison|stab|hunt|trap|destroy|fight|stop)(?:s|ed|ing)? (?:\w+ ){0,2}(?:"
+    r"trolls?|dragons?|drakes?|wyrms?|ghouls?|ghosts?|vampires?|werewol(?:f|ves)|wol(?:f|ves)|lich(?:es)?|giants?|demons?|"
+    r"devils?|wraiths?|zombies?|skeletons?|undead|goblins?|orcs?|ogres?|spiders?|beasts?|monsters?|bears?|basilisks?|golems?|"
+    r"mutants?|aliens?|robots?|droids?|rats?|boars?|deer|bandits?|pirates?|raiders?|smugglers?|necromancers?|sorcerers?|"
+    r"draugr|harp(?:y|ies)|krakens?|hydras?|imps?|slimes?|witch(?:es)?)\b"
+)
+"""Requests to kill what is killed in games. The model learned them as requests about people."""
+_HARMLESS = "find the road"
+"""What the model reads in their place."""
 
 
 class LevelSettings(BaseModel, extra="forbid"):
     """What the built-in gates have in common."""
 
-    levels: dict[str, float] = Field({}, description="Flag → risk from which a text is blocked, 0…1, instead of 0.7.")
-    approve: list[str] = Field([], description="Flags that ask for approval instead of blocking.")
-    off: list[str] = Field([], description="Flags that are switched off.")
-
-    @field_validator("approve", "off")
-    @classmethod
-    def _known(cls, flags: list[str]) -> list[str]:
-        for flag in flags:
-            _check_flag(flag)
-        return flags
+    levels: dict[Flag, float] = Field({}, description="Flag → risk from which a text is blocked, 0…1, instead of 0.7.")
+    approve: list[Flag] = Field([], description="Flags that ask for approval instead of blocking.")
+    off: list[Flag] = Field([], description="Flags that are switched off.")
 
     @field_validator("off")
     @classmethod
@@ -53,7 +57,6 @@ class LevelSettings(BaseModel, extra="forbid"):
     @classmethod
     def _sensible(cls, levels: dict[str, float]) -> dict[str, float]:
         for flag, level in levels.items():
-            _check_flag(flag)
             if not 0 < level <= 1:
                 raise ValueError(f"'{flag}' is {level}, not in 0…1")
             if flag in HARD_FLAGS and level > BLOCK:
@@ -75,11 +78,6 @@ class LevelSettings(BaseModel, extra="forbid"):
         ranked = tuple(sorted(stopped, key=lambda flag: FLAGS.index(flag) if flag in FLAGS else -1))
         kind = "needs_approval" if set(self.approve).issuperset(stopped) else "block"
         return Verdict(kind, ranked, risk=max(risk, BLOCK), evidence=evidence)
-
-
-def _check_flag(flag: str) -> None:
-    if flag not in FLAGS:
-        raise ValueError(f"no flag '{flag}'; flags: {', '.join(FLAGS)}")
 
 
 class RuleSettings(LevelSettings):
@@ -132,6 +130,11 @@ def _read_as(folding: Folding) -> str:
     return f"read as {folding.squeezed or folding.collapsed or folding.folded!r} ({', '.join(folding.disguises)})"
 
 
+def _is_short(text: str) -> bool:
+    """Return whether a text has fewer than three words."""
+    return text.count(" ") < 2 and not _SPACELESS.search(text)
+
+
 def _card(text: str) -> str:
     """Return a card number in a text: its check digit is right, and it begins as those of the large issuers."""
     for match in _CARD.finditer(text):
@@ -140,24 +143,6 @@ def _card(text: str) -> str:
         if digits[0] in (2, 3, 4, 5, 6) and len(set(digits)) > 1 and (sum(doubled) + sum(digits[-1::-2])) % 10 == 0:
             return match.group()
     return ""
-
-
-_SPACELESS = re.compile("[぀-ヿ㐀-鿿]{4}")
-
-
-def is_short(text: str) -> bool:
-    """Return whether a text has fewer than three words."""
-    return text.count(" ") < 2 and not _SPACELESS.search(text)
-
-
-_QUARRY = re.compile(
-    r"\b(?:kill|slay|murder|behead|burn|poison|stab|hunt|trap|destroy|fight|stop)(?:s|ed|ing)? (?:\w+ ){0,2}(?:"
-    r"trolls?|dragons?|drakes?|wyrms?|ghouls?|ghosts?|vampires?|werewol(?:f|ves)|wol(?:f|ves)|lich(?:es)?|giants?|demons?|"
-    r"devils?|wraiths?|zombies?|skeletons?|undead|goblins?|orcs?|ogres?|spiders?|beasts?|monsters?|bears?|basilisks?|golems?|"
-    r"mutants?|aliens?|robots?|droids?|rats?|boars?|deer|bandits?|pirates?|raiders?|smugglers?|necromancers?|sorcerers?|"
-    r"draugr|harp(?:y|ies)|krakens?|hydras?|imps?|slimes?|witch(?:es)?)\b"
-)
-"""What is killed in games. The model knows such requests about people, so it reads something harmless instead."""
 
 
 class NgramSettings(LevelSettings):
@@ -179,11 +164,12 @@ class Ngrams:
         self._model: GateModel | None = None
 
     async def start(self) -> None:
-        """Read the model. Raises ConfigError when the file is none."""
+        """Read the model. Raises ConfigError for a file that is no model."""
         try:
             self._model = await asyncio.to_thread(GateModel.load, self._path)
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError([f"[gating.ngrams] model: {self._path}: {error}"]) from error
+        except (OSError, ValueError) as error:  # both name the file
+            hint = "training/gate/train.py writes such files"
+            raise ConfigError([f"[gating.ngrams] model: {error}; {hint}"]) from error
 
     @property
     def model(self) -> GateModel:
@@ -194,14 +180,12 @@ class Ngrams:
 
     def read(self, text: str, before: str = "") -> Reading:
         """Return what the model says of a text, in the form and part that it finds worst."""
-        folding = fold(text)
-        forms = folding.forms
-        if self._settings.world == "fantasy":
-            forms = tuple(_QUARRY.sub("find the road", form) for form in forms)
-        readings = [self.model.read(form) for form in forms]
+        forms = list(fold(text).forms)
         if before:
-            readings.append(self.model.read(fold(f"{before} {text}").folded))
-        return max(readings, key=lambda reading: reading.score)
+            forms.append(fold(f"{before} {text}").folded)
+        if self._settings.world == "fantasy":
+            forms = [_QUARRY.sub(_HARMLESS, form) for form in forms]
+        return max(map(self.model.read, forms), key=lambda reading: reading.score)
 
     async def check(self, utterance: Utterance) -> Verdict:
         """Block when the model's risk reaches the level of its topic."""
@@ -209,7 +193,7 @@ class Ngrams:
             return TOO_LONG
         reading = self.read(utterance.text, utterance.before)
         risk = self.model.risk(reading.score, utterance.side, self._settings.world)
-        if is_short(reading.part):
+        if _is_short(reading.part):
             risk = min(risk, BLOCK - 0.01)  # too little to go by: rules block what is certain
         if risk < SUSPICIOUS:
             return Verdict("allow", risk=risk)

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from rfsn_core.contract.errors import UserError
 from rfsn_core.contract.understanding import SIGNALS
-from rfsn_core.kit.documents import DocumentError, read_document
-from rfsn_core.kit.explain import explain_errors
+from rfsn_core.kit.explain import read_model
 
 HERE = Path(__file__).parent
 FEELINGS = ("affinity", "trust", "fear")
@@ -139,13 +138,7 @@ def read_suite(name: str) -> Suite:
         path = Path(name)
         if not path.is_file():
             raise UserError(f"no suite '{name}'", hint=f"Give a file, or one of: {', '.join(built_in())}")
-    try:
-        document = read_document(path)
-        suite = Suite.model_validate(document.values)
-    except DocumentError as error:
-        raise UserError(str(error)) from error
-    except ValidationError as error:
-        raise UserError("\n".join(explain_errors(error, document, Suite))) from error
+    suite = read_model(path, Suite)
     return suite.model_copy(update={"name": suite.name or path.stem, "path": path})
 
 

@@ -6,11 +6,16 @@ import dataclasses
 import difflib
 import types
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, Union, get_args, get_origin
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from rfsn_core.contract.errors import ConfigError
+from rfsn_core.kit.documents import DocumentError, read_document
 from rfsn_core.telemetry.redaction import SECRET_NAME, SECRETS
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Located(Protocol):
@@ -18,6 +23,17 @@ class Located(Protocol):
 
     def where(self, key: Sequence[str | int]) -> str:
         """Return `file, line 3: key`."""
+
+
+def read_model(path: Path, model: type[ModelT]) -> ModelT:
+    """Return a file's values as a model. Raises ConfigError with every problem: file, line and key."""
+    try:
+        document = read_document(path)
+        return model.model_validate(document.values)
+    except DocumentError as error:
+        raise ConfigError([str(error)]) from error
+    except ValidationError as error:
+        raise ConfigError(explain_errors(error, document, model)) from error
 
 
 def explain_errors(error: ValidationError, source: Located, model: Any, prefix: Sequence[str | int] = ()) -> list[str]:

