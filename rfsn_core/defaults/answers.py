@@ -99,9 +99,7 @@ class Answers(Telling):
             if asks == "joke":
                 fun = (text for text in (*candidates, *self.prompt.facts) if _FUN.search(text))
                 return next((text for text in fun if text not in self.past), "")
-            if asks in ("wares", "weather", "origin"):
-                candidates += self.prompt.facts
-            fitting = [text for text in candidates if about.search(text)]
+            fitting = [text for text in (*candidates, *self.prompt.facts) if about.search(text)]
         else:
             return ""
         fresh = [text for text in fitting if text not in self.past]

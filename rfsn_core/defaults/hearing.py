@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import re
 
+from rfsn_core.kit.patterns import any_of
 
-def _any(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{text})" for text in alternatives), re.IGNORECASE)
-
-
-_CRISIS = _any(
+_CRISIS = any_of(
     r"\b(?:kill|hurt|harm|hang|cut|drown|end)(?:t?ing)? (?:myself|my (?:own )?life|it all)\b",
     r"\bsuicid|\bself.?harm|\bkms\b|\bwanna die\b|\btake my own life\b|\b(?:wish i (?:was|were)|better off) dead\b",
     r"\b(?:want(?:ed)?|going|ready|wish i could) to die\b|\bno reason to (?:live|go on)\b",
     r"\b(?:don'?t|do not) want to (?:live|be alive|wake up)\b|\bcan(?:no|')t go on (?:living|any ?more)\b",
 )
-_CURSE = _any(
+_CURSE = any_of(
     r"\b(?:kill|hang|drown|cut|shoot|off) (?:yourself|urself|ur self|yourselves)\b|\bkys\b|\bdrop dead\b|^die\W*$",
     r"\b(?:go|just|please) die\b|\bi (?:hope|wish|want) (?:that )?(?:you|u) (?:would |will |to |all )?"
     r"(?:die|burn|rot|drown|were dead)\b",
     r"\b(?:you|u) (?:should|deserve to|need to|must|can)(?: all)? (?:just )?(?:die|drop dead|burn)\b",
 )
-_CONDOLENCE = _any(
+_CONDOLENCE = any_of(
     r"\bsorry (?:for|about|to hear (?:about|of)) (?:your|the|what|that|it|his|her|their)\b",
     r"\b(?:my|our) condolences\b|\bmy sympath|\bmay (?:he|she|they) rest\b",
     r"\bmust (?:be|have been) (?:so |very )?(?:hard|terrible|awful)\b|\bnot your fault\b",
@@ -32,7 +29,7 @@ _CONDOLENCE = _any(
 _OWN_FAULT = re.compile(
     r"\b(?:my|i|i'm)\b.*\b(?:behaviou?r|fault|said|did|mess|rude|words|tone|earlier)\b", re.IGNORECASE
 )
-_JOKING = _any(
+_JOKING = any_of(
     r"\b(?:just|only|was|am|i'?m) (?:kidding|joking|messing|teasing)\b", r"\bjk\b", r"\b(?:just|only) a joke\b"
 )
 _LAUGH = re.compile(r"^\W*(?:(?:(?:ba|mua)?ha(?:ha)+h?|lo+l|lmao+|rofl|he(?:he)+|xd+)\b\W*)+", re.IGNORECASE)
@@ -42,7 +39,7 @@ _INJURY = re.compile(
     r"|dying|cough\w*|infect\w+|burned|burnt|stabbed|bitten)\b",
     re.IGNORECASE,
 )
-_COMPLAINT = _any(
+_COMPLAINT = any_of(
     r"\b(?:i'?m|i am|i feel|i've been)\b.{0,20}\b(?:tired|hungry|thirsty|cold|wet|exhausted|starving|soaked)\b",
     r"\b(?:i'?m|i am|i feel)\b.{0,12}\b(?:lost|broke|lonely|bored|sad|scared|afraid|poor|homesick|worn out)\b",
     r"\bmy (?:feet|back|legs|head|boots)\b.{0,20}\bkilling me\b|\bi can(?:'?t|not) sleep\b",
@@ -50,7 +47,7 @@ _COMPLAINT = _any(
 )
 _COUNT = r"(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|half)"
 _COIN = r"(?:coins?|coppers?|silvers?|gold|pen(?:ny|ce)|credits?|crowns?|pounds?|dollars?|marks?|shillings?|cents?)"
-_HAGGLE = _any(
+_HAGGLE = any_of(
     r"\btoo (?:expensive|much|dear|pricey)\b|\brobbery\b|\brip.?off\b|\boverpriced\b|\bcan'?t afford\b",
     r"\b(?:cheaper|discount|lower the price|less than that)\b|\bthat'?s (?:a lot|steep)\b",
     rf"\bi (?:only|just) (?:have|got|carry) {_COUNT}\b|\bi (?:have|got) only {_COUNT}\b"
@@ -77,21 +74,22 @@ _PRAISE = re.compile(
     r"(?! (?:luck|point|day|evening|morning|night|question|grief|god|for you|idea))",
     re.IGNORECASE,
 )
-_TRUST_ME = _any(
+_TRUST_ME = any_of(
     r"\byou can (?:trust|rely on|count on) me\b|\btrust me\b|\byour secret is safe\b|\bi can keep a secret\b",
     r"\bi (?:won'?t|will not) (?:judge|hurt|bite|report|harm)\b",
     r"\bi (?:promise|swear)\b|\b(?:give|have) you(?:r| my)? word\b|\b(?:won'?t|never) tell (?:anybody|anyone|a soul)\b",
 )
-_HELPING = _any(
+_HELPING = any_of(
     r"\b(?:can|could|may|shall) (?:i|we) (?:be of )?(?:any )?(?:help|assist)\b",
     r"\bneed (?:any |some |a )?(?:help|hand)\b.*\?",
     r"\bis there (?:anything|something) (?:that )?i can do\b|\bwhat can i do for you\b",
 )
+_OF_NPC = re.compile(r"\byou(?:['’]re| are)\b", re.IGNORECASE)
 _PRESENCE = re.compile(
     r"^\W*(?:(?:hello|hey|hi|ho|uh|is|but)\W+)*(?:anybody|anyone|somebody|someone) (?:here|there|home|around)\W*$",
     re.IGNORECASE,
 )
-_GIVES_UP = _any(r"\b(?:what(?:'?s| is)|tell me) the (?:answer|solution)\b", r"\bi give up\b")
+_GIVES_UP = any_of(r"\b(?:what(?:'?s| is)|tell me) the (?:answer|solution)\b", r"\bi give up\b")
 _MOMENTS = (
     ("gives_up", _GIVES_UP),
     ("presence", _PRESENCE),
@@ -170,7 +168,7 @@ def is_injury(words: str) -> bool:
 
 def is_about_npc(words: str) -> bool:
     """Whether praise is meant for the NPC and not for a thing."""
-    return bool(re.search(r"\byou(?:['’]re| are)\b", words, re.IGNORECASE))
+    return bool(_OF_NPC.search(words))
 
 
 def moment(words: str) -> str:

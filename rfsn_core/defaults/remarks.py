@@ -44,11 +44,6 @@ def said(words: str) -> str:
     return _first("said", words)
 
 
-_HE, _SHE, _THEY = (
-    re.compile(rf"\b(?:{text})\b", re.IGNORECASE) for text in ("he|him|his", "she|her|hers", "they|them|their")
-)
-
-
 _ROLE = re.compile(
     r"\bi(?:'m| am)(?: just| only| actually| really| also)? (an? [a-z-]+(?: [a-z-]+)?)"
     r"(?=[.,!]|$| by the way| btw| and | from | too| myself| here| now)",

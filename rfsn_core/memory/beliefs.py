@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from rfsn_core.contract.storage import MemoryKind, MemoryRecord, MemorySource, MemoryStatus
 from rfsn_core.kit.search import terms
@@ -100,12 +101,33 @@ def _changes_anything(before: MemoryRecord, new: MemoryRecord, now: float, admit
 
 def contradicts(old: MemoryRecord, new: MemoryRecord, single_valued: Sequence[str] = SINGLE_VALUED) -> bool:
     """Return whether two memories cannot both be true. Always False for free text."""
-    if not new.predicate or (old.subject.lower(), old.predicate) != (new.subject.lower(), new.predicate):
+    return old.subject.lower() == new.subject.lower() and excludes(old, new, single_valued)
+
+
+class Claim(Protocol):
+    """What is said of one subject."""
+
+    @property
+    def predicate(self) -> str:
+        """What it is about, such as `origin`; empty for free text."""
+
+    @property
+    def value(self) -> str:
+        """What is said about that."""
+
+    @property
+    def negated(self) -> bool:
+        """Whether it is said that it is not so."""
+
+
+def excludes(one: Claim, other: Claim, single_valued: Container[str]) -> bool:
+    """Return whether two claims about the same subject cannot both be true. Always False for free text."""
+    if not one.predicate or one.predicate != other.predicate:
         return False
-    same = old.value.lower() == new.value.lower()
-    if old.negated or new.negated:
-        return same and old.negated != new.negated
-    return not same and new.predicate in single_valued
+    same = one.value.lower() == other.value.lower()
+    if one.negated or other.negated:
+        return same and one.negated != other.negated
+    return not same and one.predicate in single_valued
 
 
 def judge(

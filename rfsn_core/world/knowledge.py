@@ -174,7 +174,7 @@ class Knowledge:
         named = {word for entity in others for word in content_words(entity.name, "en")}
         wanted |= dict.fromkeys((word for word in named if word in self._postings), 1.2)
         fresh = frozenset(wanted)
-        known = tuple(word for word in wanted if self._found(word))
+        known = tuple(word for word in wanted if self._is_known(word))
         refers = refers_back(words) if understanding.signal in _LOOKS_BACK and not named else ""
         carried = question.topic
         if refers:
@@ -205,6 +205,10 @@ class Knowledge:
     def _with_alike(self, words: Iterable[str]) -> frozenset[str]:
         words = set(words)
         return frozenset(words | {other for word in words for other in self._synonyms.alike(word)})
+
+    def _is_known(self, word: str) -> bool:
+        """Whether an entry has a stem, or one that it stands for."""
+        return word in self._postings or not self._postings.keys().isdisjoint(self._synonyms.alike(word))
 
     def _found(self, word: str) -> dict[int, float]:
         """Return the entries that have a stem, or one that it stands for, and what it counts there."""
@@ -266,7 +270,7 @@ class Knowledge:
             if unmet and not key and not (touched or 0) > 1:
                 mentioned = touched is not None and not entry.is_about(search.alike - search.names, search.fresh)
                 if mentioned or (touched is None and search.refers):
-                    continue  # a secret that only mentions somebody is no answer that is held back
+                    continue  # it only mentions somebody: there is no answer here that the NPC keeps back
             if told:
                 if search.beside and not key and search.beside.isdisjoint(entry.weights):
                     continue  # only the name fits, and that was told: it is no answer to what is asked of them

@@ -94,7 +94,6 @@ def _fact(entry: Mapping[str, Any], names: Names, report: Report, label: str) ->
     if decorators:
         report.ignore(f"decorators of '{label}'")
     if not keys and not values["constant"]:
-        values["keys"] = []
         report.note(f"'{label}' has no keys: it is found by its own words")
     try:
         fact = Fact.model_validate(values)

@@ -23,19 +23,7 @@ class Names:
 
 def as_data(text: str, names: Names) -> str:
     """Return a card's text for a prompt, where it is data: unknown placeholders stay as they are."""
-    return _translated(text, names)
 
-
-def as_line(text: str, names: Names) -> str:
-    """Return a card's text as a scripted line: the player's name is filled in, and nothing else can be."""
-    player = "\x00player\x00"
-    translated = _translated(text, Names(names.char, player))
-    # What is left of braces would be read as the language of lines.
-    inert = translated.replace("{{", "{ {").replace("}}", "} }").replace("{%", "{ %").replace("{#", "{ #")
-    return inert.replace(player, "{{ player }}")
-
-
-def _translated(text: str, names: Names) -> str:
     def brace(match: re.Match[str]) -> str:
         name, _, rest = match[1].strip().partition(":")
         name = name.strip().casefold()
@@ -58,6 +46,15 @@ def _translated(text: str, names: Names) -> str:
         return names.user if match[1].casefold() == "user" else names.char
 
     return _ANGLES.sub(angle, _BRACES.sub(brace, text))
+
+
+def as_line(text: str, names: Names) -> str:
+    """Return a card's text as a scripted line: the player's name is filled in, and nothing else can be."""
+    player = "\x00player\x00"
+    translated = as_data(text, Names(names.char, player))
+    # What is left of braces would be read as the language of lines.
+    inert = translated.replace("{{", "{ {").replace("}}", "} }").replace("{%", "{ %").replace("{#", "{ #")
+    return inert.replace(player, "{{ player }}")
 
 
 def _stable(text: str) -> int:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 
+from rfsn_core.kit.patterns import any_of
 
-def _any(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{text})" for text in alternatives), re.IGNORECASE)
-
-
-_ACCUSED = _any(
+_ACCUSED = any_of(
     r"(?<!how long )\b(?:did you|have you(?: ever)?|was it you who|were you the one who) (?:\w+ )?"
     r"(?:kill|murder|steal|stole|take|took|hid|lie|cheat|betray|poison|cut|burn|drown"
     r"|sink|sank|drug|rob|move|do it|do this|done)\w*",
@@ -19,7 +16,7 @@ _ACCUSED = _any(
 )
 _START = r"^(?:\W*(?:and|but|so|well|hey|ok|oh|really|then|tell me),?\s+)*"
 _KNOWING = r"(?! (?:know|heard?|see|seen|saw|tell|remember|think|got|sell|help|give|show|take|lend|spare|want|need))"
-_ABOUT_NPC = _any(
+_ABOUT_NPC = any_of(
     rf"{_START}(?P<asks>do|are|have|did|were|can|could|would|will|am|has)(?:n['’]?t)? (?:you|ya|u)\b{_KNOWING}"
     r"(?!(?: have| got)? (?:any|anything|some|something)\b)",
     r"^.{0,30}?\b(?P<wh>why|how|what|where|when|who|which)\b(?! (?:much|many)).{0,24}?"
@@ -28,7 +25,7 @@ _ABOUT_NPC = _any(
     r"\b(?:about|of) (?:you|yourself|your (?:family|life|past|childhood|youth))\b",
 )
 _KINDS = {"are": "are", "were": "are", "am": "are", "can": "can", "could": "can", "would": "would", "will": "would"}
-_ABOUT_PLAYER = _any(
+_ABOUT_PLAYER = any_of(
     r"^\W*(?:and |but |so |then )?(?:will|am|shall|should|would|did|have|must) i\b", r"\bhappen to me\b"
 )
 _YOURS = re.compile(r"\b(?:your|ur)\b(?! (?:opinion|guess|advice|honou?r))", re.IGNORECASE)
