@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from itertools import islice
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined, Template
@@ -342,7 +343,7 @@ class Prompts:
         return tuple(fact.text for fact in sorted(open_now, key=lambda fact: -fact.importance))
 
     def _others(self, npc: Npc) -> list[Npc]:
-        return [other for other in self._world.npcs.values() if other.id != npc.id][:MOST_OTHERS]
+        return list(islice((other for other in self._world.npcs.values() if other.id != npc.id), MOST_OTHERS))
 
     def _people(self, facts: TurnFacts) -> tuple[tuple[str, str, str], ...]:
         named = [self._world.npcs.get(entity.id) for entity in facts.understanding.entities if entity.kind == "npc"]

@@ -129,7 +129,7 @@ class Reply:
     def _may_be_label(self, text: str) -> bool:
         """Return whether a name may begin behind a sentence."""
         first = text.lstrip()[:1]
-        return not first or first.casefold() in self._labels.names.by_initial
+        return not first or next(self._labels.names.beginning_with(first.casefold()), None) is not None
 
     def _read(self, text: str) -> str:
         """Send text through the stages."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rfsn_core.turn.reply.labels import known_names
 from rfsn_core.turn.reply_parser import Part, Reply, Retraction
 
 REPORT = 'FINAL_JSON {"action": "greet", "tone": "warm", "claims": ["The ferry is late."]}'
@@ -208,3 +209,11 @@ def test_a_report_without_end_does_not_fill_the_memory() -> None:
         reply.feed("x" * 1000)
     assert reply.outcome("greet") == "invalid"
     assert reply._reports._size < 30_000
+
+
+def test_the_names_of_a_world_are_prepared_once_for_all_conversations() -> None:
+    world = ("Osk", "Pim Reed")
+    one, other = (known_names(("Berit",), world, (player,)) for player in ("Ann", "Bo"))
+    assert one.far is other.far
+    assert list(one.beginning_with("a")) == ["ann"]
+    assert {"pim", "pim reed"} <= {*one.beginning_with("p")}

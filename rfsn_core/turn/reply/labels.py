@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import IntEnum, auto
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
@@ -93,6 +93,10 @@ class State(IntEnum):
     ENDED = auto()
 
 
+ByInitial = Mapping[str, list[str]]
+"""First letter → the names that begin with it."""
+
+
 class Names(NamedTuple):
     """The forms of all names that a reply may have as labels, in lower case."""
 
@@ -101,8 +105,29 @@ class Names(NamedTuple):
     """Words of the NPC's names."""
     player: frozenset[str]
     npcs: frozenset[str]
-    by_initial: Mapping[str, tuple[str, ...]]
-    """First letter → all names that begin with it, the longest first."""
+    near: ByInitial
+    """Those of the NPC and the player."""
+    far: ByInitial
+    """Those of everybody else."""
+
+    def beginning_with(self, initial: str) -> Iterator[str]:
+        """Yield all names with a first letter."""
+        yield from self.near.get(initial, ())
+        yield from self.far.get(initial, ())
+
+
+def _by_initial(names: Iterable[str]) -> ByInitial:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name[0], []).append(name)
+    return groups
+
+
+@lru_cache(maxsize=8)
+def _names_of_all(names: tuple[str, ...]) -> tuple[frozenset[str], ByInitial]:
+    """Return the forms of the names of a world's NPCs, for all conversations: a world may have ten thousand."""
+    forms = frozenset(form for name in names for form in name_forms(name))
+    return forms, _by_initial(forms)
 
 
 @lru_cache(maxsize=1024)
@@ -110,12 +135,9 @@ def known_names(own: tuple[str, ...], others: tuple[str, ...], player: tuple[str
     """Return the forms of names; kept, since they are the same for all turns of a conversation."""
     mine = frozenset(form for name in own for form in name_forms(name))
     players = frozenset({PLAYER, *(form for name in player for form in name_forms(name))})
-    npcs = frozenset(form for name in others for form in name_forms(name)) - mine
-    by_initial: dict[str, tuple[str, ...]] = {}
-    for name in sorted(mine | players | npcs, key=len, reverse=True):
-        by_initial[name[0]] = (*by_initial.get(name[0], ()), name)
+    npcs, far = _names_of_all(others)
     words = frozenset(word.strip(",") for form in mine for word in form.split())
-    return Names(mine, words, players, npcs, by_initial)
+    return Names(mine, words, players, npcs, _by_initial(mine | players), far)
 
 
 class Labels(Stage[State]):
@@ -154,7 +176,7 @@ class Labels(Stage[State]):
         if first == "\n" or not self._spaced:
             return Step(1, self._say(first))
         start = text[:LONGEST].casefold()
-        for name in self.names.by_initial.get(start[:1], ()):
+        for name in self.names.beginning_with(start[:1]):
             if not start.startswith(name):
                 if not final and name.startswith(start):
                     self.state = State.AFTER_STOP
