@@ -39,7 +39,6 @@ class Known:
     refer: str = ""
     """Name of somebody who knows better."""
     refer_title: str = ""
-    refer_fact: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rfsn_core.contract.storage import Scope
@@ -187,8 +187,3 @@ def _names_pattern(names: set[str]) -> re.Pattern[str] | None:
 
 def _hidden(text: str, names: re.Pattern[str] | None) -> str:
     return names.sub(STRANGER, text) if names is not None else text
-
-
-def task_counts(examples: Sequence[Example]) -> Mapping[str, int]:
-    """Return `archetype/task` → how many examples."""
-    return Counter(f"{example.archetype}/{example.task}" for example in examples)

@@ -57,14 +57,6 @@ class ScriptTurn(BaseModel, extra="forbid"):
                 raise ValueError(f"'{name} = {change}': give affinity, trust or fear, and up, down, same or > 0.5")
         return feels
 
-    @property
-    def has_checks(self) -> bool:
-        """Whether the author asks anything of this turn."""
-        return bool(
-            self.heard or self.does or self.does_not or self.tells or self.keeps or self.says or self.says_not
-            or self.feels or self.same_as or self.knows is not None
-        )  # fmt: skip
-
 
 class Script(BaseModel, extra="forbid"):
     """A conversation: who talks, and the turns."""

@@ -34,11 +34,11 @@ class Alert:
 class GateGuard:
     """The figures of one process, and the alerts that follow from them.
 
-    :param alert: what takes an alert; the same one is raised again only after its figure was in order meanwhile.
+    The same alert is raised again only after its figure was in order meanwhile.
     """
 
-    def __init__(self, alert: Callable[[Alert], None] | None = None) -> None:
-        self._listeners: list[Callable[[Alert], None]] = [alert] if alert else []
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[Alert], None]] = []
         self._risks: deque[float] = deque(maxlen=WINDOW)
         self._failed: deque[bool] = deque(maxlen=WINDOW)
         self._raised: set[str] = set()

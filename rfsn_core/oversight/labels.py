@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,9 @@ class Labels:
         folded = fold_text(text)
         for pattern in self.memory.patterns:
             if not pattern.held and fold_text(pattern.text) == folded:
-                return Near(unsafe=1.0, unsafe_pattern=pattern) if pattern.label == "unsafe" else Near(safe=1.0)
+                if pattern.label == "unsafe":
+                    return Near(unsafe=1.0, unsafe_pattern=pattern)
+                return Near(safe=1.0, safe_pattern=pattern)
         return Near()
 
     def used(self, pattern: Pattern | None) -> None:
@@ -214,7 +216,7 @@ class Labels:
             for entry, row in zip(unique.values(), await self._embed(list(unique), embed), strict=True):
                 ruling = trial.ruling(trial.nearest(row))
                 stopped = entry.verdict != "allow"
-                if ruling == "safe" and stopped and entry.risk < CERTAIN and not HARD_FLAGS.intersection(entry.reasons):
+                if ruling == "safe" and stopped and is_soft(entry.risk, entry.reasons):
                     effect.would_pass.append(entry.text)
                 elif ruling == "unsafe" and not stopped:
                     effect.would_stop.append(entry.text)
@@ -273,6 +275,11 @@ class Labels:
         """Write a checkpoint when something changed. Raises OSError."""
         if self.memory.dirty and len(self.memory):
             self._save()
+
+
+def is_soft(risk: float, reasons: Iterable[str]) -> bool:
+    """Return whether a label may let a text pass that was stopped."""
+    return risk < CERTAIN and not HARD_FLAGS.intersection(reasons)
 
 
 def fold_text(text: str) -> str:

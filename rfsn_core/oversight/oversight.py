@@ -18,7 +18,7 @@ from rfsn_core.conversation.background import Background
 from rfsn_core.oversight import gates
 from rfsn_core.oversight.book import Book, Entry, Status
 from rfsn_core.oversight.guard import GateGuard
-from rfsn_core.oversight.labels import CERTAIN, Labels
+from rfsn_core.oversight.labels import Labels, is_soft
 from rfsn_core.oversight.patterns import Embed, Near, Pattern
 from rfsn_core.settings.schema import GatingStage
 from rfsn_core.telemetry.logs import logger
@@ -102,7 +102,7 @@ class Oversight:
             evidence = f"near pattern {near.unsafe_pattern.id} ({near.unsafe:.2f}): {near.unsafe_pattern.text!r}"
             return Verdict("block", (near.unsafe_pattern.reason or "labelled",), risk=1.0, evidence=(evidence,))
         verdict = await gates.check(chain, utterance, seconds)
-        if ruling == "safe" and verdict.kind in STOPPED and is_soft(verdict):
+        if ruling == "safe" and verdict.kind in STOPPED and is_soft(verdict.risk, verdict.reasons):
             self.labels.used(near.safe_pattern)
             return Verdict("allow", risk=verdict.risk, evidence=("an operator labelled it safe", *verdict.evidence))
         return verdict
@@ -281,11 +281,6 @@ class Oversight:
         await self._background.wait(5)
         await asyncio.to_thread(self._autosave)
         self.book.close()
-
-
-def is_soft(verdict: Verdict) -> bool:
-    """Return whether a label may let a text pass that was stopped."""
-    return verdict.risk < CERTAIN and not HARD_FLAGS.intersection(verdict.reasons)
 
 
 def _waits(tier: str, verdict: Verdict) -> bool:

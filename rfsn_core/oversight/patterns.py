@@ -114,13 +114,12 @@ class PatternMemory:
         self._adapt(background)
         return evicted
 
-    def remove(self, pattern_id: str) -> Pattern | None:
-        """Remove a pattern; None when there is none of that id."""
+    def remove(self, pattern_id: str) -> None:
+        """Remove a pattern, if there is one of that id."""
         for index, pattern in enumerate(self.patterns):
             if pattern.id == pattern_id:
                 self._drop(index)
-                return pattern
-        return None
+                return
 
     def _drop(self, index: int) -> None:
         del self.patterns[index]
