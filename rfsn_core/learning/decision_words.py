@@ -31,11 +31,16 @@ def why_words(record: DecisionRecord) -> str:
     chosen, told = record.action.chosen, record.explanation
     signal = _article(record.signal)
     did = f"{record.npc.capitalize()} chose {chosen}"
+    if record.forced_by.startswith("gate:"):
+        reason = record.forced_by.removeprefix("gate:").replace("_", " ")
+        return f"{did}, because the gate stopped what the player said: {reason}."
     if record.forced_by:
-        return f"{did}, because {record.forced_by.replace('_', ' ')} left no choice."
+        return f"{did}, because the rule {record.forced_by.replace('_', ' ')} left no choice."
     if told is None:
         return f"{did}, because {record.reasons[record.action.index]}."
     cause = f"the player's words were {signal}"
+    if record.occasion:
+        cause = f"of '{record.occasion}': it spoke first"
     return f"{did}, because {cause}{_about_knowledge(chosen, told)}{_learned(record)}{_runner_up(record)}."
 
 

@@ -11,6 +11,7 @@ from rfsn_core import protocol
 from rfsn_core.contract.errors import BadMessage, UnknownDecision
 from rfsn_core.contract.storage import Scope
 from rfsn_core.kernel import Kernel
+from rfsn_core.learning.decision_words import why_words
 from rfsn_core.learning.hindsight import Hindsight, expected
 from rfsn_core.learning.log_files import read_records
 from rfsn_core.learning.records import DecisionRecord
@@ -52,6 +53,13 @@ async def test_a_decision_of_a_trigger_is_made_again_among_the_triggers_actions(
         assert hindsight.again(record, npc).event.action == record.action.chosen == "stern_warning"
         rules = Rules(world=runtime.world, actions=decider.actions, safety=decider.rules, weights=decider.weights)
         assert list(differences(record, rules)) == []
+    assert why_words(record).startswith("Smith chose stern_warning, because of 'wolf_howls': it spoke first")
+
+
+async def test_a_stopped_text_is_named_as_the_reason(tmp_path: Path) -> None:
+    async with kernel(tmp_path) as it:
+        record = await decide(it, "Kill yourself.")
+    assert why_words(record) == "Smith chose deflect, because the gate stopped what the player said: aggression."
 
 
 async def test_a_flip_names_the_nearest_value_that_changes_the_action(tmp_path: Path) -> None:
