@@ -30,6 +30,7 @@ from rfsn_core.exam.run import SAFE, merged
 from rfsn_core.kernel import Kernel, conversation, running
 from rfsn_core.plugins.discovery import discover
 from rfsn_core.runtime.builder import Runtimes
+from rfsn_core.telemetry.resident import resident_bytes
 
 TOKENS_A_SECOND = 20
 SENTENCES = (
@@ -163,13 +164,13 @@ async def measure(
     for number, count in enumerate(counts):
         renderer = _Paced(1 / TOKENS_A_SECOND)
         async with running(_runtimes(world, config_file, folder / f"load{number}", renderer)) as kernel:
-            before = _resident()
+            before = resident_bytes()
             await _prefetch(kernel, count)
-            idle = _resident()
+            idle = resident_bytes()
             speed.loads.append(await _load(kernel, renderer, count, seconds))
             if count == max(counts) and before is not None and idle is not None:
                 speed.idle_kb = round((idle - before) / count / 1024, 1)
-                speed.talking_kb = round(((_resident() or idle) - idle) / count / 1024, 1)
+                speed.talking_kb = round(((resident_bytes() or idle) - idle) / count / 1024, 1)
     renderer = _Paced(0.0)
     async with running(_runtimes(world, config_file, folder / "saturation", renderer)) as kernel:
         await _saturate(kernel, speed, max(1.0, seconds / 2))
@@ -271,12 +272,3 @@ async def _start(world: Path, folder: Path, count: int) -> float:
     began = time.process_time()
     async with running(_runtimes(folder, None, folder / "data", _Paced(0.0))):
         return round(time.process_time() - began, 2)
-
-
-def _resident() -> int | None:
-    """Return the bytes of memory that this process has now; None where the system does not tell in a file."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * 4096

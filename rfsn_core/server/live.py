@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import deque
-from pathlib import Path
 
 import msgspec
 from prometheus_client import Counter, Gauge
@@ -14,10 +12,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rfsn_core.kernel import Kernel
 from rfsn_core.telemetry.metrics import METRICS
+from rfsn_core.telemetry.resident import resident_bytes
 
 SECONDS = 1.0
 MINUTE = 60
-_STATM = Path("/proc/self/statm")
 
 
 class Live:
@@ -52,7 +50,7 @@ class Live:
 
     def _figures(self, passed: float, now: float) -> str:
         turns, latency = self._kernel.turns, self._kernel.turns.last_latency
-        cpu = time.process_time()
+        cpu, memory = time.process_time(), resident_bytes()
         used, self._cpu = cpu - self._cpu, cpu
         total, errors = _sum(METRICS.turns), _sum(METRICS.errors)
         self._counts.append((now, total, errors))
@@ -71,7 +69,7 @@ class Live:
             "waiting_turns": _sum(METRICS.waiting),
             "connections": _sum(METRICS.connections),
             "cpu_percent": round(100 * used / passed, 1) if len(self._counts) > 1 else None,
-            "memory_mb": resident_mb(),
+            "memory_mb": None if memory is None else round(memory / 1e6, 1),
         }
         return msgspec.json.encode(figures).decode()
 
@@ -79,12 +77,3 @@ class Live:
 def _sum(metric: Counter | Gauge) -> float:
     samples = (sample for family in metric.collect() for sample in family.samples)
     return sum(sample.value for sample in samples if not sample.name.endswith("_created"))
-
-
-def resident_mb() -> float | None:
-    """Return the resident memory of this process in megabytes; None where the system does not tell it simply."""
-    try:
-        pages = int(_STATM.read_text("ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
