@@ -108,12 +108,7 @@ class _Choices:
     @classmethod
     def of(cls, log: EvaluationLog, target: list[Array], name: str) -> _Choices:
         slots = log.slots(name)
-        weights = [
-            np.divide(
-                wanted, slot.propensities, out=np.where(wanted > 0, np.inf, 0.0), where=np.array(slot.propensities) > 0
-            )
-            for slot, wanted in zip(slots, target, strict=True)
-        ]
+        weights = [_weights(wanted, np.array(slot.propensities)) for slot, wanted in zip(slots, target, strict=True)]
         return cls(weights, target, reward_model(log, name), [slot.index for slot in slots])
 
     def times(self, other: _Choices) -> _Choices:
@@ -142,7 +137,9 @@ def _slot(reward: Array, choices: _Choices, groups: NDArray[np.intp]) -> SlotRep
     weight = np.array([choices.weights[row][picks[row]] for row in rows])
     logged = np.array([choices.model[row][picks[row]] for row in rows])
     expected = np.array([float(choices.target[row] @ choices.model[row]) for row in rows])
-    missing = np.array([float(choices.target[row] @ _lost(choices.weights[row])) for row in rows])
+    all_lost = [_lost(weights) for weights in choices.weights]
+    missing = np.array([float(choices.target[row] @ all_lost[row]) for row in rows])
+    lost = np.array([float(all_lost[row][picks[row]]) for row in rows])
     error = reward - logged
     total = float(weight.sum()) or 1.0
     best = snips(reward, weight)
@@ -152,7 +149,6 @@ def _slot(reward: Array, choices: _Choices, groups: NDArray[np.intp]) -> SlotRep
         "DM": _interval(expected, groups, dm(expected)),
         "DR": _interval(expected + weight * error, groups, dr(reward, weight, expected, logged)),
     }
-    lost = np.array([float(_lost(choices.weights[row])[picks[row]]) for row in rows])
     unsure = _usual_error(error, lost)
     return SlotReport(
         estimate=_interval(expected + shrunk(weight) * error, groups, extra=float(missing.mean()) * unsure),
