@@ -10,26 +10,24 @@ suite; nothing was changed after a look at them.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 
 from rfsn_core.exam.claims import sentences
 from rfsn_core.exam.knowing import NpcKnowledge
+from rfsn_core.exam.scores import score
 from rfsn_core.exam.suite import HERE as WORLDS
 from rfsn_core.world.files import read_world
 
 HERE = Path(__file__).parent
 
 
-def wilson(hits: int, of: int) -> str:
+def share(hits: int, of: int) -> str:
     """Return a share with its 95 % interval, as text."""
     if not of:
         return "–"
-    p, z = hits / of, 1.96
-    middle, half = p + z * z / (2 * of), z * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
-    low, high = (middle - half) / (1 + z * z / of), (middle + half) / (1 + z * z / of)
-    return f"{hits} of {of}, {100 * p:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+    found = score("share", [[1.0] * hits + [0.0] * (of - hits)])
+    return f"{hits} of {of}, {100 * found.value:.0f} % ({100 * found.low:.0f} to {100 * found.high:.0f})"
 
 
 def measure(world: Path, npc: str, lines: Path) -> None:
@@ -48,8 +46,8 @@ def measure(world: Path, npc: str, lines: Path) -> None:
     counts = Counter(pairs)
     for kind in ("stated", "contradicted", "invented", "none"):
         right = counts[kind, kind]
-        print(f"{kind:13} found: {wilson(right, sum(n for (label, _), n in counts.items() if label == kind))}")
-        print(f"{'':13} right when said: {wilson(right, sum(n for (_, read), n in counts.items() if read == kind))}")
+        print(f"{kind:13} found: {share(right, sum(n for (label, _), n in counts.items() if label == kind))}")
+        print(f"{'':13} right when said: {share(right, sum(n for (_, read), n in counts.items() if read == kind))}")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import shutil
@@ -280,6 +281,28 @@ def test_the_rpg_maker_plugin_shows_what_an_npc_says(serve: Callable[..., Server
     assert seen["shown"][0] == "Tilda Brannoch"
     assert len(seen["shown"]) > 1
     assert seen["action"] == "greet"
+
+
+async def test_the_wait_of_the_python_client_does_not_grow_while_the_server_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(CLIENTS / "python")
+    client = importlib.import_module("rfsn_client")
+
+    async def welcome(connection: ServerConnection) -> None:
+        await connection.send(json.dumps({"type": "welcome", "npcs": []}))
+        await connection.recv()
+        connection.transport.abort()
+
+    waits: list[float] = []
+    async with serve(welcome, "127.0.0.1", 0, subprotocols=[Subprotocol("rfsn.v1")]) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        game = client.Game(f"ws://127.0.0.1:{port}", wait=0.01)
+        game.on("lost", lambda reason, seconds: waits.append(seconds))
+        running = asyncio.create_task(game.run())
+        await until(lambda: len(waits) >= 3)
+        running.cancel()
+    assert waits[:3] == [0.01, 0.01, 0.01]
 
 
 @pytest.mark.engines

@@ -44,7 +44,7 @@ class Game:
         self._numbers: dict[int, str] = {}
         self._made = itertools.count(1)
         self._outgoing: asyncio.Queue[str] = asyncio.Queue()
-        self._connected = False
+        self._connected = self._welcomed = False
 
     def on(self, event: str, callback: Callable[..., None]) -> Game:
         """Set the callback of an event; a second one replaces the first."""
@@ -56,6 +56,7 @@ class Game:
         wait = self.wait
         while True:
             reason = "the server cannot be reached"
+            self._welcomed = False
             try:
                 headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
                 async with connect(
@@ -67,20 +68,20 @@ class Game:
                     self._connected = True
                     await self._talk(socket)
                     reason = "the connection ended"
-                    if self.npcs is not None and self._welcomed:
-                        wait = self.wait
             except (TimeoutError, OSError, WebSocketException) as error:
                 reason = str(error) or reason
             finally:
                 self._connected = False
                 for turn in list(self._turns):
                     self._end(turn, "")
+            if self._welcomed:
+                wait = self.wait
             self._call("lost", reason, wait)
             await asyncio.sleep(wait)
             wait = min(LONGEST_WAIT, wait * 2)
 
     async def _talk(self, socket: ClientConnection) -> None:
-        self._outgoing, self._welcomed = asyncio.Queue(), False
+        self._outgoing = asyncio.Queue()
         sending = asyncio.ensure_future(self._send_all(socket))
         try:
             async for data in socket:
