@@ -102,6 +102,8 @@ def main() -> None:
     arguments = parser.parse_args()
     train = trainer()
     lines = list(train.of_pool(arguments.folder))
+    if not lines:
+        parser.error(f"no labelled lines in {arguments.folder}/*.jsonl; training/gate/README.md says what a line has")
     rules = Rules(RuleSettings())
     if arguments.split:
         table(split(train, lines, rules))

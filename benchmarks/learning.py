@@ -193,6 +193,15 @@ def merged(base: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
     return base | {name: merged(base.get(name, {}), rest, value) if rest else value}
 
 
+def setting(text: str) -> tuple[str, Any]:
+    """Return the key and the value of KEY=VALUE, with the value as in TOML. Raises ArgumentTypeError."""
+    key, _, value = text.partition("=")
+    try:
+        return key, tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE with a value as in TOML") from error
+
+
 def default_run(player: str, seed: int, turns: int) -> list[float]:
     """Return what the player thought of the default policy; a silent visitor thinks what a visitor does."""
     key = (STREAMS.get(player, player), seed)
@@ -202,14 +211,13 @@ def default_run(player: str, seed: int, turns: int) -> list[float]:
     return KNOWN[key][:turns]
 
 
-def compare(player: str, turns: int, seeds: range, policy: str, overrides: list[str]) -> None:
+def compare(player: str, turns: int, seeds: range, policy: str, overrides: list[tuple[str, Any]]) -> None:
     """Play a policy and the default with the same players, one for each seed, and print what they earned."""
     gains, starts, means = [], [], []
     for seed in seeds:
         settings: dict[str, Any] = {"world": {"seed": seed}, "selection": {"provider": policy}}
-        for override in overrides:
-            key, _, value = override.partition("=")
-            settings = merged(settings, key.split("."), tomllib.loads(f"x = {value}")["x"])
+        for key, value in overrides:
+            settings = merged(settings, key.split("."), value)
         ours, default = asyncio.run(play(PLAYERS[player](seed), turns, settings)), default_run(player, seed, turns)
         gains.append(statistics.mean(ours[-100:]) - statistics.mean(default[-100:]))
         starts.append(sum(ours[:50]) - sum(default[:50]))
@@ -228,7 +236,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0, help="The seed of the first player; the others follow.")
     parser.add_argument("--policy", default="linucb")
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
+    parser.add_argument("--set", dest="overrides", action="append", default=[], type=setting, metavar="KEY=VALUE",
                         help="A setting for the policy's runs, such as learning.holdout=0.")  # fmt: skip
     options = parser.parse_args()
     logs.configure("error")
