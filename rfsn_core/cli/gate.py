@@ -226,34 +226,39 @@ def rewrite(text_id: str, text: str, operator: str, **place: Any) -> None:
     click.echo("rewritten")
 
 
+def judging(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what the commands share that judge a text of the review list."""
+    command = operator_option(world_options(command))
+    command = click.option("--show", is_flag=True, help="Only show the effect.")(command)
+    command = click.option("--why", default="", help="A note for other operators.")(command)
+    return click.argument("text_id")(command)
+
+
 @gate.command()
-@click.argument("text_id")
-@click.option("--why", default="", help="A note for other operators.")
-@click.option("--show", is_flag=True, help="Only show the effect.")
-@operator_option
-@world_options
-def fine(text_id: str, why: str, show: bool, operator: str, **place: Any) -> None:
+@judging
+def fine(**judged: Any) -> None:
     """Say that a stopped text of the review list was fine: it and its rewordings pass from now on.
 
     \b
     Example: rfsn gate fine 5b1f03a2c4d6 --show
     """
-    _print_effect(post(place, f"/api/gate/review/{text_id}", action="fine", operator=operator, why=why, save=not show))
+    _judge("fine", **judged)
 
 
 @gate.command()
-@click.argument("text_id")
-@click.option("--why", default="", help="A note for other operators.")
-@click.option("--show", is_flag=True, help="Only show the effect.")
-@operator_option
-@world_options
-def never(text_id: str, why: str, show: bool, operator: str, **place: Any) -> None:
+@judging
+def never(**judged: Any) -> None:
     """Say that a text of the review list must never pass again, nor its rewordings.
 
     \b
     Example: rfsn gate never 5b1f03a2c4d6
     """
-    _print_effect(post(place, f"/api/gate/review/{text_id}", action="never", operator=operator, why=why, save=not show))
+    _judge("never", **judged)
+
+
+def _judge(action: str, text_id: str, why: str, show: bool, operator: str, **place: Any) -> None:
+    path = f"/api/gate/review/{text_id}"
+    _print_effect(post(place, path, action=action, operator=operator, why=why, save=not show))
 
 
 @gate.command()

@@ -15,6 +15,7 @@ from rfsn_core.contract.errors import UserError
 
 if TYPE_CHECKING:
     from rfsn_core.learning.log_lines import Chain
+    from rfsn_core.learning.records import DecisionRecord
     from rfsn_core.learning.replay import Rules
 
 MOST_SHOWN = 20
@@ -50,46 +51,57 @@ def replay(
     \b
     Example: rfsn replay --world my_world
     """
-    from rfsn_core.learning.log_files import log_folders, read_tree
-    from rfsn_core.learning.log_lines import Chain
+    from rfsn_core.learning.log_files import read_tree
     from rfsn_core.learning.records import DecisionRecord
-    from rfsn_core.learning.replay import differences, own_differences
 
     path = log_folder(folder, world, config_file)
-    if now:
-        from rfsn_core.cli.hindsight import replay_now
-
-        chosen = [r for r in read_tree(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
-        if not chosen:
-            raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")
-        replay_now(chosen, world, config_file)
-        return
-    problems: list[str] = []
-    heads: set[str] = set()
-    for one in log_folders(path):
-        chain = Chain()
-        problems += _check(one, chain, heads)
-        erased = f", {chain.erased} of them erased" if chain.erased else ""
-        click.echo(f"{one}: {chain.lines} lines{erased}; head {chain.head}")
-    if head and head not in heads:
-        problems.append(f"no line has the hash {head}: lines are missing, or were changed")
+    problems = [] if now else _chain_problems(path, head)
     records = [r for r in read_tree(path, DecisionRecord) if r.decision_id.startswith(decision_id or "")]
     if not records and not problems:
         raise UserError(f"no decision{f' {decision_id}' if decision_id else ''} in {path}")
-    problems += [problem for record in records for problem in own_differences(record)]
+    if now:
+        from rfsn_core.cli.hindsight import replay_now
+
+        replay_now(records, world, config_file)
+        return
     rules = _rules(world, config_file) if records and (folder is None or world is not None) else None
-    changed = [line for record in records for line in differences(record, rules)] if rules else []
-    if changed and same_rules:
-        problems += changed
-    elif changed:
-        count = len({line.split(":")[0] for line in changed})
-        click.echo(f"{count} of {len(records)} come out differently under the rules as they are now, such as")
-        click.echo(f"  {changed[0]}")
+    problems += _decision_problems(records, rules, same_rules)
     for problem in problems[:MOST_SHOWN]:
         click.echo(problem, err=True)
     if problems:
         raise UserError(f"{len(problems)} problems: the log was changed or is damaged")
     click.echo(f"{len(records)} decision{'s' * (len(records) != 1)}: the same")
+
+
+def _chain_problems(path: Path, head: str | None) -> list[str]:
+    """Print the head of each log in a folder; return what is wrong with their lines."""
+    from rfsn_core.learning.log_files import log_folders
+    from rfsn_core.learning.log_lines import Chain
+
+    problems: list[str] = []
+    heads: set[str] = set()
+    for folder in log_folders(path):
+        chain = Chain()
+        problems += _check(folder, chain, heads)
+        erased = f", {chain.erased} of them erased" if chain.erased else ""
+        click.echo(f"{folder}: {chain.lines} lines{erased}; head {chain.head}")
+    if head and head not in heads:
+        problems.append(f"no line has the hash {head}: lines are missing, or were changed")
+    return problems
+
+
+def _decision_problems(records: list[DecisionRecord], rules: Rules | None, same_rules: bool) -> list[str]:
+    """Return which decisions come out differently; print how many do so because the rules changed."""
+    from rfsn_core.learning.replay import differences, own_differences
+
+    problems = [problem for record in records for problem in own_differences(record)]
+    changed = [line for record in records for line in differences(record, rules)] if rules else []
+    if changed and not same_rules:
+        count = len({line.split(":")[0] for line in changed})
+        click.echo(f"{count} of {len(records)} come out differently under the rules as they are now, such as")
+        click.echo(f"  {changed[0]}")
+        return problems
+    return problems + changed
 
 
 def _rules(world: Path | None, config_file: Path | None) -> Rules:

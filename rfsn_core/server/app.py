@@ -97,9 +97,8 @@ async def _application(
         app.add_middleware(Authentication, runtimes=runtimes, authenticator=authenticator, routes=routes, limits=limits)
         app.add_middleware(Pages, runtimes=runtimes)
         app.add_middleware(Redacting)
-        following = asyncio.create_task(
-            _follow_reloads(kernel, connections, collector, reloads(runtimes, stop, before))
-        )
+        outcomes = reloads(runtimes, stop, before)
+        following = asyncio.create_task(_follow_reloads(kernel, connections, collector, outcomes))
         # One worker of several watches the metrics of all.
         watches = runtimes.worker in ("", "worker-0")
         watching = asyncio.create_task(alerts.run() if watches else stop.wait(), name="alerts")
