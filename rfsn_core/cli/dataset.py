@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rfsn_core.cli.decisions import log_folder, log_option
-from rfsn_core.cli.options import json_option, load_runtimes, world_options
+from rfsn_core.cli.options import Number, json_option, load_runtimes, read_lines, world_options
 from rfsn_core.contract.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--everyone", is_flag=True, help="Take all players of the world's log: you answer for their consent.")
 @click.option("--format", "form", type=click.Choice(["messages", "prompt-completion", "kto"]), default="messages",
               show_default=True, help="The columns.")  # fmt: skip
-@click.option("--min-reward", type=click.FloatRange(-1, 1), default=0.0, show_default=True,
+@click.option("--min-reward", type=Number(-1, 1), default=0.0, show_default=True,
               help="Lowest reward of a decision; those without a reward count as none.")  # fmt: skip
 @click.option("--rewarded-only", is_flag=True, help="Leave out decisions without a reward.")
 @click.option("--any-quality", is_flag=True, help="Keep replies whose style, friendliness, persona or lore is wrong.")
@@ -103,7 +103,7 @@ def dataset(
 def _consent(path: Path | None, everyone: bool, *, is_own: bool) -> frozenset[str] | None:
     """Return the players who agreed; None for all. Raises UserError when nobody was asked."""
     if path is not None:
-        players = frozenset(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
+        players = frozenset(line.strip() for line in read_lines(path) if line.strip())
         if not players:
             raise UserError(f"{path}: no players", hint="Write one id a line")
         return players

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rfsn_core.cli.decisions import log_folder
-from rfsn_core.cli.options import find_world, json_option, world_options
+from rfsn_core.cli.options import Number, find_world, json_option, world_options
 from rfsn_core.contract.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SLOTS = {"action": "its actions, the styles as logged", "style": "its styles, th
 @click.argument("logdir", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @world_options
 @click.option("--policy", default="uniform", show_default=True, help="`uniform`, `prior`, or a selection provider.")
-@click.option("--train", type=click.FloatRange(0, 0.9), default=0.5, show_default=True,
+@click.option("--train", type=Number(0, 0.9), default=0.5, show_default=True,
               help="Share of the log to train a learning policy on; the rest is evaluated.")  # fmt: skip
 @json_option("Print the report as JSON.")
 @click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",

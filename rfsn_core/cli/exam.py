@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rfsn_core.cli.groups import DefaultGroup
-from rfsn_core.cli.options import find_world, json_option, world_options
+from rfsn_core.cli.options import Number, find_world, json_option, world_options
 from rfsn_core.contract.errors import UserError
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def _arms(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
             *path, last = key.strip().split(".")
             for part in path:
                 table = table.setdefault(part, {})
+                if not isinstance(table, dict):
+                    raise UserError(f"--arm '{text}': '{key.strip()}' is inside a value that is given, too")
             try:
                 table[last] = tomllib.loads(f"value = {value}")["value"]
             except tomllib.TOMLDecodeError:
@@ -271,7 +273,7 @@ def suites() -> None:
 @click.option(
     "--npcs", "counts", default="1,100,500", show_default=True, help="How many NPCs talk at once: several numbers."
 )
-@click.option("--seconds", type=click.FloatRange(0.5, 600), default=5.0, show_default=True, help="Of each number.")
+@click.option("--seconds", type=Number(0.5, 600), default=5.0, show_default=True, help="Of each number.")
 @click.option("--start", "start_npcs", type=click.IntRange(0, 100_000), default=1000, show_default=True,
               help="NPC files of the world whose start is measured; 0: none.")  # fmt: skip
 @json_option("Print the figures as JSON.")

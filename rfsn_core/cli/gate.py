@@ -14,7 +14,7 @@ import click
 
 from rfsn_core.cli.ask_server import ask_server, get, post, read_answer
 from rfsn_core.cli.groups import Group
-from rfsn_core.cli.options import json_option, world_options
+from rfsn_core.cli.options import json_option, read_lines, world_options
 from rfsn_core.contract.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def operator_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _login() -> str:
-    with suppress(Exception):  # no login name: in a container, for instance
+    with suppress(OSError, KeyError, ImportError):  # no login name: in a container, for instance
         return getpass.getuser()
     return "operator"
 
@@ -104,6 +104,8 @@ def test(file: Path, **place: Any) -> None:
     counts: dict[str, list[int]] = {}
     wrong = 0
     lines = list(_lines(file))
+    if not lines:
+        raise UserError(f"{file}: no lines to judge")
 
     async def verdicts(client: httpx.AsyncClient) -> list[dict[str, Any]]:
         bodies = [{"text": line["text"], "side": line.get("side", "player")} for line in lines]
@@ -126,7 +128,7 @@ def test(file: Path, **place: Any) -> None:
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    for number, raw in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
+    for number, raw in enumerate(read_lines(file), 1):
         if not raw.strip():
             continue
         if not raw.lstrip().startswith("{"):
@@ -138,6 +140,9 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
             raise UserError(f"{file}: line {number}: {error}") from error
         if not isinstance(line, dict) or not isinstance(line.get("text"), str) or not line["text"].strip():
             raise UserError(f"{file}: line {number}: no 'text'")
+        for key, known in (("label", ("harm", "pass")), ("side", ("player", "npc"))):
+            if line.get(key, known[0]) not in known:
+                raise UserError(f"{file}: line {number}: '{key}' must be {' or '.join(known)}, not {line[key]!r}")
         yield line
 
 

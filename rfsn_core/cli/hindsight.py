@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rfsn_core.cli.decisions import find_decision, log_folder, log_option
-from rfsn_core.cli.options import json_option, load_runtimes, read_state, state_option, world_options
+from rfsn_core.cli.options import Number, json_option, load_runtimes, read_state, state_option, world_options
 from rfsn_core.contract.errors import UserError
 from rfsn_core.learning.decision_words import details, why_words
 
@@ -98,9 +98,9 @@ def _show_flips(flips: Sequence[Flip]) -> None:
 @click.argument("npc")
 @click.argument("text")
 @world_options
-@click.option("--affinity", type=click.FloatRange(-1, 1), help="How fond the NPC is of the player, -1 to 1.")
-@click.option("--trust", type=click.FloatRange(0, 1), help="How far it trusts the player, 0 to 1.")
-@click.option("--fear", type=click.FloatRange(0, 1), help="How much it fears the player, 0 to 1.")
+@click.option("--affinity", type=Number(-1, 1), help="How fond the NPC is of the player, -1 to 1.")
+@click.option("--trust", type=Number(0, 1), help="How far it trusts the player, 0 to 1.")
+@click.option("--fear", type=Number(0, 1), help="How much it fears the player, 0 to 1.")
 @click.option("--signal", default="", help="What the player does, when the game knows it.")
 @state_option
 @json_option("Print the candidates as JSON.")

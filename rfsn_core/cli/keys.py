@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from rfsn_core.cli.groups import Group
-from rfsn_core.cli.options import json_option, load_runtimes, world_options
+from rfsn_core.cli.options import Number, json_option, load_runtimes, world_options
+from rfsn_core.contract.errors import UserError
 from rfsn_core.server.roles import MEANING, Role
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def keys() -> None:
 @keys.command()
 @click.option("--name", required=True, help="Who or what uses the key.")
 @click.option("--role", type=click.Choice(get_args(Role)), default="game", show_default=True, help="What it allows.")
-@click.option("--days", type=click.FloatRange(0), default=0.0, help="Days until it expires; without it, never.")
-@click.option("--rate", type=click.FloatRange(0), default=0.0, help="Requests and messages a minute; without it, any.")
+@click.option("--days", type=Number(0, 36_500), default=0.0, help="Days until it expires; without it, never.")
+@click.option("--rate", type=Number(0, 1e6), default=0.0, help="Requests and messages a minute; without it, any.")
 @world_options
 def create(name: str, role: Role, days: float, rate: float, world: Path | None, config_file: Path | None) -> None:
     """Make a key and print it. It is stored as a hash, so it cannot be shown again.
@@ -59,6 +60,8 @@ def create(name: str, role: Role, days: float, rate: float, world: Path | None, 
     \b
     Example: rfsn keys create --role designer --name Ada
     """
+    if not 0 < len(name.strip()) <= 100:
+        raise UserError("--name must have 1 to 100 characters", hint="It says in lists and logs who uses the key")
     key, text = _file(world, config_file).create(name, role, days=days, rate=rate)
     click.echo(text)
     expires = time.strftime(FORMAT, time.localtime(key.expires)) if key.expires else "never"
@@ -102,7 +105,7 @@ def list_keys(as_json: bool, world: Path | None, config_file: Path | None) -> No
 
 @keys.command()
 @click.argument("key_id")
-@click.option("--grace", type=click.FloatRange(0), default=0.0, help="Minutes for which the old key still works.")
+@click.option("--grace", type=Number(0), default=0.0, help="Minutes for which the old key still works.")
 @world_options
 def rotate(key_id: str, grace: float, world: Path | None, config_file: Path | None) -> None:
     """Exchange a key: print a new one with the same role, limit and expiry.

@@ -62,13 +62,14 @@ def setup(world: Path | None, config_file: Path | None, addresses: tuple[str, ..
     from rfsn_core.telemetry import logs
 
     logs.configure("error")
+    folder = find_world(world)
     chosen = asyncio.run(_model((world, config_file), addresses, model))
     voice = asyncio.run(_voice((world, config_file)))
     lines = [*_rendering(chosen), *(["[speech]", f'provider = "{voice}"', ""] if voice else [])]
     if not lines:
         click.echo("Nothing was found. NPCs speak their own lines; docs/models.md says how to get a model.")
         return
-    _write(find_world(world), config_file, lines, dry_run=dry_run)
+    _write(folder, config_file, lines, dry_run=dry_run)
 
 
 async def _model(place: Place, addresses: Sequence[str], wanted: str) -> tuple[Found, str] | None:

@@ -133,6 +133,9 @@ def npc(name: str, title: str, persona: str, world: Path | None) -> None:
     """
     from rfsn_core.world.importing import file_id
 
+    name, title = " ".join(name.split()), " ".join(title.split())
+    if not name:
+        raise UserError("an NPC needs a name", hint='Such as: rfsn new npc "Old Tilda"')
     folder = find_world(world)
     path = folder / "npcs" / f"{file_id(name)}.toml"
     if path.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from rfsn_core.runtime.builder import Runtimes
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Number(click.FloatRange):
+    """A number within bounds. click lets NaN and infinity pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or end the command with the reason why it is none."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 def world_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,6 +87,14 @@ def read_state(path: Path | None) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise UserError(f"{path}: must be a JSON object, not {type(state).__name__}")
     return state
+
+
+def read_lines(file: Path) -> list[str]:
+    """Return the lines of a text file. Raises UserError when it is not UTF-8."""
+    try:
+        return file.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: is not UTF-8 text", hint="Save it as UTF-8") from error
 
 
 def find_world(folder: Path | None) -> Path:

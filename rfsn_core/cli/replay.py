@@ -69,7 +69,7 @@ def replay(
     for problem in problems[:MOST_SHOWN]:
         click.echo(problem, err=True)
     if problems:
-        raise UserError(f"{len(problems)} problems: the log was changed or is damaged")
+        raise UserError(f"{len(problems)} problem{'s' * (len(problems) != 1)}: the log was changed or is damaged")
     click.echo(f"{len(records)} decision{'s' * (len(records) != 1)}: the same")
 
 

@@ -284,7 +284,7 @@ def _hand_over(old: Decider, new: Decider) -> None:
     try:
         with contained():
             new.policy.restore(old.policy.checkpoint())
-    except Exception:
+    except Exception:  # the plugin's code: a policy that starts fresh is better than a reload that fails
         log.exception("policy.not_handed_over", policy=new.policy_name, hint="It starts without what was learned")
 
 

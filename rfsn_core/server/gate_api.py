@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +15,7 @@ from rfsn_core.contract.errors import BadMessage, NotFound
 from rfsn_core.contract.gating import Utterance, Verdict
 from rfsn_core.kernel import Kernel
 from rfsn_core.kit.folding import fold
-from rfsn_core.oversight.book import Entry
+from rfsn_core.oversight.book import Entry, Status
 from rfsn_core.oversight.patterns import Pattern
 from rfsn_core.server import sse
 from rfsn_core.server.auth import CLIENT
@@ -135,7 +135,9 @@ class GateRoutes:
             limit = min(1000, max(1, int(query.get("limit", "50"))))
         except ValueError:
             raise BadMessage("limit must be a number") from None
-        entries: list[Entry] = self._oversight.book.entries(query.get("status", ""), limit)
+        if (status := query.get("status", "")) not in ("", *get_args(Status)):
+            raise BadMessage(f"no status '{status[:40]}'; there are: {', '.join(get_args(Status))}", field="status")
+        entries: list[Entry] = self._oversight.book.entries(status, limit)
         return sse.as_json({"texts": [msgspec.to_builtins(entry) for entry in entries]})
 
     async def _decide(self, request: Request) -> Response:

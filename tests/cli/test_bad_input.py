@@ -38,7 +38,20 @@ COMMANDS = [
     ["replay", "--log", "log"],
     ["replay", "--log", "FILE"],
     ["plugins", "--world", "FILE"],
+    ["exam", "compare", "FILE", "FILE"],
+    ["dataset", "--consent", "FILE", "--out", "out"],
+    ["setup", "--world", "FILE"],
     ["serve", "--config", "FILE", "--host", "0.0.0.0"],
+]
+VALUES = [
+    ["exam", "run", "--arm", "a:rendering=1,rendering.provider=x"],
+    ["report", "--output", "missing/folder/x.zip"],
+    ["keys", "create", "--name", "x", "--days", "nan"],
+    ["keys", "create", "--name", " "],
+    ["what-if", "innkeeper", "Hi", "--affinity", "nan"],
+    ["new", "npc", " "],
+    ["gate", "review", "--status", "silly"],
+    ["gate", "test", "BINARY"],
 ]
 
 
@@ -48,16 +61,8 @@ def test_a_wrong_file_is_a_mistake_and_no_traceback(rfsn: Rfsn, tmp_path: Path, 
     file.write_bytes(content)
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "000000000001.jsonl").write_bytes(content)
-    wrong: list[str] = []
-    for command in COMMANDS:
-        try:
-            result = rfsn(*(argument.replace("FILE", str(file)) for argument in command))
-        except Exception as error:  # noqa: BLE001  whatever the command let through
-            wrong.append(f"{command}: {type(error).__name__}: {str(error)[:200]}")
-            continue
-        if result.exit_code not in (0, 2) or bool(result.exit_code) != bool(result.stderr.strip()):
-            wrong.append(f"{command}: {result.exit_code}, {result.output[-200:]}")
-    assert wrong == []
+    commands = [[argument.replace("FILE", str(file)) for argument in command] for command in COMMANDS]
+    assert _faults(rfsn, commands) == []
 
 
 def test_a_folder_where_a_file_should_be_is_a_mistake(rfsn: Rfsn, tmp_path: Path) -> None:
@@ -73,3 +78,24 @@ def test_a_broken_address_of_a_server_is_not_asked(rfsn: Rfsn, tmp_path: Path) -
     for content in (b"", b"\xff\xfe", b"nonsense\n", b"http://[::1\n", b"http://127.0.0.1:1\n"):
         (tmp_path / "data" / "address").write_bytes(content)
         assert rfsn("memory", "show", "innkeeper").exit_code == 0
+
+
+def test_a_wrong_value_is_a_mistake_and_no_traceback(rfsn: Rfsn, tmp_path: Path) -> None:
+    file = tmp_path / "given"
+    file.write_bytes(FILES["binary"])
+    commands = [[argument.replace("BINARY", str(file)) for argument in command] for command in VALUES]
+    assert _faults(rfsn, commands, codes=(2,)) == []
+
+
+def _faults(rfsn: Rfsn, commands: list[list[str]], codes: tuple[int, ...] = (0, 2)) -> list[str]:
+    """Run commands; return those that break, or that fail without a word."""
+    wrong: list[str] = []
+    for command in commands:
+        try:
+            result = rfsn(*command)
+        except Exception as error:  # noqa: BLE001  whatever the command let through
+            wrong.append(f"{command}: {type(error).__name__}: {str(error)[:200]}")
+            continue
+        if result.exit_code not in codes or bool(result.exit_code) != bool(result.stderr.strip()):
+            wrong.append(f"{command}: {result.exit_code}, {result.output[-200:]}")
+    return wrong

@@ -40,6 +40,8 @@ def test_a_file_is_judged(rfsn: Run, tmp_path: Path) -> None:
     assert "block: hate" in rfsn("gate", "test", plain).output
     plain.write_text("{nonsense", "utf-8")
     assert "lines.txt: line 1" in rfsn("gate", "test", plain).output
+    plain.write_text('Good evening!\n{"text": "Hi", "label": "bad"}', "utf-8")
+    assert "line 2: 'label' must be harm or pass, not 'bad'" in rfsn("gate", "test", plain).output
 
 
 def test_an_operators_day(rfsn: Run) -> None:
