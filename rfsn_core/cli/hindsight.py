@@ -147,7 +147,7 @@ async def _what_if(
 ) -> tuple[Deliberation, list[Flip]]:
     from rfsn_core import protocol
     from rfsn_core.learning.hindsight import Hindsight, with_feelings
-    from rfsn_core.turn import decide
+    from rfsn_core.turn import decide, player_input
     from rfsn_core.turn.outbox import Outbox
     from rfsn_core.turn.request import new_request
 
@@ -155,7 +155,7 @@ async def _what_if(
     message = protocol.PlayerTurn(npc=someone.id, text=text, signal=signal, state=game)
     request = new_request(message, someone, 1, Outbox(), protocol.Hello())
     state = with_feelings(someone.initial, feelings)
-    player = await decide.gate_input(request, runtime, state)
+    player = await player_input.gate_input(request, runtime, state)
     state = with_feelings(decide.perceived(request, player, state), feelings)
     made = decide.decide(request, runtime, player, state, "what-if")
     hindsight = Hindsight(runtime)

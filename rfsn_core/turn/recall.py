@@ -12,7 +12,7 @@ from rfsn_core.memory.beliefs import believed
 from rfsn_core.memory.retrieval import fuse, rank_hits, rank_memories
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.turn.decide import PlayerInput
+from rfsn_core.turn.player_input import PlayerInput
 from rfsn_core.turn.request import Request
 from rfsn_core.turn.runtime import Runtime
 from rfsn_core.turn.turn_facts import TurnFacts

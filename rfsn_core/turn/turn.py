@@ -18,7 +18,7 @@ from rfsn_core.conversation.game_events import state_event
 from rfsn_core.learning.recent_decisions import RecentDecisions
 from rfsn_core.telemetry.logs import logger
 from rfsn_core.telemetry.metrics import METRICS
-from rfsn_core.turn import decide, outcome
+from rfsn_core.turn import decide, outcome, player_input
 from rfsn_core.turn.answer import Answer
 from rfsn_core.turn.events import TurnEvents, failed_event
 from rfsn_core.turn.recall import recall
@@ -56,7 +56,7 @@ class Turn:
         self.summary_due = False
         """Whether the conversation was summed up."""
         self._was_cancelled = False
-        self._player = decide.PlayerInput(request.text, "", request.scope.player, request.game)
+        self._player = player_input.PlayerInput(request.text, "", request.scope.player, request.game)
         self._at_start = self._at_decision = self._state = NpcState()
         self._made: Deliberation | None = None
         self._speaker: Speaker | None = None
@@ -67,7 +67,7 @@ class Turn:
     async def preview(self) -> Prompt:
         """Return what a renderer would be asked; nothing is said or stored. Raises StoreError."""
         self._state = await self.conversation.load(self.runtime.store_access, self.request.npc.initial)
-        self._player = await decide.gate_input(self.request, self.runtime, self._state)
+        self._player = await player_input.gate_input(self.request, self.runtime, self._state)
         return await self._prompt(self._decide())
 
     async def run(self) -> None:
@@ -93,7 +93,7 @@ class Turn:
         self._events.start()
         self._at_start = await self.conversation.load(runtime.store_access, request.npc.initial)
         self._state = decide.compare(request, runtime, self._at_start, self._events)
-        self._player = await decide.gate_input(request, runtime, self._state, self._events)
+        self._player = await player_input.gate_input(request, runtime, self._state, self._events)
         deliberation = self._decide()
         self._events.mark("decision")
         deliberation.event.latency_ms = self.latency.decision or 0.0
